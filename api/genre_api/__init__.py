@@ -1,0 +1,6 @@
+"""HTTP service for music genre classification."""
+
+from genre_api.app import create_app
+from genre_api.version import __version__
+
+__all__ = ["__version__", "create_app"]

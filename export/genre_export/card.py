@@ -1,0 +1,136 @@
+"""The model card, written from the sidecar alone, so that it cannot say anything else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from genre_export.parity import TOLERANCES
+from genre_runtime.metadata import ModelMetadata
+
+_TERMS = """\
+## Terms
+
+The weights are published under the project's MIT licence. They were learnt from material with terms of its own,
+which the owner of each application has to weigh:
+
+- FMA (Defferrard et al., ISMIR 2017): tracks are Creative Commons, each under its artist's licence, some of them
+  non-commercial; the metadata is CC BY 4.0.
+- GTZAN (Tzanetakis and Cook, 2002), fault-filtered partition (Kereliuk et al., 2015): the recordings have no cleared
+  licence and serve research.
+- Emotify (Aljanaki et al., 2016): recordings of Magnatune, CC BY-NC-SA.
+
+No recording and no spectrogram of them comes with the project.
+"""
+
+_LIMITS = """\
+## What it is not good for
+
+- It knows the genres listed above and no others; music of another kind gets the nearest of them. Look at
+  `confident`: answers below the threshold are guesses.
+- Genres overlap, and the sources name them differently: what one calls rock another calls metal or pop.
+- It listens at one frame every 0.12 s. Rhythm finer than that is invisible to it.
+"""
+
+
+def model_card(metadata: ModelMetadata) -> str:
+    """Return the card as Markdown."""
+    metrics, provenance = metadata.metrics, metadata.provenance
+    audio = metadata.audio
+    parts = [
+        "# Model card\n",
+        "Written by `invoke export` from `best_model.json`; do not edit.\n",
+        "## What it is\n",
+        f"A residual CNN with {provenance.get('n_parameters', 0) / 1e6:.1f} M parameters on log-mel spectrograms "
+        f"({audio.sample_rate} Hz, n_fft {audio.n_fft}, hop {audio.hop_length}, {audio.n_mels} bands), "
+        f"{metadata.n_excerpts} excerpts of {metadata.excerpt_seconds:g} s a track, probabilities averaged.\n",
+        f"Genres ({len(metadata.labels)}): {', '.join(metadata.labels)}.\n",
+        "## Trained on\n",
+        _data(provenance),
+        "## How well\n",
+        _figures(metrics),
+        f"Confident answers start at {metadata.confidence_threshold:.2f} (temperature {metadata.temperature:.2f}), "
+        "chosen on validation so that 85 % of them are right there.\n",
+        _audio_files(metrics.get("audio_files")),
+        _per_genre(metrics.get("test")),
+        _LIMITS,
+        _TERMS,
+        "## Parity\n",
+        _parity(provenance.get("parity", {})),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _data(provenance: Any) -> str:
+    clips = ", ".join(f"{source} {count}" for source, count in provenance.get("clips_per_source", {}).items())
+    split = provenance.get("split", {})
+    versions = ", ".join(f"{name} {version}" for name, version in provenance.get("versions", {}).items())
+    sizes = ", ".join(f"{split.get(part)} {part}" for part in ("train", "validation", "test"))
+    return (
+        f"Clips: {clips or 'unknown'}. Split `{split.get('split')}`, seed {split.get('seed')}, "
+        f"fold {split.get('fold')}: {sizes}. Validation chose the epoch and the calibration; the test part was "
+        f"looked at once, at the end. ({versions}, {provenance.get('precision')})\n"
+    )
+
+
+def _figures(metrics: Any) -> str:
+    lines = [
+        "| part | source | tracks | accuracy | among the source's own genres |",
+        "|---|---|---|---|---|",
+    ]
+    notes = []
+    for part in ("validation", "test"):
+        values = metrics.get(part)
+        if not values:
+            continue
+        lines.append(f"| {part} | all | {values['n_tracks']} | {values['accuracy']:.1%} | |")
+        for source, one in values.get("per_source", {}).items():
+            lines.append(
+                f"| {part} | {source} | {one['n_tracks']} | {one['accuracy']:.1%} | {one['accuracy_own_genres']:.1%} |"
+            )
+        notes.append(
+            f"{part}: macro F1 {values['macro_f1']:.3f}, log-loss {values['log_loss']:.3f}, "
+            f"expected calibration error {values['calibration_error']:.3f}"
+        )
+    return "\n".join([*lines, "", "; ".join(notes).capitalize() + ".", ""])
+
+
+def _audio_files(scores: Any) -> str:
+    if not scores:
+        return ""
+    lines = [
+        f"From the audio files themselves, through the ONNX graph ({scores['n_files']} files, "
+        f"{scores['n_failed']} failed):\n",
+        "| source | part | files | accuracy |",
+        "|---|---|---|---|",
+    ]
+    for source, parts in scores.items():
+        if isinstance(parts, dict):
+            lines += [
+                f"| {source} | {part} | {one['n_tracks']} | {one['accuracy']:.1%} |" for part, one in parts.items()
+            ]
+    return "\n".join([*lines, ""])
+
+
+def _per_genre(values: Any) -> str:
+    if not values:
+        return ""
+    lines = ["Test part by genre:\n", "| genre | precision | recall | F1 | tracks |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {genre} | {one['precision']:.2f} | {one['recall']:.2f} | {one['f1']:.2f} | {one['support']} |"
+        for genre, one in values["per_genre"].items()
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _parity(worst: Any) -> str:
+    lines = [
+        "Largest difference from the NumPy reference:\n",
+        "| what | measured | allowed | why |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {name} | {worst[name]:.2g} {tolerance.unit} | {tolerance.limit:g} {tolerance.unit} | {tolerance.reason} |"
+        for name, tolerance in TOLERANCES.items()
+        if name in worst
+    ]
+    return "\n".join([*lines, ""])

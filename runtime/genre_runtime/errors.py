@@ -1,0 +1,113 @@
+"""Every error this package raises on purpose.
+
+All of them inherit `GenreError`, and each also inherits the builtin that fits, so that callers may
+catch either. A message says what was found, what was expected and what to do; `code` is stable and
+meant for programs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+
+class GenreError(Exception):
+    """Root of all errors of this project."""
+
+    code: ClassVar[str] = "error"
+
+
+class AudioNotFoundError(GenreError, FileNotFoundError):
+    """No file lies at the path."""
+
+    code = "not_found"
+
+    def __init__(self, path: Path | str) -> None:
+        super().__init__(f"no file at {str(path)!r}: check the path")
+        self.path = Path(path)
+
+
+class UnreadableAudioError(GenreError, ValueError):
+    """The file is there, but it is not audio that any decoder can read.
+
+    Attributes
+    ----------
+    reason : str
+        What was found.
+    """
+
+    code = "unreadable_audio"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class EmptyAudioError(GenreError, ValueError):
+    """The audio holds no samples."""
+
+    code = "empty_audio"
+
+
+class AudioLimitError(GenreError, ValueError):
+    """Decoding went past a limit.
+
+    Attributes
+    ----------
+    limit : str
+        Name of the field of `DecodeLimits` that was exceeded.
+    """
+
+    code = "audio_limit"
+
+    def __init__(self, message: str, limit: str) -> None:
+        super().__init__(message)
+        self.limit = limit
+
+
+class InvalidInputError(GenreError, ValueError):
+    """An array or option has the wrong type, shape or range."""
+
+    code = "invalid_input"
+
+
+class ModelNotFoundError(GenreError, FileNotFoundError):
+    """A file of the model is missing."""
+
+    code = "model_not_found"
+
+    def __init__(self, path: Path | str, advice: str) -> None:
+        super().__init__(f"no model file at {str(path)!r}: {advice}")
+        self.path = Path(path)
+
+
+class InvalidModelError(GenreError, ValueError):
+    """The graph and the sidecar are damaged, foreign or do not belong together."""
+
+    code = "invalid_model"
+
+
+class DeviceUnavailableError(GenreError, RuntimeError):
+    """The device asked for by name cannot be had.
+
+    Attributes
+    ----------
+    device : str
+        The device asked for.
+    available : tuple of str
+        The devices that this installation offers.
+    """
+
+    code = "device_unavailable"
+
+    def __init__(self, device: str, available: tuple[str, ...], why: str) -> None:
+        offered = ", ".join(available)
+        super().__init__(f"device {device!r} cannot be used: {why}; available here: {offered}")
+        self.device = device
+        self.available = available
+
+
+class MissingDependencyError(GenreError, ImportError):
+    """An optional package is not installed."""
+
+    code = "missing_dependency"

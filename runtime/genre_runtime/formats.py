@@ -1,0 +1,127 @@
+"""How results are written: a table for people, jsonl, json and csv for programs.
+
+Each writer takes one result at a time, so output streams out as the work goes on.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+from genre_runtime.errors import GenreError
+from genre_runtime.prediction import Prediction
+
+Result = Prediction | GenreError
+
+
+class Writer(Protocol):
+    """Writes results one by one."""
+
+    def write(self, path: Path, result: Result) -> None:
+        """Write one result."""
+        ...
+
+    def close(self) -> None:
+        """Write what belongs at the end."""
+        ...
+
+
+def result_dict(path: Path, result: Result) -> dict[str, Any]:
+    """JSON object of one result: the prediction, or `{"path", "error": {"code", "message"}}`."""
+    if isinstance(result, Prediction):
+        return {**result.to_dict(), "path": str(path)}
+    return {"path": str(path), "error": {"code": result.code, "message": str(result)}}
+
+
+class TableWriter:
+    """One line a file: genre, confidence, the next best, path. Errors go to the error stream instead."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._started = False
+
+    def write(self, path: Path, result: Result) -> None:
+        """Write one row; the heading goes before the first."""
+        if isinstance(result, GenreError):
+            return
+        if not self._started:
+            self._row("genre", "sure", "", "otherwise", "file")
+            self._started = True
+        others = [f"{label} {value:.0%}" for label, value in list(result.probabilities.items())[1:3]]
+        mark = "" if result.confident else "?"
+        self._row(result.label, f"{result.confidence:.0%}", mark, ", ".join(others), printable(path))
+
+    def _row(self, genre: str, sure: str, mark: str, others: str, path: str) -> None:
+        self._stream.write(f"{genre:<14}{sure:>4} {mark:<2} {others:<34}{path}\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Write nothing more."""
+
+
+class JsonLinesWriter:
+    """One JSON object a line."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, path: Path, result: Result) -> None:
+        """Write one line."""
+        self._stream.write(json.dumps(result_dict(path, result)) + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Write nothing more."""
+
+
+class JsonWriter:
+    """One JSON array of the same objects."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._separator = "[\n"
+
+    def write(self, path: Path, result: Result) -> None:
+        """Write one element."""
+        self._stream.write(self._separator + json.dumps(result_dict(path, result)))
+        self._separator = ",\n"
+
+    def close(self) -> None:
+        """Close the array."""
+        self._stream.write("[]\n" if self._separator == "[\n" else "\n]\n")
+
+
+class CsvWriter:
+    """One row a file: path, label, confidence, confident, duration_seconds, device, error."""
+
+    COLUMNS = ("path", "label", "confidence", "confident", "duration_seconds", "device", "error")
+
+    def __init__(self, stream: TextIO) -> None:
+        self._writer = csv.DictWriter(stream, self.COLUMNS, extrasaction="ignore", lineterminator="\n")
+        self._writer.writeheader()
+
+    def write(self, path: Path, result: Result) -> None:
+        """Write one row."""
+        row = result_dict(path, result)
+        if "error" in row:
+            row["error"] = row["error"]["message"]
+        self._writer.writerow({**row, "path": printable(path)})
+
+    def close(self) -> None:
+        """Write nothing more."""
+
+
+WRITERS: dict[str, Callable[[TextIO], Writer]] = {
+    "table": TableWriter,
+    "jsonl": JsonLinesWriter,
+    "json": JsonWriter,
+    "csv": CsvWriter,
+}
+
+
+def printable(path: Path) -> str:
+    """Return a path as one line that any terminal can take: control and undecodable characters escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))

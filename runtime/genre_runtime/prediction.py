@@ -1,0 +1,127 @@
+"""What the classifier answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+PROBABILITY_DIGITS = 6
+
+
+@dataclass(frozen=True)
+class ExcerptPrediction:
+    """Genre probabilities of one stretch of the track.
+
+    Attributes
+    ----------
+    start_seconds, end_seconds : float
+    probabilities : mapping of str to float
+        Every label's probability; they sum to one.
+    silent : bool
+        Too quiet to judge; left out of the track's answer.
+    """
+
+    start_seconds: float
+    end_seconds: float
+    probabilities: Mapping[str, float]
+    silent: bool = False
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one track.
+
+    Attributes
+    ----------
+    label : str
+        Most probable genre.
+    confidence : float
+        Its probability, 0 to 1.
+    confident : bool
+        Whether the confidence reaches the model's calibrated threshold and the track is not silent.
+    reason : str or None
+        Why the answer is not confident, in words.
+    probabilities : mapping of str to float
+        Mean over the excerpts, most probable first.
+    excerpts : tuple of ExcerptPrediction
+    duration_seconds : float
+    device : str
+        Where the model ran, `cpu` or `cuda` and so on.
+    path : Path or None
+        The file, when there was one.
+    """
+
+    label: str
+    confidence: float
+    confident: bool
+    reason: str | None
+    probabilities: Mapping[str, float]
+    excerpts: tuple[ExcerptPrediction, ...]
+    duration_seconds: float
+    device: str
+    path: Path | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object of this answer; probabilities rounded to six digits."""
+        return {
+            "path": None if self.path is None else str(self.path),
+            "label": self.label,
+            "confidence": round(self.confidence, PROBABILITY_DIGITS),
+            "confident": self.confident,
+            "reason": self.reason,
+            "probabilities": _rounded(self.probabilities),
+            "excerpts": [
+                {
+                    "start_seconds": round(excerpt.start_seconds, 3),
+                    "end_seconds": round(excerpt.end_seconds, 3),
+                    "silent": excerpt.silent,
+                    "probabilities": _rounded(excerpt.probabilities),
+                }
+                for excerpt in self.excerpts
+            ],
+            "duration_seconds": round(self.duration_seconds, 3),
+            "device": self.device,
+        }
+
+
+def summarise(
+    excerpts: Sequence[ExcerptPrediction],
+    *,
+    threshold: float,
+    duration_seconds: float,
+    device: str,
+    path: Path | None,
+) -> Prediction:
+    """Average the excerpts that are not silent into the track's answer; all of them if all are silent."""
+    heard = [excerpt for excerpt in excerpts if not excerpt.silent]
+    judged = heard or excerpts
+    labels = list(judged[0].probabilities)
+    mean: NDArray[np.float64] = np.mean([[e.probabilities[label] for label in labels] for e in judged], axis=0)
+    order = np.argsort(-mean, kind="stable")
+    probabilities = {labels[i]: float(mean[i]) for i in order}
+    label, confidence = next(iter(probabilities.items()))
+    reason = None
+    if not heard:
+        reason = "the track is silent"
+    elif confidence < threshold:
+        reason = f"the best genre reaches {confidence:.0%}, confident answers start at {threshold:.0%}"
+    return Prediction(
+        label=label,
+        confidence=confidence,
+        confident=reason is None,
+        reason=reason,
+        probabilities=probabilities,
+        excerpts=tuple(excerpts),
+        duration_seconds=duration_seconds,
+        device=device,
+        path=path,
+    )
+
+
+def _rounded(probabilities: Mapping[str, float]) -> dict[str, float]:
+    return {label: round(value, PROBABILITY_DIGITS) for label, value in probabilities.items()}

@@ -1,0 +1,171 @@
+"""The project's verbs: `invoke --list` shows them, `invoke VERB --help` explains one.
+
+Every verb runs inside `.venv`, which `invoke setup` makes; only invoke itself is needed to begin with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import task
+
+ROOT = Path(__file__).parent
+VENV = ROOT / ".venv"
+BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
+STAMP = VENV / "setup-complete"
+MEMBERS = ("runtime", "training", "export", "api", "gui")
+OLDEST, NEWEST = (3, 11), (3, 13)
+DEFAULT_DATA = "../shared/data"
+
+
+@task
+def setup(c: Context) -> None:
+    """Create .venv with every member and the test tools, at the pinned versions."""
+    if not OLDEST <= sys.version_info[:2] <= NEWEST:
+        raise Exit(f"Python {sys.version.split()[0]} found: expected 3.11 to 3.13")
+    if not PYTHON.exists():
+        print(f"creating {VENV}")
+        venv.create(VENV, with_pip=True)
+    members = [argument for member in MEMBERS for argument in ("--editable", f"./{member}{_extra(member)}")]
+    pins = ("--constraint", "constraints.txt", "--requirement", "tests/requirements.txt")
+    _run(PYTHON, "-m", "pip", "install", "--disable-pip-version-check", *pins, *members)
+    _repair_torchaudio()
+    _install_system_packages()
+    STAMP.write_text(_wanted(), encoding="utf-8")
+
+
+@task(help={"config": "recipe: a TOML file or the name of one", "data": "data folder", "output": "folder to write to"})
+def train(c: Context, config: str = "default", data: str = DEFAULT_DATA, output: str = "models") -> None:
+    """Train a recipe; writes best_model.pt, curves and a confusion matrix."""
+    _member("genre-train", "train", "--config", config, "--data", data, "--output", output)
+
+
+@task(help={"checkpoint": "what to score", "data": "data folder"})
+def evaluate(c: Context, checkpoint: str = "models/best_model.pt", data: str = DEFAULT_DATA) -> None:
+    """Score a checkpoint on the split it was trained with."""
+    _member("genre-train", "evaluate", "--checkpoint", checkpoint, "--data", data)
+
+
+@task(help={"checkpoint": "what to export", "data": "data folder to score audio files of", "output": "target folder"})
+def export(c: Context, checkpoint: str = "models/best_model.pt", data: str = "", output: str = "models") -> None:
+    """Write the ONNX graphs, the sidecar and the model card, behind the parity gate."""
+    _member("genre-export", "--checkpoint", checkpoint, "--output", output, *(["--data", data] if data else []))
+
+
+@task(help={"path": "audio file or folder"})
+def classify(c: Context, path: str) -> None:
+    """Classify a file or folder: `genre classify` does more."""
+    _member("genre", "classify", path)
+
+
+@task(help={"port": "port to listen on"})
+def api(c: Context, port: int = 8000) -> None:
+    """Serve the model on this machine."""
+    _member("genre-api", "--port", str(port))
+
+
+@task
+def gui(c: Context) -> None:
+    """Open the desktop window."""
+    _member("genre-gui")
+
+
+@task
+def golden(c: Context) -> None:
+    """Make the golden values again; review the difference before committing it."""
+    _ready()
+    _run(PYTHON, "tests/golden/make.py")
+
+
+@task
+def check(c: Context) -> None:
+    """Lint, types and the arrows between members."""
+    _ready()
+    _run(PYTHON, "-m", "ruff", "check")
+    _run(PYTHON, "-m", "ruff", "format", "--check")
+    _run(PYTHON, "-m", "mypy")
+    _run(BIN / "lint-imports", "--no-cache")
+
+
+@task(pre=[check], help={"only": "an expression that chooses tests, as pytest -k takes it"})
+def test(c: Context, only: str = "") -> None:
+    """Set up if needed, check, then run every test."""
+    _run(PYTHON, "-m", "pytest", *(["-k", only] if only else []))
+
+
+def _member(command: str, *arguments: str) -> None:
+    _ready()
+    _run(BIN / command, *arguments)
+
+
+def _ready() -> None:
+    """Set up first if that was never done, or the pins have changed since."""
+    if not STAMP.is_file() or STAMP.read_text(encoding="utf-8") != _wanted():
+        setup(Context())
+
+
+def _wanted() -> str:
+    """Digest of everything `setup` installs from."""
+    files = ["constraints.txt", "tests/requirements.txt", *(f"{member}/pyproject.toml" for member in MEMBERS)]
+    return hashlib.sha256(b"".join((ROOT / file).read_bytes() for file in files)).hexdigest()
+
+
+def _extra(member: str) -> str:
+    return "[cpu]" if member == "runtime" else ""
+
+
+def _run(*command: str | Path) -> None:
+    try:
+        status = subprocess.run([str(part) for part in command], cwd=ROOT).returncode
+    except KeyboardInterrupt:  # the command was interrupted as well and has said what it had to say
+        status = 130
+    if status:
+        raise Exit(code=status)
+
+
+def _repair_torchaudio() -> None:
+    """Let torchaudio's Python part work beside a CPU build of torch.
+
+    Its wheel carries an extension compiled against CUDA, which fails to load there; without the folder
+    torchaudio takes the extension for not available, and nothing used here needs it.
+    """
+    probe = (
+        "import torch, importlib.util, pathlib\n"
+        "try:\n"
+        "    import torchaudio\n"
+        "except OSError:\n"
+        "    spec = importlib.util.find_spec('torchaudio')\n"
+        "    print(pathlib.Path(spec.origin).parent / 'lib' if torch.version.cuda is None else '')\n"
+    )
+    result = subprocess.run([str(PYTHON), "-c", probe], capture_output=True, text=True, check=True)
+    extension = Path(result.stdout.strip() or os.devnull)
+    if extension.is_dir() and extension.is_relative_to(VENV):
+        shutil.rmtree(extension)
+        print(f"torch is a CPU build: removed torchaudio's CUDA extension, {extension.relative_to(ROOT)}")
+
+
+def _install_system_packages() -> None:
+    """Install what the window's tests need on Linux, where that is allowed; else say what is missing."""
+    if not sys.platform.startswith("linux"):
+        return
+    packages = [] if shutil.which("Xvfb") else ["xvfb"]
+    if subprocess.run([str(PYTHON), "-c", "import tkinter"], capture_output=True).returncode:
+        packages.append("python3-tk")
+    if not packages:
+        return
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        print(f"installing {' '.join(packages)} with apt-get")
+        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        subprocess.run(["apt-get", "update", "-qq"], env=quiet)
+        if not subprocess.run(["apt-get", "install", "-y", "-qq", *packages], env=quiet).returncode:
+            return
+    print(f"the window's tests will be skipped: install {' and '.join(packages)} to run them")

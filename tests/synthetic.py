@@ -1,0 +1,97 @@
+"""Sounds and models that tests make for themselves: no music and no training needed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+from onnx import TensorProto, checker, helper, save
+
+from genre_runtime.metadata import (
+    AUDIO_METADATA_KEY,
+    LABELS_METADATA_KEY,
+    AudioConfig,
+    GraphFile,
+    ModelMetadata,
+)
+
+RATE = 22_050
+LABELS = ("noise", "quiet", "tone")
+
+
+def tone(seconds: float = 2.0, rate: int = RATE, frequency: float = 440.0) -> NDArray[np.float32]:
+    """A sine of half amplitude, shape (n_samples,)."""
+    t = np.arange(round(seconds * rate)) / rate
+    return (0.5 * np.sin(2 * np.pi * frequency * t)).astype(np.float32)
+
+
+def noise(seconds: float = 2.0, rate: int = RATE, seed: int = 0) -> NDArray[np.float32]:
+    """White noise of deviation 0.1, shape (n_samples,)."""
+    return (0.1 * np.random.default_rng(seed).standard_normal(round(seconds * rate))).astype(np.float32)
+
+
+def write_audio(path: Path, samples: NDArray[np.float32], rate: int = RATE) -> Path:
+    """Write samples in the format that the path's suffix names, through libsndfile."""
+    soundfile.write(path, samples, rate)
+    return path
+
+
+def write_model(folder: Path, *, threshold: float = 0.5) -> Path:
+    """Write a model of a few hundred bytes that needs no torch, and return the path of its graph.
+
+    Its logits grow with the clip's mean absolute level `a`: noise 4 a, quiet 1 - 20 a, tone 10 a. So a tone
+    of half amplitude is "tone" and silence is "quiet", with certainty that shows in the probabilities.
+    """
+    audio = AudioConfig()
+    weights = helper.make_tensor("weights", TensorProto.FLOAT, [1, 3], [4.0, -20.0, 10.0])
+    bias = helper.make_tensor("bias", TensorProto.FLOAT, [3], [0.0, 1.0, 0.0])
+    axes = {
+        "waveform": helper.make_tensor("axes", TensorProto.INT64, [1], [1]),
+        "log_mel": helper.make_tensor("axes", TensorProto.INT64, [2], [1, 2]),
+    }
+    shapes: dict[str, list[str | int | None]] = {
+        "waveform": ["batch", "n_samples"],
+        "log_mel": ["batch", audio.n_mels, "n_frames"],
+    }
+    names = {"waveform": "best_model.onnx", "log_mel": "best_model.logmel.onnx"}
+    graphs = {}
+    for kind, name in names.items():
+        nodes = [
+            helper.make_node("Abs", [kind], ["level"]),
+            helper.make_node("ReduceMean", ["level", "axes"], ["pooled"], keepdims=0),
+            helper.make_node("Unsqueeze", ["pooled", "last"], ["embedding"]),
+            helper.make_node("MatMul", ["embedding", "weights"], ["product"]),
+            helper.make_node("Add", ["product", "bias"], ["logits"]),
+        ]
+        graph = helper.make_graph(
+            nodes,
+            "level",
+            [helper.make_tensor_value_info(kind, TensorProto.FLOAT, shapes[kind])],
+            [
+                helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3]),
+                helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", 1]),
+            ],
+            [weights, bias, axes[kind], helper.make_tensor("last", TensorProto.INT64, [1], [1])],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+        model.metadata_props.add(key=AUDIO_METADATA_KEY, value=json.dumps(asdict(audio)))
+        model.metadata_props.add(key=LABELS_METADATA_KEY, value=json.dumps(list(LABELS)))
+        checker.check_model(model)
+        save(model, folder / name)
+        graphs[kind] = GraphFile(name, hashlib.sha256((folder / name).read_bytes()).hexdigest())
+    metadata = ModelMetadata(
+        labels=LABELS,
+        audio=audio,
+        graphs=graphs,
+        confidence_threshold=threshold,
+        metrics={"val_acc": 0.75, "val_loss": 0.5, "epoch": 3, "macro_f1": 0.7},
+        provenance={"split": {"split": "grouped"}},
+    )
+    path = folder / names["waveform"]
+    path.with_suffix(".json").write_text(metadata.to_json(), encoding="utf-8")
+    return path

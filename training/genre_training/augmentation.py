@@ -1,0 +1,80 @@
+"""What training does to its clips, and evaluation never: random crops, SpecAugment, mixup."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchaudio import transforms
+
+from genre_training.config import TrainingConfig
+
+MASKS_PER_AXIS = 2
+
+
+class SpecAugment(nn.Module):
+    """Masks random bands and frames of each clip (Park et al., 2019, without time warping).
+
+    A mask holds the mean of its clip, so it is neither loud nor silent.
+    """
+
+    def __init__(self, frequency_mask: int, time_mask: int) -> None:
+        super().__init__()
+        masks: list[nn.Module] = []
+        if frequency_mask:
+            masks += [transforms.FrequencyMasking(frequency_mask, iid_masks=True)] * MASKS_PER_AXIS
+        if time_mask:
+            masks += [transforms.TimeMasking(time_mask, iid_masks=True)] * MASKS_PER_AXIS
+        self.masks = nn.Sequential(*masks)
+
+    def forward(self, log_mel: Tensor) -> Tensor:
+        """Mask (batch, n_mels, n_frames), returning the same shape."""
+        mean = log_mel.mean(dim=(1, 2), keepdim=True)
+        centred = (log_mel - mean).unsqueeze(1)  # torchaudio masks each clip on its own only with a channel axis
+        masked: Tensor = self.masks(centred)
+        return masked.squeeze(1) + mean
+
+
+def random_crops(clips: Tensor, n_frames: int, generator: torch.Generator) -> Tensor:
+    """Cut one random window of `n_frames` from each of (batch, n_mels, clip_frames)."""
+    latest = clips.shape[2] - n_frames
+    starts = torch.randint(0, latest + 1, (clips.shape[0],), generator=generator).tolist()
+    return torch.stack([clip[:, start : start + n_frames] for clip, start in zip(clips, starts, strict=True)])
+
+
+def mixup(log_mel: Tensor, targets: Tensor, alpha: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Blend each clip and its target distribution with another one's (Zhang et al., 2018).
+
+    Parameters
+    ----------
+    log_mel : Tensor, shape (batch, n_mels, n_frames)
+    targets : Tensor, shape (batch, n_labels)
+    alpha : float
+        Parameter of the Beta distribution; 0 leaves the batch as it is.
+    """
+    if alpha <= 0:
+        return log_mel, targets
+    share = torch.as_tensor(rng.beta(alpha, alpha, len(log_mel)), dtype=log_mel.dtype, device=log_mel.device)
+    share = torch.maximum(share, 1 - share)  # the clip itself stays the greater part
+    partner = torch.as_tensor(rng.permutation(len(log_mel)), device=log_mel.device)
+    mixed = share[:, None, None] * log_mel + (1 - share[:, None, None]) * log_mel[partner]
+    return mixed, share[:, None] * targets + (1 - share[:, None]) * targets[partner]
+
+
+class Augmentation:
+    """The whole of it, seeded: turns stored clips and label indices into a training batch."""
+
+    def __init__(self, config: TrainingConfig, n_frames: int, n_labels: int, seed: int) -> None:
+        self._config = config
+        self._n_frames = n_frames
+        self._n_labels = n_labels
+        self._generator = torch.Generator().manual_seed(seed)
+        self._rng = np.random.default_rng(seed)
+        self._spec_augment = SpecAugment(config.frequency_mask, config.time_mask)
+
+    def __call__(self, clips: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Map (batch, n_mels, clip_frames) and (batch,) to crops and (batch, n_labels) target distributions."""
+        crops = random_crops(clips, self._n_frames, self._generator).float()
+        targets = nn.functional.one_hot(labels, self._n_labels).float()
+        mixed, targets = mixup(crops, targets, self._config.mixup_alpha, self._rng)
+        return self._spec_augment(mixed), targets

@@ -1,0 +1,62 @@
+"""Checkpoints: one file of plain values and tensors, written whole or not at all.
+
+Keys, the first five fixed: `epoch, model_state_dict, optimizer_state_dict, val_acc, val_loss`, then
+`labels, audio, network, recipe, excerpt_seconds, history, metrics, temperature, confidence_threshold,
+provenance, held_out`.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from genre_runtime.errors import GenreError
+
+REQUIRED_KEYS = ("epoch", "model_state_dict", "val_acc", "val_loss", "labels", "audio", "network")
+
+Checkpoint = dict[str, Any]
+
+
+class CheckpointError(GenreError, ValueError):
+    """A checkpoint is missing, damaged or not one of this project."""
+
+    code = "checkpoint"
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Write through a temporary file, so that a crash leaves the older checkpoint whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        torch.save(checkpoint, temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint onto the CPU with `weights_only=True`: no code in the file is ever run.
+
+    Raises
+    ------
+    CheckpointError
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"no checkpoint at {path}: run `invoke train` first") from error
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} is no checkpoint, or holds more than weights and plain values: such a file could run code and "
+            "is not loaded"
+        ) from error
+    except (OSError, RuntimeError, ValueError, EOFError) as error:
+        raise CheckpointError(f"{path} is damaged or no checkpoint ({str(error).splitlines()[0]})") from error
+    missing = [key for key in REQUIRED_KEYS if not isinstance(checkpoint, dict) or key not in checkpoint]
+    if missing:
+        raise CheckpointError(f"{path} lacks {', '.join(missing)}: it was not written by `invoke train`")
+    return cast(Checkpoint, checkpoint)

@@ -1,0 +1,134 @@
+"""A recipe: a TOML file read into frozen dataclasses. Unknown keys are errors, never ignored."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from genre_runtime.errors import GenreError
+from genre_training.networks import NetworkConfig
+
+CONFIG_FOLDER = Path(__file__).parent / "configs"
+
+
+class ConfigError(GenreError, ValueError):
+    """A recipe cannot be read."""
+
+    code = "config"
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which clips train: `split` is grouped or stratified, `fold` (0 to 4) names the fifth that tests."""
+
+    split: str = "grouped"
+    seed: int = 0
+    fold: int = 0
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How the weights are found.
+
+    Attributes
+    ----------
+    epochs, batch_size : int
+    learning_rate : float
+        AdamW's peak rate: linear warm-up over `warmup_epochs`, then a cosine down to zero.
+    weight_decay : float
+    warmup_epochs : float
+    label_smoothing : float
+        Share of the target spread over all labels.
+    crop_seconds : float
+        Length of a training crop, and of the excerpts a track is judged by.
+    mixup_alpha : float
+        Beta parameter of mixup; 0 turns it off.
+    frequency_mask, time_mask : int
+        Largest SpecAugment mask in bands and frames, two of each; 0 turns it off.
+    ema_decay : float
+        Decay a step of the running average of the weights that is validated and kept; 0 turns it off.
+    """
+
+    epochs: int = 40
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    warmup_epochs: float = 2
+    label_smoothing: float = 0.1
+    crop_seconds: float = 10.0
+    mixup_alpha: float = 0.3
+    frequency_mask: int = 24
+    time_mask: int = 16
+    ema_decay: float = 0.998
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("epochs", 1, 100_000),
+            ("batch_size", 1, 100_000),
+            ("learning_rate", 1e-9, 100.0),
+            ("crop_seconds", 0.1, 30.0),
+            ("label_smoothing", 0.0, 0.99),
+            ("ema_decay", 0.0, 0.999999),
+        ):
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} is {getattr(self, name)!r}: expected {low} to {high}")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole recipe; its parts are the TOML file's tables."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for a checkpoint."""
+        return asdict(self)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a TOML recipe; `path` may also be the bare name of one that comes with the package.
+
+    Raises
+    ------
+    ConfigError
+        Not there, not TOML, an unknown table or key, or a value out of range.
+    """
+    if not path.exists() and (CONFIG_FOLDER / f"{path}.toml").is_file():
+        path = CONFIG_FOLDER / f"{path}.toml"
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        known = ", ".join(sorted(file.stem for file in CONFIG_FOLDER.glob("*.toml")))
+        raise ConfigError(f"no recipe at {path}: give a TOML file or one of {known}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    try:
+        return recipe_from_tables(tables)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def recipe_from_tables(tables: dict[str, dict[str, Any]]) -> Recipe:
+    """Build a recipe from its tables, as a TOML file or a checkpoint holds them.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An unknown table or key, or a value out of range.
+    """
+    kinds = {"data": DataConfig, "network": NetworkConfig, "training": TrainingConfig}
+    if unknown := set(tables) - set(kinds):
+        raise ValueError(f"unknown tables {sorted(unknown)}: expected {sorted(kinds)}")
+    for table, kind in kinds.items():
+        names = {item.name for item in fields(kind)}
+        if unknown := set(tables.get(table, {})) - names:
+            raise ValueError(f"unknown keys {sorted(unknown)} in [{table}]: expected {sorted(names)}")
+    return Recipe(
+        data=DataConfig(**tables.get("data", {})),
+        network=NetworkConfig.from_dict(tables.get("network", {})),
+        training=TrainingConfig(**tables.get("training", {})),
+    )

@@ -1,0 +1,35 @@
+"""Where training runs and in which precision."""
+
+from __future__ import annotations
+
+import torch
+
+from genre_runtime.errors import DeviceUnavailableError
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Return the device called `name`: `auto`, `cpu`, `cuda` or `cuda:N`.
+
+    `auto` takes the CUDA device with the most free memory, or the CPU when there is none.
+
+    Raises
+    ------
+    DeviceUnavailableError
+        A device asked for by name is not there.
+    """
+    n_cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    available = ("cpu", *(f"cuda:{i}" for i in range(n_cuda)))
+    if name == "auto" or (name == "cuda" and n_cuda):
+        if not n_cuda:
+            return torch.device("cpu")
+        return torch.device("cuda", max(range(n_cuda), key=lambda i: torch.cuda.mem_get_info(i)[0]))
+    if name not in available:
+        raise DeviceUnavailableError(name, available, "PyTorch finds no such device")
+    return torch.device(name)
+
+
+def autocast_dtype(device: torch.device) -> torch.dtype | None:
+    """bfloat16 where the device computes in it faster than in float32, else None."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
+    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else None
