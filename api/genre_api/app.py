@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import tempfile
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request, UploadFile
 from fastapi.concurrency import run_in_threadpool
 
-from genre_api.problems import UploadTooLargeError, add_problem_handlers, unavailable
+from genre_api.problems import add_problem_handlers, unavailable
+from genre_api.uploads import UploadLimit, classify_upload
 from genre_api.version import __version__
-from genre_runtime import GenreClassifier, GenreError, Prediction
+from genre_runtime import GenreClassifier, GenreError
 
 MAX_UPLOAD_BYTES = 200 * 2**20
-_COPY_BYTES = 2**20
+"""Most bytes of one request."""
+
+_log = logging.getLogger(__name__)
 
 
 def create_app(load: Callable[[], GenreClassifier] = GenreClassifier.load) -> FastAPI:
@@ -36,9 +38,11 @@ def create_app(load: Callable[[], GenreClassifier] = GenreClassifier.load) -> Fa
             app.state.classifier = await run_in_threadpool(load)
         except GenreError as error:
             app.state.load_error = error
+            _log.error("no model, so predictions answer 503: %s", error)
         yield
 
     app = FastAPI(title="Music genre classification", version=__version__, lifespan=lifespan)
+    app.add_middleware(UploadLimit, max_bytes=MAX_UPLOAD_BYTES)
     add_problem_handlers(app)
 
     @app.get("/")
@@ -88,7 +92,7 @@ def create_app(load: Callable[[], GenreClassifier] = GenreClassifier.load) -> Fa
         file: UploadFile, classifier: Annotated[GenreClassifier, Depends(ready_classifier)]
     ) -> dict[str, Any]:
         """Classify an uploaded audio file."""
-        prediction = await run_in_threadpool(_classify_upload, file, classifier)
+        prediction = await run_in_threadpool(classify_upload, file.file, classifier)
         return {**prediction.to_dict(), "path": file.filename}
 
     return app
@@ -100,17 +104,3 @@ def ready_classifier(request: Request) -> GenreClassifier:
     if classifier is None:
         raise unavailable(request.app.state.load_error)
     return classifier
-
-
-def _classify_upload(file: UploadFile, classifier: GenreClassifier) -> Prediction:
-    """Copy the upload to a file of our own, which the decoders can seek in, and classify it."""
-    with tempfile.TemporaryDirectory(prefix="genre-") as folder:
-        path = Path(folder, "upload")  # the client's name never reaches the file system
-        size = 0
-        with path.open("wb") as copy:
-            while block := file.file.read(_COPY_BYTES):
-                size += len(block)
-                if size > MAX_UPLOAD_BYTES:
-                    raise UploadTooLargeError(MAX_UPLOAD_BYTES)
-                copy.write(block)
-        return classifier.classify_file(path)

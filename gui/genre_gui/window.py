@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
+import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from tkinter import TclError, filedialog
 
 import customtkinter
 
+from genre_gui.result import ResultCard, shortened
+from genre_gui.theme import BACKGROUND, ON_PRIMARY, PRIMARY, PRIMARY_HOVER, WIDE
+from genre_gui.version import __version__
 from genre_gui.worker import Outcome, Worker
-from genre_runtime import GenreError, Prediction
+from genre_runtime import GenreError
 
 POLL_MILLISECONDS = 50
-TOP_GENRES = 5
 AUDIO_PATTERNS = "*.mp3 *.flac *.wav *.ogg *.opus *.m4a *.aac *.aif *.aiff *.wma *.ape"
 
 
@@ -23,36 +28,48 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
     ----------
     worker : Worker
         Does the work; the window only asks it for outcomes.
+
+    Attributes
+    ----------
+    card : ResultCard
+        How the file stands.
     """
 
     def __init__(self, worker: Worker) -> None:
-        super().__init__()
+        super().__init__(fg_color=BACKGROUND)
         self._worker = worker
         self.title("Music genres")
-        self.geometry("520x420")
-        self.minsize(420, 360)
+        self.geometry("520x460")
+        self.minsize(400, 440)
         self.grid_columnconfigure(0, weight=1)
-        self._choose = customtkinter.CTkButton(self, text="Choose a file ...", command=self._ask, height=44)
-        self._choose.grid(row=0, column=0, padx=24, pady=(24, 12), sticky="ew")
-        self.status = customtkinter.CTkLabel(self, text="No file yet", wraplength=460, anchor="w", justify="left")
-        self.status.grid(row=1, column=0, padx=24, pady=8, sticky="ew")
-        self.answer = customtkinter.CTkLabel(self, text="", font=customtkinter.CTkFont(size=28, weight="bold"))
-        self.answer.grid(row=2, column=0, padx=24, pady=8, sticky="w")
-        self._bars = customtkinter.CTkFrame(self, fg_color="transparent")
-        self._bars.grid(row=3, column=0, padx=24, pady=8, sticky="nsew")
-        self._bars.grid_columnconfigure(1, weight=1)
+        self.grid_rowconfigure(1, weight=1)
+        choose = customtkinter.CTkButton(
+            self,
+            text="Choose a file ...",
+            command=self._ask,
+            height=44,
+            corner_radius=22,
+            font=customtkinter.CTkFont(size=15, weight="bold"),
+            fg_color=PRIMARY,
+            hover_color=PRIMARY_HOVER,
+            text_color=ON_PRIMARY,
+        )
+        choose.grid(row=0, column=0, padx=WIDE, pady=WIDE, sticky="ew")
+        self.card = ResultCard(self)
+        self.card.grid(row=1, column=0, padx=WIDE, pady=(0, WIDE), sticky="nsew")
+        self.card.show_words("No file yet", "Choose a piece of music to see its genres.")
         self.protocol("WM_DELETE_WINDOW", self.close)
-        self.after(POLL_MILLISECONDS, self._poll)
+        self._next_poll = self.after(POLL_MILLISECONDS, self._poll)
 
     def classify(self, path: Path) -> None:
         """Send a file to the worker and say so."""
-        self.status.configure(text=f"Listening to {path.name} ...")
-        self.answer.configure(text="")
+        self.card.show_words(shortened(path.name), "Listening ...")
         self._worker.submit(path)
 
     def close(self) -> None:
         """Close at once, whatever is in work."""
         self._worker.close()
+        self.after_cancel(self._next_poll)
         self.destroy()
 
     def _ask(self) -> None:
@@ -63,40 +80,35 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
             self.classify(Path(name))
 
     def _poll(self) -> None:
+        self._next_poll = self.after(POLL_MILLISECONDS, self._poll)
         while not self._worker.outcomes.empty():
             self._show(*self._worker.outcomes.get())
-        self.after(POLL_MILLISECONDS, self._poll)
 
     def _show(self, path: Path, outcome: Outcome) -> None:
-        for child in self._bars.winfo_children():
-            child.destroy()
         if isinstance(outcome, GenreError):
-            self.answer.configure(text="")
-            self.status.configure(text=f"{path.name}: {outcome}")
-            return
-        unsure = "" if outcome.confident else f"Not sure: {outcome.reason}."
-        self.status.configure(text=f"{path.name} ({outcome.duration_seconds:.0f} s, {outcome.device})\n{unsure}")
-        self.answer.configure(text=f"{outcome.label}, {outcome.confidence:.0%}")
-        self._show_bars(outcome)
-
-    def _show_bars(self, prediction: Prediction) -> None:
-        for row, (label, value) in enumerate(list(prediction.probabilities.items())[:TOP_GENRES]):
-            customtkinter.CTkLabel(self._bars, text=label, width=110, anchor="w").grid(row=row, column=0)
-            bar = customtkinter.CTkProgressBar(self._bars)
-            bar.set(value)
-            bar.grid(row=row, column=1, sticky="ew", padx=8, pady=6)
-            customtkinter.CTkLabel(self._bars, text=f"{value:.0%}", width=44, anchor="e").grid(row=row, column=2)
+            self.card.show_error(path.name, outcome)
+        else:
+            self.card.show_prediction(path.name, outcome)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Open the window; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="genre-gui", description="Show the genres of music in a window.")
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="classify it when the window is open")
+    parser.add_argument("--version", action="version", version=__version__)
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl+C ends it, without a traceback
+    if sys.platform.startswith("linux"):  # to follow the desktop customtkinter would start a program every 30 ms
+        customtkinter.set_appearance_mode(customtkinter.get_appearance_mode())
     worker = Worker()
     try:
         window = Window(worker)
     except TclError as error:
+        worker.close()
         print(f"genre-gui: no window can be opened ({error}): start it from a desktop session", file=sys.stderr)
         return 1
-    for name in sys.argv[1:]:
-        window.classify(Path(name))
+    for path in options.files:
+        window.classify(path)
     window.mainloop()
+    worker.close()  # however the window went
     return 0

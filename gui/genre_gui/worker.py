@@ -44,4 +44,7 @@ class Worker:
             outcome: Outcome = self._classifier.result().classify_file(path)
         except GenreError as error:
             outcome = error
+        except Exception as error:  # without an outcome the window would wait for ever
+            outcome = GenreError(f"an unexpected error, please report it: {type(error).__name__}: {error}")
+            outcome.__cause__ = error
         self.outcomes.put((path, outcome))
