@@ -178,10 +178,10 @@ class GenreClassifier:
         n_mels = self.metadata.audio.n_mels
         if log_mel.ndim != 2 or log_mel.shape[0] != n_mels or log_mel.shape[1] == 0:
             raise InvalidInputError(f"log_mel has shape {log_mel.shape}: expected ({n_mels}, n_frames)")
-        if not np.issubdtype(log_mel.dtype, np.number) or not np.isfinite(log_mel).all():
+        if log_mel.dtype.kind not in "fiu" or not np.isfinite(log_mel).all():
             raise InvalidInputError("log_mel holds values that are no finite numbers: expected decibels")
         config = self.metadata.audio
-        n_excerpt = max(1, round(self.metadata.excerpt_seconds / config.frame_seconds))
+        n_excerpt = config.n_frames(round(self.metadata.excerpt_seconds * config.sample_rate))
         starts = range(0, max(1, log_mel.shape[1] - n_excerpt // 2), n_excerpt)
         results = []
         for start in starts:
@@ -254,6 +254,8 @@ class GenreClassifier:
         return self._summary(results, duration, path)
 
     def _excerpt(self, start: float, end: float, logits: FloatArray, silent: bool) -> ExcerptPrediction:
+        if not np.isfinite(logits).all():
+            raise InvalidInputError("the model answers with NaN or infinity: the input is far from any audio level")
         exponentials = np.exp(logits.astype(np.float64) - logits.max())
         probabilities = exponentials / exponentials.sum()
         by_label = dict(zip(self.labels, probabilities.tolist(), strict=True))

@@ -40,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone: nothing left to do
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:  # a folder that cannot be written, a full disk
+        print(f"genre: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("genre: interrupted; what was printed is complete", file=sys.stderr)
         return 130
@@ -65,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    classify.add_argument("paths", nargs="+", metavar="PATH", help="file, folder, or - for a list on stdin")
+    classify.add_argument("paths", nargs="+", type=_path, metavar="PATH", help="file, folder, or - for a list on stdin")
     classify.add_argument("--format", choices=("table", "jsonl", "json", "csv"), default="table")
     classify.add_argument(
         "--excerpts", type=_excerpts, metavar="N|all", help="ten-second excerpts a track (default: 3)"
@@ -81,6 +84,12 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("--format", choices=("table", "json"), default="table")
     info.set_defaults(run=_info)
     return parser
+
+
+def _path(text: str) -> str:
+    if not text:  # pathlib takes it for the current folder; whoever passes an unset variable means nothing like it
+        raise argparse.ArgumentTypeError("the name is empty")
+    return text
 
 
 def _excerpts(text: str) -> str | int:

@@ -35,6 +35,10 @@ FloatArray = NDArray[np.float32]
 MIN_EXCERPT_SECONDS = 0.5
 """A shorter rest at the end of a track is left out, unless it is all there is."""
 
+MAX_LEVEL = 1e12
+"""Louder samples are damage, as NaN is. Full scale is 1, or 2**31 in a file of unscaled integers; the squares of
+a spectrum of much more would overflow float32."""
+
 
 @dataclass(frozen=True)
 class DecodeLimits:
@@ -119,7 +123,7 @@ def open_audio(path: Path | str) -> AudioReader:
 
     try:
         return SoundFileReader(path)
-    except (soundfile.SoundFileError, TypeError):  # TypeError: by its name soundfile takes it for headerless
+    except (soundfile.SoundFileError, TypeError):  # TypeError: by its name it was taken for headerless
         from genre_runtime.pyav_reader import PyAvReader
 
         return PyAvReader(path)
@@ -175,24 +179,22 @@ def decode_excerpts(
     ------
     AudioNotFoundError, EmptyAudioError, UnreadableAudioError, AudioLimitError
     """
-    meter = _Meter(limits or DecodeLimits())
+    limits = limits or DecodeLimits()
     with closing(open_audio(path)) as reader:
-        duration = reader.duration_seconds
-        if duration is None or not math.isfinite(duration) or duration <= 0:
-            waveform = _read(reader, 0.0, math.inf, meter)
-            return _cut(waveform, reader.sample_rate, sample_rate, excerpt_seconds, n_excerpts)
-        excerpts = []
-        for start, end in plan_excerpts(duration, excerpt_seconds, n_excerpts):
-            waveform = _read(reader, start, end - start, meter)
-            if waveform.size >= MIN_EXCERPT_SECONDS * reader.sample_rate:
-                excerpts.append(Excerpt(start, resample(waveform, reader.sample_rate, sample_rate)))
-        if not excerpts:  # shorter than the header says, or than the smallest excerpt: take what is there
-            waveform = _read(reader, 0.0, excerpt_seconds, meter)
-            if waveform.size == 0:
-                raise EmptyAudioError("the file holds no audio samples: expected at least one")
-            excerpts.append(Excerpt(0.0, resample(waveform, reader.sample_rate, sample_rate)))
-            duration = min(duration, waveform.size / reader.sample_rate)
-        return excerpts, duration
+        duration = reader.duration_seconds or 0.0
+        if math.isfinite(duration) and duration > 0:
+            meter = _Meter(limits)
+            excerpts = []
+            for start, end in plan_excerpts(duration, excerpt_seconds, n_excerpts):
+                waveform = _read(reader, start, end - start, meter)
+                if waveform.size >= MIN_EXCERPT_SECONDS * reader.sample_rate:
+                    excerpts.append(Excerpt(start, resample(waveform, reader.sample_rate, sample_rate)))
+            if excerpts:
+                return excerpts, duration
+    # The header names no length, or far more than there is, or less than the smallest excerpt: take what is there.
+    with closing(open_audio(path)) as reader:  # opened again: decoders may not recover from a seek past the end
+        waveform = _read(reader, 0.0, math.inf, _Meter(limits))
+        return _cut(waveform, reader.sample_rate, sample_rate, excerpt_seconds, n_excerpts)
 
 
 def decode(path: Path | str, sample_rate: int, *, limits: DecodeLimits | None = None) -> FloatArray:
@@ -228,8 +230,11 @@ def excerpts_of_waveform(
         raise InvalidInputError(f"sample_rate is {rate!r}: expected a positive integer, Hz")
     if waveform.size == 0:
         raise EmptyAudioError("the waveform has no samples: expected at least one")
-    mono = _mono(waveform.reshape(waveform.shape[0], -1).astype(np.float32, copy=False))
-    return _cut(mono, int(rate), sample_rate, excerpt_seconds, n_excerpts)
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite
+        samples = waveform.reshape(waveform.shape[0], -1).astype(np.float32, copy=False)
+    if not np.isfinite(samples).all():
+        raise InvalidInputError("waveform holds NaN or infinite samples: expected floats in [-1, 1]")
+    return _cut(_mono(samples), int(rate), sample_rate, excerpt_seconds, n_excerpts)
 
 
 def resample(waveform: FloatArray, rate: int, sample_rate: int) -> FloatArray:
@@ -268,6 +273,9 @@ def _read(reader: AudioReader, start: float, seconds: float, meter: _Meter) -> F
 
 
 def _mono(block: FloatArray) -> FloatArray:
-    # A broken float file may hold NaN or infinities: those samples become silence.
-    mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
-    return np.nan_to_num(mono, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    """Mean of the channels, shape (n_block,), a new array.
+
+    A broken float file may hold NaN, infinities or absurd numbers: those samples become silence.
+    """
+    sound = np.where(np.abs(block) <= MAX_LEVEL, block, np.float32(0))
+    return sound[:, 0] if sound.shape[1] == 1 else sound.mean(axis=1, dtype=np.float32)

@@ -9,6 +9,9 @@ from genre_runtime.errors import InvalidInputError
 MAX_EXCERPTS = 100_000
 """More than eleven days of ten-second excerpts; a header that claims more is lying."""
 
+PREROLL_SECONDS = 0.25
+"""Decoded and dropped before an excerpt: after a seek, MP3 and AAC decoders lack what earlier packets held."""
+
 
 def plan_excerpts(duration_seconds: float, excerpt_seconds: float, n_excerpts: int | None) -> list[tuple[float, float]]:
     """Return (start, end) in seconds of evenly spread excerpts.
@@ -22,8 +25,8 @@ def plan_excerpts(duration_seconds: float, excerpt_seconds: float, n_excerpts: i
     InvalidInputError
         `n_excerpts` is not a positive integer.
     """
-    if n_excerpts is not None and (isinstance(n_excerpts, bool) or n_excerpts < 1):
-        raise InvalidInputError(f"excerpts is {n_excerpts!r}: expected a positive number or all")
+    if n_excerpts is not None and (type(n_excerpts) is not int or n_excerpts < 1):
+        raise InvalidInputError(f"excerpts is {n_excerpts!r}: expected a positive integer, or None for the whole track")
     if duration_seconds <= excerpt_seconds:
         return [(0.0, duration_seconds)]
     needed = min(math.ceil(duration_seconds / excerpt_seconds), MAX_EXCERPTS)

@@ -23,10 +23,17 @@ def expand(paths: Iterable[str]) -> Iterator[Path]:
     """
     for name in paths:
         path = Path(name)
-        if path.is_dir():
+        if _is_folder(path):
             yield from _walk(path)
         else:
             yield path
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # too long a name, no permission: reading it as a file will say so
+        return False
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -19,6 +19,7 @@ from genre_runtime.errors import InvalidModelError, ModelNotFoundError
 SCHEMA_VERSION = 1
 AUDIO_METADATA_KEY = "genre.audio"
 LABELS_METADATA_KEY = "genre.labels"
+GRAPH_KINDS = ("waveform", "log_mel")
 
 
 @dataclass(frozen=True)
@@ -177,6 +178,16 @@ class ModelMetadata:
             raise ValueError("labels must be a list of names")
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("a label stands twice")
+        if set(self.graphs) != set(GRAPH_KINDS):
+            raise ValueError(f"graphs are {sorted(self.graphs)}, expected {sorted(GRAPH_KINDS)}")
+        for graph in self.graphs.values():
+            named = isinstance(graph.file, str) and Path(graph.file).name == graph.file
+            if not named or not isinstance(graph.sha256, str):
+                raise ValueError(f"{graph} must hold the name of a file beside the sidecar and its sha256")
+        if not isinstance(self.metrics, Mapping) or not isinstance(self.provenance, Mapping):
+            raise ValueError("metrics and provenance must be objects")
+        if not isinstance(self.n_excerpts, int):
+            raise ValueError(f"n_excerpts is {self.n_excerpts!r}, expected a whole number")
         for name, low, high in (
             ("excerpt_seconds", 0.0, 3600.0),
             ("n_excerpts", 0, 1000),
@@ -195,11 +206,12 @@ def read_metadata(model_path: Path) -> ModelMetadata:
     ------
     ModelNotFoundError, InvalidModelError
     """
-    path = model_path.with_suffix(".json")
     try:
+        path = model_path.with_suffix(".json")
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise InvalidModelError(f"the sidecar {path.name} is not UTF-8 text: write it with `invoke export`") from error
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a path without a file name, such as "."
+        path = model_path.with_suffix(".json") if model_path.name else model_path
         raise ModelNotFoundError(path, "the sidecar belongs beside the graph; `invoke export` writes both") from error
     return ModelMetadata.from_json(text)

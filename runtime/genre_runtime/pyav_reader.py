@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genre_runtime.errors import UnreadableAudioError
+from genre_runtime.excerpts import PREROLL_SECONDS
+
+_ERRORS = (av.FFmpegError, OSError, ValueError)
 
 # (offset, magic bytes, FFmpeg demuxer): what is not listed is not opened.
 _CONTAINERS: tuple[tuple[int, bytes, str], ...] = (
@@ -29,7 +32,8 @@ _CONTAINERS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"MP+", "mpc"),
     (0, b"\xff\xf1", "aac"),  # ADTS, MPEG-4
     (0, b"\xff\xf9", "aac"),  # ADTS, MPEG-2
-    (0, b"\xff", "mp3"),
+    *((0, bytes((0xFF, second)), "mp3") for second in (0xE2, 0xE3, 0xF2, 0xF3, 0xFA, 0xFB)),  # layer III
+    *((0, bytes((0xFF, second)), "mp3") for second in (0xF4, 0xF5, 0xFC, 0xFD)),  # layer II
 )
 
 
@@ -76,12 +80,15 @@ class PyAvReader:
             self._container = av.open(
                 str(path), format=name, metadata_errors="replace", options={"protocol_whitelist": "file"}
             )
-        except (OSError, ValueError) as error:
+        except _ERRORS as error:
             raise UnreadableAudioError(f"damaged {name} file ({_words(error)})") from error
         if not self._container.streams.audio:
             self._container.close()
             raise UnreadableAudioError(f"the {name} file has no audio stream: expected one")
         self._stream = self._container.streams.audio[0]
+        if self._stream.codec_context is None:
+            self._container.close()
+            raise UnreadableAudioError(f"the {name} file's audio is in a format that FFmpeg has no decoder for")
         self.sample_rate: int = self._stream.rate or 0
         self.n_channels: int = self._stream.channels or 0
         if self.sample_rate < 1 or self.n_channels < 1:
@@ -89,22 +96,24 @@ class PyAvReader:
             raise UnreadableAudioError(f"the {name} file names no sample rate or channels: it is damaged")
         duration = self._container.duration
         self.duration_seconds: float | None = duration / av.time_base if duration else None
+        self._moved = False
 
     def blocks(self, start_seconds: float, n_samples: float) -> Iterator[NDArray[np.float32]]:
         """Yield blocks of shape (n_block, n_channels), float32, about `n_samples` in all or up to the end."""
         origin = float((self._stream.start_time or 0) * (self._stream.time_base or 0))
-        try:
-            self._container.seek(int((start_seconds + origin) * av.time_base))
-        except (OSError, ValueError):  # this container cannot seek: decode from where it stands
-            if start_seconds:
+        if start_seconds or self._moved:  # no seek at the beginning: Matroska's drops the first packet
+            try:
+                self._container.seek(int((max(0.0, start_seconds - PREROLL_SECONDS) + origin) * av.time_base))
+            except _ERRORS:  # this container cannot seek
                 return
+        self._moved = True
         planar = av.AudioResampler(format="fltp")
         frames = self._container.decode(self._stream)
         while n_samples > 0:
             try:
                 decoded = next(frames, None)
                 converted = planar.resample(decoded)  # None flushes
-            except (OSError, ValueError):  # damaged from here on: what came before counts
+            except _ERRORS:  # damaged from here on: what came before counts
                 return
             for frame in converted:
                 skip = 0

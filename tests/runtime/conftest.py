@@ -1,0 +1,44 @@
+"""Fixtures for tests of the command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from genre_runtime.cli import main
+from tests.synthetic import noise, tone, write_audio
+
+Outcome = tuple[int, str, str]
+Genre = Callable[..., Outcome]
+
+
+@pytest.fixture
+def genre(model_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Genre:
+    """Run the command with the tiny model; returns exit status, stdout and stderr."""
+    monkeypatch.setenv("GENRE_MODEL", str(model_path))
+
+    def run(*arguments: str | Path) -> Outcome:
+        try:
+            status = main([str(argument) for argument in arguments])
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return status, out, err
+
+    return run
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    """Folder with a tone, a noise, and files that are to be passed over."""
+    folder = tmp_path / "music"
+    (folder / "sub" / ".hidden").mkdir(parents=True)
+    write_audio(folder / "tone.wav", tone(12))
+    write_audio(folder / "sub" / "noise.FLAC", noise(3))
+    write_audio(folder / ".hidden.wav", tone(1))
+    write_audio(folder / "sub" / ".hidden" / "tone.wav", tone(1))
+    (folder / "cover.jpg").write_bytes(b"\xff\xd8")
+    return folder

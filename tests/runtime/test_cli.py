@@ -1,0 +1,104 @@
+"""Command `genre` in this process: formats, exit statuses, folders and lists."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from genre_runtime.version import __version__
+from tests.runtime.conftest import Genre
+from tests.synthetic import LABELS, tone, write_audio
+
+
+def test_table(genre: Genre, music: Path) -> None:
+    status, out, err = genre("classify", music)
+    heading, first, second = out.splitlines()
+    assert status == 0
+    assert heading.split() == ["genre", "sure", "otherwise", "file"]
+    assert first.split()[0] == "tone"
+    assert first.endswith(str(music / "tone.wav"))
+    assert second.endswith(str(music / "sub" / "noise.FLAC"))
+    assert err == "2 of 2 files classified on cpu\n"
+
+
+def test_jsonl(genre: Genre, music: Path) -> None:
+    status, out, err = genre("classify", music / "tone.wav", music / "none.wav", "--format", "jsonl")
+    answer, failure = map(json.loads, out.splitlines())
+    assert status == 1
+    keys = {"path", "label", "confidence", "confident", "probabilities", "excerpts", "duration_seconds", "device"}
+    assert keys <= set(answer)
+    assert (answer["path"], answer["label"]) == (str(music / "tone.wav"), "tone")
+    assert (answer["confident"], answer["duration_seconds"], answer["device"]) == (True, 12, "cpu")
+    assert set(answer["probabilities"]) == set(LABELS)
+    assert {"start_seconds", "end_seconds", "probabilities", "silent"} == set(answer["excerpts"][0])
+    assert failure["path"] == str(music / "none.wav")
+    assert failure["error"]["code"] == "not_found"
+    assert err.startswith(f"genre: {music / 'none.wav'}: no file at")
+
+
+def test_json_is_one_array_of_the_same_objects(genre: Genre, music: Path) -> None:
+    _, lines, _ = genre("classify", music, "--format", "jsonl")
+    _, array, _ = genre("classify", music, "--format", "json")
+    assert json.loads(array) == [json.loads(line) for line in lines.splitlines()]
+    status, array, _ = genre("classify", music / "none.wav", "--format", "json")
+    assert status == 1
+    assert [item["error"]["code"] for item in json.loads(array)] == ["not_found"]
+
+
+def test_csv(genre: Genre, music: Path) -> None:
+    status, out, _ = genre("classify", music, music / "none.wav", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert status == 1
+    assert rows[0]["label"] == "tone"
+    assert rows[2]["label"] == ""
+    assert list(rows[0]) == ["path", "label", "confidence", "confident", "duration_seconds", "device", "error"]
+    assert float(rows[0]["confidence"]) > 0.5
+    assert rows[0]["error"] == ""
+    assert "none.wav" in rows[2]["error"]
+
+
+def test_files_named_outright_are_tried_whatever_their_name(genre: Genre, music: Path) -> None:
+    status, out, _ = genre("classify", music / ".hidden.wav", music / "cover.jpg", "--format", "jsonl")
+    assert status == 1
+    assert json.loads(out.splitlines()[0])["label"] == "tone"
+    assert json.loads(out.splitlines()[1])["error"]["code"] == "unreadable_audio"
+
+
+def test_empty_folder(genre: Genre, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    status, out, err = genre("classify", tmp_path / "empty")
+    assert (status, out) == (1, "")
+    assert err.startswith("genre: no audio files found")
+
+
+def _give_on_stdin(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_list_on_stdin(genre: Genre, music: Path, monkeypatch: pytest.MonkeyPatch, newline: str) -> None:
+    names = [str(music / "tone.wav"), "", str(music / "sub"), str(music / "none.wav")]
+    _give_on_stdin(monkeypatch, newline.join(names).encode())
+    status, out, _ = genre("classify", "-", "--format", "jsonl")
+    found = [json.loads(line)["path"] for line in out.splitlines()]
+    assert status == 1
+    assert found == [str(music / "tone.wav"), str(music / "sub" / "noise.FLAC"), str(music / "none.wav")]
+
+
+def test_excerpts_and_jobs(genre: Genre, tmp_path: Path) -> None:
+    path = write_audio(tmp_path / "tone.wav", tone(45))
+    for option, count in ((("--excerpts", "2"), 2), (("--excerpts", "all"), 5), ((), 3)):
+        _, out, _ = genre("classify", path, "--format", "jsonl", "--jobs", "2", *option)
+        assert len(json.loads(out)["excerpts"]) == count
+
+
+def test_version_and_help(genre: Genre) -> None:
+    assert genre("--version") == (0, f"genre {__version__}\n", "")
+    status, out, _ = genre("classify", "--help")
+    assert status == 0
+    assert "find . -name" in out

@@ -1,0 +1,104 @@
+"""Command `genre` when something is wrong: one line for each error, the rest goes on, never a traceback."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.runtime.conftest import Genre
+from tests.synthetic import tone, write_audio
+
+POSIX_BYTES = pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="file names must be text here")
+
+
+@pytest.mark.parametrize("form", ["table", "jsonl", "json", "csv"])
+def test_three_bad_files_among_good_ones(genre: Genre, music: Path, form: str) -> None:
+    (music / "a-text.mp3").write_text("no music\n" * 100)
+    (music / "b-empty.ogg").touch()
+    (music / "c-damaged.m4a").write_bytes(b"\0\0\0\x18ftypM4A \0\0")
+    status, out, err = genre("classify", music, "--format", form)
+    complaints = [line for line in err.splitlines() if line.startswith("genre: ")]
+    assert status == 1
+    assert [Path(line.split(": ")[1]).name for line in complaints] == ["a-text.mp3", "b-empty.ogg", "c-damaged.m4a"]
+    assert len(err.splitlines()) == 3 + (form == "table")
+    assert "tone.wav" in out
+    assert "noise.FLAC" in out
+
+
+@POSIX_BYTES
+@pytest.mark.parametrize("form", ["table", "jsonl", "json", "csv"])
+def test_names_with_newlines_and_undecodable_bytes(genre: Genre, tmp_path: Path, form: str) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/two\nlines \xe9.wav"))
+    write_audio(tmp_path / "plain.wav", tone(1)).rename(odd)
+    status, out, err = genre("classify", odd, f"{odd}.none", "--format", form)
+    assert status == 1
+    complaint = next(line for line in err.splitlines() if line.startswith("genre: "))
+    assert "two\\nlines \\udce9.wav.none" in complaint
+    if "json" in form:
+        items: list[Any] = json.loads(out if form == "json" else f"[{','.join(out.splitlines())}]")
+        assert [item["path"] for item in items] == [str(odd), f"{odd}.none"]
+        assert items[0]["label"] == "tone"
+    else:
+        assert "two\\nlines \\udce9.wav" in out
+        assert len(out.splitlines()) == (2 if form == "table" else 3)
+
+
+@POSIX_BYTES
+def test_a_list_of_names_that_are_no_text(genre: Genre, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = os.fsencode(tmp_path) + b"/\xe9.wav"
+    write_audio(tmp_path / "plain.wav", tone(1)).rename(os.fsdecode(odd))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(odd + b"\n")))
+    status, out, _ = genre("classify", "-", "--format", "jsonl")
+    assert status == 0
+    assert json.loads(out)["path"] == os.fsdecode(odd)
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "nul\0"])
+def test_names_that_no_file_can_have(genre: Genre, tmp_path: Path, name: str) -> None:
+    good = write_audio(tmp_path / "tone.wav", tone(1))
+    status, out, err = genre("classify", name, good, "--format", "jsonl")
+    failure, answer = map(json.loads, out.splitlines())
+    assert status == 1
+    assert failure["error"]["code"] == "unreadable_audio"
+    assert answer["label"] == "tone"
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["classify"],
+        ["classify", ""],
+        ["dance"],
+        ["classify", "x.wav", "--format", "xml"],
+        ["classify", "x.wav", "--excerpts", "0"],
+        ["classify", "x.wav", "--excerpts", "some"],
+        ["classify", "x.wav", "--jobs", "-1"],
+        ["info", "--nonsense"],
+    ],
+)
+def test_wrong_usage(genre: Genre, arguments: list[str]) -> None:
+    status, out, err = genre(*arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith("usage: genre")
+
+
+@pytest.mark.parametrize("model", [".", "none.onnx", "/"])
+def test_missing_model(genre: Genre, tmp_path: Path, model: str) -> None:
+    status, out, err = genre("classify", write_audio(tmp_path / "tone.wav", tone(1)), "--model", model)
+    assert (status, out) == (1, "")
+    assert err.startswith("genre: no model file at")
+    assert len(err.splitlines()) == 1
+
+
+def test_device_that_is_not_there(genre: Genre, tmp_path: Path) -> None:
+    status, out, err = genre("classify", write_audio(tmp_path / "tone.wav", tone(1)), "--device", "abacus")
+    assert (status, out) == (1, "")
+    assert "available here: auto" in err

@@ -1,0 +1,64 @@
+"""A device asked for by name is had or an error; `auto` falls back to the CPU and says so."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import pytest
+
+from genre_runtime import GenreClassifier
+from genre_runtime.errors import DeviceUnavailableError, MissingDependencyError
+from genre_runtime.session import available_devices
+from tests.synthetic import tone
+
+
+@pytest.mark.parametrize("device", ["gpu", "CPU", "", "cuda:0"])
+def test_unknown_device_names_those_there_are(model_path: Path, device: str) -> None:
+    with pytest.raises(DeviceUnavailableError, match=r"no such device.*auto.*cpu") as caught:
+        GenreClassifier.load(model_path, device=device)
+    assert caught.value.device == device
+    assert caught.value.available == ("auto", *available_devices())
+
+
+@pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="built with CUDA")
+def test_cuda_is_never_replaced_in_silence(model_path: Path) -> None:
+    with pytest.raises(DeviceUnavailableError, match=r"not built for it.*available here: auto.*cpu") as caught:
+        GenreClassifier.load(model_path, device="cuda")
+    assert isinstance(caught.value, RuntimeError)
+
+
+class _Pretender:
+    """An ONNX Runtime built with CUDA on a machine where CUDA does not start."""
+
+    SessionOptions = onnxruntime.SessionOptions
+
+    def get_available_providers(self) -> list[str]:
+        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+    def preload_dlls(self) -> None:
+        pass
+
+    def InferenceSession(self, graph: bytes, options: Any, providers: list[str]) -> Any:  # noqa: N802
+        self.providers = providers
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def test_cuda_that_does_not_start(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretender = _Pretender()
+    monkeypatch.setattr("genre_runtime.session.import_onnxruntime", lambda: pretender)
+    with pytest.raises(DeviceUnavailableError, match="would use cpu"):
+        GenreClassifier.load(model_path, device="cuda")
+    classifier = GenreClassifier.load(model_path, device="auto")
+    assert pretender.providers == ["CUDAExecutionProvider", "CPUExecutionProvider"], "it was tried"
+    assert (classifier.device_requested, classifier.device) == ("auto", "cpu")
+    assert classifier.classify(tone(1), 22_050).device == "cpu"
+
+
+def test_missing_onnxruntime_names_both_extras(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(MissingDependencyError, match=r"genre-runtime\[cpu\].*genre-runtime\[gpu\]") as caught:
+        GenreClassifier.load(model_path)
+    assert isinstance(caught.value, ImportError)

@@ -1,0 +1,90 @@
+"""Where the excerpts of a track lie."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genre_runtime.errors import InvalidInputError
+from genre_runtime.excerpts import MAX_EXCERPTS, plan_excerpts
+
+DURATIONS = st.floats(0.001, 50_000)
+LENGTHS = st.floats(0.5, 60)
+COUNTS = st.integers(1, 50)
+NEAR = 1e-6
+patient = settings(deadline=None)
+
+
+@patient
+@given(DURATIONS, LENGTHS, COUNTS | st.none())
+def test_excerpts_lie_inside_the_track_in_order(duration: float, length: float, count: int | None) -> None:
+    plan = plan_excerpts(duration, length, count)
+    assert plan
+    assert all(0 <= start < end <= duration + NEAR for start, end in plan)
+    assert plan == sorted(plan)
+
+
+@patient
+@given(DURATIONS, LENGTHS, COUNTS)
+def test_count_is_what_was_asked_for_or_what_the_track_holds(duration: float, length: float, count: int) -> None:
+    plan = plan_excerpts(duration, length, count)
+    assert len(plan) == min(count, max(1, math.ceil(duration / length)))
+
+
+@patient
+@given(DURATIONS, LENGTHS, COUNTS)
+def test_every_excerpt_has_the_full_length(duration: float, length: float, count: int) -> None:
+    for start, end in plan_excerpts(duration, length, count):
+        assert math.isclose(end - start, min(length, duration), abs_tol=NEAR)
+
+
+@patient
+@given(DURATIONS, LENGTHS, st.integers(2, 50))
+def test_excerpts_are_evenly_spread_and_symmetric(duration: float, length: float, count: int) -> None:
+    starts = [start for start, _ in plan_excerpts(duration, length, count)]
+    ends = [end for _, end in plan_excerpts(duration, length, count)]
+    assert math.isclose(starts[0], duration - ends[-1], abs_tol=NEAR), "as far from the beginning as from the end"
+    steps = [b - a for a, b in pairwise(starts)]
+    if length * len(starts) <= duration:  # else the outermost are pushed inwards
+        assert all(math.isclose(step, duration / len(starts), abs_tol=NEAR) for step in steps)
+
+
+@patient
+@given(DURATIONS, LENGTHS)
+def test_the_whole_track_is_covered_without_gap_or_overlap(duration: float, length: float) -> None:
+    plan = plan_excerpts(duration, length, None)
+    assert plan[0][0] == 0
+    assert math.isclose(plan[-1][1], duration, abs_tol=NEAR)
+    for (_, end), (start, _) in pairwise(plan):
+        assert math.isclose(end, start, abs_tol=NEAR)
+
+
+@pytest.mark.parametrize(
+    ("duration", "count", "expected"),
+    [
+        (4.0, 3, [(0.0, 4.0)]),
+        (10.0, 3, [(0.0, 10.0)]),
+        (30.0, 1, [(10.0, 20.0)]),
+        (30.0, 3, [(0.0, 10.0), (10.0, 20.0), (20.0, 30.0)]),
+        (60.0, 3, [(5.0, 15.0), (25.0, 35.0), (45.0, 55.0)]),
+        (12.0, 3, [(0.0, 10.0), (2.0, 12.0)]),
+        (25.0, None, [(0.0, 10.0), (10.0, 20.0), (20.0, 25.0)]),
+    ],
+)
+def test_examples(duration: float, count: int | None, expected: list[tuple[float, float]]) -> None:
+    assert plan_excerpts(duration, 10.0, count) == [pytest.approx(excerpt) for excerpt in expected]
+
+
+def test_a_lying_header_does_not_fill_memory() -> None:
+    assert len(plan_excerpts(1e15, 10.0, None)) == MAX_EXCERPTS
+
+
+@pytest.mark.parametrize("count", [0, -1, True, 2.5, "3"])
+def test_a_count_that_is_no_positive_integer_is_refused(count: Any) -> None:
+    with pytest.raises(InvalidInputError, match="positive integer"):
+        plan_excerpts(30.0, 10.0, count)
