@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from genre_runtime.containers import may_be_audio, not_audio, read_head
 from genre_runtime.errors import (
     AudioLimitError,
     AudioNotFoundError,
@@ -116,7 +117,9 @@ def open_audio(path: Path | str) -> AudioReader:
         A folder, a device, no permission, or not audio.
     """
     path = Path(path)
-    _check_regular_file(path)
+    head = _head_of_regular_file(path)
+    if not may_be_audio(head):
+        raise not_audio(head)
     import soundfile
 
     from genre_runtime.soundfile_reader import SoundFileReader
@@ -129,7 +132,7 @@ def open_audio(path: Path | str) -> AudioReader:
         return PyAvReader(path)
 
 
-def _check_regular_file(path: Path) -> None:
+def _head_of_regular_file(path: Path) -> bytes:
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -143,7 +146,7 @@ def _check_regular_file(path: Path) -> None:
     if status.st_size == 0:
         raise EmptyAudioError("the file is empty (0 bytes): expected audio")
     try:
-        path.open("rb").close()
+        return read_head(path)
     except OSError as error:
         raise UnreadableAudioError(f"the file cannot be opened: {error.strerror}") from error
 

@@ -9,51 +9,11 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from genre_runtime.containers import not_audio, read_head, sniff_container
 from genre_runtime.errors import UnreadableAudioError
 from genre_runtime.excerpts import PREROLL_SECONDS
 
 _ERRORS = (av.FFmpegError, OSError, ValueError)
-
-# (offset, magic bytes, FFmpeg demuxer): what is not listed is not opened.
-_CONTAINERS: tuple[tuple[int, bytes, str], ...] = (
-    (4, b"ftyp", "mov"),  # M4A, MP4, ALAC
-    (0, b"\x1a\x45\xdf\xa3", "matroska"),  # WebM, MKA
-    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),  # WMA
-    (0, b"MAC ", "ape"),
-    (0, b"OggS", "ogg"),
-    (0, b"fLaC", "flac"),
-    (0, b"RIFF", "wav"),
-    (0, b"RF64", "wav"),
-    (0, b"FORM", "aiff"),
-    (0, b".snd", "au"),
-    (0, b"wvpk", "wv"),
-    (0, b"TTA1", "tta"),
-    (0, b"MPCK", "mpc8"),
-    (0, b"MP+", "mpc"),
-    (0, b"\xff\xf1", "aac"),  # ADTS, MPEG-4
-    (0, b"\xff\xf9", "aac"),  # ADTS, MPEG-2
-    *((0, bytes((0xFF, second)), "mp3") for second in (0xE2, 0xE3, 0xF2, 0xF3, 0xFA, 0xFB)),  # layer III
-    *((0, bytes((0xFF, second)), "mp3") for second in (0xF4, 0xF5, 0xFC, 0xFD)),  # layer II
-)
-
-
-def sniff_container(head: bytes) -> str | None:
-    """Return FFmpeg's name of the container whose first bytes are `head`, or None if unknown."""
-    for offset, magic, name in _CONTAINERS:
-        if head[offset : offset + len(magic)] == magic:
-            return name
-    return None
-
-
-def _read_head(path: Path) -> bytes:
-    """Return the first 16 bytes behind any ID3v2 tag."""
-    with path.open("rb") as file:
-        head = file.read(16)
-        if head[:3] == b"ID3" and len(head) >= 10:
-            size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
-            file.seek(10 + size)
-            head = file.read(16)
-    return head
 
 
 class PyAvReader:
@@ -69,13 +29,10 @@ class PyAvReader:
     """
 
     def __init__(self, path: Path) -> None:
-        head = _read_head(path)
+        head = read_head(path)
         name = sniff_container(head)
         if name is None:
-            raise UnreadableAudioError(
-                f"not an audio file: it begins with {head[:12]!r}, expected MP3, FLAC, WAV, Ogg, Opus, AIFF, M4A, "
-                "WMA, APE or the like"
-            )
+            raise not_audio(head)
         try:
             self._container = av.open(
                 str(path), format=name, metadata_errors="replace", options={"protocol_whitelist": "file"}
