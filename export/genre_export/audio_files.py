@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from genre_runtime.classifier import GenreClassifier
 from genre_runtime.prediction import Prediction
-from genre_training.tracks import Track, read_audio_tracks
+from genre_training.tracks import DataError, Track, read_audio_tracks
 
 
 def score_audio_files(classifier: GenreClassifier, data_folder: Path, held_out: dict[str, list[str]]) -> dict[str, Any]:
@@ -20,8 +20,15 @@ def score_audio_files(classifier: GenreClassifier, data_folder: Path, held_out: 
     dict
         For each source, and `all`: tracks and accuracy of the files training saw and of those it did not
         (`trained`, `validation`, `test`), and the number that failed.
+
+    Raises
+    ------
+    DataError
+        The folder has no audio part.
     """
     tracks = read_audio_tracks(data_folder)
+    if not tracks:
+        raise DataError(f"{data_folder} holds no audio to score: expected audio/index.csv")
     results = classifier.classify_files(track.path for track in tracks)
     outcomes: list[tuple[Track, str, bool]] = []
     n_failed = 0

@@ -91,7 +91,7 @@ def _figures(metrics: Any) -> str:
             f"{part}: macro F1 {values['macro_f1']:.3f}, log-loss {values['log_loss']:.3f}, "
             f"expected calibration error {values['calibration_error']:.3f}"
         )
-    return "\n".join([*lines, "", "; ".join(notes).capitalize() + ".", ""])
+    return "\n".join([*lines, "", "; ".join(notes) + ".", ""])
 
 
 def _audio_files(scores: Any) -> str:

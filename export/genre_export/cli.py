@@ -13,7 +13,7 @@ from genre_runtime.errors import GenreError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status: 0 published, 1 refused, 2 wrong usage."""
+    """Run the command; returns the exit status: 0 published, 1 refused, 2 wrong usage, 130 interrupted."""
     parser = argparse.ArgumentParser(prog="genre-export", description="Publish a checkpoint as ONNX.")
     parser.add_argument("--checkpoint", type=Path, default=Path("models/best_model.pt"))
     parser.add_argument("--output", type=Path, default=Path("models"))
@@ -28,9 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"exporting {options.checkpoint} ...")
     try:
         worst = publish(options.checkpoint, options.output, options.data)
-    except GenreError as error:
+    except (GenreError, OSError) as error:  # OSError: a folder that cannot be written, a full disk
         print(f"genre-export: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("genre-export: interrupted; nothing was published", file=sys.stderr)
+        return 130
     for name, tolerance in TOLERANCES.items():
         print(f"  {name:<26} {worst[name]:9.2e} {tolerance.unit:<3} (allowed {tolerance.limit:g})")
     print(f"published to {options.output}")

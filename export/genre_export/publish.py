@@ -45,7 +45,7 @@ def publish(checkpoint_path: Path, output: Path, data_folder: Path | None = None
 
     Raises
     ------
-    CheckpointError, ParityError
+    CheckpointError, DataError, ParityError
     """
     checkpoint = load_checkpoint(checkpoint_path)
     audio = AudioConfig.from_dict(checkpoint["audio"])

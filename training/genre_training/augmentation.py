@@ -10,6 +10,7 @@ from torchaudio import transforms
 from genre_training.config import TrainingConfig
 
 MASKS_PER_AXIS = 2
+EQUALISER_POINTS = 6
 
 
 class SpecAugment(nn.Module):
@@ -40,6 +41,28 @@ def random_crops(clips: Tensor, n_frames: int, generator: torch.Generator) -> Te
     latest = clips.shape[2] - n_frames
     starts = torch.randint(0, latest + 1, (clips.shape[0],), generator=generator).tolist()
     return torch.stack([clip[:, start : start + n_frames] for clip, start in zip(clips, starts, strict=True)])
+
+
+def equalise(log_mel: Tensor, deviation_db: float, generator: torch.Generator) -> Tensor:
+    """Lay a smooth random gain curve over each clip's bands, as another mastering or microphone would.
+
+    The curve runs through `EQUALISER_POINTS` independent gains of the given deviation.
+    """
+    if deviation_db <= 0:
+        return log_mel
+    gains = deviation_db * torch.randn(len(log_mel), 1, EQUALISER_POINTS, generator=generator)
+    curve = nn.functional.interpolate(gains, size=log_mel.shape[1], mode="linear", align_corners=True)
+    return log_mel + curve.transpose(1, 2)
+
+
+def low_pass(log_mel: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Silence the highest bands of a `share` of the clips, from a random band in the upper third on."""
+    n_clips, n_mels, _ = log_mel.shape
+    cutoff = n_mels * (2 + torch.rand(n_clips, generator=generator)) / 3
+    cutoff[torch.rand(n_clips, generator=generator) >= share] = n_mels
+    cut = torch.arange(n_mels)[None, :, None] >= cutoff[:, None, None]
+    floor = log_mel.amin(dim=(1, 2), keepdim=True)
+    return torch.where(cut, floor, log_mel)
 
 
 def mixup(log_mel: Tensor, targets: Tensor, alpha: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -74,7 +97,11 @@ class Augmentation:
 
     def __call__(self, clips: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Map (batch, n_mels, clip_frames) and (batch,) to crops and (batch, n_labels) target distributions."""
-        crops = random_crops(clips, self._n_frames, self._generator).float()
+        config, generator = self._config, self._generator
+        crops = random_crops(clips, self._n_frames, generator).float()
+        # Half a dB of noise hides which clips came as pictures, rounded to whole decibels.
+        crops = crops + torch.rand(crops.shape, generator=generator) - 0.5
+        crops = low_pass(equalise(crops, config.equaliser_db, generator), config.low_pass_share, generator)
         targets = nn.functional.one_hot(labels, self._n_labels).float()
-        mixed, targets = mixup(crops, targets, self._config.mixup_alpha, self._rng)
+        mixed, targets = mixup(crops, targets, config.mixup_alpha, self._rng)
         return self._spec_augment(mixed), targets

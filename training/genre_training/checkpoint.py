@@ -54,8 +54,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
             f"{path} is no checkpoint, or holds more than weights and plain values: such a file could run code and "
             "is not loaded"
         ) from error
-    except (OSError, RuntimeError, ValueError, EOFError) as error:
-        raise CheckpointError(f"{path} is damaged or no checkpoint ({str(error).splitlines()[0]})") from error
+    except Exception as error:  # damaged bytes trip torch's unpickler in many ways, LookupError among them
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(f"{path} is damaged or no checkpoint ({reason})") from error
     missing = [key for key in REQUIRED_KEYS if not isinstance(checkpoint, dict) or key not in checkpoint]
     if missing:
         raise CheckpointError(f"{path} lacks {', '.join(missing)}: it was not written by `invoke train`")

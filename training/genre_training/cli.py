@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return _train(options) if options.verb == "train" else _evaluate(options)
-    except GenreError as error:
+    except (GenreError, OSError) as error:  # OSError: a folder that cannot be written, a full disk
         print(f"genre-train: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -12,6 +12,8 @@ from genre_training.networks import NetworkConfig
 
 CONFIG_FOLDER = Path(__file__).parent / "configs"
 
+_TYPES: dict[Any, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,)}
+
 
 class ConfigError(GenreError, ValueError):
     """A recipe cannot be read."""
@@ -26,6 +28,9 @@ class DataConfig:
     split: str = "grouped"
     seed: int = 0
     fold: int = 0
+
+    def __post_init__(self) -> None:
+        _check_ranges(self, ("seed", 0, 2**32 - 1))
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,13 @@ class TrainingConfig:
         Beta parameter of mixup; 0 turns it off.
     frequency_mask, time_mask : int
         Largest SpecAugment mask in bands and frames, two of each; 0 turns it off.
+    equaliser_db : float
+        Deviation of the random gain curve laid over a clip's spectrum; 0 turns it off.
+    low_pass_share : float
+        Share of the clips that lose their highest bands, as low bit rates take them.
+    source_exponent : float
+        A data set of n clips is drawn from in proportion to n to this power: 1 takes every clip as often as any
+        other, 0 every data set.
     ema_decay : float
         Decay a step of the running average of the weights that is validated and kept; 0 turns it off.
     """
@@ -61,19 +73,29 @@ class TrainingConfig:
     mixup_alpha: float = 0.3
     frequency_mask: int = 24
     time_mask: int = 16
+    equaliser_db: float = 3.0
+    low_pass_share: float = 0.3
+    source_exponent: float = 0.5
     ema_decay: float = 0.998
 
     def __post_init__(self) -> None:
-        for name, low, high in (
+        _check_ranges(
+            self,
             ("epochs", 1, 100_000),
             ("batch_size", 1, 100_000),
             ("learning_rate", 1e-9, 100.0),
+            ("weight_decay", 0.0, 100.0),
+            ("warmup_epochs", 0.0, 100_000.0),
             ("crop_seconds", 0.1, 30.0),
             ("label_smoothing", 0.0, 0.99),
+            ("mixup_alpha", 0.0, 100.0),
+            ("frequency_mask", 0, 100_000),
+            ("time_mask", 0, 100_000),
+            ("equaliser_db", 0.0, 40.0),
+            ("low_pass_share", 0.0, 1.0),
+            ("source_exponent", 0.0, 1.0),
             ("ema_decay", 0.0, 0.999999),
-        ):
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} is {getattr(self, name)!r}: expected {low} to {high}")
+        )
 
 
 @dataclass(frozen=True)
@@ -118,7 +140,7 @@ def recipe_from_tables(tables: dict[str, dict[str, Any]]) -> Recipe:
     Raises
     ------
     ValueError, TypeError
-        An unknown table or key, or a value out of range.
+        An unknown table or key, or a value of the wrong type or out of range.
     """
     kinds = {"data": DataConfig, "network": NetworkConfig, "training": TrainingConfig}
     if unknown := set(tables) - set(kinds):
@@ -127,8 +149,23 @@ def recipe_from_tables(tables: dict[str, dict[str, Any]]) -> Recipe:
         names = {item.name for item in fields(kind)}
         if unknown := set(tables.get(table, {})) - names:
             raise ValueError(f"unknown keys {sorted(unknown)} in [{table}]: expected {sorted(names)}")
+        _check_types(table, kind, tables.get(table, {}))
     return Recipe(
         data=DataConfig(**tables.get("data", {})),
         network=NetworkConfig.from_dict(tables.get("network", {})),
         training=TrainingConfig(**tables.get("training", {})),
     )
+
+
+def _check_types(table: str, kind: type, values: dict[str, Any]) -> None:
+    for item in fields(kind):
+        value = values.get(item.name, item.default)
+        wanted = _TYPES.get(item.type, (list, tuple))
+        if isinstance(value, bool) or not isinstance(value, wanted):
+            raise ValueError(f"{item.name} in [{table}] is {value!r}: expected {item.type}")
+
+
+def _check_ranges(config: object, *ranges: tuple[str, float, float]) -> None:
+    for name, low, high in ranges:
+        if not low <= getattr(config, name) <= high:
+            raise ValueError(f"{name} is {getattr(config, name)!r}: expected {low} to {high}")

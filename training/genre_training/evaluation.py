@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import balanced_accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
+from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 from torch import Tensor, nn
 
 Probabilities = NDArray[np.float64]
@@ -60,7 +60,7 @@ def score(probabilities: Probabilities, labels: Labels, names: Sequence[str]) ->
     return {
         "n_tracks": len(labels),
         "accuracy": float((predicted == labels).mean()),
-        "balanced_accuracy": float(balanced_accuracy_score(labels, predicted)),
+        "balanced_accuracy": float(recall[present].mean()),
         "macro_f1": float(f1[present].mean()),
         "log_loss": float(log_loss(labels, probabilities, labels=indices)),
         "calibration_error": calibration_error(probabilities, labels),
@@ -103,5 +103,7 @@ def confidence_threshold(probabilities: Probabilities, labels: Labels) -> float:
     confidence = probabilities.max(axis=1)[order]
     correct = (probabilities.argmax(axis=1) == labels)[order]
     precision = np.cumsum(correct) / np.arange(1, len(correct) + 1)
-    reached = np.flatnonzero((precision >= TARGET_PRECISION) & (np.arange(1, len(correct) + 1) >= 20))
+    last_of_ties = np.append(confidence[1:] < confidence[:-1], True)  # equal confidence, equal treatment
+    enough = np.arange(1, len(correct) + 1) >= 20
+    reached = np.flatnonzero((precision >= TARGET_PRECISION) & enough & last_of_ties)
     return float(confidence[reached[-1]]) if reached.size else 1.0

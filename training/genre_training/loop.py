@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
@@ -39,6 +40,8 @@ class TrainingData:
     ----------
     clips : Tensor, float16, shape (n_clips, n_mels, n_frames)
     labels : int64 array, shape (n_clips,)
+    sources : str array, shape (n_clips,)
+        Data set of each clip.
     names : tuple of str
         Genre of each label.
     split : Split
@@ -48,6 +51,7 @@ class TrainingData:
 
     clips: Tensor
     labels: Labels
+    sources: NDArray[np.str_]
     names: tuple[str, ...]
     split: Split
     crop_frames: int
@@ -98,7 +102,7 @@ def fit(
     config = recipe.training
     torch.manual_seed(recipe.data.seed)
     rng = np.random.default_rng(recipe.data.seed)
-    network = ResidualCnn(len(data.names), recipe.network).to(device)
+    network = ResidualCnn(len(data.names), data.clips.shape[1], recipe.network).to(device)
     # A CPU takes up to half as long again in the default layout; the stubs do not know the argument.
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
@@ -113,7 +117,7 @@ def fit(
         started = time.perf_counter()
         network.train()
         losses: list[float] = []
-        batches = _batches(data.split.train, config, rng)
+        batches = _batches(data, config, rng)
         bar = tqdm(batches, f"epoch {epoch}/{config.epochs}", n_batches, unit="batch")
         for batch in bar:
             factor = learning_rate_factor((epoch - 1) * n_batches + len(losses), config.epochs * n_batches, n_warmup)
@@ -161,16 +165,40 @@ def fit(
 
 
 def evaluate(network: nn.Module, data: TrainingData, part: Indices, device: torch.device) -> dict[str, Any]:
-    """Score the tracks of one part of the split: see `genre_training.evaluation.score`."""
+    """Score the tracks of one part of the split: see `genre_training.evaluation.score`.
+
+    Raises
+    ------
+    NonFiniteLossError
+    """
     logits = excerpt_logits(network, data.clips[part], data.crop_frames, device)
+    if not np.isfinite(logits).all():
+        raise NonFiniteLossError(
+            "the network's answers are no finite numbers any more: lower learning_rate; the best checkpoint so far is "
+            "kept"
+        )
     return score(track_probabilities(logits), data.labels[part], data.names)
 
 
-def _batches(train: Indices, config: TrainingConfig, rng: np.random.Generator) -> Iterator[Indices]:
-    """Yield shuffled full batches; an incomplete last one waits for another epoch's shuffle."""
-    order = rng.permutation(train)
+def _batches(data: TrainingData, config: TrainingConfig, rng: np.random.Generator) -> Iterator[Indices]:
+    """Yield full batches of training clips; what an incomplete last one would hold waits for another epoch."""
+    order = draw_clips(data.sources[data.split.train], config.source_exponent, rng)
+    order = data.split.train[order]
     for i in range(max(1, len(order) // config.batch_size)):
         yield order[i * config.batch_size : (i + 1) * config.batch_size]
+
+
+def draw_clips(sources: NDArray[np.str_], exponent: float, rng: np.random.Generator) -> Indices:
+    """Return as many positions as there are clips, shuffled: each source gets its share and spreads it evenly."""
+    kinds, counts = np.unique(sources, return_counts=True)
+    shares = counts**exponent / (counts**exponent).sum()
+    chosen = []
+    for kind, share in zip(kinds, shares, strict=True):
+        positions = np.flatnonzero(sources == kind)
+        n_drawn = round(share * len(sources))
+        rounds = [rng.permutation(positions) for _ in range(-(-n_drawn // len(positions)))]
+        chosen.append(np.concatenate(rounds)[:n_drawn])
+    return rng.permutation(np.concatenate(chosen))
 
 
 def _step(

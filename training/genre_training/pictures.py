@@ -13,6 +13,7 @@ from PIL import Image
 
 from genre_runtime.features import FloatArray
 from genre_runtime.metadata import AudioConfig
+from genre_training.tracks import DataError
 
 FMA_ROWS = 100
 """FMA pictures keep 100 of the 128 bands: row i is band floor((i + 1) / 100 * 128)."""
@@ -25,9 +26,21 @@ correlation from 0.958 to 0.976."""
 
 
 def read_picture(path: Path, source: str, config: AudioConfig) -> FloatArray:
-    """Read one picture of `source` (`"fma_small"` or `"gtzan"`) onto the frames of `config`."""
-    with Image.open(path) as image:
-        pixels = np.asarray(image.convert("L"), dtype=np.float32)
+    """Read one picture of `source` (`"fma_small"` or `"gtzan"`) onto the frames of `config`.
+
+    Raises
+    ------
+    OSError, DataError
+        The file is no picture, damaged, or has another number of rows.
+    """
+    try:
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("L"), dtype=np.float32)
+    except (SyntaxError, Image.DecompressionBombError) as error:  # Pillow's word for some damaged headers
+        raise DataError(f"{path} is a damaged picture: {error}") from error
+    n_rows = config.n_mels if source == "gtzan" else FMA_ROWS
+    if pixels.shape[0] != n_rows:
+        raise DataError(f"{path} has {pixels.shape[0]} rows: expected {n_rows} for a picture of {source}")
     decibels = pixels - np.float32(80)
     if source == "gtzan":
         return _nearest_frames(decibels, config)
@@ -48,7 +61,7 @@ def _fill_bands(decibels: FloatArray, config: AudioConfig) -> FloatArray:
 def _nearest_frames(decibels: FloatArray, config: AudioConfig) -> FloatArray:
     """Take the column nearest to each frame's centre."""
     n_columns = decibels.shape[1]
-    n_frames = int(n_columns * GTZAN_FRAME_SECONDS / config.frame_seconds)
+    n_frames = max(1, int(n_columns * GTZAN_FRAME_SECONDS / config.frame_seconds))
     centres = np.arange(n_frames) * config.frame_seconds
     columns = np.clip(np.rint((centres - GTZAN_FIRST_CENTRE) / GTZAN_FRAME_SECONDS), 0, n_columns - 1).astype(int)
     nearest: FloatArray = decibels[:, columns]

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from genre_runtime.metadata import AudioConfig
-from genre_training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from genre_training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 from genre_training.config import Recipe, recipe_from_tables
 from genre_training.devices import autocast_dtype
 from genre_training.evaluation import (
@@ -25,9 +25,9 @@ from genre_training.evaluation import (
 from genre_training.loop import TrainingData, fit
 from genre_training.networks import NetworkConfig, ResidualCnn
 from genre_training.plots import save_confusion_matrix, save_curves
-from genre_training.splits import Indices, split_tracks
+from genre_training.splits import Indices, Split, split_tracks
 from genre_training.store import FeatureStore, label_indices, open_store
-from genre_training.tracks import Track, label_names, read_tracks
+from genre_training.tracks import DataError, Track, label_names, read_tracks
 from genre_training.version import __version__
 
 CHECKPOINT_NAME = "best_model.pt"
@@ -47,7 +47,11 @@ def train(recipe: Recipe, data_folder: Path, output: Path, cache: Path, device: 
     """
     audio = AudioConfig()
     store = open_store(read_tracks(data_folder), audio, cache)
-    data = training_data(store, recipe, audio, label_names(store.tracks))
+    names = label_names(store.tracks)
+    if len(names) < 2:
+        raise DataError(f"{data_folder} holds {names[0]} alone: expected two genres or more to tell apart")
+    split = split_tracks(store.tracks, recipe.data.split, recipe.data.seed, recipe.data.fold)
+    data = training_data(store, recipe, audio, names, split)
     path = output / CHECKPOINT_NAME
     description = {
         "labels": list(data.names),
@@ -80,28 +84,48 @@ def evaluate_again(path: Path, data_folder: Path, cache: Path, device: torch.dev
     CheckpointError, DataError
     """
     checkpoint = load_checkpoint(path)
-    recipe = recipe_from_tables(checkpoint["recipe"])
-    audio = AudioConfig.from_dict(checkpoint["audio"])
+    try:
+        recipe = recipe_from_tables(checkpoint["recipe"])
+        audio = AudioConfig.from_dict(checkpoint["audio"])
+        held_out = checkpoint["held_out"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} was written by another version of this project: {error}") from error
     store = open_store(read_tracks(data_folder), audio, cache)
-    data = training_data(store, recipe, audio, tuple(checkpoint["labels"]))
+    split = _stored_split(held_out, store.tracks)
+    data = training_data(store, recipe, audio, tuple(checkpoint["labels"]), split)
     metrics: dict[str, Any] = evaluate_checkpoint(checkpoint, data, store.tracks, device)["metrics"]
     return metrics
 
 
-def training_data(store: FeatureStore, recipe: Recipe, audio: AudioConfig, names: tuple[str, ...]) -> TrainingData:
-    """Lay out a store for training: clips in memory, labels as numbers, the recipe's split."""
+def _stored_split(held_out: dict[str, list[str]], tracks: list[Track]) -> Split:
+    """Find a checkpoint's split again by the clips' names: to split anew would differ once a clip came or went."""
+    part_of = {track_id: part for part, ids in held_out.items() for track_id in ids}
+    parts = np.array([part_of.get(track.track_id, "train") for track in tracks])
+    split = Split(*(np.flatnonzero(parts == part) for part in ("train", "validation", "test")))
+    if not split.validation.size or not split.test.size:
+        raise DataError("the data folder holds no clip that the checkpoint was validated or tested with: name another")
+    return split
+
+
+def training_data(
+    store: FeatureStore, recipe: Recipe, audio: AudioConfig, names: tuple[str, ...], split: Split
+) -> TrainingData:
+    """Lay out a store for training: clips in memory, labels as numbers."""
     return TrainingData(
         clips=torch.from_numpy(np.array(store.log_mel)),
         labels=label_indices(store.tracks, names),
+        sources=np.array([track.source for track in store.tracks]),
         names=names,
-        split=split_tracks(store.tracks, recipe.data.split, recipe.data.seed, recipe.data.fold),
+        split=split,
         crop_frames=round(recipe.training.crop_seconds / audio.frame_seconds),
     )
 
 
 def network_of(checkpoint: Checkpoint) -> ResidualCnn:
     """Rebuild the trained network of a checkpoint, ready to evaluate."""
-    network = ResidualCnn(len(checkpoint["labels"]), NetworkConfig.from_dict(checkpoint["network"]))
+    network = ResidualCnn(
+        len(checkpoint["labels"]), checkpoint["audio"]["n_mels"], NetworkConfig.from_dict(checkpoint["network"])
+    )
     network.load_state_dict(checkpoint["model_state_dict"])
     return network.eval()
 
@@ -139,7 +163,7 @@ def _score_by_source(
     sources = np.array([tracks[i].source for i in part])
     result = score(probabilities, labels, data.names)
     result["per_source"] = {}
-    for source in sorted(set(sources)):
+    for source in sorted({tracks[i].source for i in part}):
         rows = sources == source
         # Each source knows only some genres; the second figure asks for the best among those alone.
         genres = sorted({data.names.index(track.label) for track in tracks if track.source == source})

@@ -45,7 +45,7 @@ def split_tracks(tracks: list[Track], method: str, seed: int, fold: int = 0) -> 
     Raises
     ------
     DataError
-        Unknown method or fold, or too few clips of a genre to split.
+        Unknown method or fold, or too few clips or groups to split.
     """
     if method not in ("grouped", "stratified") or not 0 <= fold < TEST_FOLDS:
         raise DataError(
@@ -53,17 +53,16 @@ def split_tracks(tracks: list[Track], method: str, seed: int, fold: int = 0) -> 
         )
     grouped = method == "grouped"
     positions = np.arange(len(tracks))
-    fixed = np.array([grouped and track.held_out is not None for track in tracks])
-    fixed_test = np.array([grouped and track.held_out is True for track in tracks])
-    free = positions[~fixed]
-    test_of_free = _folds(tracks, free, grouped, TEST_FOLDS, seed)[fold]
-    rest = np.setdiff1d(free, test_of_free)
+    fixed = np.array([grouped and track.held_out is not None for track in tracks], dtype=bool)
+    fixed_test = np.array([grouped and track.held_out is True for track in tracks], dtype=bool)
+    free, test, train = positions[~fixed], positions[fixed_test], positions[fixed & ~fixed_test]
+    if free.size or not test.size:
+        test_of_free = _folds(tracks, free, grouped, TEST_FOLDS, seed)[fold]
+        test, rest = np.union1d(test_of_free, test), np.setdiff1d(free, test_of_free)
+    else:  # every source names its own test part: validation comes from what they leave to training
+        rest, train = train, free
     validation = _folds(tracks, rest, grouped, VALIDATION_FOLDS, seed)[0]
-    return Split(
-        train=np.union1d(np.setdiff1d(rest, validation), positions[fixed & ~fixed_test]),
-        validation=validation,
-        test=np.union1d(test_of_free, positions[fixed_test]),
-    )
+    return Split(train=np.union1d(np.setdiff1d(rest, validation), train), validation=validation, test=test)
 
 
 def _folds(tracks: list[Track], positions: Indices, grouped: bool, n_folds: int, seed: int) -> list[Indices]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +32,7 @@ from genre_training.tracks import DataError, Track
 
 CLIP_SECONDS = 30.0
 STORE_VERSION = 1
+CLIPS_PER_TASK = 32
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ def open_store(tracks: list[Track], config: AudioConfig, cache: Path) -> Feature
     """Open the store of `tracks` below `cache`, building it first if it is not there.
 
     Unreadable and silent clips are left out and named in `left_out`.
+    Building starts processes: a script of one's own needs the usual `if __name__ == "__main__"`.
     """
     folder = cache / _fingerprint(tracks, config)
     if not (folder / "index.json").is_file():
@@ -95,20 +98,31 @@ def _build(tracks: list[Track], config: AudioConfig, folder: Path) -> None:
     rows: list[NDArray[np.float16]] = []
     kept: list[str] = []
     left_out: dict[str, str] = {}
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(partial(_clip_or_reason, config=config, n_frames=n_frames), tracks, chunksize=32)
-        for track, result in zip(tracks, tqdm(results, "features", len(tracks), unit="clip"), strict=True):
-            if isinstance(result, str):
-                left_out[track.track_id] = result
-            else:
-                kept.append(track.track_id)
-                rows.append(result)
+    results = _rows_or_reasons(tracks, config, n_frames)
+    for track, result in zip(tracks, tqdm(results, "features", len(tracks), unit="clip"), strict=True):
+        if isinstance(result, str):
+            left_out[track.track_id] = result
+        else:
+            kept.append(track.track_id)
+            rows.append(result)
     if not rows:
         raise DataError(f"none of the {len(tracks)} clips could be read: {next(iter(left_out.values()))}")
     np.save(partial_folder / "log_mel.npy", np.stack(rows))
     report = {"audio": config.fingerprint(), "kept": kept, "left_out": left_out}
     (partial_folder / "index.json").write_text(json.dumps(report), encoding="utf-8")
     partial_folder.rename(folder)
+
+
+def _rows_or_reasons(tracks: list[Track], config: AudioConfig, n_frames: int) -> Iterator[NDArray[np.float16] | str]:
+    """Yield `_clip_or_reason` of each track, in order, by as many processes as there are cores and work for."""
+    work = partial(_clip_or_reason, config=config, n_frames=n_frames)
+    n_workers = min(os.cpu_count() or 1, -(-len(tracks) // CLIPS_PER_TASK))
+    if n_workers < 2:
+        yield from map(work, tracks)
+        return
+    # A fork of a process with threads, such as torch's and ONNX Runtime's, may hang for ever: so spawn.
+    with ProcessPoolExecutor(n_workers, multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(work, tracks, chunksize=CLIPS_PER_TASK)
 
 
 def _clip_or_reason(track: Track, config: AudioConfig, n_frames: int) -> NDArray[np.float16] | str:
@@ -130,6 +144,15 @@ def fit_frames(log_mel: FloatArray, n_frames: int) -> FloatArray:
 
 
 def label_indices(tracks: Sequence[Track], labels: Sequence[str]) -> NDArray[np.int64]:
-    """Index of each track's label in `labels`, shape (n_tracks,)."""
+    """Index of each track's label in `labels`, shape (n_tracks,).
+
+    Raises
+    ------
+    DataError
+        A track's label is not among them.
+    """
     position = {label: index for index, label in enumerate(labels)}
+    unknown = sorted({track.label for track in tracks} - set(labels))
+    if unknown:
+        raise DataError(f"the data folder holds the genres {unknown}: expected no others than {list(labels)}")
     return np.array([position[track.label] for track in tracks], dtype=np.int64)

@@ -10,6 +10,7 @@ A data folder holds any of these parts; their union is trained on.
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,8 @@ def read_tracks(folder: Path) -> list[Track]:
     Raises
     ------
     DataError
-        The folder has none of the parts, or a part's index names a file or column that is not there.
+        The folder has none of the parts, a part's index names a file that is not there or a clip twice, or lacks
+        a column or a value.
     """
     tracks = [*_fma_pictures(folder), *_gtzan_pictures(folder)]
     known = {track.track_id for track in tracks}
@@ -68,6 +70,10 @@ def read_tracks(folder: Path) -> list[Track]:
         raise DataError(
             f"{folder} holds no training data: expected fma_small/index.csv, gtzan/index.csv or audio/index.csv"
         )
+    counts = Counter(track.track_id for track in tracks)
+    repeated = [track_id for track_id, count in counts.items() if count > 1]
+    if repeated:
+        raise DataError(f"{len(repeated)} clips stand more than once in the index, {repeated[0]} the first")
     missing = [track.path for track in tracks if not track.path.is_file()]
     if missing:
         raise DataError(f"{len(missing)} files named in the index are missing, {missing[0]} the first")
@@ -113,4 +119,9 @@ def _rows(path: Path, *columns: str) -> Iterator[dict[str, str]]:
         absent = [column for column in columns if column not in (reader.fieldnames or ())]
         if absent:
             raise DataError(f"{path} lacks the columns {absent}: found {reader.fieldnames}")
-        yield from reader
+        for row in reader:
+            # The name and the genre come first; of the others, an artist may be unknown.
+            empty = [column for column in columns if row[column] is None or (column in columns[:2] and not row[column])]
+            if empty:
+                raise DataError(f"{path}, line {reader.line_num}, has no value for {empty}")
+            yield row

@@ -1,0 +1,56 @@
+"""`genre-export` from the outside: one line for whatever goes wrong. `test_end_to_end.py` has what goes right."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genre_export import publish
+from genre_export.cli import main
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """The command silences the exporter's chatter for its whole process, which here is that of all tests."""
+    before = logging.root.manager.disable
+    yield
+    logging.disable(before)
+
+
+def test_missing_checkpoint_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--checkpoint", str(tmp_path / "none.pt"), "--output", str(tmp_path / "models")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("genre-export: no checkpoint at ")
+    assert not (tmp_path / "models").exists()
+
+
+def test_output_that_cannot_be_written_is_one_line(
+    published: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(["--checkpoint", str(published / "best_model.pt"), "--output", str(tmp_path / "file")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("genre-export: [Errno")
+
+
+def test_interruption_is_said_and_publishes_nothing(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(publish, "write_waveform_graph", interrupt)
+    assert main(["--checkpoint", str(published / "best_model.pt"), "--output", str(tmp_path)]) == 130
+    assert capsys.readouterr().err == "genre-export: interrupted; nothing was published\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_usage_exits_with_two(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["best_model.pt"])
+    assert stopped.value.code == 2
+    assert "usage: genre-export" in capsys.readouterr().err

@@ -1,0 +1,123 @@
+"""Publishing: what comes out works in the runtime, and what fails the gate changes nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from genre_export import frontend
+from genre_export import publish as publish_module
+from genre_export.parity import TOLERANCES, ParityError
+from genre_export.publish import publish
+from genre_runtime import GenreClassifier
+from genre_runtime.features import FloatArray, log_mel_spectrogram
+from genre_runtime.metadata import AudioConfig, read_metadata
+from tests.export.tiny import LABELS, TEMPERATURE
+from tests.synthetic import RATE, noise, tone
+
+PUBLISHED = {"best_model.onnx", "best_model.logmel.onnx", "best_model.json", "MODEL_CARD.md", "best_model.pt"}
+
+
+@pytest.fixture(scope="module")
+def loaded(published: Path) -> GenreClassifier:
+    return GenreClassifier.load(published / "best_model.onnx", device="cpu", threads=1)
+
+
+def test_exactly_the_named_files_are_written(published: Path) -> None:
+    assert {path.name for path in published.iterdir()} == PUBLISHED
+
+
+def test_runtime_loads_what_was_published(loaded: GenreClassifier) -> None:
+    assert loaded.labels == LABELS
+    prediction = loaded.classify(tone(35) + noise(35), RATE)
+    assert len(prediction.excerpts) == 3
+    assert sum(prediction.probabilities.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("seconds", [0.6, 4.0, 10.0])
+def test_spectrogram_gives_the_same_answer_as_the_samples(loaded: GenreClassifier, seconds: float) -> None:
+    waveform = tone(seconds) * np.linspace(0, 1, round(seconds * RATE), dtype=np.float32) + noise(seconds)
+    from_samples = loaded.classify(waveform, RATE)
+    from_log_mel = loaded.classify_log_mel(log_mel_spectrogram(waveform, loaded.metadata.audio))
+    assert from_log_mel.probabilities == pytest.approx(dict(from_samples.probabilities), abs=1e-4)
+
+
+def test_sidecar_carries_the_checkpoints_figures(published: Path) -> None:
+    metadata = read_metadata(published / "best_model.onnx")
+    assert metadata.audio == AudioConfig()
+    assert (metadata.temperature, metadata.confidence_threshold) == (TEMPERATURE, 0.8125)
+    assert metadata.excerpt_seconds == 10.0
+    expected = {"val_acc": 0.625, "val_loss": 1.0625, "epoch": 7, "macro_f1": 0.5875}
+    assert {key: metadata.metrics[key] for key in expected} == expected
+    assert metadata.metrics["history"] == [{"epoch": 7, "val_loss": 1.0625, "val_acc": 0.625}]
+    assert metadata.metrics["confusion_matrix"] == metadata.metrics["validation"]["confusion_matrix"]
+    parity = metadata.provenance["parity"]
+    assert parity.keys() == TOLERANCES.keys()
+    assert all(0 <= parity[name] <= tolerance.limit for name, tolerance in TOLERANCES.items())
+
+
+def test_card_says_what_the_sidecar_says(published: Path) -> None:
+    card = (published / "MODEL_CARD.md").read_text(encoding="utf-8")
+    for words in (
+        "Genres (3): blues, jazz, rock.",
+        "Clips: gtzan 400. Split `grouped`, seed 0",
+        "| validation | gtzan | 40 | 62.5% | 65.0% |",
+        "| test | all | 40 | 57.5% | |",
+        "| jazz | 0.50 | 0.75 | 0.60 | 13 |",
+        "Confident answers start at 0.81 (temperature 1.70)",
+        "no cleared\n  licence",
+    ):
+        assert words in card
+    for name in TOLERANCES:
+        assert f"| {name} |" in card
+
+
+def falsified_window(n_fft: int) -> FloatArray:
+    return np.hamming(n_fft).astype(np.float32)
+
+
+def test_falsified_front_end_is_refused_and_changes_nothing(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = shutil.copytree(published, tmp_path / "models")
+    before = {path.name: path.read_bytes() for path in output.iterdir()}
+
+    def reuse(_graph: Any, _audio: Any, path: Path, _facts: Any) -> None:
+        shutil.copy(published / path.name, path)  # this graph is not the falsified one, and an export takes seconds
+
+    monkeypatch.setattr(publish_module, "write_log_mel_graph", reuse)
+    monkeypatch.setattr(frontend, "hann_window", falsified_window)
+    with pytest.raises(ParityError, match="the exported graph is not published") as error:
+        publish(output / "best_model.pt", output)
+    for name in ("torch log_mel", "onnx log_mel"):
+        found = float(str(error.value).partition(f"{name}: ")[2].split()[0])
+        assert 0.1 < found < 80
+        assert f"{name}: {found:g} dB (allowed 0.01)" in str(error.value)
+    assert "librosa" not in str(error.value)  # the reference itself is sound
+    assert {path.name: path.read_bytes() for path in output.iterdir()} == before
+
+
+def test_failing_export_changes_nothing(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("the exporter gave up")
+
+    output = shutil.copytree(published, tmp_path / "models")
+    before = {path.name: path.read_bytes() for path in output.iterdir()}
+    monkeypatch.setattr(torch.onnx, "export", broken)
+    with pytest.raises(RuntimeError, match="gave up"):
+        publish(output / "best_model.pt", output)
+    assert {path.name: path.read_bytes() for path in output.iterdir()} == before
+
+
+def test_sidecar_is_json_that_others_read(published: Path) -> None:
+    def refuse(constant: str) -> None:
+        pytest.fail(f"{constant} is no JSON")
+
+    text = (published / "best_model.json").read_text(encoding="utf-8")
+    assert json.loads(text, parse_constant=refuse)["schema_version"] == 1

@@ -1,0 +1,74 @@
+"""An untrained network small enough to export in seconds, published once for all tests that look at graphs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from genre_export.publish import publish
+from genre_runtime.metadata import AudioConfig
+from genre_training.checkpoint import save_checkpoint
+from genre_training.networks import NetworkConfig, ResidualCnn
+
+LABELS = ("blues", "jazz", "rock")
+TEMPERATURE = 1.7
+NETWORK = NetworkConfig(widths=(4, 8), blocks=1)
+
+
+def tiny_network() -> ResidualCnn:
+    """A seeded network whose normalisation has seen input, so that folding it into convolutions is put to the test."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = ResidualCnn(len(LABELS), AudioConfig().n_mels, NETWORK)
+        for _ in range(5):
+            network(torch.rand(8, AudioConfig().n_mels, 40) * -80)
+        with torch.no_grad():
+            network.head.weight.mul_(20)  # logits as far apart as a trained network's
+    return network.eval()
+
+
+def tiny_checkpoint() -> dict[str, Any]:
+    """A checkpoint as training leaves it, with figures to be found again in sidecar and card."""
+    part = {
+        "n_tracks": 40,
+        "accuracy": 0.625,
+        "macro_f1": 0.5875,
+        "log_loss": 1.0625,
+        "calibration_error": 0.0375,
+        "confusion_matrix": [[9, 3, 1], [2, 8, 3], [3, 3, 8]],
+        "per_genre": {label: {"precision": 0.5, "recall": 0.75, "f1": 0.6, "support": 13} for label in LABELS},
+        "per_source": {"gtzan": {"n_tracks": 40, "accuracy": 0.625, "accuracy_own_genres": 0.65}},
+    }
+    return {
+        "epoch": 7,
+        "model_state_dict": tiny_network().state_dict(),
+        "optimizer_state_dict": {},
+        "val_acc": 0.625,
+        "val_loss": 1.0625,
+        "labels": list(LABELS),
+        "audio": asdict(AudioConfig()),
+        "network": NETWORK.to_dict(),
+        "recipe": {"data": {"split": "grouped", "seed": 0, "fold": 0}},
+        "excerpt_seconds": 10.0,
+        "history": [{"epoch": 7, "val_loss": 1.0625, "val_acc": 0.625}],
+        "metrics": {"validation": part, "test": {**part, "accuracy": 0.575}},
+        "temperature": TEMPERATURE,
+        "confidence_threshold": 0.8125,
+        "provenance": {"clips_per_source": {"gtzan": 400}, "split": {"split": "grouped", "seed": 0, "fold": 0}},
+        "held_out": {"validation": [], "test": []},
+    }
+
+
+def published_model(base: Path) -> Path:
+    """Publish the tiny checkpoint below `base` unless that has been done; returns the folder.
+
+    `base` is the test run's own temporary folder, so tests of several folders share one export.
+    """
+    folder = base / "published"
+    if not (folder / "best_model.json").is_file():
+        save_checkpoint(tiny_checkpoint(), folder / "best_model.pt")
+        publish(folder / "best_model.pt", folder)
+    return folder

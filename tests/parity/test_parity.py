@@ -1,0 +1,133 @@
+"""Five front ends and two ways through the network give the same numbers, and the gate notices when they do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import librosa
+import numpy as np
+import onnxruntime
+import pytest
+
+from genre_export.graphs import WaveformGraph
+from genre_export.parity import (
+    TOLERANCES,
+    ParityError,
+    Run,
+    check_parity,
+    measure_parity,
+    parity_signals,
+)
+from genre_runtime.features import FloatArray, log_mel_spectrogram
+from genre_runtime.metadata import AudioConfig
+from tests.export.tiny import TEMPERATURE, tiny_network
+
+CONFIG = AudioConfig()
+SIGNALS = parity_signals(CONFIG)
+
+
+def runner(path: Path) -> Run:
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    source = session.get_inputs()[0].name
+
+    def run(batch: FloatArray) -> dict[str, FloatArray]:
+        return dict(zip(names, session.run(names, {source: batch}), strict=True))
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def graph() -> WaveformGraph:
+    return WaveformGraph(tiny_network(), TEMPERATURE, CONFIG).eval()
+
+
+@pytest.fixture(scope="module")
+def runners(published: Path) -> tuple[Run, Run]:
+    return runner(published / "best_model.onnx"), runner(published / "best_model.logmel.onnx")
+
+
+@pytest.fixture(scope="module")
+def worst(graph: WaveformGraph, runners: tuple[Run, Run]) -> dict[str, float]:
+    return measure_parity(graph, *runners)
+
+
+@pytest.mark.parametrize("name", TOLERANCES)
+def test_difference_stays_within_its_tolerance(worst: dict[str, float], name: str) -> None:
+    assert 0 <= worst[name] <= TOLERANCES[name].limit
+
+
+def test_differences_are_really_measured(worst: dict[str, float]) -> None:
+    """Implementations that round differently never agree to the last bit over all signals."""
+    assert all(worst[name] > 0 for name in TOLERANCES if "log_mel" in name and "from" not in name)
+
+
+@pytest.mark.filterwarnings("ignore:n_fft=.* is too large for input signal")
+@pytest.mark.parametrize("name", SIGNALS)
+def test_reference_equals_librosa_for_every_signal(name: str) -> None:
+    mel = librosa.feature.melspectrogram(
+        y=SIGNALS[name], sr=22_050, n_fft=2048, hop_length=2646, n_mels=128, fmin=0, fmax=11_025, pad_mode="constant"
+    )
+    expected = librosa.power_to_db(mel, ref=np.max, top_db=80)
+    found = log_mel_spectrogram(SIGNALS[name], CONFIG)
+    np.testing.assert_allclose(found, expected, atol=TOLERANCES["librosa log_mel"].limit)
+
+
+def test_signals_cover_the_extremes() -> None:
+    sizes = {name: signal.size for name, signal in SIGNALS.items()}
+    assert min(sizes.values()) == 1
+    assert max(sizes.values()) >= 30 * CONFIG.sample_rate
+    assert not SIGNALS["silence"].any()
+    assert all(signal.dtype == np.float32 and signal.ndim == 1 for signal in SIGNALS.values())
+
+
+def spoilt(run: Run, output: str, amount: float) -> Run:
+    """The same graph with one output off by `amount`."""
+
+    def wrong(batch: FloatArray) -> dict[str, FloatArray]:
+        outputs = run(batch)
+        return {**outputs, output: outputs[output] + np.float32(amount)}
+
+    return wrong
+
+
+@pytest.mark.parametrize(
+    ("name", "output", "amount"),
+    [
+        ("onnx log_mel", "log_mel", 0.02),
+        ("onnx logits", "logits", 0.002),
+        ("onnx embedding", "embedding", 0.002),
+        ("onnx logits", "logits", np.nan),
+        ("onnx embedding", "embedding", np.inf),
+    ],
+)
+def test_gate_notices_a_wrong_output(
+    graph: WaveformGraph, runners: tuple[Run, Run], name: str, output: str, amount: float
+) -> None:
+    worst = measure_parity(graph, spoilt(runners[0], output, amount), runners[1])
+    with pytest.raises(ParityError, match=f"{name}: ") as error:
+        check_parity(worst)
+    assert error.value.code == "parity"
+
+
+def test_gate_notices_the_second_graph(graph: WaveformGraph, runners: tuple[Run, Run]) -> None:
+    worst = measure_parity(graph, runners[0], spoilt(runners[1], "logits", 0.01))
+    with pytest.raises(ParityError, match=r"onnx logits from log_mel: 0\.01"):
+        check_parity(worst)
+
+
+def test_gate_notices_clips_that_affect_each_other(graph: WaveformGraph, runners: tuple[Run, Run]) -> None:
+    def leaking(batch: FloatArray) -> dict[str, FloatArray]:
+        outputs = runners[0](batch)
+        return {**outputs, "logits": outputs["logits"] + np.float32(0.001 * (len(batch) - 1))}
+
+    with pytest.raises(ParityError, match="onnx batch independence"):
+        check_parity(measure_parity(graph, leaking, runners[1]))
+
+
+def test_gate_passes_what_is_within_and_names_all_beyond() -> None:
+    check_parity({name: tolerance.limit for name, tolerance in TOLERANCES.items()})
+    beyond = {name: 2 * tolerance.limit for name, tolerance in TOLERANCES.items()}
+    with pytest.raises(ParityError) as error:
+        check_parity(beyond)
+    assert all(f"{name}: {beyond[name]:.3g}" in str(error.value) for name in TOLERANCES)

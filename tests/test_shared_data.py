@@ -1,0 +1,81 @@
+"""The real data and the shipped model, where they are: `$GENRE_DATA`, or `shared/data` beside the repository."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genre_runtime import GenreClassifier
+from genre_runtime.metadata import AudioConfig
+from genre_runtime.prediction import Prediction
+from genre_training.pictures import read_picture
+from genre_training.splits import split_tracks
+from genre_training.store import track_log_mel
+from genre_training.tracks import Track, label_names, read_audio_tracks, read_tracks
+
+ROOT = Path(__file__).parent.parent
+DATA = Path(os.environ.get("GENRE_DATA", ROOT.parent / "shared" / "data")).resolve()
+MODEL = ROOT / "models" / "best_model.onnx"
+CONFIG = AudioConfig()
+
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no data folder at {DATA}: name one by $GENRE_DATA")
+
+
+@pytest.fixture(scope="module")
+def audio_tracks() -> list[Track]:
+    return read_audio_tracks(DATA)
+
+
+def test_index_names_every_clip_once() -> None:
+    tracks = read_tracks(DATA)
+    assert len(tracks) == 7916
+    assert Counter(track.source for track in tracks) == {"fma_small": 7069, "gtzan": 639, "emotify": 208}
+    assert len(label_names(tracks)) == 15
+    assert {"blues", "classical", "electronic", "hiphop", "rock"} <= set(label_names(tracks))
+
+
+def test_default_split_keeps_blocks_and_artists_apart() -> None:
+    tracks = read_tracks(DATA)
+    split = split_tracks(tracks, "grouped", seed=0)
+    groups = [{tracks[i].group for i in part} for part in (split.train, split.validation, split.test)]
+    assert not groups[0] & groups[1]
+    assert not groups[0] & groups[2]
+    assert not groups[1] & groups[2]
+    assert all({tracks[i].label for i in part} == set(label_names(tracks)) for part in (split.train, split.test))
+
+
+def correlation(track: Track, other: Track) -> float:
+    """Of the spectrogram computed from a clip's audio with another clip's picture."""
+    picture = read_picture(DATA / "gtzan" / "logmel" / f"{other.track_id.removeprefix('gtzan/')}.png", "gtzan", CONFIG)
+    computed = track_log_mel(track, CONFIG)
+    n_frames = min(picture.shape[1], computed.shape[1])
+    return float(np.corrcoef(picture[:, :n_frames].ravel(), computed[:, :n_frames].ravel())[0, 1])
+
+
+def test_features_of_audio_resemble_the_pictures(audio_tracks: list[Track]) -> None:
+    """Median correlation over the 60 GTZAN clips: 0.942 when this was written, 0.57 with others' pictures.
+
+    Frames of 93 ms against the nearest column, up to 39 ms away, of audio that went through 32 kbit/s; at the
+    columns' own centres it is 0.976.
+    """
+    tracks = [track for track in audio_tracks if track.source == "gtzan"]
+    assert len(tracks) == 60
+    own = np.median([correlation(track, track) for track in tracks])
+    assert own >= 0.9
+    assert own > 0.15 + np.median([correlation(track, tracks[i - 7]) for i, track in enumerate(tracks[:20])])
+
+
+@pytest.mark.skipif(not MODEL.is_file(), reason=f"no model at {MODEL}: run `invoke train` and `invoke export`")
+def test_shipped_model_hears_genres_in_audio_files(audio_tracks: list[Track]) -> None:
+    """Thirty files spread evenly over the folder; 18 were right when this was written, by guessing it would be 2."""
+    chosen = audio_tracks[:: len(audio_tracks) // 30][:30]
+    classifier = GenreClassifier.load(MODEL, device="cpu", threads=1)
+    results = list(classifier.classify_files([track.path for track in chosen]))
+    assert all(isinstance(result, Prediction) for result in results)
+    right = [getattr(result, "label", None) == track.label for result, track in zip(results, chosen, strict=True)]
+    commonest = Counter(track.label for track in chosen).most_common(1)[0][1]
+    assert sum(right) >= 14 > commonest + 3  # more than any one answer to all would reach

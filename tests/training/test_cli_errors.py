@@ -1,0 +1,75 @@
+"""`genre-train` when something is wrong: one line that says what, never a traceback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from genre_training.checkpoint import load_checkpoint, save_checkpoint
+from genre_training.cli import main
+from tests.synthetic import write_audio
+from tests.training.conftest import FinishedRun
+from tests.training.miniature import EPOCHS, RECIPE, compose, write_index
+
+
+def one_error_line(capsys: pytest.CaptureFixture[str]) -> str:
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("genre-train: ")
+    return lines[0]
+
+
+@pytest.mark.parametrize("verb", ["train", "evaluate"])
+def test_wrong_data_folder_is_one_line(
+    verb: str, finished_run: FinishedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = tmp_path / "nowhere"
+    place = ["--output", str(tmp_path / "out")] if verb == "train" else []
+    place += ["--checkpoint", str(finished_run.output / "best_model.pt")] if verb == "evaluate" else []
+    assert main([verb, "--data", str(nowhere), "--device", "cpu", "--cache", str(tmp_path), *place]) == 1
+    assert f"{nowhere} holds no training data" in one_error_line(capsys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_wrong_recipe_and_device_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--data", str(tmp_path), "--config", "nonsense"]) == 1
+    assert "no recipe at nonsense" in one_error_line(capsys)
+    assert main(["train", "--data", str(tmp_path), "--device", "cuda:99"]) == 1
+    assert "cuda:99" in one_error_line(capsys)
+
+
+def test_one_genre_alone_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_index(tmp_path / "audio" / "index.csv", ("file", "genre", "artist", "source"), [("a.wav", "low", "", "x")])
+    write_audio(tmp_path / "audio" / "a.wav", compose("low", 0, 1))
+    assert main(["train", "--data", str(tmp_path), "--device", "cpu", "--cache", str(tmp_path / "cache")]) == 1
+    assert "holds low alone: expected two genres or more" in capsys.readouterr().err
+
+
+def test_output_that_cannot_be_written_is_one_line(
+    finished_run: FinishedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    recipe = tmp_path / "short.toml"
+    recipe.write_text(RECIPE.replace(f"epochs = {EPOCHS}", "epochs = 1"), encoding="utf-8")
+    folders = ["--data", str(finished_run.data), "--cache", str(finished_run.cache), "--output", str(tmp_path / "file")]
+    assert main(["train", "--config", str(recipe), "--device", "cpu", *folders]) == 1
+    assert "genre-train: [Errno" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_checkpoint_of_another_version_is_one_line(
+    finished_run: FinishedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = load_checkpoint(finished_run.output / "best_model.pt")
+    checkpoint["recipe"]["training"]["from_the_future"] = 1
+    save_checkpoint(checkpoint, tmp_path / "best_model.pt")
+    assert main(["evaluate", "--checkpoint", str(tmp_path / "best_model.pt"), "--data", str(tmp_path)]) == 1
+    assert "was written by another version of this project" in one_error_line(capsys)
+
+
+@pytest.mark.parametrize("arguments", [[], ["train"], ["train", "--data", ".", "--epochs", "3"], ["classify"]])
+def test_wrong_usage_exits_with_two(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert "usage: genre-train" in capsys.readouterr().err

@@ -1,0 +1,124 @@
+"""Recipes: what is unknown, of the wrong type or out of range is an error before anything is computed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genre_training.config import (
+    CONFIG_FOLDER,
+    ConfigError,
+    DataConfig,
+    Recipe,
+    TrainingConfig,
+    read_recipe,
+    recipe_from_tables,
+)
+from genre_training.networks import NetworkConfig
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "recipe.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("path", sorted(CONFIG_FOLDER.glob("*.toml")), ids=lambda path: path.stem)
+def test_bundled_recipes_read_by_path_and_by_name(path: Path) -> None:
+    recipe = read_recipe(path)
+    assert recipe == read_recipe(Path(path.stem))
+    assert recipe.data.split == "grouped"
+
+
+def test_there_is_a_default_recipe() -> None:
+    assert read_recipe(Path("default")).network.widths == (32, 64, 128, 256)
+
+
+def test_tables_override_single_values(tmp_path: Path) -> None:
+    recipe = read_recipe(
+        write(tmp_path, "[data]\nseed = 7\n[network]\nwidths = [4, 8]\n[training]\nwarmup_epochs = 0.5")
+    )
+    assert recipe.data == DataConfig(seed=7)
+    assert recipe.network == NetworkConfig(widths=(4, 8))
+    assert recipe.training == TrainingConfig(warmup_epochs=0.5)
+
+
+def test_empty_recipe_is_the_defaults(tmp_path: Path) -> None:
+    assert read_recipe(write(tmp_path, "")) == Recipe()
+
+
+def test_round_trip_through_plain_values() -> None:
+    recipe = Recipe(DataConfig("stratified", 5, 2), NetworkConfig((3, 5), 1, 0.1), TrainingConfig(epochs=3))
+    assert recipe_from_tables(recipe.to_dict()) == recipe
+    assert recipe_from_tables(json.loads(json.dumps(recipe.to_dict()))) == recipe  # tuples come back as lists
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[trainig]\nepochs = 3", r"unknown tables \['trainig'\]"),
+        ("epochs = 3", r"unknown tables \['epochs'\]"),
+        ("[training]\nlr = 0.1", r"unknown keys \['lr'\] in \[training\]"),
+        ("[network]\ndepth = 3", r"unknown keys \['depth'\] in \[network\]"),
+        ("[data]\nfolds = 3", r"unknown keys \['folds'\] in \[data\]"),
+        ("[training\n", "is not TOML"),
+        ("data = 5", "recipe.toml"),
+    ],
+)
+def test_what_is_unknown_is_an_error(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_recipe(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("table", "values"),
+    [
+        ("training", {"epochs": 0}),
+        ("training", {"epochs": 2.5}),
+        ("training", {"epochs": True}),
+        ("training", {"epochs": "3"}),
+        ("training", {"batch_size": 0}),
+        ("training", {"learning_rate": 0.0}),
+        ("training", {"learning_rate": float("nan")}),
+        ("training", {"weight_decay": -0.1}),
+        ("training", {"warmup_epochs": -1.0}),
+        ("training", {"crop_seconds": 31.0}),
+        ("training", {"label_smoothing": 1.0}),
+        ("training", {"mixup_alpha": "much"}),
+        ("training", {"frequency_mask": -1}),
+        ("training", {"time_mask": 1.5}),
+        ("training", {"ema_decay": 1.0}),
+        ("network", {"widths": []}),
+        ("network", {"widths": 32}),
+        ("network", {"widths": [8, 0]}),
+        ("network", {"blocks": 0}),
+        ("network", {"dropout": 1.0}),
+        ("data", {"seed": -1}),
+        ("data", {"split": 1}),
+    ],
+)
+def test_wrong_values_are_errors_that_name_the_key(table: str, values: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(values))):
+        recipe_from_tables({table: values})
+
+
+def test_wrong_value_in_a_file_names_the_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"recipe\.toml: epochs is 0: expected 1 to"):
+        read_recipe(write(tmp_path, "[training]\nepochs = 0"))
+
+
+def test_missing_recipe_names_the_bundled_ones(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no recipe at .*nothing: give a TOML file or one of .*default") as error:
+        read_recipe(tmp_path / "nothing")
+    assert error.value.code == "config"
+
+
+def test_folder_and_binary_file_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        read_recipe(tmp_path)
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="is not TOML"):
+        read_recipe(tmp_path / "binary.toml")

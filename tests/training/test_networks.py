@@ -1,0 +1,105 @@
+"""The network: any length, each clip on its own, deaf to level."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from genre_training.networks import NetworkConfig, ResidualCnn, picked_bands, standardise
+
+CONFIG = NetworkConfig(widths=(4, 8, 16), blocks=2, dropout=0.3)
+
+
+@pytest.fixture(scope="module")
+def network() -> ResidualCnn:
+    """A small network whose normalisation has seen some input."""
+    torch.manual_seed(0)
+    network = ResidualCnn(5, 128, CONFIG)
+    for seed in range(3):
+        network(clips(8, 40, seed))
+    return network.eval()
+
+
+def clips(batch: int, n_frames: int, seed: int = 0) -> Tensor:
+    return torch.rand(batch, 128, n_frames, generator=torch.Generator().manual_seed(seed)) * -80
+
+
+@pytest.mark.parametrize("n_frames", [*range(1, 18), 31, 32, 33, 83, 250])
+@torch.inference_mode()
+def test_any_number_of_frames(network: ResidualCnn, n_frames: int) -> None:
+    logits, embedding = network(clips(2, n_frames))
+    assert logits.shape == (2, 5)
+    assert embedding.shape == (2, 2 * CONFIG.widths[-1])
+    assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("n_mels", [40, 64, 127])
+@torch.inference_mode()
+def test_any_number_of_bands(n_mels: int) -> None:
+    network = ResidualCnn(5, n_mels, CONFIG).eval()
+    assert network(clips(2, 20)[:, :n_mels])[0].isfinite().all()
+
+
+def test_picked_bands_are_those_of_fma_pictures() -> None:
+    bands = picked_bands(100, 128)
+    assert bands[:5] == [1, 2, 3, 5, 6]
+    assert len(set(bands)) == 100
+    assert bands[-1] == 127
+    assert picked_bands(64, 64) == list(range(64))
+
+
+@torch.inference_mode()
+def test_bands_that_are_not_picked_do_not_matter(network: ResidualCnn) -> None:
+    batch = clips(2, 20)
+    others = batch.clone()
+    others[:, sorted(set(range(128)) - set(picked_bands(100, 128)))] = 0
+    assert torch.equal(network(batch)[0], network(others)[0])
+
+
+@torch.inference_mode()
+def test_clips_do_not_affect_each_other(network: ResidualCnn) -> None:
+    batch = clips(6, 50)
+    batch[3] = 0  # not even a silent one
+    together, _ = network(batch)
+    for i in range(len(batch)):
+        torch.testing.assert_close(network(batch[i : i + 1])[0][0], together[i], atol=1e-5, rtol=1e-5)
+    assert (together[0] - together[1]).abs().max() > 1e-3
+
+
+@torch.inference_mode()
+def test_level_does_not_matter(network: ResidualCnn) -> None:
+    batch = clips(3, 50)
+    torch.testing.assert_close(network(batch - 25)[0], network(batch)[0], atol=1e-3, rtol=1e-3)
+
+
+@torch.inference_mode()
+def test_constant_clip_gives_finite_answers(network: ResidualCnn) -> None:
+    assert network(torch.full((1, 128, 20), -80.0))[0].isfinite().all()
+
+
+def test_standardised_clips_have_zero_mean_and_unit_deviation() -> None:
+    result = standardise(clips(4, 30))
+    torch.testing.assert_close(result.mean(dim=(1, 2)), torch.zeros(4), atol=1e-5, rtol=0)
+    torch.testing.assert_close(result.std(dim=(1, 2), correction=0), torch.ones(4), atol=1e-3, rtol=0)
+    assert not standardise(torch.full((1, 8, 3), -7.0)).any()
+
+
+def test_dropout_acts_in_training_only(network: ResidualCnn) -> None:
+    batch = clips(2, 20)
+    assert torch.equal(network(batch)[0], network(batch)[0])
+    torch.manual_seed(0)
+    assert not torch.equal(network.dropout.train()(torch.ones(1, 50)), torch.ones(1, 50))
+    network.dropout.eval()
+
+
+def test_every_parameter_learns() -> None:
+    network = ResidualCnn(5, 128, CONFIG)
+    network(clips(4, 40))[0].square().sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in network.parameters())
+
+
+def test_config_survives_plain_values() -> None:
+    assert NetworkConfig.from_dict(CONFIG.to_dict()) == CONFIG
+    with pytest.raises(TypeError):
+        NetworkConfig.from_dict({"depth": 3})

@@ -1,0 +1,109 @@
+"""Splits: groups whole, a source's own held-out part respected, seeded, every clip in exactly one part."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genre_training.splits import TEST_FOLDS, Split, split_tracks
+from genre_training.tracks import DataError, Track
+
+PARTS = ("train", "validation", "test")
+
+
+def make_tracks(n_blocks: int = 60, block_size: int = 3) -> list[Track]:
+    """Two genres of `n_blocks / 2` blocks each, and forty clips that say themselves whether they are held out."""
+    tracks = [
+        Track(f"fma/{block}-{i}", Path("x.png"), "ab"[block % 2], "fma", f"fma/{block}")
+        for block in range(n_blocks)
+        for i in range(block_size)
+    ]
+    for i in range(40):
+        tracks.append(Track(f"gtzan/{i}", Path("x.png"), "ab"[i % 2], "gtzan", f"gtzan/{i}", held_out=i % 4 < 2))
+    return tracks
+
+
+def ids(tracks: list[Track], split: Split) -> dict[str, set[str]]:
+    return {part: {tracks[i].track_id for i in getattr(split, part)} for part in PARTS}
+
+
+@pytest.mark.parametrize("method", ["grouped", "stratified"])
+@pytest.mark.parametrize("fold", range(TEST_FOLDS))
+def test_every_clip_is_in_exactly_one_part(method: str, fold: int) -> None:
+    tracks = make_tracks()
+    split = split_tracks(tracks, method, seed=0, fold=fold)
+    together = np.concatenate([split.train, split.validation, split.test])
+    assert sorted(together) == list(range(len(tracks)))
+    assert len(split.train) > len(split.test) > len(split.validation) > 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_groups_stay_whole(seed: int) -> None:
+    tracks = make_tracks()
+    split = split_tracks(tracks, "grouped", seed)
+    groups = [{tracks[i].group for i in getattr(split, part)} for part in PARTS]
+    assert all(not first & second for first, second in combinations(groups, 2))
+
+
+def test_stratified_tears_groups_apart() -> None:
+    """What makes its figures too good: the same groups stand on both sides."""
+    tracks = make_tracks()
+    split = split_tracks(tracks, "stratified", 0)
+    assert {tracks[i].group for i in split.train} & {tracks[i].group for i in split.test}
+
+
+def test_own_held_out_part_is_test_and_the_rest_trains() -> None:
+    tracks = make_tracks()
+    for fold in range(TEST_FOLDS):
+        split = split_tracks(tracks, "grouped", 0, fold)
+        where = {i: part for part in PARTS for i in getattr(split, part)}
+        for i, track in enumerate(tracks):
+            if track.held_out is not None:
+                assert where[i] == ("test" if track.held_out else "train")
+
+
+def test_source_with_only_its_own_split_still_validates() -> None:
+    tracks = [track for track in make_tracks() if track.held_out is not None]
+    split = split_tracks(tracks, "grouped", 0)
+    assert all(tracks[i].held_out for i in split.test)
+    assert len(split.test) == 20
+    assert not any(tracks[i].held_out for i in (*split.train, *split.validation))
+    assert 1 <= len(split.validation) <= 4
+    assert len(split.train) + len(split.validation) == 20
+
+
+def test_folds_test_every_free_clip_once() -> None:
+    tracks = make_tracks()
+    free = [i for i, track in enumerate(tracks) if track.held_out is None]
+    tested = [i for fold in range(TEST_FOLDS) for i in split_tracks(tracks, "grouped", 0, fold).test if i in set(free)]
+    assert sorted(tested) == free
+
+
+def test_genres_keep_their_shares() -> None:
+    tracks = make_tracks()
+    split = split_tracks(tracks, "grouped", 0)
+    for part in PARTS:
+        share = np.mean([tracks[i].label == "a" for i in getattr(split, part)])
+        assert 0.35 < share < 0.65
+
+
+@pytest.mark.parametrize("method", ["grouped", "stratified"])
+def test_same_seed_same_split_other_seed_other_split(method: str) -> None:
+    tracks = make_tracks()
+    assert ids(tracks, split_tracks(tracks, method, 3)) == ids(tracks, split_tracks(tracks, method, 3))
+    assert ids(tracks, split_tracks(tracks, method, 3)) != ids(tracks, split_tracks(tracks, method, 4))
+
+
+@pytest.mark.parametrize(("method", "fold"), [("random", 0), ("grouped", -1), ("grouped", 5), ("stratified", 5)])
+def test_unknown_method_or_fold_is_an_error(method: str, fold: int) -> None:
+    with pytest.raises(DataError, match="expected grouped or stratified and a fold from 0 to 4"):
+        split_tracks(make_tracks(), method, 0, fold)
+
+
+@pytest.mark.parametrize("tracks", [[], make_tracks(4)[:12], make_tracks(2, 30)[:60]], ids=["none", "few", "2 blocks"])
+def test_too_few_clips_or_groups_are_an_error(tracks: list[Track]) -> None:
+    with pytest.raises(DataError, match="clips cannot be split into 5 parts"):
+        split_tracks(tracks, "grouped", 0)

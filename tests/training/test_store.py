@@ -1,0 +1,154 @@
+"""The feature store: computed once, computed again when anything changes, never half there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from genre_runtime.metadata import AudioConfig
+from genre_training import store as store_module
+from genre_training.store import fit_frames, label_indices, open_store, track_log_mel
+from genre_training.tracks import DataError, Track
+from tests.synthetic import noise, tone, write_audio
+
+CONFIG = AudioConfig()
+
+
+@pytest.fixture
+def tracks(tmp_path: Path) -> list[Track]:
+    folder = tmp_path / "audio"
+    folder.mkdir()
+    files = [write_audio(folder / f"{i}.wav", noise(1 + i, seed=i)) for i in range(3)]
+    return [Track(f"x/{path.stem}", path, "noise", "x", path.stem) for path in files]
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+def stores(cache: Path) -> list[Path]:
+    """Every store that `open_store` would take for finished."""
+    return sorted(path.parent for path in cache.glob("*/index.json"))
+
+
+def forbid_building(*_: Any) -> None:
+    pytest.fail("the store was built again")
+
+
+def test_rows_are_the_clips_repeated_to_thirty_seconds(tracks: list[Track], cache: Path) -> None:
+    store = open_store(tracks, CONFIG, cache)
+    assert store.log_mel.shape == (3, 128, 250)
+    assert store.log_mel.dtype == np.float16
+    assert store.tracks == tracks
+    for row, track in zip(store.log_mel, tracks, strict=True):
+        expected = fit_frames(track_log_mel(track, CONFIG), 250)
+        np.testing.assert_allclose(row, expected, atol=0.04)  # half a step of float16 at 80
+    assert not np.allclose(store.log_mel[0], store.log_mel[1], atol=1)
+
+
+def test_second_opening_computes_nothing(tracks: list[Track], cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = open_store(tracks, CONFIG, cache)
+    monkeypatch.setattr(store_module, "_build", forbid_building)
+    again = open_store(tracks, CONFIG, cache)
+    assert np.array_equal(first.log_mel, again.log_mel)
+    assert again.tracks == tracks
+    assert len(stores(cache)) == 1
+
+
+def test_several_processes_keep_the_order_and_are_not_forked(
+    tracks: list[Track], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fork of a process in which ONNX Runtime has threads was seen to hang for ever."""
+
+    def forbid_forking() -> None:
+        raise AssertionError("forked")
+
+    alone = np.array(open_store(tracks, CONFIG, cache / "alone").log_mel)
+    monkeypatch.setattr(store_module, "CLIPS_PER_TASK", 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(os, "fork", forbid_forking)
+    together = open_store(tracks, CONFIG, cache / "together")
+    assert together.tracks == tracks
+    assert np.array_equal(together.log_mel, alone)
+
+
+def test_changed_file_makes_another_store(tracks: list[Track], cache: Path) -> None:
+    before = np.array(open_store(tracks, CONFIG, cache).log_mel)
+    status = tracks[1].path.stat()
+    write_audio(tracks[1].path, tone(2))
+    os.utime(tracks[1].path, ns=(status.st_atime_ns, status.st_mtime_ns + 10**9))
+    after = open_store(tracks, CONFIG, cache).log_mel
+    assert len(stores(cache)) == 2
+    assert np.array_equal(after[[0, 2]], before[[0, 2]])
+    assert not np.array_equal(after[1], before[1])
+
+
+@pytest.mark.parametrize("change", [{"n_mels": 64}, {"top_db": 60.0}, {"hop_length": 5292}])
+def test_changed_front_end_makes_another_store(tracks: list[Track], cache: Path, change: dict[str, Any]) -> None:
+    open_store(tracks, CONFIG, cache)
+    config = AudioConfig(**change)
+    log_mel = open_store(tracks, config, cache).log_mel
+    assert len(stores(cache)) == 2
+    assert log_mel.shape[1:] == (config.n_mels, round(30 / config.frame_seconds))
+    assert log_mel.min() >= -config.top_db
+
+
+def test_other_clips_make_another_store(tracks: list[Track], cache: Path) -> None:
+    open_store(tracks, CONFIG, cache)
+    assert len(open_store(tracks[:2], CONFIG, cache).tracks) == 2
+    assert len(stores(cache)) == 2
+
+
+def test_unusable_clips_are_left_out_with_a_reason(tracks: list[Track], cache: Path, tmp_path: Path) -> None:
+    silent = write_audio(tmp_path / "silent.wav", np.zeros(22_050, np.float32))
+    text, picture = tmp_path / "text.wav", tmp_path / "narrow.png"
+    text.write_text("no audio")
+    picture.write_bytes(b"no picture")
+    bad = [Track(f"bad/{path.stem}", path, "noise", "bad", path.stem) for path in (silent, text, picture)]
+    store = open_store([bad[0], tracks[0], bad[1], tracks[1], bad[2]], CONFIG, cache)
+    assert store.tracks == tracks[:2]
+    assert store.left_out.keys() == {"bad/silent", "bad/text", "bad/narrow"}
+    assert store.left_out["bad/silent"] == "the clip is silent"
+    assert "cannot identify image" in store.left_out["bad/narrow"]
+    assert store.left_out["bad/text"]
+    for row, track in zip(store.log_mel, store.tracks, strict=True):
+        np.testing.assert_allclose(row, fit_frames(track_log_mel(track, CONFIG), 250), atol=0.04)
+
+
+def test_nothing_usable_is_an_error(tmp_path: Path, cache: Path) -> None:
+    path = write_audio(tmp_path / "silent.wav", np.zeros(22_050, np.float32))
+    with pytest.raises(DataError, match="none of the 1 clips could be read: the clip is silent"):
+        open_store([Track("x/silent", path, "noise", "x", "x")], CONFIG, cache)
+    assert stores(cache) == []
+
+
+def test_failed_build_is_invisible_and_made_good(
+    tracks: list[Track], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(path: Path, _: Any) -> None:
+        path.write_bytes(b"half")
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "save", full_disk)
+        with pytest.raises(OSError, match="no space left"):
+            open_store(tracks, CONFIG, cache)
+    assert stores(cache) == []
+    assert open_store(tracks, CONFIG, cache).log_mel.shape[0] == 3
+
+
+def test_fit_frames_cuts_and_repeats() -> None:
+    clip = np.arange(3, dtype=np.float32)[None]
+    assert fit_frames(clip, 2).tolist() == [[0, 1]]
+    assert fit_frames(clip, 7).tolist() == [[0, 1, 2, 0, 1, 2, 0]]
+
+
+def test_labels_become_numbers(tracks: list[Track]) -> None:
+    assert label_indices(tracks, ("a", "noise")).tolist() == [1, 1, 1]
+    with pytest.raises(DataError, match=r"\['noise'\]"):
+        label_indices(tracks, ("a", "b"))

@@ -1,0 +1,106 @@
+"""Track lists from a data folder: every layout, and what is wrong with a broken one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from genre_runtime.errors import GenreError
+from genre_training.tracks import DataError, label_names, read_audio_tracks, read_tracks
+from tests.training.miniature import GENRES, write_index
+
+FMA = ("track_id", "genre", "block")
+GTZAN = ("clip", "genre", "split")
+AUDIO = ("file", "genre", "artist", "source")
+
+
+def write_part(folder: Path, part: str, columns: tuple[str, ...], *rows: tuple[str, ...]) -> Path:
+    """Write one part with empty files: `read_tracks` only looks whether they are there."""
+    write_index(folder / part / "index.csv", columns, rows)
+    below = folder / part if part == "audio" else folder / part / "logmel"
+    below.mkdir(exist_ok=True)
+    for row in rows:
+        (below / (row[0] if part == "audio" else f"{row[0]}.png")).touch()
+    return folder
+
+
+def test_miniature_folder_holds_every_clip_once(miniature: Path) -> None:
+    tracks = read_tracks(miniature)
+    ids = [track.track_id for track in tracks]
+    assert len(ids) == len(set(ids)) == 96
+    assert {track.source for track in tracks} == {"fma_small", "gtzan", "synth"}
+    assert label_names(tracks) == GENRES
+    assert tracks == read_tracks(miniature)
+
+
+def test_fma_groups_are_its_blocks(tmp_path: Path) -> None:
+    tracks = read_tracks(write_part(tmp_path, "fma_small", FMA, ("1", "rock", "7"), ("2", "jazz", "7")))
+    assert [(t.track_id, t.label, t.group, t.held_out) for t in tracks] == [
+        ("fma_small/1", "rock", "fma_small/7", None),
+        ("fma_small/2", "jazz", "fma_small/7", None),
+    ]
+
+
+def test_gtzan_says_itself_what_is_held_out(tmp_path: Path) -> None:
+    rows = (("blues.1", "blues", "train"), ("blues.2", "blues", "validation"), ("blues.3", "blues", "test"))
+    tracks = read_tracks(write_part(tmp_path, "gtzan", GTZAN, *rows))
+    assert [track.held_out for track in tracks] == [False, True, True]
+    assert len({track.group for track in tracks}) == 3
+
+
+def test_audio_is_grouped_by_artist_within_its_source(tmp_path: Path) -> None:
+    rows = (("emotify_a_1.opus", "pop", "Ada", "emotify"), ("gtzan_b.wav", "rock", "Ada", "gtzan"))
+    tracks = read_tracks(write_part(tmp_path, "audio", AUDIO, *rows))
+    assert [(t.track_id, t.group) for t in tracks] == [("emotify/a_1", "emotify/Ada"), ("gtzan/b", "gtzan/Ada")]
+
+
+def test_audio_of_a_picture_is_not_counted_twice(tmp_path: Path) -> None:
+    write_part(tmp_path, "gtzan", GTZAN, ("blues.1", "blues", "validation"))
+    write_part(tmp_path, "audio", AUDIO, ("gtzan_blues.1.opus", "blues", "", "gtzan"), ("x_1.wav", "pop", "", "x"))
+    assert [track.path.name for track in read_tracks(tmp_path)] == ["blues.1.png", "x_1.wav"]
+    audio = read_audio_tracks(tmp_path)
+    assert [(track.path.name, track.held_out) for track in audio] == [("gtzan_blues.1.opus", True), ("x_1.wav", None)]
+
+
+@pytest.mark.parametrize("missing", FMA)
+def test_missing_column_is_named(tmp_path: Path, missing: str) -> None:
+    columns = tuple(column for column in FMA if column != missing)
+    write_index(tmp_path / "fma_small" / "index.csv", columns, [("1", "rock")])
+    with pytest.raises(DataError, match=rf"index\.csv lacks the columns \['{missing}'\]"):
+        read_tracks(tmp_path)
+
+
+def test_empty_index_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "gtzan").mkdir()
+    (tmp_path / "gtzan" / "index.csv").touch()
+    with pytest.raises(DataError, match="lacks the columns"):
+        read_tracks(tmp_path)
+
+
+@pytest.mark.parametrize(("row", "column"), [(("1", "rock"), "block"), (("1", "", "7"), "genre"), (("1",), "genre")])
+def test_incomplete_row_is_named_by_its_line(tmp_path: Path, row: tuple[str, ...], column: str) -> None:
+    write_index(tmp_path / "fma_small" / "index.csv", FMA, [("0", "rock", "7"), row])
+    with pytest.raises(DataError, match=rf"line 3, has no value for .*{column}"):
+        read_tracks(tmp_path)
+
+
+def test_missing_file_is_counted_and_named(tmp_path: Path) -> None:
+    write_part(tmp_path, "fma_small", FMA, ("1", "rock", "7"), ("2", "rock", "8"), ("3", "rock", "8"))
+    for name in ("2", "3"):
+        (tmp_path / "fma_small" / "logmel" / f"{name}.png").unlink()
+    with pytest.raises(DataError, match=r"2 files .* are missing, .*2\.png the first"):
+        read_tracks(tmp_path)
+
+
+def test_clip_that_stands_twice_is_an_error(tmp_path: Path) -> None:
+    write_part(tmp_path, "audio", AUDIO, ("x_1.wav", "pop", "A", "x"), ("x_1.flac", "rock", "A", "x"))
+    with pytest.raises(DataError, match=r"1 clips stand more than once in the index, x/1"):
+        read_tracks(tmp_path)
+
+
+def test_folder_without_any_part_says_what_was_expected(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"fma_small/index\.csv") as error:
+        read_tracks(tmp_path / "nowhere")
+    assert isinstance(error.value, GenreError)
+    assert error.value.code == "data"
