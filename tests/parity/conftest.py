@@ -1,26 +1,5 @@
 """What the parity tests share with those of the export: one published model."""
 
-from __future__ import annotations
+from tests.torch_fixtures import one_thread, published
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-import torch
-
-from tests.export.tiny import published_model
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small are slower on several threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="session")
-def published(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
-    """Folder of the published tiny model; to be read only."""
-    return published_model(tmp_path_factory.getbasetemp())
+__all__ = ["one_thread", "published"]

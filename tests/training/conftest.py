@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
 
 from genre_training.cli import main
+from tests.torch_fixtures import one_thread
 from tests.training.miniature import RECIPE, write_miniature
+
+__all__ = ["one_thread"]
 
 
 @dataclass(frozen=True)
@@ -23,15 +24,6 @@ class FinishedRun:
     output: Path
     cache: Path
     printed: str
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small are slower on several threads, and sums come out the same on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
