@@ -55,7 +55,7 @@ class TableWriter:
         self._row(result.label, f"{result.confidence:.0%}", mark, ", ".join(others), printable(path))
 
     def _row(self, genre: str, sure: str, mark: str, others: str, path: str) -> None:
-        self._stream.write(f"{genre:<14}{sure:>4} {mark:<2} {others:<34}{path}\n")
+        self._stream.write(f"{genre:<14}{sure:>4} {mark:<2} {others:<37}{path}\n")
         self._stream.flush()
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -14,6 +15,9 @@ from genre_runtime.errors import UnreadableAudioError
 from genre_runtime.excerpts import PREROLL_SECONDS
 
 _ERRORS = (av.FFmpegError, OSError, ValueError)
+
+# Until version 19, which lost the option, PyAV refused files whose tags are not UTF-8 unless told otherwise.
+_LENIENT: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
 
 
 class PyAvReader:
@@ -34,9 +38,7 @@ class PyAvReader:
         if name is None:
             raise not_audio(head)
         try:
-            self._container = av.open(
-                str(path), format=name, metadata_errors="replace", options={"protocol_whitelist": "file"}
-            )
+            self._container = av.open(str(path), format=name, options={"protocol_whitelist": "file"}, **_LENIENT)
         except _ERRORS as error:
             raise UnreadableAudioError(f"damaged {name} file ({_words(error)})") from error
         if not self._container.streams.audio:
