@@ -24,7 +24,7 @@ PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 STAMP = VENV / "setup-complete"
 MEMBERS = ("runtime", "training", "export", "api", "gui")
 OLDEST, NEWEST = (3, 11), (3, 13)
-DEFAULT_DATA = "../shared/data"
+DEFAULT_DATA = os.environ.get("GENRE_DATA", "data")
 
 
 @task

@@ -13,15 +13,23 @@ from fastapi.concurrency import run_in_threadpool
 from genre_api.problems import add_problem_handlers, unavailable
 from genre_api.uploads import UploadLimit, classify_upload
 from genre_api.version import __version__
-from genre_runtime import GenreClassifier, GenreError
+from genre_runtime import DecodeLimits, GenreClassifier, GenreError
 
 MAX_UPLOAD_BYTES = 200 * 2**20
 """Most bytes of one request."""
 
+DECODE_LIMITS = DecodeLimits(max_seconds=3600, max_bytes=256 * 2**20)
+"""Most that is decoded for one request: a few hundred kilobytes of a crafted file can claim days of sound."""
+
 _log = logging.getLogger(__name__)
 
 
-def create_app(load: Callable[[], GenreClassifier] = GenreClassifier.load) -> FastAPI:
+def load_default() -> GenreClassifier:
+    """Load the default model, with limits fit for strangers' files."""
+    return GenreClassifier.load(limits=DECODE_LIMITS)
+
+
+def create_app(load: Callable[[], GenreClassifier] = load_default) -> FastAPI:
     """Make the application.
 
     Parameters

@@ -1,4 +1,4 @@
-"""The model card, written from the sidecar alone, so that it cannot say anything else."""
+"""The model card: every figure in it comes from the sidecar."""
 
 from __future__ import annotations
 
@@ -6,21 +6,15 @@ from typing import Any
 
 from genre_export.parity import TOLERANCES
 from genre_runtime.metadata import ModelMetadata
+from genre_training.evaluation import TARGET_PRECISION
 
-_TERMS = """\
-## Terms
-
-The weights are published under the project's MIT licence. They were learnt from material with terms of its own,
-which the owner of each application has to weigh:
-
-- FMA (Defferrard et al., ISMIR 2017): tracks are Creative Commons, each under its artist's licence, some of them
-  non-commercial; the metadata is CC BY 4.0.
-- GTZAN (Tzanetakis and Cook, 2002), fault-filtered partition (Kereliuk et al., 2015): the recordings have no cleared
-  licence and serve research.
-- Emotify (Aljanaki et al., 2016): recordings of Magnatune, CC BY-NC-SA.
-
-No recording and no spectrogram of them comes with the project.
-"""
+_TERMS = {
+    "fma_small": "FMA (Defferrard et al., ISMIR 2017): tracks are Creative Commons, each under its artist's licence, "
+    "some of them non-commercial; the metadata is CC BY 4.0.",
+    "gtzan": "GTZAN (Tzanetakis and Cook, 2002), fault-filtered partition (Kereliuk et al., 2015): the recordings have "
+    "no cleared licence and serve research.",
+    "emotify": "Emotify (Aljanaki et al., 2016): recordings of Magnatune, CC BY-NC-SA.",
+}
 
 _LIMITS = """\
 ## What it is not good for
@@ -28,7 +22,7 @@ _LIMITS = """\
 - It knows the genres listed above and no others; music of another kind gets the nearest of them. Look at
   `confident`: answers below the threshold are guesses.
 - Genres overlap, and the sources name them differently: what one calls rock another calls metal or pop.
-- It listens at one frame every 0.12 s. Rhythm finer than that is invisible to it.
+- What is no music gets a genre all the same, unless it is silent: loud noise may even get a confident one.
 """
 
 
@@ -48,16 +42,42 @@ def model_card(metadata: ModelMetadata) -> str:
         _data(provenance),
         "## How well\n",
         _figures(metrics),
-        f"Confident answers start at {metadata.confidence_threshold:.2f} (temperature {metadata.temperature:.2f}), "
-        "chosen on validation so that 85 % of them are right there.\n",
+        _confidence(metadata),
         _audio_files(metrics.get("audio_files")),
         _per_genre(metrics.get("test")),
         _LIMITS,
-        _TERMS,
+        _terms(provenance.get("clips_per_source", {})),
         "## Parity\n",
         _parity(provenance.get("parity", {})),
     ]
     return "\n".join(part for part in parts if part)
+
+
+def _confidence(metadata: ModelMetadata) -> str:
+    threshold = metadata.confidence_threshold
+    reached = f"chosen on validation so that {TARGET_PRECISION:.0%} of them are right there"
+    if threshold >= 1:
+        reached = f"because no threshold on validation makes {TARGET_PRECISION:.0%} of them right"
+    text = f"Confident answers start at {threshold:.2f} (temperature {metadata.temperature:.2f}), {reached}."
+    validated = metadata.metrics.get("validation", {}).get("per_genre", {})
+    unseen = [label for label in metadata.labels if label not in validated]
+    if validated and unseen:
+        text += f" Validation holds no clip of {', '.join(unseen)}: for these, confidence is not verified."
+    return text + "\n"
+
+
+def _terms(sources: Any) -> str:
+    lines = [f"- {_TERMS.get(source, f'{source}: its terms are not known here.')}" for source in sources]
+    return "\n".join(
+        [
+            "## Terms\n",
+            "The weights are published under the project's MIT licence. They were learnt from material with terms of",
+            "its own, which the owner of each application has to weigh:\n",
+            *lines,
+            "",
+            "No recording and no spectrogram of them comes with the project.\n",
+        ]
+    )
 
 
 def _data(provenance: Any) -> str:
@@ -67,8 +87,8 @@ def _data(provenance: Any) -> str:
     sizes = ", ".join(f"{split.get(part)} {part}" for part in ("train", "validation", "test"))
     return (
         f"Clips: {clips or 'unknown'}. Split `{split.get('split')}`, seed {split.get('seed')}, "
-        f"fold {split.get('fold')}: {sizes}. Validation chose the epoch and the calibration; the test part was "
-        f"looked at once, at the end. ({versions}, {provenance.get('precision')})\n"
+        f"fold {split.get('fold')}: {sizes}. Validation chose the epoch and the calibration. "
+        f"({versions}, {provenance.get('precision')})\n"
     )
 
 
@@ -124,7 +144,7 @@ def _per_genre(values: Any) -> str:
 
 def _parity(worst: Any) -> str:
     lines = [
-        "Largest difference from the NumPy reference:\n",
+        "Largest difference from the reference (spectrograms: NumPy; logits and embedding: torch):\n",
         "| what | measured | allowed | why |",
         "|---|---|---|---|",
     ]

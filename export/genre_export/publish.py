@@ -19,7 +19,7 @@ from genre_runtime.classifier import GenreClassifier
 from genre_runtime.features import FloatArray
 from genre_runtime.metadata import AudioConfig, GraphFile, ModelMetadata
 from genre_runtime.session import import_onnxruntime
-from genre_training.checkpoint import Checkpoint, load_checkpoint
+from genre_training.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from genre_training.run import network_of
 
 GRAPH_FILES = {"waveform": "best_model.onnx", "log_mel": "best_model.logmel.onnx"}
@@ -48,7 +48,10 @@ def publish(checkpoint_path: Path, output: Path, data_folder: Path | None = None
     CheckpointError, DataError, ParityError
     """
     checkpoint = load_checkpoint(checkpoint_path)
-    audio = AudioConfig.from_dict(checkpoint["audio"])
+    try:
+        audio = AudioConfig.from_dict(checkpoint["audio"])
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{checkpoint_path} was written by another version of this project: {error}") from error
     labels = tuple(checkpoint["labels"])
     graph = WaveformGraph(network_of(checkpoint), float(checkpoint.get("temperature", 1.0)), audio).eval()
     output.mkdir(parents=True, exist_ok=True)

@@ -16,9 +16,10 @@ from genre_gui.theme import BACKGROUND, ON_PRIMARY, PRIMARY, PRIMARY_HOVER, WIDE
 from genre_gui.version import __version__
 from genre_gui.worker import Outcome, Worker
 from genre_runtime import GenreError
+from genre_runtime.files import AUDIO_SUFFIXES
 
 POLL_MILLISECONDS = 50
-AUDIO_PATTERNS = "*.mp3 *.flac *.wav *.ogg *.opus *.m4a *.aac *.aif *.aiff *.wma *.ape"
+AUDIO_PATTERNS = " ".join(f"*{suffix}" for suffix in sorted(AUDIO_SUFFIXES))
 
 
 class Window(customtkinter.CTk):  # type: ignore[misc]

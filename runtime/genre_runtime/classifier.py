@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genre_runtime.decoding import DecodeLimits, Excerpt, decode_excerpts, excerpts_of_waveform
+from genre_runtime.decoding import MIN_EXCERPT_SECONDS, DecodeLimits, Excerpt, decode_excerpts, excerpts_of_waveform
 from genre_runtime.errors import GenreError, InvalidInputError, ModelNotFoundError, UnreadableAudioError
 from genre_runtime.metadata import ModelMetadata, read_metadata
 from genre_runtime.prediction import ExcerptPrediction, Prediction, summarise
@@ -28,7 +28,7 @@ SILENCE_PEAK = 1e-3
 """An excerpt whose loudest sample stays below this (-60 dB of full scale) is silent."""
 
 MAX_BATCH = 16
-"""Most excerpts handed to the graph at once, which bounds memory on whole tracks."""
+"""Most excerpts handed to the graph at once."""
 
 MODEL_NAME = "best_model.onnx"
 MODEL_VARIABLE = "GENRE_MODEL"
@@ -182,7 +182,8 @@ class GenreClassifier:
             raise InvalidInputError("log_mel holds values that are no finite numbers: expected decibels")
         config = self.metadata.audio
         n_excerpt = config.n_frames(round(self.metadata.excerpt_seconds * config.sample_rate))
-        starts = range(0, max(1, log_mel.shape[1] - n_excerpt // 2), n_excerpt)
+        shortest = round(MIN_EXCERPT_SECONDS / config.frame_seconds)
+        starts = range(0, max(1, log_mel.shape[1] - shortest + 1), n_excerpt)
         results = []
         for start in starts:
             piece = log_mel[:, start : start + n_excerpt].astype(np.float32)
@@ -210,6 +211,8 @@ class GenreClassifier:
         Prediction or GenreError
             One a path, in order; an error never ends the run.
         """
+        if jobs < 0:
+            raise InvalidInputError(f"jobs is {jobs}: expected a positive number, or 0 for one a core")
         jobs = jobs or os.cpu_count() or 1
         with ThreadPoolExecutor(jobs, thread_name_prefix="genre") as pool:
             waiting: deque[Future[Prediction | GenreError]] = deque()
@@ -230,7 +233,7 @@ class GenreClassifier:
         except GenreError as error:
             return error
         except Exception as error:  # a decoder's surprise is that file's error, not the run's end
-            return UnreadableAudioError(f"decoding failed unexpectedly: {type(error).__name__}: {error}")
+            return UnreadableAudioError(f"unexpected failure: {type(error).__name__}: {error}")
 
     def _plan(self, excerpts: ExcerptCount) -> dict[str, Any]:
         count = self.metadata.n_excerpts if isinstance(excerpts, _FromModel) else excerpts

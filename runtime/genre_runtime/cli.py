@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import argparse
 import io
+import locale
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from genre_runtime.errors import GenreError, InvalidInputError
@@ -27,6 +29,9 @@ EXAMPLES = """examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     options = _parser().parse_args(arguments)
+    # A stream that the caller closed is None.
+    sys.stdout = sys.stdout or io.StringIO()
+    sys.stderr = sys.stderr or io.StringIO()
     for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a character gets its number instead
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -107,17 +112,24 @@ def _classify(options: argparse.Namespace) -> int:
 
     paths = list(expand(_named_paths(options.paths)))
     if not paths:
-        raise InvalidInputError("no audio files found in the given folders: name a file, or another folder")
+        raise InvalidInputError("no audio files found: the folder holds none or the list is empty")
     return _run(paths, options)
 
 
 def _named_paths(names: Sequence[str]) -> Iterator[str]:
     for name in names:
         if name == "-":
-            text = os.fsdecode(sys.stdin.buffer.read())
+            text = _decode_list(sys.stdin.buffer.read() if sys.stdin else b"")
             yield from (line for line in text.replace("\r\n", "\n").split("\n") if line)
         else:
             yield name
+
+
+def _decode_list(content: bytes) -> str:
+    try:
+        return os.fsdecode(content).removeprefix("\ufeff")
+    except UnicodeDecodeError:  # Windows alone: elsewhere undecodable bytes survive
+        return content.decode(locale.getencoding(), errors="replace")
 
 
 def _run(paths: Sequence[Path], options: argparse.Namespace) -> int:
@@ -134,7 +146,8 @@ def _run(paths: Sequence[Path], options: argparse.Namespace) -> int:
     failed = 0
     results = classifier.classify_files(paths, excerpts=excerpts, jobs=jobs)
     quiet = len(paths) == 1 or not sys.stderr.isatty()
-    with tqdm(total=len(paths), unit="file", disable=quiet, leave=False) as bar:
+    # Closed even when interrupted, so that a JSON array is whole.
+    with closing(writer), tqdm(total=len(paths), unit="file", disable=quiet, leave=False) as bar:
         for path, result in zip(paths, results, strict=True):
             with bar.external_write_mode():
                 writer.write(options.shown(path), result)
@@ -142,7 +155,6 @@ def _run(paths: Sequence[Path], options: argparse.Namespace) -> int:
                     failed += 1
                     print(f"genre: {printable(path)}: {result}", file=sys.stderr)
             bar.update()
-    writer.close()
     if len(paths) > 1 and options.format == "table":
         print(f"{len(paths) - failed} of {len(paths)} files classified on {classifier.device}", file=sys.stderr)
     return 1 if failed else 0

@@ -25,8 +25,11 @@ _CONTAINERS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"TTA1", "tta"),
     (0, b"MPCK", "mpc8"),
     (0, b"MP+", "mpc"),
-    (0, b"\xff\xf1", "aac"),  # ADTS, MPEG-4
-    (0, b"\xff\xf9", "aac"),  # ADTS, MPEG-2
+    *((4, atom, "mov") for atom in (b"moov", b"mdat", b"wide")),
+    *((0, bytes((0xFF, second)), "aac") for second in (0xF0, 0xF1, 0xF8, 0xF9)),  # ADTS
+    (0, b"caff", "caf"),
+    (0, b"riff\x2e\x91\xcf\x11", "w64"),
+    (0, b"Creative Voice File", "voc"),
     *((0, bytes((0xFF, second)), "mp3") for second in (0xE2, 0xE3, 0xF2, 0xF3, 0xFA, 0xFB)),  # layer III
     *((0, bytes((0xFF, second)), "mp3") for second in (0xF4, 0xF5, 0xFC, 0xFD)),  # layer II
 )

@@ -233,6 +233,10 @@ def excerpts_of_waveform(
         raise InvalidInputError(f"sample_rate is {rate!r}: expected a positive integer, Hz")
     if waveform.size == 0:
         raise EmptyAudioError("the waveform has no samples: expected at least one")
+    if waveform.ndim == 2 and waveform.shape[1] > waveform.shape[0]:
+        raise InvalidInputError(
+            f"waveform has shape {waveform.shape}, more channels than samples: transpose it to (n_samples, n_channels)"
+        )
     with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite
         samples = waveform.reshape(waveform.shape[0], -1).astype(np.float32, copy=False)
     if not np.isfinite(samples).all():

@@ -66,19 +66,19 @@ class PyAvReader:
             except _ERRORS:  # this container cannot seek
                 return
         self._moved = True
-        planar = av.AudioResampler(format="fltp")
+        packed = av.AudioResampler(format="flt")  # planar frames of 8 channels and more crash PyAV 18
         frames = self._container.decode(self._stream)
         while n_samples > 0:
             try:
                 decoded = next(frames, None)
-                converted = planar.resample(decoded)  # None flushes
+                converted = packed.resample(decoded)  # None flushes
             except _ERRORS:  # damaged from here on: what came before counts
                 return
             for frame in converted:
                 skip = 0
                 if frame.time is not None:  # a seek lands on a packet before the start
                     skip = max(0, round((start_seconds + origin - frame.time) * frame.sample_rate))
-                block = frame.to_ndarray().T[skip:].astype(np.float32, copy=False)
+                block = frame.to_ndarray().reshape(frame.samples, -1)[skip:].astype(np.float32, copy=False)
                 if block.shape[0]:
                     yield block
                     n_samples -= block.shape[0]

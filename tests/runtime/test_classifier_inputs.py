@@ -54,10 +54,10 @@ def test_waveform_without_samples(classifier: GenreClassifier, shape: tuple[int,
 
 
 def test_log_mel_pieces(classifier: GenreClassifier) -> None:
-    """A spectrogram is cut into excerpts of the length that a waveform's have; half an excerpt is left over."""
+    """A spectrogram is cut into excerpts of the length that a waveform's have; under half a second is left over."""
     config = classifier.metadata.audio
     per_excerpt = config.n_frames(10 * RATE)
-    for n_frames, n_excerpts in ((1, 1), (per_excerpt, 1), (per_excerpt + 40, 1), (per_excerpt + 45, 2), (1000, 12)):
+    for n_frames, n_excerpts in ((1, 1), (per_excerpt, 1), (per_excerpt + 3, 1), (per_excerpt + 4, 2), (1000, 12)):
         log_mel = np.random.default_rng(0).uniform(-80, 0, (config.n_mels, n_frames))
         prediction = classifier.classify_log_mel(log_mel)
         assert len(prediction.excerpts) == n_excerpts
@@ -104,3 +104,13 @@ def test_a_model_that_answers_no_numbers_is_an_error(classifier: GenreClassifier
     log_mel[0] = 0
     with pytest.raises(InvalidInputError, match="NaN or infinity"):
         classifier.classify_log_mel(log_mel)
+
+
+def test_channels_first_is_refused(classifier: GenreClassifier) -> None:
+    with pytest.raises(InvalidInputError, match="transpose"):
+        classifier.classify(np.zeros((2, 22_050), np.float32), RATE)
+
+
+def test_a_negative_number_of_jobs_is_refused(classifier: GenreClassifier) -> None:
+    with pytest.raises(InvalidInputError, match="jobs"):
+        next(classifier.classify_files(["x.wav"], jobs=-1))

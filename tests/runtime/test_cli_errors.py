@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -102,3 +103,15 @@ def test_device_that_is_not_there(genre: Genre, tmp_path: Path) -> None:
     status, out, err = genre("classify", write_audio(tmp_path / "tone.wav", tone(1)), "--device", "abacus")
     assert (status, out) == (1, "")
     assert "available here: auto" in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell's way to close a stream")
+@pytest.mark.parametrize("closing", [">&-", "<&-", "2>&-"])
+def test_closed_streams_give_no_traceback(model_path: Path, tmp_path: Path, closing: str) -> None:
+    write_audio(tmp_path / "tone.wav", tone())
+    program = "import sys; from genre_runtime.cli import main; sys.exit(main(sys.argv[1:]))"
+    arguments = f"classify - {tmp_path / 'tone.wav'} --model {model_path}"
+    command = f"{sys.executable} -c '{program}' {arguments} {closing}"
+    result = subprocess.run(["sh", "-c", command], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "Traceback" not in result.stderr

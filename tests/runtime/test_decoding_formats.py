@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -112,3 +113,24 @@ def test_shorter_than_half_a_second(tmp_path: Path, n_samples: int) -> None:
     assert excerpt.waveform == pytest.approx(np.full(n_samples, 0.5), abs=1e-4)
     assert duration == pytest.approx(n_samples / RATE)
     assert decode(path, 8_000).size >= 1, "even when it resamples to less than one sample"
+
+
+def test_eight_channels_through_pyav(tmp_path: Path) -> None:
+    """Planar frames of eight channels crashed the process: they have more planes than a frame holds."""
+    samples = np.tile(tone(2, 48_000), (8, 1))
+    path = tmp_path / "eight.mka"
+    with av.open(str(path), "w", format="matroska") as output:
+        stream = output.add_stream("pcm_s16le", rate=48_000, layout="7.1")
+        frame = av.AudioFrame.from_ndarray((samples.T.reshape(1, -1) * 32767).astype(np.int16), "s16", "7.1")
+        frame.sample_rate = 48_000
+        output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    waveform = decode(path, 48_000)
+    assert waveform.size > 48_000
+    np.testing.assert_allclose(waveform[1000:40_000], samples[0, 1000:40_000], atol=1e-3)
+
+
+@pytest.mark.parametrize("suffix", [".caf", ".w64"])
+def test_silence_in_formats_that_only_libsndfile_knows(tmp_path: Path, suffix: str) -> None:
+    path = write_audio(tmp_path / f"silence{suffix}", np.zeros(RATE, np.float32))
+    assert not decode(path, RATE).any()

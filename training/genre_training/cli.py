@@ -21,7 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"genre-train: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("genre-train: interrupted; the best checkpoint so far is kept", file=sys.stderr)
+        print(
+            "genre-train: interrupted; best_model.unfinished.pt is its best epoch, best_model.pt was left as it was",
+            file=sys.stderr,
+        )
         return 130
 
 

@@ -31,6 +31,8 @@ from genre_training.tracks import DataError, Track, label_names, read_tracks
 from genre_training.version import __version__
 
 CHECKPOINT_NAME = "best_model.pt"
+UNFINISHED_NAME = "best_model.unfinished.pt"
+"""Best checkpoint of a run in progress: only a finished run replaces the one before it."""
 
 
 def train(recipe: Recipe, data_folder: Path, output: Path, cache: Path, device: torch.device) -> Path:
@@ -52,7 +54,7 @@ def train(recipe: Recipe, data_folder: Path, output: Path, cache: Path, device: 
         raise DataError(f"{data_folder} holds {names[0]} alone: expected two genres or more to tell apart")
     split = split_tracks(store.tracks, recipe.data.split, recipe.data.seed, recipe.data.fold)
     data = training_data(store, recipe, audio, names, split)
-    path = output / CHECKPOINT_NAME
+    path, unfinished = output / CHECKPOINT_NAME, output / UNFINISHED_NAME
     description = {
         "labels": list(data.names),
         "audio": asdict(audio),
@@ -64,11 +66,12 @@ def train(recipe: Recipe, data_folder: Path, output: Path, cache: Path, device: 
             part: [store.tracks[i].track_id for i in getattr(data.split, part)] for part in ("validation", "test")
         },
     }
-    history = fit(data, recipe, device, lambda best: save_checkpoint({**best, **description}, path))
-    checkpoint = load_checkpoint(path)
+    history = fit(data, recipe, device, lambda best: save_checkpoint({**best, **description}, unfinished))
+    checkpoint = load_checkpoint(unfinished)
     checkpoint["history"] = history
     checkpoint.update(evaluate_checkpoint(checkpoint, data, store.tracks, device))
     save_checkpoint(checkpoint, path)
+    unfinished.unlink()
     save_curves(history, output / "curves.png")
     save_confusion_matrix(
         checkpoint["metrics"]["test"]["confusion_matrix"], data.names, output / "confusion_matrix.png"
@@ -122,11 +125,20 @@ def training_data(
 
 
 def network_of(checkpoint: Checkpoint) -> ResidualCnn:
-    """Rebuild the trained network of a checkpoint, ready to evaluate."""
-    network = ResidualCnn(
-        len(checkpoint["labels"]), checkpoint["audio"]["n_mels"], NetworkConfig.from_dict(checkpoint["network"])
-    )
-    network.load_state_dict(checkpoint["model_state_dict"])
+    """Rebuild the trained network of a checkpoint, ready to evaluate.
+
+    Raises
+    ------
+    CheckpointError
+        Its weights do not fit the network that it describes.
+    """
+    try:
+        config = NetworkConfig.from_dict(checkpoint["network"])
+        network = ResidualCnn(len(checkpoint["labels"]), checkpoint["audio"]["n_mels"], config)
+        network.load_state_dict(checkpoint["model_state_dict"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"the checkpoint's weights do not fit the network it describes: {reason}") from error
     return network.eval()
 
 

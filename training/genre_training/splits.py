@@ -33,6 +33,9 @@ class Split:
 def split_tracks(tracks: list[Track], method: str, seed: int, fold: int = 0) -> Split:
     """Divide tracks: one fifth test (fold `fold`), one eighth of the rest validation, the rest training.
 
+    A source that names its own held-out part gives that to test and the rest to training; nothing of it validates,
+    unless there is no other source.
+
     Parameters
     ----------
     tracks : list of Track
@@ -66,7 +69,7 @@ def split_tracks(tracks: list[Track], method: str, seed: int, fold: int = 0) -> 
 
 
 def _folds(tracks: list[Track], positions: Indices, grouped: bool, n_folds: int, seed: int) -> list[Indices]:
-    # Stratified by source as well, so that each part holds its share of every data set.
+    # Stratified by source as well, so that each part holds its share of every data set that is split here.
     strata = [f"{tracks[i].source}/{tracks[i].label}" for i in positions]
     groups = [tracks[i].group for i in positions]
     kind = StratifiedGroupKFold if grouped else StratifiedKFold
