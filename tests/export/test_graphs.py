@@ -111,3 +111,10 @@ def test_front_end_needs_no_fourier_operator(published: Path) -> None:
     assert "MatMul" in operators
     assert not operators & {"STFT", "DFT", "Loop", "Scan", "If"}
     assert not any(node.domain for node in onnx.load(published / FILES["waveform"]).graph.node)
+
+
+@pytest.mark.parametrize("name", ["best_model.onnx", "best_model.logmel.onnx"])
+def test_graphs_do_not_tell_where_they_were_made(published: Path, name: str) -> None:
+    content = (published / name).read_bytes()
+    assert b".py" not in content
+    assert str(Path(__file__).parents[2]).encode() not in content
