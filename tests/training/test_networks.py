@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from genre_training.networks import NetworkConfig, ResidualCnn, picked_bands, standardise
+from genre_training.bands import picked_bands
+from genre_training.networks import NetworkConfig, ResidualCnn, standardise
 
 CONFIG = NetworkConfig(widths=(4, 8, 16), blocks=2, dropout=0.3)
 

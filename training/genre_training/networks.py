@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from genre_training.bands import picked_bands
+
 
 @dataclass(frozen=True)
 class NetworkConfig:
@@ -52,13 +54,6 @@ class NetworkConfig:
     def from_dict(cls, values: dict[str, Any]) -> NetworkConfig:
         """Build from `to_dict`'s values or from a TOML table; an unknown key is a TypeError."""
         return cls(**{**values, "widths": tuple(values.get("widths", cls.widths))})
-
-
-def picked_bands(n_bands: int, n_mels: int) -> list[int]:
-    """Return the mel bands that a network of `n_bands` looks at, each floor((i + 1) / n_bands * n_mels)."""
-    if n_bands == n_mels:
-        return list(range(n_mels))
-    return [min((i + 1) * n_mels // n_bands, n_mels - 1) for i in range(n_bands)]
 
 
 def standardise(log_mel: Tensor) -> Tensor:

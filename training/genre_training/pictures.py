@@ -13,10 +13,11 @@ from PIL import Image
 
 from genre_runtime.features import FloatArray
 from genre_runtime.metadata import AudioConfig
+from genre_training.bands import picked_bands
 from genre_training.tracks import DataError
 
 FMA_ROWS = 100
-"""FMA pictures keep 100 of the 128 bands: row i is band floor((i + 1) / 100 * 128)."""
+"""FMA pictures keep 100 of the 128 bands, those of `picked_bands`."""
 
 GTZAN_FRAME_SECONDS = 0.0775
 GTZAN_FIRST_CENTRE = GTZAN_FRAME_SECONDS / 2 - 0.0116
@@ -49,7 +50,7 @@ def read_picture(path: Path, source: str, config: AudioConfig) -> FloatArray:
 
 def _fill_bands(decibels: FloatArray, config: AudioConfig) -> FloatArray:
     """Interpolate the bands an FMA picture leaves out, linearly in dB; its frames fit as they are."""
-    known = np.minimum((np.arange(FMA_ROWS) + 1) * config.n_mels // FMA_ROWS, config.n_mels - 1)
+    known = np.array(picked_bands(FMA_ROWS, config.n_mels))
     bands = np.arange(config.n_mels)
     right = np.clip(np.searchsorted(known, bands), 1, FMA_ROWS - 1)
     left = right - 1
