@@ -12,10 +12,12 @@ import pytest
 from genre_runtime import GenreClassifier
 from genre_runtime.metadata import AudioConfig
 from genre_runtime.prediction import Prediction
+from genre_training.indexed import read_audio_tracks
 from genre_training.pictures import read_picture
+from genre_training.sources import read_tracks
 from genre_training.splits import split_tracks
 from genre_training.store import track_log_mel
-from genre_training.tracks import Track, label_names, read_audio_tracks, read_tracks
+from genre_training.tracks import Track, label_names
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("GENRE_DATA", ROOT.parent / "shared" / "data")).resolve()

@@ -9,7 +9,8 @@ from tqdm import tqdm
 
 from genre_runtime.classifier import GenreClassifier
 from genre_runtime.prediction import Prediction
-from genre_training.tracks import DataError, Track, read_audio_tracks
+from genre_training.indexed import read_audio_tracks
+from genre_training.tracks import DataError, Track
 
 
 def score_audio_files(classifier: GenreClassifier, data_folder: Path, held_out: dict[str, list[str]]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -22,7 +23,11 @@ def make_tracks(n_blocks: int = 60, block_size: int = 3) -> list[Track]:
         for i in range(block_size)
     ]
     for i in range(40):
-        tracks.append(Track(f"gtzan/{i}", Path("x.png"), "ab"[i % 2], "gtzan", f"gtzan/{i}", held_out=i % 4 < 2))
+        tracks.append(
+            Track(
+                f"gtzan/{i}", Path("x.png"), "ab"[i % 2], "gtzan", f"gtzan/{i}", part="test" if i % 4 < 2 else "train"
+            )
+        )
     return tracks
 
 
@@ -55,29 +60,52 @@ def test_stratified_tears_groups_apart() -> None:
     assert {tracks[i].group for i in split.train} & {tracks[i].group for i in split.test}
 
 
-def test_own_held_out_part_is_test_and_the_rest_trains() -> None:
+def test_own_test_part_is_kept_and_an_eighth_of_the_rest_validates() -> None:
     tracks = make_tracks()
+    own_test = {i for i, track in enumerate(tracks) if track.part == "test"}
+    own_train = {i for i, track in enumerate(tracks) if track.part == "train"}
     for fold in range(TEST_FOLDS):
         split = split_tracks(tracks, "grouped", 0, fold)
-        where = {i: part for part in PARTS for i in getattr(split, part)}
-        for i, track in enumerate(tracks):
-            if track.held_out is not None:
-                assert where[i] == ("test" if track.held_out else "train")
+        assert own_test == {i for i in split.test if tracks[i].source == "gtzan"}
+        assert 1 <= len(own_train & set(split.validation)) <= 4
+        assert own_train <= {*split.train, *split.validation}
+
+
+def test_own_validation_part_is_kept() -> None:
+    tracks = make_tracks()
+    tracks = [
+        replace(track, part="validation") if track.part and i % 8 == 3 else track
+        for i, track in enumerate(make_tracks())
+    ]
+    split = split_tracks(tracks, "grouped", 0)
+    own = {i for i, track in enumerate(tracks) if track.part == "validation"}
+    assert own == {i for i in split.validation if tracks[i].source == "gtzan"}
 
 
 def test_source_with_only_its_own_split_still_validates() -> None:
-    tracks = [track for track in make_tracks() if track.held_out is not None]
+    tracks = [track for track in make_tracks() if track.part is not None]
     split = split_tracks(tracks, "grouped", 0)
-    assert all(tracks[i].held_out for i in split.test)
+    assert all(tracks[i].part == "test" for i in split.test)
     assert len(split.test) == 20
-    assert not any(tracks[i].held_out for i in (*split.train, *split.validation))
+    assert not any(tracks[i].part == "test" for i in (*split.train, *split.validation))
     assert 1 <= len(split.validation) <= 4
     assert len(split.train) + len(split.validation) == 20
 
 
+def test_official_is_what_the_source_says() -> None:
+    tracks = [replace(track, part=PARTS[i % 3]) for i, track in enumerate(make_tracks())]
+    split = split_tracks(tracks, "official", 0)
+    assert [list(getattr(split, part)) for part in PARTS] == [list(range(k, len(tracks), 3)) for k in range(3)]
+
+
+def test_official_without_parts_is_an_error() -> None:
+    with pytest.raises(DataError, match=r"180 of 220 clips name no part of their own.*use split 'grouped'"):
+        split_tracks(make_tracks(), "official", 0)
+
+
 def test_folds_test_every_free_clip_once() -> None:
     tracks = make_tracks()
-    free = [i for i, track in enumerate(tracks) if track.held_out is None]
+    free = [i for i, track in enumerate(tracks) if track.part is None]
     tested = [i for fold in range(TEST_FOLDS) for i in split_tracks(tracks, "grouped", 0, fold).test if i in set(free)]
     assert sorted(tested) == free
 
@@ -99,7 +127,7 @@ def test_same_seed_same_split_other_seed_other_split(method: str) -> None:
 
 @pytest.mark.parametrize(("method", "fold"), [("random", 0), ("grouped", -1), ("grouped", 5), ("stratified", 5)])
 def test_unknown_method_or_fold_is_an_error(method: str, fold: int) -> None:
-    with pytest.raises(DataError, match="expected grouped or stratified and a fold from 0 to 4"):
+    with pytest.raises(DataError, match="expected grouped, official, stratified and a fold from 0 to 4"):
         split_tracks(make_tracks(), method, 0, fold)
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from genre_runtime.errors import GenreError
-from genre_training.tracks import DataError, label_names, read_audio_tracks, read_tracks
+from genre_training.indexed import read_audio_tracks
+from genre_training.sources import read_tracks
+from genre_training.tracks import DataError, label_names
 from tests.training.miniature import GENRES, write_index
 
 FMA = ("track_id", "genre", "block")
@@ -36,7 +38,7 @@ def test_miniature_folder_holds_every_clip_once(miniature: Path) -> None:
 
 def test_fma_groups_are_its_blocks(tmp_path: Path) -> None:
     tracks = read_tracks(write_part(tmp_path, "fma_small", FMA, ("1", "rock", "7"), ("2", "jazz", "7")))
-    assert [(t.track_id, t.label, t.group, t.held_out) for t in tracks] == [
+    assert [(t.track_id, t.label, t.group, t.part) for t in tracks] == [
         ("fma_small/1", "rock", "fma_small/7", None),
         ("fma_small/2", "jazz", "fma_small/7", None),
     ]
@@ -45,7 +47,7 @@ def test_fma_groups_are_its_blocks(tmp_path: Path) -> None:
 def test_gtzan_says_itself_what_is_held_out(tmp_path: Path) -> None:
     rows = (("blues.1", "blues", "train"), ("blues.2", "blues", "validation"), ("blues.3", "blues", "test"))
     tracks = read_tracks(write_part(tmp_path, "gtzan", GTZAN, *rows))
-    assert [track.held_out for track in tracks] == [False, True, True]
+    assert [track.part for track in tracks] == ["train", "test", "test"]
     assert len({track.group for track in tracks}) == 3
 
 
@@ -60,7 +62,7 @@ def test_audio_of_a_picture_is_not_counted_twice(tmp_path: Path) -> None:
     write_part(tmp_path, "audio", AUDIO, ("gtzan_blues.1.opus", "blues", "", "gtzan"), ("x_1.wav", "pop", "", "x"))
     assert [track.path.name for track in read_tracks(tmp_path)] == ["blues.1.png", "x_1.wav"]
     audio = read_audio_tracks(tmp_path)
-    assert [(track.path.name, track.held_out) for track in audio] == [("gtzan_blues.1.opus", True), ("x_1.wav", None)]
+    assert [(track.path.name, track.part) for track in audio] == [("gtzan_blues.1.opus", "test"), ("x_1.wav", None)]
 
 
 @pytest.mark.parametrize("missing", FMA)

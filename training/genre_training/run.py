@@ -25,9 +25,10 @@ from genre_training.evaluation import (
 from genre_training.loop import TrainingData, fit
 from genre_training.networks import NetworkConfig, ResidualCnn
 from genre_training.plots import save_confusion_matrix, save_curves
+from genre_training.sources import read_tracks
 from genre_training.splits import Indices, Split, split_tracks
 from genre_training.store import FeatureStore, label_indices, open_store
-from genre_training.tracks import DataError, Track, label_names, read_tracks
+from genre_training.tracks import DataError, Track, label_names
 from genre_training.version import __version__
 
 CHECKPOINT_NAME = "best_model.pt"

@@ -1,8 +1,8 @@
 """Seeded splits into training, validation and test clips.
 
-`grouped` keeps every group (artist, album, upload block) whole and honours a source's own held-out part, which
-becomes test. `stratified` splits clip by clip, as the original report did; it leaks artists and is
-there to compare with.
+`grouped` keeps every group (artist, album, upload block) whole and leaves clips in the part their source names.
+`official` is the sources' own parts and nothing else. `stratified` splits clip by clip, as the original report did; it
+leaks artists and is there to compare with.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from genre_training.tracks import DataError, Track
+from genre_training.tracks import PARTS, DataError, Track
 
 Indices = NDArray[np.int64]
 
+METHODS = ("grouped", "official", "stratified")
 TEST_FOLDS = 5
 VALIDATION_FOLDS = 8
 
@@ -33,13 +34,13 @@ class Split:
 def split_tracks(tracks: list[Track], method: str, seed: int, fold: int = 0) -> Split:
     """Divide tracks: one fifth test (fold `fold`), one eighth of the rest validation, the rest training.
 
-    A source that names its own held-out part gives that to test and the rest to training; nothing of it validates,
-    unless there is no other source.
+    `grouped` takes a clip's own part for granted; a source that names a training and a test part but no validation
+    part gives an eighth of its training clips to validation like the others.
 
     Parameters
     ----------
     tracks : list of Track
-    method : {"grouped", "stratified"}
+    method : {"grouped", "official", "stratified"}
     seed : int
         The same seed gives the same split.
     fold : int
@@ -48,24 +49,37 @@ def split_tracks(tracks: list[Track], method: str, seed: int, fold: int = 0) -> 
     Raises
     ------
     DataError
-        Unknown method or fold, or too few clips or groups to split.
+        Unknown method or fold, a part that is missing, or too few clips or groups to split.
     """
-    if method not in ("grouped", "stratified") or not 0 <= fold < TEST_FOLDS:
+    if method not in METHODS or not 0 <= fold < TEST_FOLDS:
         raise DataError(
-            f"split {method!r}, fold {fold}: expected grouped or stratified and a fold from 0 to {TEST_FOLDS - 1}"
+            f"split {method!r}, fold {fold}: expected {', '.join(METHODS)} and a fold from 0 to {TEST_FOLDS - 1}"
         )
+    if method == "official":
+        return _official(tracks)
     grouped = method == "grouped"
-    positions = np.arange(len(tracks))
-    fixed = np.array([grouped and track.held_out is not None for track in tracks], dtype=bool)
-    fixed_test = np.array([grouped and track.held_out is True for track in tracks], dtype=bool)
-    free, test, train = positions[~fixed], positions[fixed_test], positions[fixed & ~fixed_test]
+    parts = np.array([(track.part or "") if grouped else "" for track in tracks], dtype="<U10")
+    free, train, validation, test = (np.flatnonzero(parts == part) for part in ("", *PARTS))
     if free.size or not test.size:
-        test_of_free = _folds(tracks, free, grouped, TEST_FOLDS, seed)[fold]
-        test, rest = np.union1d(test_of_free, test), np.setdiff1d(free, test_of_free)
-    else:  # every source names its own test part: validation comes from what they leave to training
-        rest, train = train, free
-    validation = _folds(tracks, rest, grouped, VALIDATION_FOLDS, seed)[0]
-    return Split(train=np.union1d(np.setdiff1d(rest, validation), train), validation=validation, test=test)
+        drawn = _folds(tracks, free, grouped, TEST_FOLDS, seed)[fold]
+        test, free = np.union1d(test, drawn), np.setdiff1d(free, drawn)
+    validated = {tracks[i].source for i in validation}
+    divided = np.array([i for i in np.union1d(free, train) if tracks[i].source not in validated], dtype=np.int64)
+    if divided.size:
+        validation = np.union1d(validation, _folds(tracks, divided, grouped, VALIDATION_FOLDS, seed)[0])
+    return Split(np.setdiff1d(np.union1d(free, train), validation), validation, test)
+
+
+def _official(tracks: list[Track]) -> Split:
+    positions = {part: [i for i, track in enumerate(tracks) if track.part == part] for part in PARTS}
+    unnamed = [track.track_id for track in tracks if track.part is None]
+    if unnamed or not all(positions.values()):
+        found = {part: len(members) for part, members in positions.items()}
+        raise DataError(
+            f"split 'official': {len(unnamed)} of {len(tracks)} clips name no part of their own, the others {found}: "
+            "expected train, validation and test for all, as FMA has them; use split 'grouped'"
+        )
+    return Split(*(np.array(positions[part], dtype=np.int64) for part in PARTS))
 
 
 def _folds(tracks: list[Track], positions: Indices, grouped: bool, n_folds: int, seed: int) -> list[Indices]:
