@@ -43,10 +43,48 @@ def setup(c: Context) -> None:
     STAMP.write_text(_wanted(), encoding="utf-8")
 
 
-@task(help={"config": "recipe: a TOML file or the name of one", "data": "data folder", "output": "folder to write to"})
-def train(c: Context, config: str = "default", data: str = DEFAULT_DATA, output: str = "models") -> None:
-    """Train a recipe; writes best_model.pt, curves and a confusion matrix."""
-    _member("genre-train", "train", "--config", config, "--data", data, "--output", output)
+@task(help={"subset": "small, medium or large", "data": "data folder", "keep_archives": "keep the zip files"})
+def data(c: Context, subset: str = "medium", data: str = DEFAULT_DATA, keep_archives: bool = False) -> None:
+    """Download FMA, the data set to train on, and unpack it; run again, it goes on where it stopped."""
+    _member("genre-train", "data", "--subset", subset, "--data", data, *(["--keep-archives"] if keep_archives else []))
+
+
+@task(
+    help={
+        "config": "recipe: a TOML file or the name of one",
+        "data": "data folder, or a CSV manifest",
+        "output": "folder to write to",
+        "change": "values of the recipe to change, such as 'data.fold=1 training.epochs=5'",
+        "resume": "go on with an interrupted run",
+    }
+)
+def train(
+    c: Context,
+    config: str = "default",
+    data: str = DEFAULT_DATA,
+    output: str = "models",
+    change: str = "",
+    resume: bool = False,
+) -> None:
+    """Train a recipe; writes best_model.pt and a folder with the run's report."""
+    changes = ["--set", *change.split()] if change else []
+    going_on = ["--resume"] if resume else []
+    _member("genre-train", "train", "--config", config, "--data", data, "--output", output, *changes, *going_on)
+
+
+@task(help={"config": "recipe", "data": "data folder", "output": "folder to write to", "runs": "folder for the folds"})
+def crossvalidate(
+    c: Context, config: str = "default", data: str = DEFAULT_DATA, output: str = "models", runs: str = "runs"
+) -> None:
+    """Train a recipe on five folds, then on everything; the figures are the folds'. Goes on where it stopped."""
+    checkpoints = [f"{runs}/fold{fold}/best_model.pt" for fold in range(5)]
+    for fold, checkpoint in enumerate(checkpoints):
+        if not Path(ROOT, checkpoint).is_file():
+            folder = str(Path(checkpoint).parent)
+            resume = Path(ROOT, folder, "run", "last.pt").is_file()
+            train(c, config, data, folder, f"data.fold={fold}", resume)
+    going_on = ["--resume"] if Path(ROOT, output, "run", "last.pt").is_file() else []
+    _member("genre-train", "refit", "--folds", *checkpoints, "--data", data, "--output", output, *going_on)
 
 
 @task(help={"checkpoint": "what to score", "data": "data folder"})

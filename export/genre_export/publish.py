@@ -20,7 +20,7 @@ from genre_runtime.features import FloatArray
 from genre_runtime.metadata import AudioConfig, GraphFile, ModelMetadata
 from genre_runtime.session import import_onnxruntime
 from genre_training.checkpoint import Checkpoint, CheckpointError, load_checkpoint
-from genre_training.run import network_of
+from genre_training.scoring import network_of
 
 GRAPH_FILES = {"waveform": "best_model.onnx", "log_mel": "best_model.logmel.onnx"}
 SIDECAR_FILE = "best_model.json"

@@ -11,18 +11,18 @@ import torch
 from genre_export.publish import publish
 from genre_runtime.metadata import AudioConfig
 from genre_training.checkpoint import save_checkpoint
-from genre_training.networks import NetworkConfig, ResidualCnn
+from genre_training.networks import GenreNetwork, NetworkConfig
 
 LABELS = ("blues", "jazz", "rock")
 TEMPERATURE = 1.7
 NETWORK = NetworkConfig(widths=(4, 8), blocks=1)
 
 
-def tiny_network() -> ResidualCnn:
+def tiny_network() -> GenreNetwork:
     """A seeded network whose normalisation has seen input, so that folding it into convolutions is put to the test."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = ResidualCnn(len(LABELS), AudioConfig().n_mels, NETWORK)
+        network = GenreNetwork(len(LABELS), AudioConfig().n_mels, NETWORK)
         for _ in range(5):
             network(torch.rand(8, AudioConfig().n_mels, 40) * -80)
         with torch.no_grad():

@@ -29,11 +29,13 @@ batch_size = 16
 learning_rate = 1e-2
 warmup_epochs = 1
 crop_seconds = 5.0
+excerpt_seconds = 5.0
 mixup_alpha = 0.0
 frequency_mask = 8
 time_mask = 8
 equaliser_db = 0.0
 low_pass_share = 0.0
+outlier_share = 0.0
 ema_decay = 0.9
 """
 """Enough to tell the genres apart in a few seconds."""

@@ -103,7 +103,7 @@ def test_whole_augmentation_is_seeded() -> None:
 
     def batch(seed: int) -> tuple[Tensor, Tensor]:
         torch.manual_seed(seed)  # the masks draw from torch's own generator
-        crops, targets = Augmentation(TrainingConfig(), 40, 3, seed)(clips, labels)
+        crops, targets = Augmentation(TrainingConfig(), 40, 3, (seed,))(clips, labels)
         return crops, targets
 
     (crops, targets), (same_crops, same_targets), (other_crops, _) = batch(1), batch(1), batch(2)

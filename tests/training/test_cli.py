@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from PIL import Image
 
 from genre_runtime.metadata import AudioConfig
+from genre_training import loop
 from genre_training.checkpoint import load_checkpoint
 from genre_training.cli import main
 from tests.synthetic import write_audio
@@ -55,13 +56,11 @@ def test_held_out_clips_follow_the_source(finished_run: FinishedRun) -> None:
     assert not set(held_out["test"]) & set(held_out["validation"])
 
 
-def test_pictures_lie_beside_the_checkpoint(finished_run: FinishedRun) -> None:
-    names = {path.name for path in finished_run.output.iterdir()}
-    assert names == {"best_model.pt", "curves.png", "confusion_matrix.png"}
-    for name in ("curves.png", "confusion_matrix.png"):
-        with Image.open(finished_run.output / name) as image:
-            assert image.format == "PNG"
-            assert image.convert("L").getextrema() != (255, 255)
+def test_everything_about_the_run_lies_beside_the_checkpoint(finished_run: FinishedRun) -> None:
+    assert {path.name for path in finished_run.output.iterdir()} == {"best_model.pt", "run"}
+    names = {path.name for path in (finished_run.output / "run").iterdir()}
+    pictures = {f"{name}.{kind}" for name in ("curves", "confusion_matrix", "reliability") for kind in ("png", "svg")}
+    assert names == {"config.toml", "history.jsonl", "metrics.json", "report.html"} | pictures
 
 
 def test_evaluate_prints_the_same_figures(finished_run: FinishedRun, capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,3 +95,46 @@ def test_evaluate_needs_clips_of_the_split(
     (tmp_path / "gtzan" / "index.csv").write_text(index, encoding="utf-8")
     assert evaluate(finished_run, tmp_path) == 1
     assert "no clip that the checkpoint was validated or tested with" in capsys.readouterr().err
+
+
+def arguments(run: FinishedRun, output: Path, *more: str) -> list[str]:
+    """A `train` of two epochs on the run's data."""
+    recipe = run.output.parent / "miniature.toml"
+    folders = ("--data", str(run.data), "--output", str(output), "--cache", str(run.cache))
+    changes = ("--set", "training.epochs=2", "network.widths=[4, 8]")
+    return ["train", "--config", str(recipe), "--device", "cpu", *folders, *changes, *more]
+
+
+def test_interrupted_run_says_how_to_go_on_and_does(
+    finished_run: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments(finished_run, tmp_path / "whole")) == 0
+    interrupted = arguments(finished_run, tmp_path / "models")
+    real, calls = loop.evaluate, iter(range(9))
+
+    def ctrl_c_in_the_second_epoch(*given: Any) -> Any:
+        if next(calls):
+            raise KeyboardInterrupt
+        return real(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "evaluate", ctrl_c_in_the_second_epoch)
+        assert main(interrupted) == 130
+    assert "--resume goes on after the last whole epoch" in capsys.readouterr().err
+    assert not (tmp_path / "models" / "best_model.pt").exists()
+    assert main(interrupted) == 1
+    assert "holds an interrupted run: go on with --resume" in capsys.readouterr().err
+    assert main([*interrupted, "training.epochs=3", "--resume"]) == 1
+    assert "of a run with another recipe" in capsys.readouterr().err
+    assert main([*interrupted, "--resume"]) == 0
+    whole, resumed = (load_checkpoint(tmp_path / name / "best_model.pt") for name in ("whole", "models"))
+    for name, weights in whole["model_state_dict"].items():
+        assert torch.equal(weights, resumed["model_state_dict"][name]), name
+    assert not (tmp_path / "models" / "run" / "last.pt").exists()
+
+
+def test_nothing_to_resume_is_an_error(
+    finished_run: FinishedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments(finished_run, tmp_path, "--resume")) == 1
+    assert "no interrupted run to resume" in capsys.readouterr().err

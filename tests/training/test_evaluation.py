@@ -1,26 +1,30 @@
-"""Scoring against values worked out by hand, and against what the runtime does with the same logits."""
+"""Scoring against values by hand, against scikit-learn, and against what the runtime does with the same logits."""
 
 from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 from torch import Tensor, nn
 
 from genre_runtime import GenreClassifier
-from genre_training.evaluation import (
-    TARGET_PRECISION,
-    calibration_error,
-    confidence_threshold,
-    excerpt_logits,
-    fit_temperature,
-    score,
-    track_probabilities,
-)
+from genre_training import scoring as scoring_module
+from genre_training.calibration import Labels, Probabilities, track_probabilities
+from genre_training.evaluation import bootstrap_intervals, excerpt_gain, excerpt_logits, score
+from genre_training.loop import TrainingData
+from genre_training.splits import Split
+from genre_training.tracks import Track
 from tests.synthetic import LABELS, RATE, tone
 
 CPU = torch.device("cpu")
+NAMES = ("blues", "jazz", "metal", "rock")
+INTERVALS = ("accuracy", "balanced_accuracy", "macro_f1")
 
 
 class Mean(nn.Module):
@@ -36,13 +40,23 @@ def two_labels(first: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([first, 1 - first], axis=1)
 
 
-def test_excerpts_stand_in_order_and_a_rest_is_left_out() -> None:
+def guesses(n_tracks: int, seed: int = 0) -> tuple[Probabilities, Labels]:
+    """Tracks of four genres, one of them rare, answered better than by chance."""
+    rng = np.random.default_rng(seed)
+    labels = rng.choice(4, n_tracks, p=[0.1, 0.2, 0.3, 0.4])
+    logits = rng.standard_normal((n_tracks, 1, 4))
+    logits[np.arange(n_tracks), 0, labels] += 1.2
+    return track_probabilities(logits), labels
+
+
+def test_excerpts_stand_in_order_and_cover_both_ends() -> None:
     n_tracks = 70  # more than one batch of 64
     track, frame = torch.arange(n_tracks)[:, None, None], torch.arange(25)[None, None]
     clips = (8 * track + frame // 10).expand(n_tracks, 3, 25).half()
     logits = excerpt_logits(Mean(), clips, 10, CPU)
     assert logits.shape == (n_tracks, 2, 2)
-    assert np.array_equal(logits[:, :, 0], 8 * np.arange(n_tracks)[:, None] + np.array([0, 1]))
+    assert np.array_equal(logits[:, :, 0], 8 * np.arange(n_tracks)[:, None] + np.array([0, 1.5]))
+    assert excerpt_logits(Mean(), clips, 9, CPU).shape == (n_tracks, 3, 2)  # 2.8 excerpts long
     assert np.array_equal(logits[:, :, 1], -logits[:, :, 0])
 
 
@@ -60,13 +74,6 @@ def test_track_probabilities_equal_the_runtimes_averaging(classifier: GenreClass
     np.testing.assert_allclose(track_probabilities(logits)[0], expected, atol=1e-5)
 
 
-def test_temperature_flattens_before_the_mean() -> None:
-    logits = np.log(np.array([[[0.9, 0.1], [0.5, 0.5]]]))
-    np.testing.assert_allclose(track_probabilities(logits), [[0.7, 0.3]])
-    np.testing.assert_allclose(track_probabilities(logits, 2.0), [[(0.75 + 0.5) / 2, (0.25 + 0.5) / 2]])
-    assert np.isfinite(track_probabilities(logits * 1e4)).all()
-
-
 def test_score_by_hand_with_a_genre_that_is_absent() -> None:
     """Truth a a b b, answers a b b c; genre c is never true. Warnings are errors, so it may not warn either."""
     probabilities = np.array([[0.8, 0.1, 0.1], [0.2, 0.6, 0.2], [0.1, 0.8, 0.1], [0.1, 0.3, 0.6]])
@@ -77,6 +84,7 @@ def test_score_by_hand_with_a_genre_that_is_absent() -> None:
     assert result["macro_f1"] == pytest.approx((2 / 3 + 1 / 2) / 2)
     assert result["log_loss"] == pytest.approx(-np.log([0.8, 0.2, 0.8, 0.3]).mean())
     assert result["confusion_matrix"] == [[1, 1, 0], [0, 1, 1], [0, 0, 0]]
+    assert result["confused_pairs"] == [["a", "b", 1], ["b", "c", 1]]
     assert result["per_genre"].keys() == {"a", "b"}
     assert result["per_genre"]["a"] == {"precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3), "support": 2}
 
@@ -86,41 +94,130 @@ def test_balanced_accuracy_weighs_genres_alike() -> None:
     assert score(probabilities, np.array([0] * 9 + [1]), ("a", "b"))["balanced_accuracy"] == 0.5
 
 
-def test_calibration_error_by_hand() -> None:
-    """Two answers at 0.95, one right: gap 0.45. Two at 0.65, both right: gap 0.35. Half of each."""
-    probabilities = two_labels(np.array([0.95, 0.95, 0.65, 0.65]))
-    assert calibration_error(probabilities, np.array([0, 1, 0, 0])) == pytest.approx(0.4)
-    assert calibration_error(two_labels(np.ones(3)), np.zeros(3, np.int64)) == 0
+def test_score_agrees_with_scikit_learn() -> None:
+    probabilities, labels = guesses(300)
+    result, predicted = score(probabilities, labels, NAMES), probabilities.argmax(axis=1)
+    assert result["micro_f1"] == pytest.approx(f1_score(labels, predicted, average="micro"))
+    assert result["macro_f1"] == pytest.approx(f1_score(labels, predicted, average="macro"))
+    assert result["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, predicted))
 
 
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
-def test_fitted_temperature_recovers_the_known_one(temperature: float) -> None:
-    rng = np.random.default_rng(0)
-    honest = 2 * rng.standard_normal((8000, 1, 5))
-    cumulative = track_probabilities(honest).cumsum(axis=1)
-    labels = (rng.random((8000, 1)) > cumulative[:, :-1]).sum(axis=1)
-    assert fit_temperature(honest * temperature, labels) == pytest.approx(temperature, rel=0.06)
+def test_confused_pairs_are_the_ten_most_frequent() -> None:
+    """Five genres, 20 ways to be wrong; the diagonal is far larger and must not show."""
+    names = ("a", "b", "c", "d", "e")
+    counts = np.arange(25).reshape(5, 5) + 100 * np.eye(5, dtype=np.int64)
+    labels, answers = (np.repeat(side.ravel(), counts.ravel()) for side in np.indices((5, 5)))
+    pairs = score(np.eye(5)[answers] * 0.9 + 0.02, labels, names)["confused_pairs"]
+    expected = [("e", "d", 23), ("e", "c", 22), ("e", "b", 21), ("e", "a", 20), ("d", "e", 19), ("d", "c", 17)]
+    expected += [("d", "b", 16), ("d", "a", 15), ("c", "e", 14), ("c", "d", 13)]
+    assert pairs == [list(pair) for pair in expected]
 
 
-def test_threshold_reaches_the_precision_and_is_the_smallest() -> None:
-    rng = np.random.default_rng(1)
-    confidence = rng.uniform(0.5, 1.0, 2000)
-    labels = (rng.random(2000) > confidence).astype(np.int64)  # calibrated: right as often as it says
-    threshold = confidence_threshold(two_labels(confidence), labels)
-    assert 0.6 < threshold < 0.8  # the mean from 0.7 up to 1 is 0.85
-    assert (labels[confidence >= threshold] == 0).mean() >= TARGET_PRECISION
-    for lower in confidence[confidence < threshold]:
-        assert (labels[confidence >= lower] == 0).mean() < TARGET_PRECISION
+def test_intervals_are_asked_for() -> None:
+    probabilities, labels = guesses(50)
+    plain, full = score(probabilities, labels, NAMES), score(probabilities, labels, NAMES, intervals=True)
+    added = {f"{name}_interval" for name in INTERVALS}
+    assert full.keys() - plain.keys() == added
+    assert {key: value for key, value in full.items() if key not in added} == plain
 
 
-def test_threshold_counts_equal_confidence_together() -> None:
-    """Twenty right and twenty wrong at 0.9: no threshold parts them, whatever their order."""
-    probabilities = two_labels(np.full(40, 0.9))
-    assert confidence_threshold(probabilities, np.repeat([0, 1], 20)) == 1.0
+@pytest.mark.parametrize("name", INTERVALS)
+def test_intervals_hold_the_figure_and_shrink_with_the_number_of_tracks(name: str) -> None:
+    widths = []
+    for n_tracks in (100, 400, 1600):
+        result = score(*guesses(n_tracks), NAMES, intervals=True)
+        low, high = result[f"{name}_interval"]
+        assert 0 <= low < result[name] < high <= 1
+        widths.append(high - low)
+    assert widths[1] == pytest.approx(widths[0] / 2, rel=0.35)
+    assert widths[2] == pytest.approx(widths[1] / 2, rel=0.35)
 
 
-def test_threshold_is_never_confident_where_nothing_suffices() -> None:
-    wrong = np.ones(100, np.int64)
-    assert confidence_threshold(two_labels(np.linspace(0.6, 0.99, 100)), wrong) == 1.0
-    few = np.zeros(19, np.int64)  # all right, but fewer than twenty
-    assert confidence_threshold(two_labels(np.linspace(0.6, 0.99, 19)), few) == 1.0
+def test_accuracy_interval_is_that_of_a_share() -> None:
+    """240 of 400 right: the normal approximation gives 0.6 +- 1.96 sqrt(0.6 * 0.4 / 400)."""
+    interval = bootstrap_intervals(np.array([[120, 80], [80, 120]]))["accuracy_interval"]
+    np.testing.assert_allclose(interval, [0.552, 0.648], atol=0.008)
+
+
+def test_intervals_are_those_of_drawing_tracks_one_by_one() -> None:
+    """The plain way: draw rows with replacement and let scikit-learn score each draw."""
+    probabilities, labels = guesses(200)
+    predicted = probabilities.argmax(axis=1)
+    rng = np.random.default_rng(7)
+    draws: list[list[float]] = []
+    for _ in range(300):
+        rows = rng.integers(0, 200, 200)
+        true, answer = labels[rows], predicted[rows]
+        balanced, f1 = balanced_accuracy_score(true, answer), f1_score(true, answer, average="macro")
+        draws.append([accuracy_score(true, answer), balanced, f1])
+    expected = np.percentile(draws, [2.5, 97.5], axis=0).T
+    result = score(probabilities, labels, NAMES, intervals=True)
+    np.testing.assert_allclose([result[f"{name}_interval"] for name in INTERVALS], expected, atol=0.02)
+
+
+def test_intervals_are_the_same_every_time_and_of_a_single_track_too() -> None:
+    counts = np.array([[5, 2], [1, 8]])
+    assert bootstrap_intervals(counts) == bootstrap_intervals(counts) != bootstrap_intervals(counts, seed=1)
+    assert bootstrap_intervals(np.array([[0, 1], [0, 0]])) == {f"{name}_interval": [0, 0] for name in INTERVALS}
+    assert bootstrap_intervals(np.array([[4, 0], [0, 9]])) == {f"{name}_interval": [1, 1] for name in INTERVALS}
+
+
+def test_resamples_average_over_the_genres_true_in_them() -> None:
+    """The one track of the second genre is missing from about every third draw: the first alone is then perfect."""
+    intervals = bootstrap_intervals(np.array([[30, 0], [1, 0]]))
+    assert intervals["balanced_accuracy_interval"] == [0.5, 1.0]
+
+
+def test_excerpt_gain_by_hand() -> None:
+    """Truth 0 and 1. Of six excerpts three are right; both means are: the sure excerpt outweighs two unsure ones."""
+    logits = np.log(np.array([[[0.9, 0.1], [0.45, 0.55], [0.45, 0.55]], [[0.4, 0.6], [0.4, 0.6], [0.55, 0.45]]]))
+    labels = np.array([0, 1])
+    assert excerpt_gain(logits, labels, 1.0) == {"single_excerpt_accuracy": 0.5, "track_accuracy": 1.0}
+    # So hot that a sure excerpt hardly outweighs an unsure one any more: the logits' mean decides, and it is still 0.
+    assert excerpt_gain(logits, labels, 1e3)["single_excerpt_accuracy"] == 0.5
+    # So cold that every excerpt has one vote: the first track is lost.
+    assert excerpt_gain(logits, labels, 1e-3)["track_accuracy"] == 0.5
+
+
+def half_right(_network: Any, clips: Tensor, *_: Any) -> NDArray[np.float64]:
+    """Stand in for `excerpt_logits`: every excerpt says the first of two labels, at 0.88."""
+    logits = np.zeros((len(clips), 3, 2))
+    logits[:, :, 0] = 2.0
+    return logits
+
+
+def test_a_stored_calibration_is_used_instead_of_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring_module, "excerpt_logits", half_right)
+    monkeypatch.setattr(scoring_module, "network_of", lambda _checkpoint: nn.Identity())
+    labels, parts = np.arange(80) % 2, np.arange(80)
+    split = Split(parts[:0], parts[:40], parts[40:])
+    data = TrainingData(
+        torch.zeros(80, 1, 1), labels, np.full(80, "any"), ("a", "b"), split, crop_frames=1, excerpt_frames=1
+    )
+    tracks = [Track(f"{i}", Path("x"), "ab"[label], "any", f"{i}") for i, label in enumerate(labels)]
+
+    fitted = scoring_module.evaluate_checkpoint({}, data, tracks, CPU)
+    assert fitted["temperature"] == pytest.approx(5.0)  # the flattest there is: right half the time at 0.88
+    assert fitted["confidence_threshold"] == 1.0
+    assert fitted["metrics"]["test"]["confident"] == {"coverage": 0.0, "precision": None}
+
+    result = scoring_module.evaluate_checkpoint({}, data, tracks, CPU, stored=(0.5, 0.9))
+    assert (result["temperature"], result["confidence_threshold"]) == (0.5, 0.9)
+    confidence = 1 / (1 + np.exp(-4))
+    test = result["metrics"]["test"]
+    assert test["confident"] == {"coverage": 1.0, "precision": 0.5}
+    assert test["calibration_error"] == pytest.approx(confidence - 0.5)
+    assert test["calibration_error_uncalibrated"] == pytest.approx(1 / (1 + np.exp(-2)) - 0.5)
+    assert test["reliability"]["count"][-1] == test["n_tracks"] == 40
+    assert test["excerpts"] == {"single_excerpt_accuracy": 0.5, "track_accuracy": 0.5}
+    low, high = test["accuracy_interval"]
+    assert low < 0.5 < high
+
+
+def test_figures_are_plain_values(tmp_path: Path) -> None:
+    """They ride in a checkpoint read with weights_only, and in the sidecar."""
+    probabilities, labels = guesses(60)
+    result: dict[str, Any] = score(probabilities, labels, NAMES, intervals=True)
+    result["excerpts"] = excerpt_gain(np.log(probabilities)[:, None], labels, 1.0)
+    torch.save(result, tmp_path / "metrics.pt")
+    assert torch.load(tmp_path / "metrics.pt", weights_only=True) == json.loads(json.dumps(result)) == result

@@ -14,48 +14,31 @@ import torch
 from torch import Tensor, nn
 
 from genre_training import loop
-from genre_training.config import DataConfig, Recipe, TrainingConfig
-from genre_training.loop import NonFiniteLossError, TrainingData, draw_clips, fit
-from genre_training.networks import NetworkConfig, ResidualCnn
-from genre_training.splits import Split
+from genre_training.config import DataConfig, Recipe
+from genre_training.loop import Batch, NonFiniteLossError, State, Trainer, TrainingData, fit
+from genre_training.networks import GenreNetwork
+from genre_training.optimisation import class_weights
+from genre_training.sampling import draw_clips, epoch_batches
+from tests.training.easy import RECIPE, easy_data
 
 CPU = torch.device("cpu")
-RECIPE = Recipe(
-    DataConfig(seed=1),
-    NetworkConfig(widths=(4, 8), blocks=1, dropout=0.0),
-    TrainingConfig(
-        epochs=6,
-        batch_size=12,
-        learning_rate=1e-2,
-        warmup_epochs=1,
-        mixup_alpha=0.0,
-        equaliser_db=0.0,
-        low_pass_share=0.0,
-        frequency_mask=4,
-        time_mask=2,
-        ema_decay=0.8,
-    ),
-)
+
+
+def ignore(_: State) -> None:
+    """Stand in for what saves a state."""
 
 
 @pytest.fixture(scope="module")
 def data() -> TrainingData:
-    """Ninety clips of three labels: every fourth band is loud, every fourth frame, or neither."""
-    rng = np.random.default_rng(0)
-    labels = np.arange(90) % 3
-    clips = rng.uniform(-80, -50, (90, 48, 40))
-    clips[labels == 0, ::4] += 40
-    clips[labels == 1, :, ::4] += 40
-    positions = np.arange(90)
-    split = Split(positions[:60], positions[60:75], positions[75:])
-    sources = np.full(90, "synthetic")
-    return TrainingData(torch.from_numpy(clips).half(), labels, sources, ("a", "b", "c"), split, crop_frames=20)
+    return easy_data()
 
 
 def run(data: TrainingData, recipe: Recipe) -> tuple[list[dict[str, float]], list[dict[str, Any]]]:
     """Train; returns the history and every checkpoint that was saved."""
     saved: list[dict[str, Any]] = []
-    history = fit(data, recipe, CPU, lambda best: saved.append(copy.deepcopy(best)))
+    history = fit(
+        Trainer(data, recipe, CPU), recipe.training.epochs, lambda best: saved.append(copy.deepcopy(best)), ignore
+    )
     return history, saved
 
 
@@ -86,7 +69,7 @@ def test_only_a_better_validation_loss_is_saved(data: TrainingData, monkeypatch:
 
 def test_saved_weights_are_those_that_were_validated(data: TrainingData) -> None:
     _, saved = run(data, RECIPE)
-    network = ResidualCnn(3, 48, RECIPE.network)
+    network = GenreNetwork(3, 48, RECIPE.network)
     network.load_state_dict(saved[-1]["model_state_dict"])
     metrics = loop.evaluate(network, data, data.split.validation, CPU)
     assert metrics["log_loss"] == pytest.approx(saved[-1]["val_loss"], rel=1e-4)
@@ -122,7 +105,7 @@ def test_loss_that_is_not_finite_stops_and_keeps_the_best(
     monkeypatch.setattr(loop, "_step", after(7, lambda network: loss))
     saved: list[dict[str, Any]] = []
     with pytest.raises(NonFiniteLossError, match=f"the loss is {loss} in epoch 2, batch 3 .* lower learning_rate"):
-        fit(data, RECIPE, CPU, saved.append)
+        fit(Trainer(data, RECIPE, CPU), 6, saved.append, ignore)
     assert [best["epoch"] for best in saved] == [1]
 
 
@@ -138,7 +121,7 @@ def test_weights_that_are_not_finite_stop_before_validation_believes_them(
     monkeypatch.setattr(loop, "_step", after(4, destroy))
     saved: list[dict[str, Any]] = []
     with pytest.raises(NonFiniteLossError, match="no finite numbers any more"):
-        fit(data, RECIPE, CPU, saved.append)
+        fit(Trainer(data, RECIPE, CPU), 6, saved.append, ignore)
     assert saved == []
 
 
@@ -148,15 +131,17 @@ def test_step_with_a_loss_that_is_not_finite_leaves_the_weights() -> None:
             super().__init__()
             self.linear = nn.Linear(2, 2)
 
-        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-            return self.linear(x), x
+        def forward(self, x: Tensor) -> Tensor:
+            result: Tensor = self.linear(x)[None]
+            return result
 
     network = Head()
     before = network.linear.weight.clone()
     optimizer = torch.optim.AdamW(network.parameters(), 0.1)
-    assert math.isnan(loop._step(network, optimizer, torch.full((1, 2), math.nan), torch.eye(2)[:1], 0.0))
+    batch = Batch(torch.full((1, 2), math.nan), torch.eye(2)[:1], torch.ones(1))
+    assert math.isnan(loop._step(network, optimizer, batch, 0.0))
     assert torch.equal(network.linear.weight, before)
-    assert math.isfinite(loop._step(network, optimizer, torch.ones(1, 2), torch.eye(2)[:1], 0.0))
+    assert math.isfinite(loop._step(network, optimizer, batch._replace(crops=torch.ones(1, 2)), 0.0))
     assert not torch.equal(network.linear.weight, before)
 
 
@@ -169,3 +154,83 @@ def test_small_sources_are_drawn_more_often() -> None:
     assert counts[90:].sum() == 25  # sqrt(10) to sqrt(90) is one to three
     assert set(counts[90:]) == {2, 3}
     assert counts[:90].max() == 1
+
+
+def test_rare_genres_are_drawn_more_often_within_their_source() -> None:
+    sources, labels = np.array(["a"] * 80 + ["b"] * 20), np.array([0] * 60 + [1] * 20 + [2] * 20)
+    batches = epoch_batches(np.arange(100), sources, labels, 100, (1.0, 0.0), np.random.default_rng(0))
+    assert np.bincount(labels[next(batches)]).tolist() == [40, 40, 20]
+
+
+class KilledError(Exception):
+    """Stands for anything that ends a process."""
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "plateau"])
+@pytest.mark.parametrize("steps_before_the_end", [0, 7, 10, 23])
+def test_resumed_run_ends_with_the_same_weights(
+    data: TrainingData, monkeypatch: pytest.MonkeyPatch, steps_before_the_end: int, schedule: str
+) -> None:
+    """Killed in an epoch's midst or at its end: it goes on from the last whole epoch, dropout and masks included."""
+    network = replace(RECIPE.network, dropout=0.2)
+    recipe = replace(RECIPE, network=network, training=replace(RECIPE.training, mixup_alpha=0.3, schedule=schedule))
+    history, saved = run(data, recipe)
+    states: list[State] = [copy.deepcopy(Trainer(data, recipe, CPU).state())]
+
+    def kill(_: nn.Module) -> float:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_step", after(steps_before_the_end, kill))
+        with pytest.raises(KilledError):
+            fit(Trainer(data, recipe, CPU), 6, ignore, lambda state: states.append(copy.deepcopy(state)))
+    torch.manual_seed(999)  # another process has drawn other numbers
+    trainer = Trainer(data, recipe, CPU)
+    trainer.resume(states[-1])
+    resumed: list[State] = []
+    again = fit(trainer, 6, lambda best: resumed.append(copy.deepcopy(best)), ignore)
+    without_time = [{key: value for key, value in entry.items() if key != "seconds"} for entry in again]
+    assert without_time == [{key: value for key, value in entry.items() if key != "seconds"} for entry in history]
+    for name, weights in saved[-1]["model_state_dict"].items():
+        assert torch.equal(weights, resumed[-1]["model_state_dict"][name]), name
+
+
+def test_failed_clip_has_no_weight_and_is_counted(data: TrainingData) -> None:
+    clips = data.clips.clone()
+    clips[[3, 70]] = math.nan  # one to train, one to validate
+    history, _ = run(replace(data, clips=clips), RECIPE)
+    assert [entry["failed_clips"] for entry in history] == [1] * 6
+    assert all(math.isfinite(entry["train_loss"]) and math.isfinite(entry["val_loss"]) for entry in history)
+    weights = Trainer(replace(data, clips=clips), RECIPE, CPU)._usable(np.array([2, 3, 4]))[2]
+    assert weights.tolist() == [1.0, 0.0, 1.0]
+
+
+def test_class_weights_make_up_for_rare_genres(data: TrainingData) -> None:
+    weights = class_weights(np.array([0] * 30 + [1] * 10), 3, 1.0)
+    assert weights.tolist() == pytest.approx([2 / 3, 2.0, 0.0])
+    assert class_weights(np.array([0, 0, 1]), 2, 0.0).tolist() == [1.0, 1.0]
+    recipe = replace(RECIPE, training=replace(RECIPE.training, class_weights=1.0, label_exponent=0.0, epochs=1))
+    assert math.isfinite(run(data, recipe)[0][0]["train_loss"])
+
+
+def test_plateau_halves_the_rate(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "evaluate", lambda *_: {"log_loss": 1.0, "accuracy": 0.25, "macro_f1": 0.125})
+    training = replace(RECIPE.training, optimizer="adam", schedule="plateau", epochs=5)
+    history, _ = run(data, replace(RECIPE, training=training))
+    assert [entry["learning_rate"] for entry in history] == pytest.approx([1e-2, 1e-2, 1e-2, 5e-3, 5e-3])
+
+
+def test_what_is_no_music_gets_every_genre_alike(data: TrainingData) -> None:
+    """Shown loud high bands as no music, the network has no opinion on them; unshown, it has one."""
+    outliers = torch.full((4, 48, 40), -70.0).half()
+    outliers[:, 24:] = -20
+    training = replace(RECIPE.training, outlier_share=0.25, epochs=12)
+    confidence = {}
+    for name, shown in (("shown", outliers), ("unshown", None)):
+        _, saved = run(replace(data, outliers=shown), replace(RECIPE, training=training))
+        network = GenreNetwork(3, 48, RECIPE.network).eval()
+        network.load_state_dict(saved[-1]["model_state_dict"])
+        with torch.inference_mode():
+            confidence[name] = network(outliers[:1, :, :20].float())[0].softmax(dim=1).max()
+    assert confidence["shown"] < 0.5
+    assert confidence["shown"] < confidence["unshown"]

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
 from genre_training.bands import picked_bands
-from genre_training.networks import NetworkConfig, ResidualCnn, standardise
+from genre_training.networks import GenreNetwork, NetworkConfig, standardise
 
 CONFIG = NetworkConfig(widths=(4, 8, 16), blocks=2, dropout=0.3)
+KINDS = ("residual", "crnn", "transformer", "plain", "two branches")
 
 
-@pytest.fixture(scope="module")
-def network() -> ResidualCnn:
-    """A small network whose normalisation has seen some input."""
+@pytest.fixture(scope="module", params=KINDS)
+def network(request: pytest.FixtureRequest) -> GenreNetwork:
+    """A small network of each kind whose normalisation has seen some input."""
     torch.manual_seed(0)
-    network = ResidualCnn(5, 128, CONFIG)
+    network = GenreNetwork(5, 128, config_of(request.param))
     for seed in range(3):
         network(clips(8, 40, seed))
     return network.eval()
+
+
+def config_of(kind: str) -> NetworkConfig:
+    return replace(CONFIG, statistics=8) if kind == "two branches" else replace(CONFIG, kind=kind)
 
 
 def clips(batch: int, n_frames: int, seed: int = 0) -> Tensor:
@@ -28,17 +35,17 @@ def clips(batch: int, n_frames: int, seed: int = 0) -> Tensor:
 
 @pytest.mark.parametrize("n_frames", [*range(1, 18), 31, 32, 33, 83, 250])
 @torch.inference_mode()
-def test_any_number_of_frames(network: ResidualCnn, n_frames: int) -> None:
+def test_any_number_of_frames(network: GenreNetwork, n_frames: int) -> None:
     logits, embedding = network(clips(2, n_frames))
     assert logits.shape == (2, 5)
-    assert embedding.shape == (2, 2 * CONFIG.widths[-1])
+    assert embedding.shape == (2, network.head.in_features + (8 if network.statistics else 0))
     assert logits.isfinite().all()
 
 
 @pytest.mark.parametrize("n_mels", [40, 64, 127])
 @torch.inference_mode()
 def test_any_number_of_bands(n_mels: int) -> None:
-    network = ResidualCnn(5, n_mels, CONFIG).eval()
+    network = GenreNetwork(5, n_mels, CONFIG).eval()
     assert network(clips(2, 20)[:, :n_mels])[0].isfinite().all()
 
 
@@ -51,7 +58,7 @@ def test_picked_bands_are_those_of_fma_pictures() -> None:
 
 
 @torch.inference_mode()
-def test_bands_that_are_not_picked_do_not_matter(network: ResidualCnn) -> None:
+def test_bands_that_are_not_picked_do_not_matter(network: GenreNetwork) -> None:
     batch = clips(2, 20)
     others = batch.clone()
     others[:, sorted(set(range(128)) - set(picked_bands(100, 128)))] = 0
@@ -59,23 +66,23 @@ def test_bands_that_are_not_picked_do_not_matter(network: ResidualCnn) -> None:
 
 
 @torch.inference_mode()
-def test_clips_do_not_affect_each_other(network: ResidualCnn) -> None:
+def test_clips_do_not_affect_each_other(network: GenreNetwork) -> None:
     batch = clips(6, 50)
     batch[3] = 0  # not even a silent one
     together, _ = network(batch)
     for i in range(len(batch)):
         torch.testing.assert_close(network(batch[i : i + 1])[0][0], together[i], atol=1e-5, rtol=1e-5)
-    assert (together[0] - together[1]).abs().max() > 1e-3
+    assert (together[0] - together[1]).abs().max() > 1e-4
 
 
 @torch.inference_mode()
-def test_level_does_not_matter(network: ResidualCnn) -> None:
+def test_level_does_not_matter(network: GenreNetwork) -> None:
     batch = clips(3, 50)
     torch.testing.assert_close(network(batch - 25)[0], network(batch)[0], atol=1e-3, rtol=1e-3)
 
 
 @torch.inference_mode()
-def test_constant_clip_gives_finite_answers(network: ResidualCnn) -> None:
+def test_constant_clip_gives_finite_answers(network: GenreNetwork) -> None:
     assert network(torch.full((1, 128, 20), -80.0))[0].isfinite().all()
 
 
@@ -86,7 +93,7 @@ def test_standardised_clips_have_zero_mean_and_unit_deviation() -> None:
     assert not standardise(torch.full((1, 8, 3), -7.0)).any()
 
 
-def test_dropout_acts_in_training_only(network: ResidualCnn) -> None:
+def test_dropout_acts_in_training_only(network: GenreNetwork) -> None:
     batch = clips(2, 20)
     assert torch.equal(network(batch)[0], network(batch)[0])
     torch.manual_seed(0)
@@ -94,8 +101,9 @@ def test_dropout_acts_in_training_only(network: ResidualCnn) -> None:
     network.dropout.eval()
 
 
-def test_every_parameter_learns() -> None:
-    network = ResidualCnn(5, 128, CONFIG)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_parameter_learns(kind: str) -> None:
+    network = GenreNetwork(5, 128, config_of(kind))
     network(clips(4, 40))[0].square().sum().backward()
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in network.parameters())
 

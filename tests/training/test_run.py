@@ -12,12 +12,14 @@ import torch
 from numpy.typing import NDArray
 
 from genre_training import run as run_module
+from genre_training import scoring as scoring_module
+from genre_training.calibration import fit_temperature
 from genre_training.checkpoint import load_checkpoint
 from genre_training.config import Recipe
-from genre_training.evaluation import fit_temperature
 from genre_training.loop import TrainingData
-from genre_training.networks import NetworkConfig, ResidualCnn
-from genre_training.run import evaluate_checkpoint, train
+from genre_training.networks import GenreNetwork, NetworkConfig
+from genre_training.run import train
+from genre_training.scoring import evaluate_checkpoint
 from genre_training.splits import Split
 from genre_training.tracks import Track
 from tests.training.conftest import FinishedRun
@@ -28,7 +30,7 @@ N_MELS = 8
 NAMES = ("blues", "jazz", "rock")
 
 
-def checkpoint_of(network: ResidualCnn) -> dict[str, Any]:
+def checkpoint_of(network: GenreNetwork) -> dict[str, Any]:
     return {
         "labels": list(NAMES),
         "network": NETWORK.to_dict(),
@@ -53,7 +55,7 @@ def data() -> TrainingData:
     positions = np.arange(80)
     clips = torch.arange(80.0).half()[:, None, None].expand(80, N_MELS, 4)
     split = Split(positions[:0], positions[:40], positions[40:])
-    return TrainingData(clips, positions % 2, np.full(80, "any"), NAMES, split, crop_frames=4)
+    return TrainingData(clips, positions % 2, np.full(80, "any"), NAMES, split, crop_frames=4, excerpt_frames=4)
 
 
 @pytest.fixture
@@ -73,8 +75,8 @@ def test_calibration_looks_at_validation_alone(
     answers = data.labels.copy()
     answers[:40:10] = 2
     logits[np.arange(80), 0, answers] = 6.0
-    monkeypatch.setattr(run_module, "excerpt_logits", scripted(logits))
-    result = evaluate_checkpoint(checkpoint_of(ResidualCnn(3, 8, NETWORK)), data, tracks, CPU)
+    monkeypatch.setattr(scoring_module, "excerpt_logits", scripted(logits))
+    result = evaluate_checkpoint(checkpoint_of(GenreNetwork(3, 8, NETWORK)), data, tracks, CPU)
     assert result["temperature"] == fit_temperature(logits[:40], data.labels[:40]) > 1.5
     assert fit_temperature(logits[40:], data.labels[40:]) < 1
     assert result["metrics"]["validation"]["accuracy"] == 0.9
@@ -90,8 +92,8 @@ def test_figures_by_source_and_among_its_own_genres(
     logits[np.arange(80), 0, data.labels] = 6.0
     logits[70:74, 0, 2] = 7.0
     logits[74, 0] = [1.0, 5.0, 9.0]  # a blues whose second answer is jazz: wrong in any case
-    monkeypatch.setattr(run_module, "excerpt_logits", scripted(logits))
-    test = evaluate_checkpoint(checkpoint_of(ResidualCnn(3, 8, NETWORK)), data, tracks, CPU)["metrics"]["test"]
+    monkeypatch.setattr(scoring_module, "excerpt_logits", scripted(logits))
+    test = evaluate_checkpoint(checkpoint_of(GenreNetwork(3, 8, NETWORK)), data, tracks, CPU)["metrics"]["test"]
     assert test["n_tracks"] == 40
     assert test["per_source"] == {
         "large": {"n_tracks": 30, "accuracy": 1.0, "accuracy_own_genres": 1.0},
@@ -107,8 +109,8 @@ def test_whole_history_is_kept_with_the_best_epoch(
         for i in (1, 2, 3)
     ]
 
-    def first_is_best(_data: Any, recipe: Recipe, _device: Any, save_best: Callable[[dict[str, Any]], None]) -> Any:
-        weights = ResidualCnn(3, 128, recipe.network).state_dict()
+    def first_is_best(_trainer: Any, _epochs: int, save_best: Callable[[dict[str, Any]], None], **_: Any) -> Any:
+        weights = GenreNetwork(3, 128, NETWORK).state_dict()
         best = {"epoch": 1, "val_acc": 0.5, "val_loss": 1.0, "history": epochs[:1]}
         save_best({**best, "model_state_dict": weights, "optimizer_state_dict": {}})
         return epochs

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from genre_runtime.metadata import AudioConfig
 from genre_training import store as store_module
-from genre_training.store import fit_frames, label_indices, open_store, track_log_mel
+from genre_training.store import (
+    FeatureStore,
+    _clip_or_reason,
+    fit_frames,
+    label_indices,
+    open_store,
+    track_log_mel,
+)
 from genre_training.tracks import DataError, Track
-from tests.synthetic import noise, tone, write_audio
+from tests.synthetic import RATE, noise, tone, write_audio
 
 CONFIG = AudioConfig()
+MEETING: list[Barrier] = []
+"""Where processes of a pool wait for each other."""
+
+FINISHED = ["index.json", "log_mel.npy"]
 
 
 @pytest.fixture
@@ -27,6 +41,17 @@ def tracks(tmp_path: Path) -> list[Track]:
 
 
 @pytest.fixture
+def many(tmp_path: Path) -> list[Track]:
+    """Seven short clips, the second silent."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    clips = {f"{i}": noise(0.3, seed=i) for i in range(5)}
+    clips = {"first": tone(0.3), "silent": np.zeros(RATE // 4, np.float32), **clips}
+    paths = [write_audio(folder / f"{name}.wav", samples) for name, samples in clips.items()]
+    return [Track(f"x/{path.stem}", path, "noise", "x", path.stem) for path in paths]
+
+
+@pytest.fixture
 def cache(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
@@ -34,6 +59,36 @@ def cache(tmp_path: Path) -> Path:
 def stores(cache: Path) -> list[Path]:
     """Every store that `open_store` would take for finished."""
     return sorted(path.parent for path in cache.glob("*/index.json"))
+
+
+def files(cache: Path) -> list[str]:
+    """Names of all files of all stores."""
+    return sorted(path.name for path in cache.rglob("*") if path.is_file())
+
+
+def same(store: FeatureStore, expected: FeatureStore) -> bool:
+    """Whether two stores hold the same clips and the same rows."""
+    return (
+        store.tracks == expected.tracks
+        and store.left_out == expected.left_out
+        and np.array_equal(store.log_mel, expected.log_mel)
+    )
+
+
+def meet_at(barrier: Barrier) -> None:
+    """Tell a process of a pool where to wait for the others."""
+    MEETING.append(barrier)
+
+
+def build_at_once(order: tuple[list[Track], Path]) -> tuple[list[str], dict[str, str], NDArray[np.float16]]:
+    """Build a store at the same moment as the others, in many chunks, and return what is in it."""
+    tracks, cache = order
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store_module, "CLIPS_PER_CHUNK", 1)
+        patch.setattr(os, "cpu_count", lambda: 1)
+        MEETING[0].wait()
+        store = open_store(tracks, CONFIG, cache)
+    return [track.track_id for track in store.tracks], store.left_out, np.array(store.log_mel)
 
 
 def forbid_building(*_: Any) -> None:
@@ -69,7 +124,7 @@ def test_several_processes_keep_the_order_and_are_not_forked(
         raise AssertionError("forked")
 
     alone = np.array(open_store(tracks, CONFIG, cache / "alone").log_mel)
-    monkeypatch.setattr(store_module, "CLIPS_PER_TASK", 1)
+    monkeypatch.setattr(store_module, "CLIPS_PER_CHUNK", 2)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     monkeypatch.setattr(os, "fork", forbid_forking)
     together = open_store(tracks, CONFIG, cache / "together")
@@ -130,16 +185,114 @@ def test_nothing_usable_is_an_error(tmp_path: Path, cache: Path) -> None:
 def test_failed_build_is_invisible_and_made_good(
     tracks: list[Track], cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full_disk(path: Path, _: Any) -> None:
-        path.write_bytes(b"half")
+    def full_disk(file: IO[bytes], **_: Any) -> None:
+        file.write(b"half")
         raise OSError("no space left")
 
     with monkeypatch.context() as patch:
-        patch.setattr(np, "save", full_disk)
+        patch.setattr(np, "savez", full_disk)
         with pytest.raises(OSError, match="no space left"):
             open_store(tracks, CONFIG, cache)
     assert stores(cache) == []
+    assert files(cache) == []
     assert open_store(tracks, CONFIG, cache).log_mel.shape[0] == 3
+
+
+def test_interrupted_build_goes_on_where_it_stopped(
+    many: list[Track], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = open_store(many, CONFIG, cache / "at once")
+    monkeypatch.setattr(store_module, "CLIPS_PER_CHUNK", 2)
+    computed: list[str] = []
+
+    def compute(track: Track, config: AudioConfig, n_frames: int) -> NDArray[np.float16] | str:
+        computed.append(track.track_id)
+        if len(computed) == 6:
+            raise KeyboardInterrupt
+        return _clip_or_reason(track, config, n_frames)
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(store_module, "_clip_or_reason", compute)
+    with pytest.raises(KeyboardInterrupt):
+        open_store(many, CONFIG, cache / "in two")
+    assert stores(cache / "in two") == []
+    assert files(cache / "in two") == ["chunk00000.npz", "chunk00001.npz"]
+    store = open_store(many, CONFIG, cache / "in two")
+    names = [track.track_id for track in many]
+    assert computed == names[:6] + names[4:]  # of a chunk that was not finished, every clip is computed again
+    assert same(store, expected)
+    assert files(cache / "in two") == FINISHED
+
+
+def test_half_written_files_are_ignored(many: list[Track], cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = open_store(many, CONFIG, cache / "undisturbed")
+    monkeypatch.setattr(store_module, "CLIPS_PER_CHUNK", 4)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    folder = cache / "disturbed" / stores(cache / "undisturbed")[0].name
+    folder.mkdir(parents=True)
+    half = [f"{name}.1.tmp" for name in ("chunk00000.npz", *FINISHED)]
+    for name in half:
+        (folder / name).write_bytes(b"half")
+    assert same(open_store(many, CONFIG, cache / "disturbed"), expected)
+    assert files(cache / "disturbed") == sorted([*half, *FINISHED])
+
+
+@pytest.mark.parametrize("when", [0, 3, 6])
+def test_store_that_another_process_finishes_first_is_taken(
+    many: list[Track], cache: Path, monkeypatch: pytest.MonkeyPatch, when: int
+) -> None:
+    """It removes the chunks that were still to be joined here."""
+    monkeypatch.setattr(store_module, "CLIPS_PER_CHUNK", 2)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    others: list[FeatureStore] = []
+
+    def compute(track: Track, config: AudioConfig, n_frames: int) -> NDArray[np.float16] | str:
+        if track == many[when] and not others:
+            monkeypatch.setattr(store_module, "_clip_or_reason", _clip_or_reason)
+            others.append(open_store(many, CONFIG, cache))
+        return _clip_or_reason(track, config, n_frames)
+
+    monkeypatch.setattr(store_module, "_clip_or_reason", compute)
+    store = open_store(many, CONFIG, cache)
+    assert same(store, others[0])
+    assert store.left_out == {"x/silent": "the clip is silent"}
+    assert files(cache) == FINISHED
+
+
+def test_chunk_that_disappears_otherwise_is_an_error(
+    tracks: list[Track], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(chunk: tuple[Path, list[Track]], **_: Any) -> int:
+        return len(chunk[1])
+
+    monkeypatch.setattr(store_module, "_write_chunk", lose)
+    with pytest.raises(FileNotFoundError, match="chunk00000"):
+        open_store(tracks, CONFIG, cache)
+
+
+def test_two_processes_that_build_at_once_both_get_it(many: list[Track], cache: Path) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    with spawn.Pool(2, meet_at, (spawn.Barrier(2, timeout=60),)) as pool:
+        first, second = pool.map(build_at_once, [(many, cache)] * 2, chunksize=1)
+    expected = open_store(many, CONFIG, cache / "alone")
+    for kept, left_out, log_mel in (first, second):
+        assert kept == [track.track_id for track in expected.tracks]
+        assert left_out == expected.left_out
+        assert np.array_equal(log_mel, expected.log_mel)
+    assert files(next(cache.glob("*/index.json")).parent) == FINISHED
+
+
+def test_names_need_not_be_utf8(tracks: list[Track], cache: Path, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.wav")
+    try:
+        path.write_bytes(tracks[0].path.read_bytes())
+    except OSError:
+        pytest.skip("file names are UTF-8 here")
+    clip = Track(f"x/{path.stem}", path, "noise", "x", path.stem)
+    for _ in range(2):
+        store = open_store([tracks[0], clip], CONFIG, cache)
+        assert store.tracks == [tracks[0], clip]
+    assert len(stores(cache)) == 1
 
 
 def test_fit_frames_cuts_and_repeats() -> None:

@@ -87,21 +87,25 @@ def mixup(log_mel: Tensor, targets: Tensor, alpha: float, rng: np.random.Generat
 class Augmentation:
     """The whole of it, seeded: turns stored clips and label indices into a training batch."""
 
-    def __init__(self, config: TrainingConfig, n_frames: int, n_labels: int, seed: int) -> None:
+    def __init__(self, config: TrainingConfig, n_frames: int, n_labels: int, seed: tuple[int, ...]) -> None:
         self._config = config
         self._n_frames = n_frames
         self._n_labels = n_labels
-        self._generator = torch.Generator().manual_seed(seed)
         self._rng = np.random.default_rng(seed)
+        self._generator = torch.Generator().manual_seed(int(self._rng.integers(2**63)))
         self._spec_augment = SpecAugment(config.frequency_mask, config.time_mask)
 
     def __call__(self, clips: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (batch, n_mels, clip_frames) and (batch,) to crops and (batch, n_labels) target distributions."""
+        """Map (batch, n_mels, clip_frames) and (batch,) to crops and (batch, n_labels) target distributions.
+
+        The label -1 stands for what is no music: its target is every genre alike.
+        """
         config, generator = self._config, self._generator
         crops = random_crops(clips, self._n_frames, generator).float()
-        # Half a dB of noise hides which clips came as pictures, rounded to whole decibels.
-        crops = crops + torch.rand(crops.shape, generator=generator) - 0.5
+        if config.noise_db:
+            crops = crops + config.noise_db * (2 * torch.rand(crops.shape, generator=generator) - 1)
         crops = low_pass(equalise(crops, config.equaliser_db, generator), config.low_pass_share, generator)
-        targets = nn.functional.one_hot(labels, self._n_labels).float()
+        targets = nn.functional.one_hot(labels.clamp(min=0), self._n_labels).float()
+        targets[labels < 0] = 1 / self._n_labels
         mixed, targets = mixup(crops, targets, config.mixup_alpha, self._rng)
         return self._spec_augment(mixed), targets

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -45,6 +46,15 @@ def load_checkpoint(path: Path) -> Checkpoint:
     ------
     CheckpointError
     """
+    return _load(path, REQUIRED_KEYS)
+
+
+def load_state(path: Path) -> Checkpoint:
+    """Read the state of an interrupted run, `run` and `state`, in the same way."""
+    return _load(path, ("run", "state"))
+
+
+def _load(path: Path, required: Sequence[str]) -> Checkpoint:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
@@ -57,7 +67,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except Exception as error:  # damaged bytes trip torch's unpickler in many ways, LookupError among them
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"{path} is damaged or no checkpoint ({reason})") from error
-    missing = [key for key in REQUIRED_KEYS if not isinstance(checkpoint, dict) or key not in checkpoint]
+    missing = [key for key in required if not isinstance(checkpoint, dict) or key not in checkpoint]
     if missing:
         raise CheckpointError(f"{path} lacks {', '.join(missing)}: it was not written by `invoke train`")
     return cast(Checkpoint, checkpoint)

@@ -1,4 +1,4 @@
-"""Command `genre-train`: train a recipe, or score a checkpoint again."""
+"""Command `genre-train`: fetch the data, train a recipe, or score a checkpoint again."""
 
 from __future__ import annotations
 
@@ -11,57 +11,104 @@ from genre_runtime.errors import GenreError
 
 DEFAULT_CACHE = Path(".cache/features")
 
+RESUMABLE = "the same command with --resume goes on after the last whole epoch; best_model.pt was left as it was"
+
+INTERRUPTED = {
+    "data": "the same command goes on from there",
+    "train": RESUMABLE,
+    "refit": RESUMABLE,
+    "evaluate": "nothing was changed",
+}
+"""What each verb leaves behind."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     options = _parser().parse_args(arguments)
     try:
-        return _train(options) if options.verb == "train" else _evaluate(options)
+        return {"data": _data, "train": _train, "refit": _refit, "evaluate": _evaluate}[options.verb](options)
     except (GenreError, OSError) as error:  # OSError: a folder that cannot be written, a full disk
         print(f"genre-train: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(
-            "genre-train: interrupted; best_model.unfinished.pt is its best epoch, best_model.pt was left as it was",
-            file=sys.stderr,
-        )
+        print(f"genre-train: interrupted; {INTERRUPTED[options.verb]}", file=sys.stderr)
         return 130
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="genre-train", description="Train and evaluate genre classifiers.")
     verbs = parser.add_subparsers(dest="verb", required=True)
+    data = verbs.add_parser("data", help="download FMA, the data set to train on, and unpack it")
+    data.add_argument(
+        "--subset", choices=("small", "medium", "large"), default="medium", help="7, 22 or 93 GiB; twice that is needed"
+    )
+    data.add_argument("--data", type=Path, required=True, help="data folder")
+    data.add_argument("--keep-archives", action="store_true", help="keep the zip files after unpacking")
+    data.add_argument("--url", help=argparse.SUPPRESS)
     train = verbs.add_parser("train", help="train a recipe")
     train.add_argument("--config", type=Path, default=Path("default"), help="TOML recipe or its bare name")
-    train.add_argument("--output", type=Path, default=Path("models"), help="folder for the checkpoint")
+    train.add_argument("--output", type=Path, default=Path("models"), help="folder for the checkpoint and its report")
+    train.add_argument("--set", nargs="+", default=[], metavar="TABLE.KEY=VALUE", help="change values of the recipe")
+    train.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    refit = verbs.add_parser("refit", help="train the recipe of five finished folds once more, on every clip")
+    refit.add_argument("--folds", type=Path, nargs="+", required=True, help="the checkpoints of the five folds")
+    refit.add_argument("--output", type=Path, default=Path("models"), help="folder for the checkpoint and its report")
+    refit.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     evaluate = verbs.add_parser("evaluate", help="score a checkpoint on its own split")
     evaluate.add_argument("--checkpoint", type=Path, default=Path("models/best_model.pt"))
-    for verb in (train, evaluate):
+    for verb in (train, refit, evaluate):
         verb.add_argument("--data", type=Path, required=True, help="data folder")
         verb.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="folder for computed features")
         verb.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     return parser
 
 
+def _data(options: argparse.Namespace) -> int:
+    from genre_training.fma_download import BASE_URL, describe, fetch_fma
+
+    url = options.url or BASE_URL
+    print(describe(fetch_fma(options.data, options.subset, url, keep_archives=options.keep_archives)))
+    return 0
+
+
 def _train(options: argparse.Namespace) -> int:
-    from genre_training.checkpoint import load_checkpoint
     from genre_training.config import read_recipe
     from genre_training.devices import choose_device
-    from genre_training.run import print_metrics, train
+    from genre_training.distributed import process_group, rank
+    from genre_training.run import train
 
-    recipe = read_recipe(options.config)
+    recipe = read_recipe(options.config, options.set)
+    with process_group(choose_device(options.device)) as device:
+        if rank() == 0:
+            print(f"training {options.config} on {device}")
+        path = train(recipe, options.data, options.output, options.cache, device, resume=options.resume)
+        if rank() > 0:
+            return 0
+    return _report(path)
+
+
+def _refit(options: argparse.Namespace) -> int:
+    from genre_training.devices import choose_device
+    from genre_training.run import refit
+
     device = choose_device(options.device)
-    print(f"training {options.config} on {device}")
-    path = train(recipe, options.data, options.output, options.cache, device)
+    return _report(refit(options.folds, options.data, options.output, options.cache, device, resume=options.resume))
+
+
+def _report(path: Path) -> int:
+    from genre_training.checkpoint import load_checkpoint
+    from genre_training.scoring import print_metrics
+
     checkpoint = load_checkpoint(path)
-    print(f"best epoch {checkpoint['epoch']}, written to {path}")
+    print(f"best epoch {checkpoint['epoch']}, written to {path}, report in {path.parent / 'run'}")
     print_metrics(checkpoint["metrics"])
     return 0
 
 
 def _evaluate(options: argparse.Namespace) -> int:
     from genre_training.devices import choose_device
-    from genre_training.run import evaluate_again, print_metrics
+    from genre_training.run import evaluate_again
+    from genre_training.scoring import print_metrics
 
     print_metrics(evaluate_again(options.checkpoint, options.data, options.cache, choose_device(options.device)))
     return 0

@@ -10,7 +10,8 @@ from genre_runtime.errors import DeviceUnavailableError
 def choose_device(name: str = "auto") -> torch.device:
     """Return the device called `name`: `auto`, `cpu`, `cuda` or `cuda:N`.
 
-    `auto` takes the CUDA device with the most free memory, or the CPU when there is none.
+    `auto` takes a CUDA device, or the CPU when there is none; `auto` and `cuda` take a discrete device before an
+    integrated one, then the one with the most free memory.
 
     Raises
     ------
@@ -22,10 +23,15 @@ def choose_device(name: str = "auto") -> torch.device:
     if name == "auto" or (name == "cuda" and n_cuda):
         if not n_cuda:
             return torch.device("cpu")
-        return torch.device("cuda", max(range(n_cuda), key=lambda i: torch.cuda.mem_get_info(i)[0]))
+        return torch.device("cuda", max(range(n_cuda), key=_preference))
     if name not in available:
         raise DeviceUnavailableError(name, available, "PyTorch finds no such device")
     return torch.device(name)
+
+
+def _preference(index: int) -> tuple[bool, int]:
+    integrated = bool(getattr(torch.cuda.get_device_properties(index), "is_integrated", False))
+    return not integrated, torch.cuda.mem_get_info(index)[0]
 
 
 def autocast_dtype(device: torch.device) -> torch.dtype | None:

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from genre_training.tracks import DataError, Track
@@ -57,16 +57,46 @@ def _gtzan_pictures(folder: Path) -> Iterator[Track]:
 
 def read_rows(path: Path, *columns: str) -> Iterator[dict[str, str]]:
     """Yield the rows of a CSV file, none if it is not there; a missing column or value is a DataError."""
+    for _, row in numbered_rows(path, *columns):
+        yield row
+
+
+def numbered_rows(path: Path, *columns: str, optional: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the rows of a CSV file in UTF-8, each with the number of its line; none if it is not there.
+
+    Parameters
+    ----------
+    path : Path
+    columns : str
+        Columns that must be there; the first two must have a value in every row.
+    optional : sequence of str
+        Columns whose values are empty where they are not there.
+
+    Raises
+    ------
+    DataError
+        A column or a value is missing, a row has more values than there are columns, or the file is no CSV in UTF-8.
+    """
     if not path.is_file():
         return
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        absent = [column for column in columns if column not in (reader.fieldnames or ())]
-        if absent:
-            raise DataError(f"{path} lacks the columns {absent}: found {reader.fieldnames}")
-        for row in reader:
-            # The name and the genre come first; of the others, an artist may be unknown.
-            empty = [column for column in columns if row[column] is None or (column in columns[:2] and not row[column])]
-            if empty:
-                raise DataError(f"{path}, line {reader.line_num}, has no value for {empty}")
-            yield row
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:  # Excel begins its files with a byte order mark
+            reader = csv.DictReader(file)
+            names = list(reader.fieldnames or ())
+            absent = [column for column in columns if column not in names]
+            if absent:
+                raise DataError(f"{path} lacks the columns {absent}: found {names}")
+            for row in reader:
+                # The name and the genre come first; of the others, an artist may be unknown.
+                empty = [
+                    name for name in columns if row[name] is None or (name in columns[:2] and not row[name].strip())
+                ]
+                if empty:
+                    raise DataError(f"{path}, line {reader.line_num}, has no value for {empty}")
+                if None in row:
+                    raise DataError(
+                        f"{path}, line {reader.line_num}, has more values than the columns {names}: quote commas"
+                    )
+                yield reader.line_num, {name: row.get(name) or "" for name in (*names, *optional)}
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is no CSV file in UTF-8: {error}") from error

@@ -1,29 +1,48 @@
-"""The training loop: AdamW, warm-up and cosine, a running average of the weights that is validated and kept."""
+"""The training loop: batches, steps, a validation an epoch, and a state to go on from after an interruption."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from genre_training.augmentation import Augmentation
-from genre_training.config import Recipe, TrainingConfig
+from genre_training.calibration import Labels, track_probabilities
+from genre_training.config import Recipe
 from genre_training.devices import autocast_dtype
-from genre_training.evaluation import Labels, excerpt_logits, score, track_probabilities
-from genre_training.networks import ResidualCnn
-from genre_training.splits import Indices, Split
+from genre_training.distributed import mean_over_processes, own_share, rank, share_gradients
+from genre_training.evaluation import excerpt_logits, score
+from genre_training.networks import Branches, GenreNetwork
+from genre_training.optimisation import (
+    Schedule,
+    class_weights,
+    make_optimizer,
+    running_average,
+    weighted_cross_entropy,
+)
+from genre_training.sampling import Indices, epoch_batches, n_batches
+from genre_training.splits import Split
 from genre_training.tracks import DataError
 
 MAX_GRADIENT_NORM = 5.0
+BRANCH_WEIGHT = 0.5
+"""Weight of each branch's own loss beside that of their sum."""
+
+UNKNOWN: dict[str, Any] = {"log_loss": None, "accuracy": None, "macro_f1": None}
+"""Figures of a validation part without clips."""
+
+History = list[dict[str, Any]]
+
+State = dict[str, Any]
+"""What `Trainer.state` gives: plain values and tensors."""
 
 
 class NonFiniteLossError(DataError):
@@ -39,6 +58,7 @@ class TrainingData:
     Attributes
     ----------
     clips : Tensor, float16, shape (n_clips, n_mels, n_frames)
+        A clip that holds anything but finite numbers counts as failed: it trains as silence of weight zero.
     labels : int64 array, shape (n_clips,)
     sources : str array, shape (n_clips,)
         Data set of each clip.
@@ -46,7 +66,11 @@ class TrainingData:
         Genre of each label.
     split : Split
     crop_frames : int
-        Frames of a training crop and of an evaluated excerpt.
+        Frames of a training crop.
+    excerpt_frames : int
+        Frames of an excerpt that is evaluated.
+    outliers : Tensor or None, shape (n_outliers, n_mels, n_frames)
+        What is no music: training shows it with the label -1.
     """
 
     clips: Tensor
@@ -55,113 +79,227 @@ class TrainingData:
     names: tuple[str, ...]
     split: Split
     crop_frames: int
+    excerpt_frames: int
+    outliers: Tensor | None = None
 
 
-def learning_rate_factor(step: int, n_steps: int, n_warmup: int) -> float:
-    """Linear warm-up to 1 over `n_warmup` steps, then a cosine down to 0 at `n_steps`."""
-    if step < n_warmup:
-        return (step + 1) / n_warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - n_warmup) / max(1, n_steps - n_warmup)))
+class Batch(NamedTuple):
+    """What one step learns from.
 
-
-def running_average(network: nn.Module, decay: float) -> AveragedModel:
-    """Exponential average of weights and normalisation statistics, updated once a step.
-
-    The decay starts low and rises to `decay`, so that the untrained weights are soon forgotten.
+    Attributes
+    ----------
+    crops : Tensor, shape (batch, n_mels, n_frames)
+    targets : Tensor, shape (batch, n_labels)
+        Distribution over the genres.
+    weights : Tensor, shape (batch,)
+        Weight in the loss, 0 for a clip that failed.
     """
 
-    def average(kept: Sequence[Tensor], current: Sequence[Tensor], n_averaged: Tensor | int) -> None:
-        n = float(n_averaged)
-        share = 1 - min(decay, (1 + n) / (10 + n))
-        for old, new in zip(kept, current, strict=True):
-            if old.is_floating_point():
-                old.lerp_(new, share)
-            else:
-                old.copy_(new)
+    crops: Tensor
+    targets: Tensor
+    weights: Tensor
 
-    return AveragedModel(network, multi_avg_fn=average, use_buffers=True)
+
+class Trainer:
+    """A network on its way.
+
+    All that is random in an epoch follows from the seed and the epoch's number, so a run that goes on from
+    the state after an epoch ends with the same weights as one that was never interrupted.
+    """
+
+    def __init__(self, data: TrainingData, recipe: Recipe, device: torch.device) -> None:
+        config = recipe.training
+        self._data, self._config, self._seed, self._device = data, config, recipe.data.seed, device
+        torch.manual_seed(self._seed)
+        network = GenreNetwork(len(data.names), data.clips.shape[1], recipe.network).to(device)
+        # A CPU takes up to half as long again in the default layout; the stubs do not know the argument.
+        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        wrapped = share_gradients(Branches(self._network), device)
+        self._model: nn.Module = torch.compile(wrapped) if config.compile else wrapped  # type: ignore[assignment]
+        self._optimizer = make_optimizer(self._network, config)
+        self._average = running_average(self._network, config.ema_decay)
+        self._n_batches = n_batches(len(data.split.train), config.batch_size)
+        self._schedule = Schedule(self._optimizer, config, self._n_batches)
+        self._class_weights = class_weights(data.labels[data.split.train], len(data.names), config.class_weights)
+        self._failed: set[int] = set()
+        self.history: History = []
+        self.best_loss = math.inf
+
+    def state(self) -> State:
+        """Everything to go on from after an epoch."""
+        return {
+            "network": self._network.state_dict(),
+            "average": self._average.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "history": list(self.history),
+            "best_loss": self.best_loss,
+        }
+
+    def resume(self, state: State) -> None:
+        """Go on from `state`."""
+        self._network.load_state_dict(state["network"])
+        self._average.load_state_dict(state["average"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._schedule.load_state_dict(state["schedule"])
+        self.history, self.best_loss = list(state["history"]), state["best_loss"]
+
+    def best(self) -> State:
+        """Return the checkpoint of the last epoch: the averaged weights, which are those that were validated."""
+        last = self.history[-1]
+        return {
+            "epoch": int(last["epoch"]),
+            "model_state_dict": self._average.module.state_dict(),
+            "optimizer_state_dict": self._optimizer.state_dict(),
+            "val_acc": last["val_acc"],
+            "val_loss": last["val_loss"],
+            "history": list(self.history),
+        }
+
+    def run_epoch(self) -> bool:
+        """Train and validate one epoch; returns whether its validation loss is the best so far.
+
+        Raises
+        ------
+        NonFiniteLossError
+        """
+        started = time.perf_counter()
+        epoch = len(self.history) + 1
+        train_loss = self._train_epoch(epoch)
+        validation = self._data.split.validation
+        metrics = UNKNOWN
+        if validation.size:
+            metrics = evaluate(self._average.module, self._data, validation, self._device)
+        self._schedule.after_epoch(metrics["log_loss"])
+        seconds = time.perf_counter() - started
+        self.history.append(
+            {
+                "epoch": epoch,
+                "learning_rate": self._optimizer.param_groups[0]["lr"],
+                "train_loss": train_loss,
+                "val_loss": metrics["log_loss"],
+                "val_acc": metrics["accuracy"],
+                "val_macro_f1": metrics["macro_f1"],
+                "failed_clips": len(self._failed),
+                "seconds": seconds,
+            }
+        )
+        if rank() == 0:
+            tqdm.write(self._summary())
+        if not validation.size:
+            return True  # there is no better than the last
+        better = bool(metrics["log_loss"] < self.best_loss)
+        self.best_loss = min(self.best_loss, metrics["log_loss"])
+        return better
+
+    def _summary(self) -> str:
+        last = self.history[-1]
+        parts = [f"epoch {last['epoch']}: training loss {last['train_loss']:.4f}"]
+        if last["val_loss"] is not None:
+            parts.append(f"validation loss {last['val_loss']:.4f}, accuracy {last['val_acc']:.1%}")
+            parts.append(f"macro F1 {last['val_macro_f1']:.3f}")
+        if self._failed:
+            parts.append(f"{len(self._failed)} clips failed and were not learnt from")
+        return ", ".join([*parts, f"{last['seconds']:.0f} s"])
+
+    def _train_epoch(self, epoch: int) -> float:
+        config = self._config
+        augment = Augmentation(config, self._data.crop_frames, len(self._data.names), (self._seed, epoch))
+        torch.manual_seed(self._seed * 1_000_003 + epoch)
+        rng = np.random.default_rng((self._seed, epoch, 1))
+        self._model.train()
+        losses: list[float] = []
+        bar = tqdm(
+            self._batches(epoch), f"epoch {epoch}/{config.epochs}", self._n_batches, unit="batch", disable=rank() > 0
+        )
+        for drawn in bar:
+            self._schedule.before_step((epoch - 1) * self._n_batches + len(losses))
+            clips, labels, weights = self._usable(drawn)
+            clips, labels, weights = self._with_outliers(clips, labels, weights, rng)
+            crops, targets = augment(clips, labels)
+            batch = Batch(*(own_share(values).to(self._device) for values in (crops, targets, weights)))
+            loss = _step(self._model, self._optimizer, batch, config.label_smoothing)
+            if not math.isfinite(loss):
+                raise NonFiniteLossError(
+                    f"the loss is {loss} in epoch {epoch}, batch {len(losses) + 1} (clips {drawn[:4].tolist()}...): "
+                    "lower learning_rate; the best checkpoint so far is kept"
+                )
+            self._average.update_parameters(self._network)
+            losses.append(loss)
+            bar.set_postfix(loss=f"{np.mean(losses):.3f}")
+        return float(np.mean(losses))
+
+    def _batches(self, epoch: int) -> Iterator[Indices]:
+        data, train = self._data, self._data.split.train
+        exponents = (self._config.source_exponent, self._config.label_exponent)
+        rng = np.random.default_rng((self._seed, epoch))
+        return epoch_batches(train, data.sources[train], data.labels[train], self._config.batch_size, exponents, rng)
+
+    def _usable(self, batch: Indices) -> tuple[Tensor, Tensor, Tensor]:
+        """Clips of a batch, their labels and weights in the loss; what failed is silence without any weight."""
+        clips = self._data.clips[torch.from_numpy(batch)]
+        labels = torch.from_numpy(self._data.labels[batch])
+        weights = self._class_weights[labels]
+        failed = ~torch.isfinite(clips).all(dim=2).all(dim=1)
+        if failed.any():
+            self._failed.update(batch[failed.numpy()].tolist())
+            clips = torch.where(failed[:, None, None], torch.zeros_like(clips), clips)
+            weights = weights * ~failed
+        return clips, labels, weights
+
+    def _with_outliers(
+        self, clips: Tensor, labels: Tensor, weights: Tensor, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Put sounds that are no music in the place of a batch's last clips."""
+        n_outliers = round(self._config.outlier_share * len(clips))
+        if self._data.outliers is None or not n_outliers:
+            return clips, labels, weights
+        chosen = torch.from_numpy(rng.integers(len(self._data.outliers), size=n_outliers))
+        return (
+            torch.cat([clips[:-n_outliers], self._data.outliers[chosen]]),
+            torch.cat([labels[:-n_outliers], torch.full((n_outliers,), -1)]),
+            torch.cat([weights[:-n_outliers], torch.ones(n_outliers)]),
+        )
+
+
+def _step(network: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, label_smoothing: float) -> float:
+    """One optimizer step; returns the batch's loss, which leaves the weights alone unless it is finite."""
+    device = batch.crops.device
+    dtype = autocast_dtype(device)
+    with torch.autocast(device.type, dtype, enabled=dtype is not None):
+        branches = network(batch.crops)  # (n_branches, batch, n_labels)
+    loss = weighted_cross_entropy(branches.sum(dim=0), batch.targets, batch.weights, label_smoothing)
+    if len(branches) > 1:  # each has to learn by itself too, or the quicker one leaves the other nothing to do
+        own = [weighted_cross_entropy(one, batch.targets, batch.weights, label_smoothing) for one in branches]
+        loss = loss + BRANCH_WEIGHT * torch.stack(own).sum()
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT_NORM)
+    value = mean_over_processes(loss.item(), device)
+    if math.isfinite(value):
+        optimizer.step()
+    return value
 
 
 def fit(
-    data: TrainingData,
-    recipe: Recipe,
-    device: torch.device,
-    save_best: Callable[[dict[str, Any]], None],
-) -> list[dict[str, float]]:
-    """Train a network and hand every new best one, by validation loss, to `save_best`.
+    trainer: Trainer, epochs: int, save_best: Callable[[State], None], save_state: Callable[[State], None]
+) -> History:
+    """Train up to `epochs`; every new best checkpoint goes to `save_best`, the state after each epoch to `save_state`.
 
     Returns
     -------
     list of dict
-        One entry an epoch: epoch, learning_rate, train_loss, val_loss, val_acc, val_macro_f1, seconds.
+        One entry an epoch: epoch, learning_rate, train_loss, val_loss, val_acc, val_macro_f1, failed_clips, seconds.
 
     Raises
     ------
     NonFiniteLossError
     """
-    config = recipe.training
-    torch.manual_seed(recipe.data.seed)
-    rng = np.random.default_rng(recipe.data.seed)
-    network = ResidualCnn(len(data.names), data.clips.shape[1], recipe.network).to(device)
-    # A CPU takes up to half as long again in the default layout; the stubs do not know the argument.
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
-    average = running_average(network, config.ema_decay)
-    augment = Augmentation(config, data.crop_frames, len(data.names), recipe.data.seed)
-    n_batches = max(1, len(data.split.train) // config.batch_size)
-    n_warmup = round(config.warmup_epochs * n_batches)
-    history: list[dict[str, float]] = []
-    best_loss = math.inf
-
-    for epoch in range(1, config.epochs + 1):
-        started = time.perf_counter()
-        network.train()
-        losses: list[float] = []
-        batches = _batches(data, config, rng)
-        bar = tqdm(batches, f"epoch {epoch}/{config.epochs}", n_batches, unit="batch")
-        for batch in bar:
-            factor = learning_rate_factor((epoch - 1) * n_batches + len(losses), config.epochs * n_batches, n_warmup)
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * factor
-            crops, targets = augment(data.clips[batch], torch.from_numpy(data.labels[batch]))
-            loss = _step(network, optimizer, crops.to(device), targets.to(device), config.label_smoothing)
-            if not math.isfinite(loss):
-                raise NonFiniteLossError(
-                    f"the loss is {loss} in epoch {epoch}, batch {len(losses) + 1} (clips {batch[:4].tolist()}...): "
-                    "lower learning_rate; the best checkpoint so far is kept"
-                )
-            average.update_parameters(network)
-            losses.append(loss)
-            bar.set_postfix(loss=f"{np.mean(losses):.3f}")
-        metrics = evaluate(average.module, data, data.split.validation, device)
-        history.append(
-            {
-                "epoch": epoch,
-                "learning_rate": optimizer.param_groups[0]["lr"],
-                "train_loss": float(np.mean(losses)),
-                "val_loss": metrics["log_loss"],
-                "val_acc": metrics["accuracy"],
-                "val_macro_f1": metrics["macro_f1"],
-                "seconds": time.perf_counter() - started,
-            }
-        )
-        tqdm.write(
-            f"epoch {epoch}: validation loss {metrics['log_loss']:.4f}, accuracy {metrics['accuracy']:.1%}, "
-            f"macro F1 {metrics['macro_f1']:.3f}, {history[-1]['seconds']:.0f} s"
-        )
-        if metrics["log_loss"] < best_loss:
-            best_loss = metrics["log_loss"]
-            save_best(
-                {
-                    "epoch": epoch,
-                    "model_state_dict": average.module.state_dict(),
-                    "optimizer_state_dict": optimizer.state_dict(),
-                    "val_acc": metrics["accuracy"],
-                    "val_loss": metrics["log_loss"],
-                    "history": list(history),
-                }
-            )
-    return history
+    while len(trainer.history) < epochs:
+        if trainer.run_epoch():
+            save_best(trainer.best())
+        save_state(trainer.state())
+    return trainer.history
 
 
 def evaluate(network: nn.Module, data: TrainingData, part: Indices, device: torch.device) -> dict[str, Any]:
@@ -171,47 +309,10 @@ def evaluate(network: nn.Module, data: TrainingData, part: Indices, device: torc
     ------
     NonFiniteLossError
     """
-    logits = excerpt_logits(network, data.clips[part], data.crop_frames, device)
+    logits = excerpt_logits(network, torch.nan_to_num(data.clips[part]), data.excerpt_frames, device)
     if not np.isfinite(logits).all():
         raise NonFiniteLossError(
             "the network's answers are no finite numbers any more: lower learning_rate; the best checkpoint so far is "
             "kept"
         )
     return score(track_probabilities(logits), data.labels[part], data.names)
-
-
-def _batches(data: TrainingData, config: TrainingConfig, rng: np.random.Generator) -> Iterator[Indices]:
-    """Yield full batches of training clips; what an incomplete last one would hold waits for another epoch."""
-    order = draw_clips(data.sources[data.split.train], config.source_exponent, rng)
-    order = data.split.train[order]
-    for i in range(max(1, len(order) // config.batch_size)):
-        yield order[i * config.batch_size : (i + 1) * config.batch_size]
-
-
-def draw_clips(sources: NDArray[np.str_], exponent: float, rng: np.random.Generator) -> Indices:
-    """Return as many positions as there are clips, shuffled: each source gets its share and spreads it evenly."""
-    kinds, counts = np.unique(sources, return_counts=True)
-    shares = counts**exponent / (counts**exponent).sum()
-    chosen = []
-    for kind, share in zip(kinds, shares, strict=True):
-        positions = np.flatnonzero(sources == kind)
-        n_drawn = round(share * len(sources))
-        rounds = [rng.permutation(positions) for _ in range(-(-n_drawn // len(positions)))]
-        chosen.append(np.concatenate(rounds)[:n_drawn])
-    return rng.permutation(np.concatenate(chosen))
-
-
-def _step(
-    network: nn.Module, optimizer: torch.optim.Optimizer, crops: Tensor, targets: Tensor, label_smoothing: float
-) -> float:
-    """One optimizer step; returns the batch's loss."""
-    dtype = autocast_dtype(crops.device)
-    with torch.autocast(crops.device.type, dtype, enabled=dtype is not None):
-        logits, _ = network(crops)
-    loss = nn.functional.cross_entropy(logits.float(), targets, label_smoothing=label_smoothing)
-    optimizer.zero_grad()
-    loss.backward()
-    nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT_NORM)
-    if math.isfinite(value := loss.item()):
-        optimizer.step()
-    return value

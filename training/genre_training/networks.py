@@ -14,33 +14,51 @@ import torch
 from torch import Tensor, nn
 
 from genre_training.bands import picked_bands
+from genre_training.bodies import Crnn, Plain, Residual, Transformer
+from genre_training.statistics import StatisticsBranch
+
+STATISTICS_DROPOUT = 0.5
+
+Body = Residual | Crnn | Transformer | Plain
+
+BODIES: dict[str, type[Body]] = {"residual": Residual, "crnn": Crnn, "transformer": Transformer, "plain": Plain}
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Shape of the residual CNN.
+    """Shape of a network.
 
     Attributes
     ----------
+    kind : {"residual", "crnn", "transformer", "plain"}
+        Its body: see `genre_training.bodies`.
     widths : tuple of int
-        Channels of each stage; every stage halves both axes.
+        Channels of each stage.
     blocks : int
-        Residual blocks a stage.
+        Residual blocks a stage, convolutions a stage (plain) or layers (transformer).
     dropout : float
         Probability of dropping a feature before the last layer.
+    statistics : int
+        Width of a second branch that reads the clip's statistics (`genre_training.statistics`); 0 leaves it out.
     n_bands : int
         Mel bands looked at, evenly picked. FMA's pictures keep 100 of 128: looking at just these makes every
         source alike, where interpolated bands would tell the network which data set a clip is from.
     """
 
+    kind: str = "residual"
     widths: tuple[int, ...] = (32, 64, 128, 256)
-    blocks: int = 2
+    blocks: int = 1
     dropout: float = 0.3
+    statistics: int = 0
     n_bands: int = 100
 
     def __post_init__(self) -> None:
+        if self.kind not in BODIES:
+            raise ValueError(f"kind is {self.kind!r}: expected {', '.join(BODIES)}")
         if not self.widths or not all(isinstance(width, int) and width > 0 for width in self.widths):
             raise ValueError(f"widths is {self.widths!r}: expected one positive integer a stage")
+        if self.statistics < 0:
+            raise ValueError(f"statistics is {self.statistics}: expected 0 or the width of a layer")
         if self.n_bands < 1:
             raise ValueError(f"n_bands is {self.n_bands}: expected 1 or more")
         if self.blocks < 1 or not 0 <= self.dropout < 1:
@@ -63,35 +81,10 @@ def standardise(log_mel: Tensor) -> Tensor:
     return centred / (deviation + 1e-3)
 
 
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with batch normalisation around a shortcut (He et al., 2015)."""
+class GenreNetwork(nn.Module):
+    """Picked bands, standardised, through a body to features and through one layer to logits.
 
-    def __init__(self, n_in: int, n_out: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(n_in, n_out, 3, stride, padding=1, bias=False)
-        self.norm1 = nn.BatchNorm2d(n_out)
-        self.conv2 = nn.Conv2d(n_out, n_out, 3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(n_out)
-        self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or n_in != n_out:
-            # ceil_mode keeps a single frame alive where stride-2 pooling would drop it.
-            self.shortcut = nn.Sequential(
-                nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False) if stride > 1 else nn.Identity(),
-                nn.Conv2d(n_in, n_out, 1, bias=False),
-                nn.BatchNorm2d(n_out),
-            )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, n_in, height, width) to (batch, n_out, height / stride, width / stride)."""
-        out = torch.relu(self.norm1(self.conv1(x)))
-        return torch.relu(self.norm2(self.conv2(out)) + self.shortcut(x))
-
-
-class ResidualCnn(nn.Module):
-    """Residual CNN over the spectrogram as a picture, pooled over time and frequency.
-
-    Pooling takes mean and maximum over time of the mean over frequency, so a track of any length gives one
-    vector.
+    With `statistics`, a second branch reads the clip's statistics; the logits of the two are added up.
     """
 
     bands: Tensor
@@ -100,23 +93,38 @@ class ResidualCnn(nn.Module):
         super().__init__()
         bands = torch.tensor(picked_bands(min(config.n_bands, n_mels), n_mels))
         self.register_buffer("bands", bands, persistent=False)
-        first = config.widths[0]
-        self.stem = nn.Sequential(
-            nn.Conv2d(1, first, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(first), nn.ReLU()
-        )
-        blocks: list[nn.Module] = []
-        n_in = first
-        for stage, width in enumerate(config.widths):
-            for index in range(config.blocks):
-                blocks.append(ResidualBlock(n_in, width, 2 if stage and not index else 1))
-                n_in = width
-        self.blocks = nn.Sequential(*blocks)
+        body: Body = BODIES[config.kind](config.widths, config.blocks, len(bands))
+        self.body = body
         self.dropout = nn.Dropout(config.dropout)
-        self.head = nn.Linear(2 * n_in, n_labels)
+        self.head = nn.Linear(body.n_features, n_labels)
+        self.statistics: nn.Module | None = None
+        if config.statistics:
+            self.statistics = StatisticsBranch(len(bands), config.statistics, STATISTICS_DROPOUT)
+            self.statistics_head = nn.Sequential(nn.Dropout(STATISTICS_DROPOUT), nn.Linear(config.statistics, n_labels))
 
     def forward(self, log_mel: Tensor) -> tuple[Tensor, Tensor]:
         """Return `logits` (batch, n_labels) and `embedding` (batch, n_features)."""
-        x = standardise(log_mel.index_select(1, self.bands)).unsqueeze(1)  # (batch, 1, n_bands, n_frames)
-        x = self.blocks(self.stem(x)).mean(dim=2)  # (batch, channels, frames / 16)
-        embedding = torch.cat([x.mean(dim=2), x.amax(dim=2)], dim=1)
-        return self.head(self.dropout(embedding)), embedding
+        logits, embedding = self.branches(log_mel)
+        return sum(logits[1:], start=logits[0]), embedding
+
+    def branches(self, log_mel: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return the logits of each branch, (batch, n_labels), and `embedding`, the features of all of them."""
+        x = standardise(log_mel.index_select(1, self.bands))  # (batch, n_bands, n_frames)
+        features = self.body(x.unsqueeze(1))
+        if self.statistics is None:
+            return [self.head(self.dropout(features))], features
+        overall = self.statistics(x)
+        logits = [self.head(self.dropout(features)), self.statistics_head(overall)]
+        return logits, torch.cat([features, overall.to(features.dtype)], dim=1)
+
+
+class Branches(nn.Module):
+    """What is trained: gives the logits of every branch, (n_branches, batch, n_labels)."""
+
+    def __init__(self, network: GenreNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, log_mel: Tensor) -> Tensor:
+        """Map (batch, n_mels, n_frames) to (n_branches, batch, n_labels)."""
+        return torch.stack([logits.float() for logits in self.network.branches(log_mel)[0]])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import platform
-from collections import Counter
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +10,47 @@ import numpy as np
 import torch
 
 from genre_runtime.metadata import AudioConfig
-from genre_training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
-from genre_training.config import Recipe, recipe_from_tables
-from genre_training.devices import autocast_dtype
-from genre_training.evaluation import (
-    confidence_threshold,
-    excerpt_logits,
-    fit_temperature,
-    score,
-    track_probabilities,
+from genre_training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, load_state, save_checkpoint
+from genre_training.config import Recipe
+from genre_training.cross_validation import (
+    FOLDS_FOLDER,
+    audio_of,
+    fold_name,
+    keep_folds,
+    read_folds,
+    recipe_of,
+    score_folds,
+    stored_split,
 )
-from genre_training.loop import TrainingData, fit
-from genre_training.networks import NetworkConfig, ResidualCnn
-from genre_training.plots import save_confusion_matrix, save_curves
+from genre_training.distributed import rank
+from genre_training.loop import State, Trainer, TrainingData, fit
+from genre_training.preparation import describe, prepare, training_data, with_outliers
+from genre_training.report import write_run_folder
+from genre_training.scoring import evaluate_checkpoint
 from genre_training.sources import read_tracks
-from genre_training.splits import Indices, Split, split_tracks
-from genre_training.store import FeatureStore, label_indices, open_store
-from genre_training.tracks import DataError, Track, label_names
-from genre_training.version import __version__
+from genre_training.splits import Split, split_tracks
+from genre_training.store import FeatureStore, open_store
 
 CHECKPOINT_NAME = "best_model.pt"
-UNFINISHED_NAME = "best_model.unfinished.pt"
-"""Best checkpoint of a run in progress: only a finished run replaces the one before it."""
+STATE_NAME = "last.pt"
+RUN_FOLDER = "run"
 
 
-def train(recipe: Recipe, data_folder: Path, output: Path, cache: Path, device: torch.device) -> Path:
-    """Train on `data_folder` and write `best_model.pt` and its pictures into `output`.
+def train(
+    recipe: Recipe, data_folder: Path, output: Path, cache: Path, device: torch.device, *, resume: bool = False
+) -> Path:
+    """Train on `data_folder`; write `best_model.pt` into `output` and everything about the run into `output/run`.
+
+    During the run `output/run` holds `best_model.pt`, the best epoch so far, and `last.pt`, the state after the last
+    whole epoch. Only a finished run replaces `output/best_model.pt`.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    data_folder, output, cache : Path
+    device : torch.device
+    resume : bool
+        Go on from `last.pt`: the run ends with the weights it would have had uninterrupted.
 
     Returns
     -------
@@ -46,38 +59,110 @@ def train(recipe: Recipe, data_folder: Path, output: Path, cache: Path, device: 
 
     Raises
     ------
-    DataError, NonFiniteLossError
+    DataError, NonFiniteLossError, CheckpointError
     """
-    audio = AudioConfig()
-    store = open_store(read_tracks(data_folder), audio, cache)
-    names = label_names(store.tracks)
-    if len(names) < 2:
-        raise DataError(f"{data_folder} holds {names[0]} alone: expected two genres or more to tell apart")
+    store, names = prepare(data_folder, cache)
     split = split_tracks(store.tracks, recipe.data.split, recipe.data.seed, recipe.data.fold)
-    data = training_data(store, recipe, audio, names, split)
-    path, unfinished = output / CHECKPOINT_NAME, output / UNFINISHED_NAME
-    description = {
-        "labels": list(data.names),
-        "audio": asdict(audio),
-        "network": recipe.network.to_dict(),
-        "recipe": recipe.to_dict(),
-        "excerpt_seconds": recipe.training.crop_seconds,
-        "provenance": _provenance(store, data, recipe, device),
-        "held_out": {
-            part: [store.tracks[i].track_id for i in getattr(data.split, part)] for part in ("validation", "test")
-        },
-    }
-    history = fit(data, recipe, device, lambda best: save_checkpoint({**best, **description}, unfinished))
-    checkpoint = load_checkpoint(unfinished)
-    checkpoint["history"] = history
-    checkpoint.update(evaluate_checkpoint(checkpoint, data, store.tracks, device))
-    save_checkpoint(checkpoint, path)
-    unfinished.unlink()
-    save_curves(history, output / "curves.png")
-    save_confusion_matrix(
-        checkpoint["metrics"]["test"]["confusion_matrix"], data.names, output / "confusion_matrix.png"
+    data = training_data(store, recipe, AudioConfig(), names, split)
+
+    def finish(checkpoint: Checkpoint) -> Checkpoint:
+        return {**checkpoint, **evaluate_checkpoint(checkpoint, data, store.tracks, device)}
+
+    return _train_to_the_end(recipe, store, data, output, device, resume, finish)
+
+
+def refit(
+    folds: Sequence[Path], data_folder: Path, output: Path, cache: Path, device: torch.device, *, resume: bool = False
+) -> Path:
+    """Train the recipe of five finished folds once more, on every clip there is, and take the figures from the folds.
+
+    The folds stand for the same recipe, each with another `data.fold`; the number of epochs is theirs. Their
+    weights are kept in `output/folds`, so that `evaluate_again` can measure them again.
+
+    Raises
+    ------
+    DataError, NonFiniteLossError, CheckpointError
+    """
+    checkpoints = read_folds(folds)
+    recipe = recipe_of(checkpoints[0])
+    store, names = prepare(data_folder, cache)
+    everything = np.arange(len(store.tracks))
+    data = training_data(store, recipe, AudioConfig(), names, Split(everything, everything[:0], everything[:0]))
+
+    def finish(checkpoint: Checkpoint) -> Checkpoint:
+        kept = keep_folds(checkpoints, output)
+        return {**checkpoint, **score_folds(kept, store, data, device), "folds": len(kept)}
+
+    return _train_to_the_end(recipe, store, data, output, device, resume, finish)
+
+
+def _train_to_the_end(
+    recipe: Recipe,
+    store: FeatureStore,
+    data: TrainingData,
+    output: Path,
+    device: torch.device,
+    resume: bool,
+    finish: Callable[[Checkpoint], Checkpoint],
+) -> Path:
+    folder = output / RUN_FOLDER
+    check_unfinished(folder, resume)
+    description = describe(store, data, recipe, device)
+    run = {key: description[key] for key in ("recipe", "labels", "held_out")}
+    trainer = Trainer(with_outliers(data, recipe, AudioConfig()), recipe, device)
+    if resume:
+        trainer.resume(_state_of(folder / STATE_NAME, run))
+
+    def save(checkpoint: Checkpoint, name: str) -> None:
+        if rank() == 0:
+            save_checkpoint(checkpoint, folder / name)
+
+    def save_state(state: State) -> None:
+        save({"run": run, "state": state}, STATE_NAME)
+
+    if not resume:
+        save_state(trainer.state())
+    history = fit(
+        trainer,
+        recipe.training.epochs,
+        save_best=lambda best: save({**best, **description}, CHECKPOINT_NAME),
+        save_state=save_state,
     )
-    return path
+    if rank() == 0:
+        checkpoint = finish({**load_checkpoint(folder / CHECKPOINT_NAME), "history": history})
+        save_checkpoint(checkpoint, output / CHECKPOINT_NAME)
+        write_run_folder(folder, checkpoint)
+        for name in (STATE_NAME, CHECKPOINT_NAME):
+            (folder / name).unlink()
+    return output / CHECKPOINT_NAME
+
+
+def check_unfinished(folder: Path, resume: bool) -> None:
+    """Refuse to run over an interrupted run, or to resume one that is not there.
+
+    Raises
+    ------
+    CheckpointError
+    """
+    state = folder / STATE_NAME
+    if resume and not state.is_file():
+        raise CheckpointError(f"{folder} holds no interrupted run to resume: leave out --resume")
+    if not resume and state.is_file():
+        raise CheckpointError(
+            f"{folder} holds an interrupted run: go on with --resume, or remove {state} to start from the beginning"
+        )
+
+
+def _state_of(path: Path, run: dict[str, Any]) -> State:
+    saved = load_state(path)
+    changed = [key for key, value in run.items() if saved["run"].get(key) != value]
+    if changed:
+        raise CheckpointError(
+            f"{path} is of a run with another {' and '.join(changed)}: resume with the same recipe and data, or "
+            "remove it"
+        )
+    state: State = saved["state"]
+    return state
 
 
 def evaluate_again(path: Path, data_folder: Path, cache: Path, device: torch.device) -> dict[str, Any]:
@@ -88,134 +173,16 @@ def evaluate_again(path: Path, data_folder: Path, cache: Path, device: torch.dev
     CheckpointError, DataError
     """
     checkpoint = load_checkpoint(path)
-    try:
-        recipe = recipe_from_tables(checkpoint["recipe"])
-        audio = AudioConfig.from_dict(checkpoint["audio"])
-        held_out = checkpoint["held_out"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} was written by another version of this project: {error}") from error
+    recipe, audio = recipe_of(checkpoint), audio_of(checkpoint)
     store = open_store(read_tracks(data_folder), audio, cache)
-    split = _stored_split(held_out, store.tracks)
-    data = training_data(store, recipe, audio, tuple(checkpoint["labels"]), split)
-    metrics: dict[str, Any] = evaluate_checkpoint(checkpoint, data, store.tracks, device)["metrics"]
+    names, stored = tuple(checkpoint["labels"]), (checkpoint["temperature"], checkpoint["confidence_threshold"])
+    if checkpoint.get("folds"):
+        everything = np.arange(len(store.tracks))
+        data = training_data(store, recipe, audio, names, Split(everything, everything[:0], everything[:0]))
+        folds = read_folds([path.parent / FOLDS_FOLDER / fold_name(i) for i in range(checkpoint["folds"])])
+        result = score_folds(folds, store, data, device, stored)
+    else:
+        data = training_data(store, recipe, audio, names, stored_split(checkpoint["held_out"], store.tracks))
+        result = evaluate_checkpoint(checkpoint, data, store.tracks, device, stored)
+    metrics: dict[str, Any] = result["metrics"]
     return metrics
-
-
-def _stored_split(held_out: dict[str, list[str]], tracks: list[Track]) -> Split:
-    """Find a checkpoint's split again by the clips' names: to split anew would differ once a clip came or went."""
-    part_of = {track_id: part for part, ids in held_out.items() for track_id in ids}
-    parts = np.array([part_of.get(track.track_id, "train") for track in tracks])
-    split = Split(*(np.flatnonzero(parts == part) for part in ("train", "validation", "test")))
-    if not split.validation.size or not split.test.size:
-        raise DataError("the data folder holds no clip that the checkpoint was validated or tested with: name another")
-    return split
-
-
-def training_data(
-    store: FeatureStore, recipe: Recipe, audio: AudioConfig, names: tuple[str, ...], split: Split
-) -> TrainingData:
-    """Lay out a store for training: clips in memory, labels as numbers."""
-    return TrainingData(
-        clips=torch.from_numpy(np.array(store.log_mel)),
-        labels=label_indices(store.tracks, names),
-        sources=np.array([track.source for track in store.tracks]),
-        names=names,
-        split=split,
-        crop_frames=round(recipe.training.crop_seconds / audio.frame_seconds),
-    )
-
-
-def network_of(checkpoint: Checkpoint) -> ResidualCnn:
-    """Rebuild the trained network of a checkpoint, ready to evaluate.
-
-    Raises
-    ------
-    CheckpointError
-        Its weights do not fit the network that it describes.
-    """
-    try:
-        config = NetworkConfig.from_dict(checkpoint["network"])
-        network = ResidualCnn(len(checkpoint["labels"]), checkpoint["audio"]["n_mels"], config)
-        network.load_state_dict(checkpoint["model_state_dict"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"the checkpoint's weights do not fit the network it describes: {reason}") from error
-    return network.eval()
-
-
-def evaluate_checkpoint(
-    checkpoint: Checkpoint, data: TrainingData, tracks: list[Track], device: torch.device
-) -> dict[str, Any]:
-    """Calibrate on validation, then score validation and test, all together and source by source.
-
-    Returns
-    -------
-    dict
-        `temperature`, `confidence_threshold` and `metrics` (`validation`, `test`, each with `per_source`).
-    """
-    network = network_of(checkpoint).to(device)
-    logits = {
-        "validation": excerpt_logits(network, data.clips[data.split.validation], data.crop_frames, device),
-        "test": excerpt_logits(network, data.clips[data.split.test], data.crop_frames, device),
-    }
-    temperature = fit_temperature(logits["validation"], data.labels[data.split.validation])
-    calibrated = {part: track_probabilities(values, temperature) for part, values in logits.items()}
-    return {
-        "temperature": temperature,
-        "confidence_threshold": confidence_threshold(calibrated["validation"], data.labels[data.split.validation]),
-        "metrics": {
-            part: _score_by_source(calibrated[part], getattr(data.split, part), data, tracks) for part in calibrated
-        },
-    }
-
-
-def _score_by_source(
-    probabilities: np.ndarray[Any, np.dtype[np.float64]], part: Indices, data: TrainingData, tracks: list[Track]
-) -> dict[str, Any]:
-    labels = data.labels[part]
-    sources = np.array([tracks[i].source for i in part])
-    result = score(probabilities, labels, data.names)
-    result["per_source"] = {}
-    for source in sorted({tracks[i].source for i in part}):
-        rows = sources == source
-        # Each source knows only some genres; the second figure asks for the best among those alone.
-        genres = sorted({data.names.index(track.label) for track in tracks if track.source == source})
-        own = np.array(genres)[probabilities[rows][:, genres].argmax(axis=1)]
-        result["per_source"][source] = {
-            "n_tracks": int(rows.sum()),
-            "accuracy": float((probabilities[rows].argmax(axis=1) == labels[rows]).mean()),
-            "accuracy_own_genres": float((own == labels[rows]).mean()),
-        }
-    return result
-
-
-def _provenance(store: FeatureStore, data: TrainingData, recipe: Recipe, device: torch.device) -> dict[str, Any]:
-    return {
-        "clips_per_source": dict(Counter(track.source for track in store.tracks)),
-        "clips_left_out": store.left_out,
-        "split": {
-            **asdict(recipe.data),
-            **{part: len(getattr(data.split, part)) for part in ("train", "validation", "test")},
-        },
-        "versions": {
-            "genre_training": __version__,
-            "torch": str(torch.__version__),
-            "python": platform.python_version(),
-        },
-        "device": device.type,
-        "precision": str(autocast_dtype(device) or torch.float32),
-    }
-
-
-def print_metrics(metrics: dict[str, Any]) -> None:
-    """Print what a user wants to know of a run, in a few lines."""
-    for part, values in metrics.items():
-        print(
-            f"{part}: {values['n_tracks']} tracks, accuracy {values['accuracy']:.1%}, "
-            f"macro F1 {values['macro_f1']:.3f}, calibration error {values['calibration_error']:.3f}"
-        )
-        for source, one in values["per_source"].items():
-            print(
-                f"  {source}: {one['n_tracks']} tracks, accuracy {one['accuracy']:.1%}, "
-                f"among its own genres {one['accuracy_own_genres']:.1%}"
-            )

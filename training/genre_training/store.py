@@ -12,12 +12,13 @@ import json
 import multiprocessing
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,11 @@ from genre_training.tracks import DataError, Track
 
 CLIP_SECONDS = 30.0
 STORE_VERSION = 1
-CLIPS_PER_TASK = 32
+CLIPS_PER_CHUNK = 32
+INDEX_NAME = "index.json"
+
+Chunk = tuple[Path, list[Track]]
+"""A part of the store to be written, and its clips."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +75,21 @@ def track_log_mel(track: Track, config: AudioConfig) -> FloatArray:
 def open_store(tracks: list[Track], config: AudioConfig, cache: Path) -> FeatureStore:
     """Open the store of `tracks` below `cache`, building it first if it is not there.
 
-    Unreadable and silent clips are left out and named in `left_out`.
+    Unreadable and silent clips are left out and named in `left_out`. An interrupted build goes on where it stopped, and
+    two processes that build the same store at once both get it.
     Building starts processes: a script of one's own needs the usual `if __name__ == "__main__"`.
     """
     folder = cache / _fingerprint(tracks, config)
-    if not (folder / "index.json").is_file():
-        _build(tracks, config, folder)
-    index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    if not (folder / INDEX_NAME).is_file():
+        try:
+            _build(tracks, config, folder)
+        except FileNotFoundError:
+            # Another process finished this store meanwhile, and removed the chunks that were still to be joined here.
+            if not (folder / INDEX_NAME).is_file():
+                raise
+            for path in folder.glob("chunk*.npz"):
+                path.unlink(missing_ok=True)
+    index = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
     kept = set(index["kept"])
     log_mel = cast(NDArray[np.float16], np.load(folder / "log_mel.npy", mmap_mode="r"))
     return FeatureStore(log_mel, [t for t in tracks if t.track_id in kept], index["left_out"])
@@ -86,43 +99,87 @@ def _fingerprint(tracks: list[Track], config: AudioConfig) -> str:
     digest = hashlib.sha256(f"{STORE_VERSION} {config.fingerprint()}".encode())
     for track in tracks:
         status = track.path.stat()
-        digest.update(f"{track.track_id} {track.path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
+        line = f"{track.track_id} {track.path.name} {status.st_size} {status.st_mtime_ns}\n"
+        digest.update(line.encode(errors="surrogateescape"))  # names of files need not be UTF-8
     return digest.hexdigest()[:16]
 
 
 def _build(tracks: list[Track], config: AudioConfig, folder: Path) -> None:
+    """Compute chunk files that are not there yet, then join them; every file appears whole or not at all."""
     n_frames = round(CLIP_SECONDS / config.frame_seconds)
-    partial_folder = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial_folder, ignore_errors=True)
-    partial_folder.mkdir(parents=True)
-    rows: list[NDArray[np.float16]] = []
+    folder.mkdir(parents=True, exist_ok=True)
+    chunks = [tracks[i : i + CLIPS_PER_CHUNK] for i in range(0, len(tracks), CLIPS_PER_CHUNK)]
+    paths = [folder / f"chunk{i:05d}.npz" for i in range(len(chunks))]
+    missing = [(path, chunk) for path, chunk in zip(paths, chunks, strict=True) if not path.is_file()]
+    n_done = len(tracks) - sum(len(chunk) for _, chunk in missing)
+    with tqdm(desc="features", total=len(tracks), initial=n_done, unit="clip") as bar:
+        for n_clips in _compute(missing, partial(_write_chunk, config=config, n_frames=n_frames)):
+            bar.update(n_clips)
     kept: list[str] = []
     left_out: dict[str, str] = {}
-    results = _rows_or_reasons(tracks, config, n_frames)
-    for track, result in zip(tracks, tqdm(results, "features", len(tracks), unit="clip"), strict=True):
-        if isinstance(result, str):
-            left_out[track.track_id] = result
-        else:
-            kept.append(track.track_id)
-            rows.append(result)
-    if not rows:
+    for path, chunk in zip(paths, chunks, strict=True):
+        for track, reason in zip(chunk, _read_chunk(path, "reasons").tolist(), strict=True):
+            if reason:
+                left_out[track.track_id] = reason
+            else:
+                kept.append(track.track_id)
+    if not kept:
+        shutil.rmtree(folder)
         raise DataError(f"none of the {len(tracks)} clips could be read: {next(iter(left_out.values()))}")
-    np.save(partial_folder / "log_mel.npy", np.stack(rows))
+    shape = (len(kept), config.n_mels, n_frames)
+    with _replacing(folder / "log_mel.npy") as temporary:
+        joined = np.lib.format.open_memmap(temporary, "w+", np.float16, shape)
+        position = 0
+        for path in paths:
+            rows = _read_chunk(path, "rows")
+            joined[position : position + len(rows)] = rows
+            position += len(rows)
+        joined.flush()
+        del joined
     report = {"audio": config.fingerprint(), "kept": kept, "left_out": left_out}
-    (partial_folder / "index.json").write_text(json.dumps(report), encoding="utf-8")
-    partial_folder.rename(folder)
+    with _replacing(folder / INDEX_NAME) as temporary:
+        temporary.write_text(json.dumps(report), encoding="utf-8")
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
-def _rows_or_reasons(tracks: list[Track], config: AudioConfig, n_frames: int) -> Iterator[NDArray[np.float16] | str]:
-    """Yield `_clip_or_reason` of each track, in order, by as many processes as there are cores and work for."""
-    work = partial(_clip_or_reason, config=config, n_frames=n_frames)
-    n_workers = min(os.cpu_count() or 1, -(-len(tracks) // CLIPS_PER_TASK))
+def _compute(missing: list[Chunk], work: Callable[[Chunk], int]) -> Iterator[int]:
+    """Write chunks by as many processes as there are cores and work for; yields each one's number of clips."""
+    n_workers = min(os.cpu_count() or 1, len(missing))
     if n_workers < 2:
-        yield from map(work, tracks)
+        yield from map(work, missing)
         return
     # A fork of a process with threads, such as torch's and ONNX Runtime's, may hang for ever: so spawn.
     with ProcessPoolExecutor(n_workers, multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(work, tracks, chunksize=CLIPS_PER_TASK)
+        yield from pool.map(work, missing)
+
+
+def _write_chunk(chunk: Chunk, config: AudioConfig, n_frames: int) -> int:
+    path, tracks = chunk
+    results = [_clip_or_reason(track, config, n_frames) for track in tracks]
+    rows = [result for result in results if not isinstance(result, str)]
+    reasons = [result if isinstance(result, str) else "" for result in results]
+    stacked = np.stack(rows) if rows else np.zeros((0, config.n_mels, n_frames), np.float16)
+    with _replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, rows=stacked, reasons=np.array(reasons))
+    return len(tracks)
+
+
+def _read_chunk(path: Path, part: str) -> NDArray[Any]:
+    with np.load(path) as chunk:
+        values: NDArray[Any] = chunk[part]
+        return values
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary name that becomes `path` when all went well."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _clip_or_reason(track: Track, config: AudioConfig, n_frames: int) -> NDArray[np.float16] | str:

@@ -1,0 +1,68 @@
+"""Five folds, then everything: the figures are the folds', and can be measured again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from genre_training.checkpoint import load_checkpoint, save_checkpoint
+from genre_training.cli import main
+from tests.training.conftest import FinishedRun
+
+
+@pytest.fixture(scope="module")
+def folds(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Five short runs on the miniature folder."""
+    folder = tmp_path_factory.mktemp("folds")
+    recipe = finished_run.output.parent / "miniature.toml"
+    for fold in range(5):
+        changes = (f"data.fold={fold}", "training.epochs=6", "network.widths=[8, 16]")
+        folders = ("--data", str(finished_run.data), "--cache", str(finished_run.cache))
+        output = ("--output", str(folder / str(fold)))
+        assert main(["train", "--config", str(recipe), "--device", "cpu", *folders, *output, "--set", *changes]) == 0
+    return [folder / str(fold) / "best_model.pt" for fold in range(5)]
+
+
+def refit(run: FinishedRun, folds: list[Path], output: Path) -> int:
+    folders = ("--data", str(run.data), "--output", str(output), "--cache", str(run.cache), "--device", "cpu")
+    return main(["refit", "--folds", *map(str, folds), *folders])
+
+
+def test_refit_learns_everything_and_reports_the_folds(
+    finished_run: FinishedRun, folds: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refit(finished_run, folds[::-1], tmp_path) == 0
+    printed = capsys.readouterr().out
+    checkpoint = load_checkpoint(tmp_path / "best_model.pt")
+    assert checkpoint["epoch"] == 6
+    assert checkpoint["provenance"]["split"]["train"] == 96
+    assert checkpoint["held_out"] == {"validation": [], "test": []}
+    test = checkpoint["metrics"]["test"]
+    assert test["n_tracks"] == 48 + 3 + 36  # every free clip once, GTZAN's own test part once
+    assert len(checkpoint["metrics"]["folds"]) == 5
+    assert checkpoint["val_acc"] == checkpoint["metrics"]["validation"]["accuracy"]
+    assert sorted(path.name for path in (tmp_path / "folds").iterdir()) == [f"fold{i}.pt" for i in range(5)]
+    assert (tmp_path / "run" / "report.html").is_file()
+    evaluate = ("evaluate", "--checkpoint", str(tmp_path / "best_model.pt"), "--data", str(finished_run.data))
+    assert main([*evaluate, "--cache", str(finished_run.cache), "--device", "cpu"]) == 0
+    again = capsys.readouterr().out
+    assert again in printed
+    assert "fold 4, test" in again
+
+
+def test_folds_of_different_recipes_are_refused(
+    finished_run: FinishedRun, folds: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = load_checkpoint(folds[2])
+    other["recipe"]["training"]["epochs"] = 7
+    save_checkpoint(other, tmp_path / "other.pt")
+    assert refit(finished_run, [*folds[:2], tmp_path / "other.pt", *folds[3:]], tmp_path) == 1
+    assert "trained with different recipes" in capsys.readouterr().err
+
+
+def test_missing_fold_is_refused(
+    finished_run: FinishedRun, folds: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refit(finished_run, folds[1:], tmp_path) == 1
+    assert "4 checkpoints of the folds [1, 2, 3, 4]: expected folds 0 to 4" in capsys.readouterr().err

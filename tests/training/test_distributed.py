@@ -1,0 +1,74 @@
+"""Two processes on one training, by gloo on the CPU."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch.multiprocessing.spawn import spawn
+
+from genre_training.config import Recipe
+from genre_training.distributed import n_processes, own_share, process_group
+from genre_training.loop import State, Trainer, fit
+from genre_training.tracks import DataError
+from tests.training.easy import RECIPE, easy_data
+
+CPU = torch.device("cpu")
+TOLERANCE = 0.1
+"""Largest difference of an epoch's training loss, relative: batch normalisation sees half a batch in each process."""
+
+
+def ignore(_: State) -> None:
+    """Stand in for what saves something."""
+
+
+def train(recipe: Recipe) -> list[dict[str, float]]:
+    return fit(Trainer(easy_data(), recipe, CPU), recipe.training.epochs, ignore, ignore)
+
+
+def one_of_two(number: int, port: int, recipe: Recipe, output: Path) -> None:
+    """Body of a process: what `torchrun` would set, a training, its history and weights on disk."""
+    os.environ |= {"WORLD_SIZE": "2", "RANK": str(number), "LOCAL_RANK": str(number)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.set_num_threads(1)
+    with process_group(CPU) as device:
+        assert n_processes() == 2
+        trainer = Trainer(easy_data(), recipe, device)
+        history = fit(trainer, recipe.training.epochs, ignore, ignore)
+    (output / f"{number}.json").write_text(json.dumps(history))
+    torch.save(trainer.best()["model_state_dict"], output / f"{number}.pt")
+
+
+def test_two_processes_follow_the_loss_curve_of_one(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, training=replace(RECIPE.training, batch_size=30, learning_rate=3e-3, epochs=5))
+    alone = train(recipe)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    spawn(one_of_two, (port, recipe, tmp_path), nprocs=2)
+    first, second = (json.loads((tmp_path / f"{number}.json").read_text()) for number in range(2))
+    assert [entry["train_loss"] for entry in first] == [entry["train_loss"] for entry in second]
+    assert [entry["train_loss"] for entry in first] == pytest.approx(
+        [entry["train_loss"] for entry in alone], rel=TOLERANCE
+    )
+    weights = [torch.load(tmp_path / f"{number}.pt") for number in range(2)]
+    names = [name for name in weights[0] if not name.endswith(("running_mean", "running_var"))]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in names)
+
+
+def test_batch_that_cannot_be_shared_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("genre_training.distributed.n_processes", lambda: 2)
+    with pytest.raises(DataError, match="batch_size 5 cannot be shared by 2 processes"):
+        own_share(torch.zeros(5))
+
+
+def test_one_process_shares_nothing() -> None:
+    with process_group(CPU) as device:
+        assert device == CPU
+        assert n_processes() == 1
+        assert own_share(torch.arange(5)).tolist() == [0, 1, 2, 3, 4]

@@ -1,0 +1,250 @@
+"""Downloads that break, lie or run out of room, and archives that do: each is taken up again or named."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from genre_runtime.errors import GenreError
+from genre_training.archives import extract
+from genre_training.disk import DownloadError
+from genre_training.download import ATTEMPTS, fetch
+from tests.training.miniature_fma import Server, serving, sha1, zipped
+
+CONTENT = np.random.default_rng(0).bytes(300_000)
+NAME = "file.zip"
+
+
+class Usage(NamedTuple):
+    total: int
+    used: int
+    free: int
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("no_proxy", "*")
+    with serving({NAME: CONTENT}) as server:
+        yield server
+
+
+def get(server: Server, folder: Path, checksum: str = sha1(CONTENT), unpacked: int = 0) -> Path:
+    fetch(f"{server.url}{NAME}", folder / NAME, checksum, len(CONTENT), unpacked, pause=0.001)
+    return folder / NAME
+
+
+def ranges(server: Server) -> list[str | None]:
+    return [wanted for _, wanted in server.requests]
+
+
+def test_file_arrives_whole_and_a_second_run_asks_for_nothing(server: Server, tmp_path: Path) -> None:
+    path = get(server, tmp_path / "new" / "folder")
+    assert path.read_bytes() == CONTENT
+    assert [file.name for file in path.parent.iterdir()] == [NAME]
+    get(server, path.parent)
+    assert len(server.requests) == 1
+
+
+def test_broken_connection_goes_on_where_it_broke(server: Server, tmp_path: Path) -> None:
+    server.breaks = [100_000, 50_000]
+    assert get(server, tmp_path).read_bytes() == CONTENT
+    assert ranges(server) == [None, "bytes=100000-", "bytes=150000-"]
+
+
+def test_part_of_an_earlier_run_is_taken_up(server: Server, tmp_path: Path) -> None:
+    (tmp_path / f"{NAME}.part").write_bytes(CONTENT[:200_000])
+    assert get(server, tmp_path).read_bytes() == CONTENT
+    assert ranges(server) == ["bytes=200000-"]
+
+
+def test_part_that_is_whole_already_is_only_checked(server: Server, tmp_path: Path) -> None:
+    (tmp_path / f"{NAME}.part").write_bytes(CONTENT)
+    assert get(server, tmp_path).read_bytes() == CONTENT
+    assert ranges(server) == [f"bytes={len(CONTENT)}-"]
+
+
+def test_part_longer_than_the_file_is_thrown_away(server: Server, tmp_path: Path) -> None:
+    (tmp_path / f"{NAME}.part").write_bytes(CONTENT + b"more")
+    assert get(server, tmp_path).read_bytes() == CONTENT
+    assert ranges(server) == [f"bytes={len(CONTENT) + 4}-", None]
+
+
+def test_server_without_ranges_sends_all_of_it_again(server: Server, tmp_path: Path) -> None:
+    server.knows_ranges, server.breaks = False, [100_000]
+    assert get(server, tmp_path).read_bytes() == CONTENT
+    assert ranges(server) == [None, "bytes=100000-"]
+
+
+def test_busy_server_is_asked_again(server: Server, tmp_path: Path) -> None:
+    server.statuses = [503, 429]
+    assert get(server, tmp_path).read_bytes() == CONTENT
+
+
+def test_many_breaks_are_no_failure_while_something_arrives(server: Server, tmp_path: Path) -> None:
+    server.breaks = [20_000] * 2 * ATTEMPTS
+    assert get(server, tmp_path).read_bytes() == CONTENT
+
+
+def test_connection_that_brings_nothing_is_given_up_and_keeps_its_part(server: Server, tmp_path: Path) -> None:
+    server.breaks = [100_000] + [0] * 20
+    with pytest.raises(DownloadError, match=r"100000 of 300000 bytes, 5 times in a row; 0\.1 MiB are there.* goes on"):
+        get(server, tmp_path)
+    assert (tmp_path / f"{NAME}.part").stat().st_size == 100_000
+    assert len(server.requests) == 1 + ATTEMPTS
+
+
+def test_server_without_ranges_that_always_breaks_is_given_up(server: Server, tmp_path: Path) -> None:
+    server.knows_ranges, server.breaks = False, [100_000] * 100
+    with pytest.raises(DownloadError, match="5 times in a row"):
+        get(server, tmp_path)
+
+
+def test_no_server_is_named(server: Server, tmp_path: Path) -> None:
+    server.server_close()
+    with pytest.raises(DownloadError, match=r"127\.0\.0\.1.*refused.*check the connection"):
+        get(server, tmp_path)
+
+
+def test_file_that_the_server_does_not_have_is_named_at_once(server: Server, tmp_path: Path) -> None:
+    server.files.clear()
+    with pytest.raises(DownloadError, match=r"file\.zip: the server answered 404 .*check the address") as raised:
+        get(server, tmp_path)
+    assert len(server.requests) == 1
+    assert isinstance(raised.value, GenreError)
+    assert isinstance(raised.value, OSError)
+    assert raised.value.code == "download"
+
+
+def test_wrong_checksum_is_named_and_the_file_removed(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match=rf"SHA-1 {sha1(CONTENT)} arrived, expected {'0' * 40}; they were removed"):
+        get(server, tmp_path, "0" * 40)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_addresses_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match="expected http:// or https://"):
+        fetch((tmp_path / "x").as_uri(), tmp_path / "y", "", 1)
+
+
+def test_too_little_room_is_named_before_anything_is_asked(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1, 1, 2**20))
+    with pytest.raises(DownloadError, match=r"1\.0 MiB free, file\.zip and its contents need 2\.3 MiB"):
+        get(server, tmp_path, unpacked=2 * 2**20)
+    assert server.requests == []
+    (tmp_path / f"{NAME}.part").write_bytes(CONTENT[:200_000])
+    get(server, tmp_path, unpacked=900_000)  # what is there needs no more room
+
+
+class FullDisk:
+    """A file that takes 1,000 bytes and no more."""
+
+    def __init__(self, file: Any) -> None:
+        self.file = file
+
+    def __enter__(self) -> FullDisk:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.file.close()
+
+    def write(self, content: bytes) -> int:
+        self.file.write(content[:1_000])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    open_file = Path.open
+
+    def open_or_fill(self: Path, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+        file = open_file(self, mode, *arguments, **options)
+        return FullDisk(file) if mode in ("wb", "ab") else file
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "open", open_or_fill)
+        yield
+
+
+def test_disk_that_fills_up_keeps_what_arrived(server: Server, tmp_path: Path) -> None:
+    with full_disk(), pytest.raises(DownloadError, match=r"disk of .* is full, 0\.3 MiB were still .* goes on"):
+        get(server, tmp_path)
+    assert get(server, tmp_path).read_bytes() == CONTENT
+    assert ranges(server) == [None, "bytes=1000-"]
+
+
+def write_zip(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
+    path.write_bytes(zipped(members, method))
+    return path
+
+
+def test_archive_is_unpacked_and_only_what_is_missing_is_written_again(tmp_path: Path) -> None:
+    archive = write_zip(tmp_path / NAME, {"a/": b"", "a/1.mp3": b"one", "a/b/2.mp3": b"two", "a/empty": b""})
+    out = tmp_path / "out"
+    extract(archive, out)
+    assert {p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()} == {"a/1.mp3", "a/b/2.mp3", "a/empty"}
+    (out / "a" / "1.mp3").write_bytes(b"ONE")
+    (out / "a" / "b" / "2.mp3").write_bytes(b"tw")
+    extract(archive, out)
+    assert (out / "a" / "1.mp3").read_bytes() == b"ONE"  # of the right size: not touched
+    assert (out / "a" / "b" / "2.mp3").read_bytes() == b"two"
+
+
+def test_only_the_wanted_members_are_unpacked(tmp_path: Path) -> None:
+    extract(write_zip(tmp_path / NAME, {"a/1": b"1", "a/2": b"2"}), tmp_path / "out", ("a/2",))
+    assert [p.name for p in (tmp_path / "out" / "a").iterdir()] == ["2"]
+
+
+@pytest.mark.parametrize("name", ["../outside", "a/../../outside", "/outside", "a\\..\\outside", "C:/outside"])
+def test_member_outside_the_folder_is_refused(name: str, tmp_path: Path) -> None:
+    archive = write_zip(tmp_path / NAME, {"inside": b"1", name: b"2"})
+    with pytest.raises(DownloadError, match=r"holds a member named .*outside.*nothing was unpacked"):
+        extract(archive, tmp_path / "out")
+    assert [path.name for path in tmp_path.rglob("*")] == [NAME]
+
+
+def test_damaged_archives_are_named(tmp_path: Path) -> None:
+    archive = write_zip(tmp_path / NAME, {"a": CONTENT}, zipfile.ZIP_STORED)
+    content = bytearray(archive.read_bytes())
+    content[1_000] ^= 1
+    archive.write_bytes(content)
+    for expected in ("Bad CRC-32", "not a zip file"):
+        with pytest.raises(DownloadError, match=rf"file\.zip cannot be unpacked: .*{expected}.*; remove it"):
+            extract(archive, tmp_path / "out")
+        archive.write_bytes(content[:10_000])
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_disk_that_fills_up_while_unpacking_leaves_no_half_file(tmp_path: Path) -> None:
+    archive = write_zip(tmp_path / NAME, {"a": b"1", "b": CONTENT})
+    extract(archive, tmp_path / "out", ("a",))
+    with full_disk(), pytest.raises(DownloadError, match=r"is full, 0\.3 MiB were still to be written"):
+        extract(archive, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a"]
+
+
+def test_interrupted_unpacking_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(source: Any, file: Any, length: int) -> None:
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    archive = write_zip(tmp_path / NAME, {"a": CONTENT})
+    monkeypatch.setattr(shutil, "copyfileobj", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        extract(archive, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_too_little_room_to_unpack_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1, 1, 2**10))
+    with pytest.raises(DownloadError, match=r"the contents of file\.zip need 0\.3 MiB"):
+        extract(write_zip(tmp_path / NAME, {"a": CONTENT}), tmp_path / "out")

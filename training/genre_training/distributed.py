@@ -1,0 +1,85 @@
+"""Several processes on one training, as `torchrun` starts them: each takes its share of every batch.
+
+Every process draws the same batches and augments them with the same random numbers, then keeps its own clips: so
+the result depends on the number of processes only through batch normalisation, which on CPUs sees a
+process's own clips alone (CUDA uses synchronised batch normalisation).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, distributed, nn
+
+from genre_training.tracks import DataError
+
+
+@contextmanager
+def process_group(device: torch.device) -> Iterator[torch.device]:
+    """Join the processes that `torchrun` started, if it did; yields this process's device.
+
+    Several processes on CUDA take one device each, by their local rank.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        yield device
+        return
+    cuda = device.type == "cuda"
+    distributed.init_process_group("nccl" if cuda else "gloo")
+    try:
+        if cuda:
+            device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+            torch.cuda.set_device(device)
+        yield device
+    finally:
+        distributed.destroy_process_group()
+
+
+def rank() -> int:
+    """Number of this process, 0 when it is alone."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def n_processes() -> int:
+    """How many processes train together."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+@contextmanager
+def first_process_first() -> Iterator[None]:
+    """Let process 0 through alone, the others when it is done: for work whose result they find on disk."""
+    if rank() > 0:
+        distributed.barrier()
+    yield
+    if n_processes() > 1 and rank() == 0:
+        distributed.barrier()
+
+
+def share_gradients(network: nn.Module, device: torch.device) -> nn.Module:
+    """Wrap a network so that a backward pass averages gradients over all processes; alone, return it as it is."""
+    if n_processes() == 1:
+        return network
+    if device.type == "cuda":
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        return nn.parallel.DistributedDataParallel(network, device_ids=[device.index])
+    return nn.parallel.DistributedDataParallel(network)
+
+
+def own_share(batch: Tensor) -> Tensor:
+    """Return this process's clips of a batch, whose size the number of processes has to divide."""
+    if len(batch) % n_processes():
+        raise DataError(
+            f"batch_size {len(batch)} cannot be shared by {n_processes()} processes: expected a multiple of it"
+        )
+    return batch[rank() :: n_processes()]
+
+
+def mean_over_processes(value: float, device: torch.device) -> float:
+    """Average a number over all processes."""
+    if n_processes() == 1:
+        return value
+    total = torch.tensor([value], dtype=torch.float64, device=device)
+    distributed.all_reduce(total)
+    return float(total.item() / n_processes())
