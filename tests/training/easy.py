@@ -39,4 +39,6 @@ def easy_data() -> TrainingData:
     split = Split(positions[:60], positions[60:75], positions[75:])
     sources = np.full(90, "synthetic")
     clips = torch.from_numpy(values).half()
-    return TrainingData(clips, labels, sources, ("a", "b", "c"), split, crop_frames=20, excerpt_frames=20)
+    return TrainingData(
+        clips, labels, sources, ("a", "b", "c"), split, crop_frames=20, picture_frames=20, excerpt_frames=20
+    )

@@ -102,7 +102,6 @@ def test_whole_augmentation_is_seeded() -> None:
     clips, labels = random_clips().half(), torch.arange(8) % 3
 
     def batch(seed: int) -> tuple[Tensor, Tensor]:
-        torch.manual_seed(seed)  # the masks draw from torch's own generator
         crops, targets = Augmentation(TrainingConfig(), 40, 3, (seed,))(clips, labels)
         return crops, targets
 

@@ -30,11 +30,11 @@ def write(folder: Path, text: str) -> Path:
 def test_bundled_recipes_read_by_path_and_by_name(path: Path) -> None:
     recipe = read_recipe(path)
     assert recipe == read_recipe(Path(path.stem))
-    assert recipe.data.split == "grouped"
+    assert recipe.data.split == {"report": "stratified", "fma_medium": "official"}.get(path.stem, "grouped")
 
 
 def test_there_is_a_default_recipe() -> None:
-    assert read_recipe(Path("default")).network.widths == (32, 64, 128, 256)
+    assert read_recipe(Path("default")).network.statistics > 0
 
 
 def test_tables_override_single_values(tmp_path: Path) -> None:
@@ -122,3 +122,27 @@ def test_folder_and_binary_file_are_errors(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="is not TOML"):
         read_recipe(tmp_path / "binary.toml")
+
+
+def test_single_values_can_be_changed() -> None:
+    recipe = read_recipe(Path("default"), ["data.fold=3", "network.kind=crnn", "network.widths=[4, 8]"])
+    assert (recipe.data.fold, recipe.network.kind, recipe.network.widths) == (3, "crnn", (4, 8))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("epochs=3", "expected table.key=value"),
+        ("training.epochs", "expected table.key=value"),
+        ("training.epoch=3", "unknown keys"),
+        ("training.epochs=many", "epochs in .training. is 'many': expected int"),
+        ("training.optimizer=sgd", "optimizer is 'sgd': expected adamw, adam"),
+        ("training.schedule=steps", "schedule is 'steps': expected cosine, plateau"),
+        ("network.kind=dense", "kind is 'dense': expected residual, crnn, transformer, plain"),
+        ("data.fold=5", "fold is 5"),
+        ("data.split=random", "split is 'random': expected grouped, official, stratified"),
+    ],
+)
+def test_change_that_makes_no_sense_is_an_error(change: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_recipe(Path("default"), [change])

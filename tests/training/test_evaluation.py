@@ -192,7 +192,14 @@ def test_a_stored_calibration_is_used_instead_of_a_new_one(monkeypatch: pytest.M
     labels, parts = np.arange(80) % 2, np.arange(80)
     split = Split(parts[:0], parts[:40], parts[40:])
     data = TrainingData(
-        torch.zeros(80, 1, 1), labels, np.full(80, "any"), ("a", "b"), split, crop_frames=1, excerpt_frames=1
+        torch.zeros(80, 1, 1),
+        labels,
+        np.full(80, "any"),
+        ("a", "b"),
+        split,
+        crop_frames=1,
+        picture_frames=1,
+        excerpt_frames=1,
     )
     tracks = [Track(f"{i}", Path("x"), "ab"[label], "any", f"{i}") for i, label in enumerate(labels)]
 

@@ -51,7 +51,7 @@ def test_separable_genres_are_learnt(data: TrainingData) -> None:
     assert [entry["epoch"] for entry in history] == [1, 2, 3, 4, 5, 6]
     assert history[-1]["train_loss"] < 0.7 * history[0]["train_loss"]
     assert history[-1]["val_loss"] < 0.7 * history[0]["val_loss"]
-    assert history[-1]["val_acc"] == 1.0
+    assert history[-1]["val_acc"] >= 0.9
     assert history[0]["learning_rate"] == pytest.approx(1e-2)  # the end of the warm-up
     assert history[-1]["learning_rate"] < 1e-3
 

@@ -55,7 +55,9 @@ def data() -> TrainingData:
     positions = np.arange(80)
     clips = torch.arange(80.0).half()[:, None, None].expand(80, N_MELS, 4)
     split = Split(positions[:0], positions[:40], positions[40:])
-    return TrainingData(clips, positions % 2, np.full(80, "any"), NAMES, split, crop_frames=4, excerpt_frames=4)
+    return TrainingData(
+        clips, positions % 2, np.full(80, "any"), NAMES, split, crop_frames=4, picture_frames=4, excerpt_frames=4
+    )
 
 
 @pytest.fixture

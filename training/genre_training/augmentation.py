@@ -1,4 +1,4 @@
-"""What training does to its clips, and evaluation never: random crops, SpecAugment, mixup."""
+"""What training does to its clips, and evaluation never: random crops, equaliser, low-pass, mixup, SpecAugment."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def mixup(log_mel: Tensor, targets: Tensor, alpha: float, rng: np.random.Generat
 
 
 class Augmentation:
-    """The whole of it, seeded: turns stored clips and label indices into a training batch."""
+    """All of it but the masks, seeded: turns stored clips and label indices into a training batch."""
 
     def __init__(self, config: TrainingConfig, n_frames: int, n_labels: int, seed: tuple[int, ...]) -> None:
         self._config = config
@@ -93,7 +93,6 @@ class Augmentation:
         self._n_labels = n_labels
         self._rng = np.random.default_rng(seed)
         self._generator = torch.Generator().manual_seed(int(self._rng.integers(2**63)))
-        self._spec_augment = SpecAugment(config.frequency_mask, config.time_mask)
 
     def __call__(self, clips: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Map (batch, n_mels, clip_frames) and (batch,) to crops and (batch, n_labels) target distributions.
@@ -107,5 +106,4 @@ class Augmentation:
         crops = low_pass(equalise(crops, config.equaliser_db, generator), config.low_pass_share, generator)
         targets = nn.functional.one_hot(labels.clamp(min=0), self._n_labels).float()
         targets[labels < 0] = 1 / self._n_labels
-        mixed, targets = mixup(crops, targets, config.mixup_alpha, self._rng)
-        return self._spec_augment(mixed), targets
+        return mixup(crops, targets, config.mixup_alpha, self._rng)

@@ -56,6 +56,8 @@ class TrainingConfig:
         Share of the target spread over all labels.
     crop_seconds : float
         Length of a training crop.
+    picture_seconds : float
+        Length of the part of the crop that a network's body is shown: shorter pictures are more pictures.
     excerpt_seconds : float
         Length of the excerpts a track is judged by, three of them in a clip of 30 seconds.
     mixup_alpha : float
@@ -92,7 +94,8 @@ class TrainingConfig:
     weight_decay: float = 0.05
     warmup_epochs: float = 2
     label_smoothing: float = 0.1
-    crop_seconds: float = 5.0
+    crop_seconds: float = 10.0
+    picture_seconds: float = 5.0
     excerpt_seconds: float = 10.0
     mixup_alpha: float = 0.3
     frequency_mask: int = 24
@@ -116,6 +119,7 @@ class TrainingConfig:
             ("weight_decay", 0.0, 100.0),
             ("warmup_epochs", 0.0, 100_000.0),
             ("crop_seconds", 0.1, 30.0),
+            ("picture_seconds", 0.1, 30.0),
             ("excerpt_seconds", 0.1, 30.0),
             ("label_smoothing", 0.0, 0.99),
             ("mixup_alpha", 0.0, 100.0),

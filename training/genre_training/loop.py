@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from genre_training.augmentation import Augmentation
+from genre_training.branches import Branches
 from genre_training.calibration import Labels, track_probabilities
 from genre_training.config import Recipe
 from genre_training.devices import autocast_dtype
 from genre_training.distributed import mean_over_processes, own_share, rank, share_gradients
 from genre_training.evaluation import excerpt_logits, score
-from genre_training.networks import Branches, GenreNetwork
+from genre_training.networks import GenreNetwork
 from genre_training.optimisation import (
     Schedule,
     class_weights,
@@ -33,8 +34,6 @@ from genre_training.splits import Split
 from genre_training.tracks import DataError
 
 MAX_GRADIENT_NORM = 5.0
-BRANCH_WEIGHT = 0.5
-"""Weight of each branch's own loss beside that of their sum."""
 
 UNKNOWN: dict[str, Any] = {"log_loss": None, "accuracy": None, "macro_f1": None}
 """Figures of a validation part without clips."""
@@ -67,6 +66,8 @@ class TrainingData:
     split : Split
     crop_frames : int
         Frames of a training crop.
+    picture_frames : int
+        Frames of the part of a training crop that a network's body is shown.
     excerpt_frames : int
         Frames of an excerpt that is evaluated.
     outliers : Tensor or None, shape (n_outliers, n_mels, n_frames)
@@ -79,6 +80,7 @@ class TrainingData:
     names: tuple[str, ...]
     split: Split
     crop_frames: int
+    picture_frames: int
     excerpt_frames: int
     outliers: Tensor | None = None
 
@@ -114,7 +116,7 @@ class Trainer:
         network = GenreNetwork(len(data.names), data.clips.shape[1], recipe.network).to(device)
         # A CPU takes up to half as long again in the default layout; the stubs do not know the argument.
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        wrapped = share_gradients(Branches(self._network), device)
+        wrapped = share_gradients(Branches(self._network, config, data.picture_frames), device)
         self._model: nn.Module = torch.compile(wrapped) if config.compile else wrapped  # type: ignore[assignment]
         self._optimizer = make_optimizer(self._network, config)
         self._average = running_average(self._network, config.ema_decay)
@@ -268,14 +270,13 @@ def _step(network: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, la
     dtype = autocast_dtype(device)
     with torch.autocast(device.type, dtype, enabled=dtype is not None):
         branches = network(batch.crops)  # (n_branches, batch, n_labels)
-    loss = weighted_cross_entropy(branches.sum(dim=0), batch.targets, batch.weights, label_smoothing)
-    if len(branches) > 1:  # each has to learn by itself too, or the quicker one leaves the other nothing to do
-        own = [weighted_cross_entropy(one, batch.targets, batch.weights, label_smoothing) for one in branches]
-        loss = loss + BRANCH_WEIGHT * torch.stack(own).sum()
+    # Each learns by itself: trained on their sum, the quicker one would leave the other little to do.
+    losses = [weighted_cross_entropy(one, batch.targets, batch.weights, label_smoothing) for one in branches]
+    loss = torch.stack(losses).sum()
     optimizer.zero_grad()
     loss.backward()
     nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT_NORM)
-    value = mean_over_processes(loss.item(), device)
+    value = mean_over_processes(loss.item() / len(losses), device)
     if math.isfinite(value):
         optimizer.step()
     return value

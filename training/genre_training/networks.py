@@ -18,6 +18,8 @@ from genre_training.bodies import Crnn, Plain, Residual, Transformer
 from genre_training.statistics import StatisticsBranch
 
 STATISTICS_DROPOUT = 0.5
+STATISTICS_SHARE = 0.6
+"""Weight of the second branch's logits: it is the weaker of the two by itself."""
 
 Body = Residual | Crnn | Transformer | Plain
 
@@ -84,7 +86,7 @@ def standardise(log_mel: Tensor) -> Tensor:
 class GenreNetwork(nn.Module):
     """Picked bands, standardised, through a body to features and through one layer to logits.
 
-    With `statistics`, a second branch reads the clip's statistics; the logits of the two are added up.
+    With `statistics`, a second branch reads the clip's statistics and adds its logits, by `STATISTICS_SHARE`.
     """
 
     bands: Tensor
@@ -104,27 +106,23 @@ class GenreNetwork(nn.Module):
 
     def forward(self, log_mel: Tensor) -> tuple[Tensor, Tensor]:
         """Return `logits` (batch, n_labels) and `embedding` (batch, n_features)."""
-        logits, embedding = self.branches(log_mel)
-        return sum(logits[1:], start=logits[0]), embedding
-
-    def branches(self, log_mel: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Return the logits of each branch, (batch, n_labels), and `embedding`, the features of all of them."""
-        x = standardise(log_mel.index_select(1, self.bands))  # (batch, n_bands, n_frames)
-        features = self.body(x.unsqueeze(1))
+        logits, embedding = self.read_picture(log_mel)
         if self.statistics is None:
-            return [self.head(self.dropout(features))], features
-        overall = self.statistics(x)
-        logits = [self.head(self.dropout(features)), self.statistics_head(overall)]
-        return logits, torch.cat([features, overall.to(features.dtype)], dim=1)
+            return logits, embedding
+        more, overall = self.read_statistics(log_mel)
+        return logits + STATISTICS_SHARE * more, torch.cat([embedding, overall], dim=1)
 
+    def read_picture(self, log_mel: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits and the features of the body."""
+        features = self.body(self._input(log_mel).unsqueeze(1))  # (batch, 1, n_bands, n_frames)
+        return self.head(self.dropout(features)), features
 
-class Branches(nn.Module):
-    """What is trained: gives the logits of every branch, (n_branches, batch, n_labels)."""
+    def read_statistics(self, log_mel: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits and the features of the branch that reads statistics, which must be there."""
+        if self.statistics is None:
+            raise ValueError("the network has no branch that reads statistics: set `statistics` in its config")
+        features = self.statistics(self._input(log_mel))
+        return self.statistics_head(features), features
 
-    def __init__(self, network: GenreNetwork) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, log_mel: Tensor) -> Tensor:
-        """Map (batch, n_mels, n_frames) to (n_branches, batch, n_labels)."""
-        return torch.stack([logits.float() for logits in self.network.branches(log_mel)[0]])
+    def _input(self, log_mel: Tensor) -> Tensor:
+        return standardise(log_mel.index_select(1, self.bands))

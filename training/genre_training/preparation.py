@@ -56,6 +56,7 @@ def training_data(
         names=names,
         split=split,
         crop_frames=round(recipe.training.crop_seconds / audio.frame_seconds),
+        picture_frames=round(recipe.training.picture_seconds / audio.frame_seconds),
         excerpt_frames=round(recipe.training.excerpt_seconds / audio.frame_seconds),
     )
 
