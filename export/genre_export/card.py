@@ -22,7 +22,8 @@ _LIMITS = """\
 - It knows the genres listed above and no others; music of another kind gets the nearest of them. Look at
   `confident`: answers below the threshold are guesses.
 - Genres overlap, and the sources name them differently: what one calls rock another calls metal or pop.
-- What is no music gets a genre all the same, unless it is silent: loud noise may even get a confident one.
+- What is no music gets a genre all the same, though training showed it noise, tones and babble to be unsure of;
+  silence is never confident.
 """
 
 
@@ -34,14 +35,15 @@ def model_card(metadata: ModelMetadata) -> str:
         "# Model card\n",
         "Written by `invoke export` from `best_model.json`; do not edit.\n",
         "## What it is\n",
-        f"A residual CNN with {provenance.get('n_parameters', 0) / 1e6:.1f} M parameters on log-mel spectrograms "
-        f"({audio.sample_rate} Hz, n_fft {audio.n_fft}, hop {audio.hop_length}, {audio.n_mels} bands), "
+        f"{_network(provenance)} with {provenance.get('n_parameters', 0) / 1e6:.1f} M parameters on log-mel "
+        f"spectrograms ({audio.sample_rate} Hz, n_fft {audio.n_fft}, hop {audio.hop_length}, {audio.n_mels} bands), "
         f"{metadata.n_excerpts} excerpts of {metadata.excerpt_seconds:g} s a track, probabilities averaged.\n",
         f"Genres ({len(metadata.labels)}): {', '.join(metadata.labels)}.\n",
         "## Trained on\n",
         _data(provenance),
         "## How well\n",
         _figures(metrics),
+        _folds(metrics.get("folds")),
         _confidence(metadata),
         _audio_files(metrics.get("audio_files")),
         _per_genre(metrics.get("test")),
@@ -85,11 +87,42 @@ def _data(provenance: Any) -> str:
     split = provenance.get("split", {})
     versions = ", ".join(f"{name} {version}" for name, version in provenance.get("versions", {}).items())
     sizes = ", ".join(f"{split.get(part)} {part}" for part in ("train", "validation", "test"))
+    if split.get("test") == 0:
+        return (
+            f"Clips: {clips or 'unknown'}, **all of them**, after the same recipe had been trained five times on four "
+            f"fifths each (split `{split.get('split')}`, seed {split.get('seed')}). The figures below are those of the "
+            "five: every clip is answered by the one that saw nothing of its group. The epochs were fixed beforehand; "
+            "the calibration is the five's, on their validation clips. "
+            f"({versions}, {provenance.get('precision')})\n"
+        )
     return (
         f"Clips: {clips or 'unknown'}. Split `{split.get('split')}`, seed {split.get('seed')}, "
         f"fold {split.get('fold')}: {sizes}. Validation chose the epoch and the calibration. "
         f"({versions}, {provenance.get('precision')})\n"
     )
+
+
+def _network(provenance: Any) -> str:
+    network = provenance.get("recipe", {}).get("network", {})
+    names = {"residual": "A residual CNN", "crnn": "A CRNN", "transformer": "A transformer", "plain": "A plain CNN"}
+    return names.get(network.get("kind"), "A network") + (
+        " and a branch of clip statistics" if network.get("statistics") else ""
+    )
+
+
+def _folds(folds: Any) -> str:
+    if not folds:
+        return ""
+    lines = [
+        "Test accuracy of each fold among the source's own genres:\n",
+        f"| source | {' | '.join(f'fold {i}' for i in range(len(folds)))} | mean |",
+        f"|---|{'---|' * (len(folds) + 1)}",
+    ]
+    for source in folds[0]:
+        values = [fold[source]["accuracy_own_genres"] for fold in folds]
+        shown = " | ".join(f"{value:.1%}" for value in values)
+        lines.append(f"| {source} | {shown} | {sum(values) / len(values):.1%} |")
+    return "\n".join([*lines, ""])
 
 
 def _figures(metrics: Any) -> str:
@@ -109,9 +142,15 @@ def _figures(metrics: Any) -> str:
             )
         notes.append(
             f"{part}: macro F1 {values['macro_f1']:.3f}, log-loss {values['log_loss']:.3f}, "
-            f"expected calibration error {values['calibration_error']:.3f}"
+            f"expected calibration error {values['calibration_error']:.3f}{_confident(values.get('confident'))}"
         )
     return "\n".join([*lines, "", "; ".join(notes) + ".", ""])
+
+
+def _confident(values: Any) -> str:
+    if not values or values["precision"] is None:
+        return ""
+    return f", {values['coverage']:.0%} of the answers confident and {values['precision']:.0%} of these right"
 
 
 def _audio_files(scores: Any) -> str:

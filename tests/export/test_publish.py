@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ import torch
 
 from genre_export import frontend
 from genre_export import publish as publish_module
+from genre_export.card import model_card
 from genre_export.parity import TOLERANCES, ParityError
 from genre_export.publish import publish
 from genre_runtime import GenreClassifier
 from genre_runtime.features import FloatArray, log_mel_spectrogram
-from genre_runtime.metadata import AudioConfig, read_metadata
+from genre_runtime.metadata import AudioConfig, ModelMetadata, read_metadata
 from tests.export.tiny import LABELS, TEMPERATURE
 from tests.synthetic import RATE, noise, tone
 
@@ -76,6 +78,17 @@ def test_card_says_what_the_sidecar_says(published: Path) -> None:
         assert words in card
     for name in TOLERANCES:
         assert f"| {name} |" in card
+
+
+def test_card_of_a_model_that_learnt_everything_names_the_folds(published: Path) -> None:
+    metadata = ModelMetadata.from_json((published / "best_model.json").read_text(encoding="utf-8"))
+    folds = [{"gtzan": {"n_tracks": 40, "accuracy": 0.5, "accuracy_own_genres": share}} for share in (0.5, 0.6)]
+    split = {"split": "grouped", "seed": 0, "train": 400, "validation": 0, "test": 0}
+    provenance = {**metadata.provenance, "split": split, "recipe": {"network": {"kind": "crnn", "statistics": 8}}}
+    card = model_card(replace(metadata, metrics={**metadata.metrics, "folds": folds}, provenance=provenance))
+    assert "A CRNN and a branch of clip statistics with" in card
+    assert "**all of them**" in card
+    assert "| gtzan | 50.0% | 60.0% | 55.0% |" in card
 
 
 def falsified_window(n_fft: int) -> FloatArray:

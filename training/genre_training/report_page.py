@@ -106,9 +106,11 @@ def _note(text: str) -> str:
 def _lead(checkpoint: Mapping[str, Any]) -> str:
     provenance = checkpoint["provenance"]
     versions = ", ".join(f"{name} {version}" for name, version in provenance["versions"].items())
+    kept = f"Epoch {checkpoint['epoch']} of {len(checkpoint['history'])} was kept: it has the least validation loss."
+    if provenance["split"].get("validation") == 0:
+        kept = f"Trained on every clip for {checkpoint['epoch']} epochs; the figures are those of five folds before."
     return _note(
-        f"{len(checkpoint['labels'])} genres. Epoch {checkpoint['epoch']} of {len(checkpoint['history'])} was kept: "
-        f"it has the least validation loss. {versions}; {provenance['device']}, {provenance['precision']}."
+        f"{len(checkpoint['labels'])} genres. {kept} {versions}; {provenance['device']}, {provenance['precision']}."
     )
 
 
