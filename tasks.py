@@ -84,7 +84,8 @@ def crossvalidate(
             resume = Path(ROOT, folder, "run", "last.pt").is_file()
             train(c, config, data, folder, f"data.fold={fold}", resume)
     going_on = ["--resume"] if Path(ROOT, output, "run", "last.pt").is_file() else []
-    _member("genre-train", "refit", "--folds", *checkpoints, "--data", data, "--output", output, *going_on)
+    folders = ("--data", data, "--output", output)
+    _member("genre-train", "refit", "--config", config, "--folds", *checkpoints, *folders, *going_on)
 
 
 @task(help={"checkpoint": "what to score", "data": "data folder"})

@@ -91,8 +91,8 @@ def _data(provenance: Any) -> str:
         return (
             f"Clips: {clips or 'unknown'}, **all of them**, after the same recipe had been trained five times on four "
             f"fifths each (split `{split.get('split')}`, seed {split.get('seed')}). The figures below are those of the "
-            "five: every clip is answered by the one that saw nothing of its group. The epochs were fixed beforehand; "
-            "the calibration is the five's, on their validation clips. "
+            "five, each at its best epoch on validation: every clip is answered by one that saw nothing of its group. "
+            "The model itself is that of the last epoch; its calibration is the five's, on their validation clips. "
             f"({versions}, {provenance.get('precision')})\n"
         )
     return (

@@ -51,7 +51,7 @@ def test_empty_recipe_is_the_defaults(tmp_path: Path) -> None:
 
 
 def test_round_trip_through_plain_values() -> None:
-    recipe = Recipe(DataConfig("stratified", 5, 2), NetworkConfig("crnn", (3, 5), 1, 0.1), TrainingConfig(epochs=3))
+    recipe = Recipe(DataConfig("stratified", 5, 2), NetworkConfig("crnn", (3, 6), 1, 0.1), TrainingConfig(epochs=3))
     assert recipe_from_tables(recipe.to_dict()) == recipe
     assert recipe_from_tables(json.loads(json.dumps(recipe.to_dict()))) == recipe  # tuples come back as lists
 

@@ -9,6 +9,7 @@ import pytest
 from genre_training.checkpoint import load_checkpoint, save_checkpoint
 from genre_training.cli import main
 from tests.training.conftest import FinishedRun
+from tests.training.miniature import EPOCHS, RECIPE
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,10 @@ def folds(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -
 
 def refit(run: FinishedRun, folds: list[Path], output: Path) -> int:
     folders = ("--data", str(run.data), "--output", str(output), "--cache", str(run.cache), "--device", "cpu")
-    return main(["refit", "--folds", *map(str, folds), *folders])
+    recipe = run.output.parent / "short.toml"
+    changed = RECIPE.replace(f"epochs = {EPOCHS}", "epochs = 6").replace("[8, 16, 32, 32]", "[8, 16]")
+    recipe.write_text(changed, encoding="utf-8")
+    return main(["refit", "--config", str(recipe), "--folds", *map(str, folds), *folders])
 
 
 def test_refit_learns_everything_and_reports_the_folds(
@@ -66,3 +70,21 @@ def test_missing_fold_is_refused(
 ) -> None:
     assert refit(finished_run, folds[1:], tmp_path) == 1
     assert "4 checkpoints of the folds [1, 2, 3, 4]: expected folds 0 to 4" in capsys.readouterr().err
+
+
+def test_folds_of_another_recipe_are_not_taken_for_this_one(
+    finished_run: FinishedRun, folds: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = ("--data", str(finished_run.data), "--output", str(tmp_path), "--cache", str(finished_run.cache))
+    assert main(["refit", "--folds", *map(str, folds), *folders]) == 1
+    assert "trained with another recipe" in capsys.readouterr().err
+
+
+def test_fold_alone_cannot_be_evaluated(
+    finished_run: FinishedRun, folds: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refit(finished_run, folds, tmp_path) == 0
+    path = tmp_path / "folds" / "fold0.pt"
+    folders = ("--data", str(finished_run.data), "--cache", str(finished_run.cache))
+    assert main(["evaluate", "--checkpoint", str(path), *folders]) == 1
+    assert "lacks temperature, confidence_threshold" in capsys.readouterr().err

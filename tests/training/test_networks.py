@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from scipy.fft import dct  # type: ignore[import-untyped]
 from torch import Tensor
 
 from genre_training.bands import picked_bands
 from genre_training.networks import GenreNetwork, NetworkConfig, standardise
+from genre_training.statistics import ClipStatistics
 
 CONFIG = NetworkConfig(widths=(4, 8, 16), blocks=2, dropout=0.3)
 KINDS = ("residual", "crnn", "transformer", "plain", "two branches")
@@ -112,3 +116,36 @@ def test_config_survives_plain_values() -> None:
     assert NetworkConfig.from_dict(CONFIG.to_dict()) == CONFIG
     with pytest.raises(TypeError):
         NetworkConfig.from_dict({"depth": 3})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"kind": "crnn", "widths": (8, 9)}, "expected an even number for a crnn"),
+        ({"kind": "transformer", "widths": (8, 100)}, "expected a multiple of 16"),
+        ({"kind": "transformer", "widths": (8, 32), "n_bands": 10}, "at least 20 bands"),
+        ({"statistics": -1}, "expected 0 or the width of a layer"),
+    ],
+)
+def test_shape_that_cannot_be_built_is_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        NetworkConfig(**values)
+
+
+@pytest.mark.parametrize("n_frames", [1, 16, 40])
+def test_statistics_are_what_numpy_says(n_frames: int) -> None:
+    x = standardise(clips(3, n_frames)[:, :100])
+    features = ClipStatistics(100)(x).numpy()
+    bands = x.numpy()
+    changes = np.diff(bands, axis=2, append=bands[:, :, -1:])
+    np.testing.assert_allclose(features[:, :100], bands.mean(axis=2), atol=1e-5)
+    np.testing.assert_allclose(features[:, 100:200], np.sqrt(bands.var(axis=2) + 1e-6), atol=1e-5)
+    np.testing.assert_allclose(features[:, 200:300], np.abs(changes).mean(axis=2), atol=1e-5)
+    cepstrum = dct(bands, axis=1, norm="ortho")[:, :20]
+    covariances = [np.cov(clip, bias=True)[np.triu_indices(20)] if n_frames > 1 else np.zeros(210) for clip in cepstrum]
+    np.testing.assert_allclose(features[:, 400:610], covariances, atol=1e-4)
+    coarse = bands.reshape(3, 20, 5, -1).mean(axis=2)
+    coarse = coarse - coarse.mean(axis=2, keepdims=True)
+    lag_3 = (coarse[:, :, :-3] * coarse[:, :, 3:]).sum(axis=2) / n_frames / (coarse.var(axis=2) + 1e-2)
+    rhythm = features[:, 820:].reshape(3, 20, 16)
+    np.testing.assert_allclose(rhythm[:, :, 2], lag_3 if n_frames > 3 else 0, atol=1e-4)

@@ -135,3 +135,15 @@ def test_unknown_method_or_fold_is_an_error(method: str, fold: int) -> None:
 def test_too_few_clips_or_groups_are_an_error(tracks: list[Track]) -> None:
     with pytest.raises(DataError, match="clips cannot be split into 5 parts"):
         split_tracks(tracks, "grouped", 0)
+
+
+def test_official_has_no_folds() -> None:
+    tracks = [replace(track, part=PARTS[i % 3]) for i, track in enumerate(make_tracks())]
+    with pytest.raises(DataError, match="it has but one division"):
+        split_tracks(tracks, "official", 0, fold=1)
+
+
+def test_nothing_left_to_train_is_an_error() -> None:
+    tracks = [replace(track, part=PARTS[1 + i % 2]) for i, track in enumerate(make_tracks())]
+    with pytest.raises(DataError, match="no clip is left for training, 110 validate and 110 test"):
+        split_tracks(tracks, "grouped", 0)

@@ -10,6 +10,11 @@ import math
 import torch
 from torch import Tensor, nn
 
+HEAD_WIDTH = 16
+"""Features an attention head of the transformer looks at."""
+SMALLEST_HEIGHT = 20
+"""Bands of a transformer's patch, after the first convolution has halved them 10 rows."""
+
 
 def over_time(x: Tensor) -> Tensor:
     """Mean and maximum over the last axis of (batch, channels, frames), side by side."""
@@ -110,7 +115,7 @@ class Transformer(nn.Module):
         )
         rows = halved(n_bands, 1) // self.PATCH[0]
         self.row_positions = nn.Parameter(0.02 * torch.randn(1, width, rows, 1))
-        layer = nn.TransformerEncoderLayer(width, max(1, width // 32), 3 * width, 0.1, "gelu", batch_first=True)
+        layer = nn.TransformerEncoderLayer(width, width // HEAD_WIDTH, 3 * width, 0.1, "gelu", batch_first=True)
         self.layers = nn.TransformerEncoder(layer, blocks, enable_nested_tensor=False)
         self.n_features = 2 * width
 

@@ -2,7 +2,7 @@
 
 Keys, the first five fixed: `epoch, model_state_dict, optimizer_state_dict, val_acc, val_loss`, then
 `labels, audio, network, recipe, excerpt_seconds, history, metrics, temperature, confidence_threshold,
-provenance, held_out`.
+provenance, held_out` and, of a model that learnt from everything, `folds`.
 """
 
 from __future__ import annotations
@@ -39,14 +39,20 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: Path, more: Sequence[str] = ()) -> Checkpoint:
     """Read a checkpoint onto the CPU with `weights_only=True`: no code in the file is ever run.
+
+    Parameters
+    ----------
+    path : Path
+    more : sequence of str
+        Keys that have to be there beside `REQUIRED_KEYS`.
 
     Raises
     ------
     CheckpointError
     """
-    return _load(path, REQUIRED_KEYS)
+    return _load(path, (*REQUIRED_KEYS, *more))
 
 
 def load_state(path: Path) -> Checkpoint:
@@ -69,5 +75,5 @@ def _load(path: Path, required: Sequence[str]) -> Checkpoint:
         raise CheckpointError(f"{path} is damaged or no checkpoint ({reason})") from error
     missing = [key for key in required if not isinstance(checkpoint, dict) or key not in checkpoint]
     if missing:
-        raise CheckpointError(f"{path} lacks {', '.join(missing)}: it was not written by `invoke train`")
+        raise CheckpointError(f"{path} lacks {', '.join(missing)}: a finished run of `invoke train` writes a whole one")
     return cast(Checkpoint, checkpoint)

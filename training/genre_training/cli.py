@@ -50,8 +50,11 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--output", type=Path, default=Path("models"), help="folder for the checkpoint and its report")
     train.add_argument("--set", nargs="+", default=[], metavar="TABLE.KEY=VALUE", help="change values of the recipe")
     train.add_argument("--resume", action="store_true", help="go on with an interrupted run")
-    refit = verbs.add_parser("refit", help="train the recipe of five finished folds once more, on every clip")
+    refit = verbs.add_parser(
+        "refit", help="train a recipe on every clip, with the figures of five finished folds of it"
+    )
     refit.add_argument("--folds", type=Path, nargs="+", required=True, help="the checkpoints of the five folds")
+    refit.add_argument("--config", type=Path, default=Path("default"), help="TOML recipe or its bare name")
     refit.add_argument("--output", type=Path, default=Path("models"), help="folder for the checkpoint and its report")
     refit.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     evaluate = verbs.add_parser("evaluate", help="score a checkpoint on its own split")
@@ -88,11 +91,18 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _refit(options: argparse.Namespace) -> int:
+    from genre_training.config import read_recipe
     from genre_training.devices import choose_device
+    from genre_training.distributed import process_group, rank
     from genre_training.run import refit
 
-    device = choose_device(options.device)
-    return _report(refit(options.folds, options.data, options.output, options.cache, device, resume=options.resume))
+    recipe = read_recipe(options.config)
+    with process_group(choose_device(options.device)) as device:
+        folders = (options.data, options.output, options.cache)
+        path = refit(options.folds, recipe, *folders, device, resume=options.resume)
+        if rank() > 0:
+            return 0
+    return _report(path)
 
 
 def _report(path: Path) -> int:
@@ -100,7 +110,7 @@ def _report(path: Path) -> int:
     from genre_training.scoring import print_metrics
 
     checkpoint = load_checkpoint(path)
-    print(f"best epoch {checkpoint['epoch']}, written to {path}, report in {path.parent / 'run'}")
+    print(f"epoch {checkpoint['epoch']} was kept, written to {path}, report in {path.parent / 'run'}")
     print_metrics(checkpoint["metrics"])
     return 0
 

@@ -114,7 +114,7 @@ class TrainingConfig:
         _check_ranges(
             self,
             ("epochs", 1, 100_000),
-            ("batch_size", 1, 100_000),
+            ("batch_size", 2, 100_000),
             ("learning_rate", 1e-9, 100.0),
             ("weight_decay", 0.0, 100.0),
             ("warmup_epochs", 0.0, 100_000.0),

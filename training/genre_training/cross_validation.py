@@ -25,6 +25,8 @@ from genre_training.store import FeatureStore
 from genre_training.tracks import DataError, Track
 
 FOLDS_FOLDER = "folds"
+MEASURED = ("recipe", "held_out")
+"""What a checkpoint has to hold beside its weights to be measured."""
 
 
 def fold_name(fold: int) -> str:
@@ -40,7 +42,7 @@ def read_folds(paths: Sequence[Path]) -> list[Checkpoint]:
     CheckpointError
         A fold is missing or there twice, or the recipes differ in more than the fold.
     """
-    checkpoints = sorted((load_checkpoint(path) for path in paths), key=lambda one: recipe_of(one).data.fold)
+    checkpoints = sorted((load_checkpoint(path, MEASURED) for path in paths), key=lambda one: recipe_of(one).data.fold)
     recipes = [recipe_of(checkpoint) for checkpoint in checkpoints]
     found = [recipe.data.fold for recipe in recipes]
     if found != list(range(TEST_FOLDS)):
@@ -49,14 +51,27 @@ def read_folds(paths: Sequence[Path]) -> list[Checkpoint]:
         raise CheckpointError(
             "the folds were trained with different recipes: expected them to differ in data.fold alone"
         )
+    if recipes[0].data.split == "official":
+        raise CheckpointError("the split 'official' has no folds: cross-validate a recipe of the split 'grouped'")
     return checkpoints
+
+
+def check_recipe(folds: Sequence[Checkpoint], recipe: Recipe) -> None:
+    """Refuse folds of another recipe, which an earlier run may have left.
+
+    Raises
+    ------
+    CheckpointError
+    """
+    if replace(recipe, data=replace(recipe.data, fold=0)) != recipe_of(folds[0]):
+        raise CheckpointError("the folds were trained with another recipe: remove them, or name the recipe they are of")
 
 
 def keep_folds(checkpoints: Sequence[Checkpoint], output: Path) -> list[Checkpoint]:
     """Write what measuring the folds again takes into `output/folds`, weights as float16; returns what was written."""
     kept = []
     for fold, checkpoint in enumerate(checkpoints):
-        names = ("epoch", "val_acc", "val_loss", "labels", "audio", "network", "recipe", "held_out")
+        names = ("epoch", "val_acc", "val_loss", "labels", "audio", "network", *MEASURED)
         weights = {
             name: tensor.half() if tensor.is_floating_point() else tensor
             for name, tensor in checkpoint["model_state_dict"].items()
@@ -87,14 +102,16 @@ def score_folds(
     logits: dict[str, list[np.ndarray[Any, Any]]] = {"validation": [], "test": []}
     positions: dict[str, list[np.ndarray[Any, Any]]] = {"validation": [], "test": []}
     per_fold = []
+    splits = [stored_split(checkpoint["held_out"], store.tracks) for checkpoint in folds]
+    times_tested = np.bincount(np.concatenate([split.test for split in splits]), minlength=len(store.tracks))
     for fold, checkpoint in enumerate(folds):
         network = network_of(checkpoint).to(device)
-        split = stored_split(checkpoint["held_out"], store.tracks)
+        split = splits[fold]
         answers = {
             part: excerpt_logits(network, data.clips[getattr(split, part)], data.excerpt_frames, device)
             for part in logits
         }
-        own = [i for i, position in enumerate(split.test) if store.tracks[position].part == "test"]
+        own = np.flatnonzero(times_tested[split.test] == len(folds)).tolist()
         elsewhere = set(own) - set(own[fold::TEST_FOLDS])
         chosen = [i for i in range(len(split.test)) if i not in elsewhere]
         logits["validation"].append(answers["validation"])

@@ -1,8 +1,8 @@
 """Several processes on one training, as `torchrun` starts them: each takes its share of every batch.
 
-Every process draws the same batches and augments them with the same random numbers, then keeps its own clips: so
-the result depends on the number of processes only through batch normalisation, which on CPUs sees a
-process's own clips alone (CUDA uses synchronised batch normalisation).
+Every process draws the same batches and augments them with the same random numbers, then keeps its own clips. So
+the result depends on the number of processes only through masks and dropout, which are each process's own, and
+through batch normalisation, which on CPUs sees a process's own clips alone (CUDA synchronises it).
 """
 
 from __future__ import annotations
@@ -10,11 +10,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 from torch import Tensor, distributed, nn
 
 from genre_training.tracks import DataError
+
+PATIENCE = timedelta(days=1)
+"""The others wait while the first computes features, which takes hours for a large data set."""
 
 
 @contextmanager
@@ -27,7 +31,7 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
         yield device
         return
     cuda = device.type == "cuda"
-    distributed.init_process_group("nccl" if cuda else "gloo")
+    distributed.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
     try:
         if cuda:
             device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))

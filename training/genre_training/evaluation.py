@@ -37,7 +37,7 @@ def excerpt_logits(network: nn.Module, clips: Tensor, n_frames: int, device: tor
     n_excerpts = max(1, round(clips.shape[2] / n_frames))
     starts = np.linspace(0, max(0, clips.shape[2] - n_frames), n_excerpts).round().astype(int)
     parts = []
-    for batch in clips.split(64):
+    for batch in torch.nan_to_num(clips).split(64):  # a clip that failed counts as one more wrong answer
         excerpts = [batch[:, :, start : start + n_frames] for start in starts]
         logits, _ = network(torch.cat(excerpts).float().to(device))
         parts.append(logits.float().reshape(n_excerpts, len(batch), -1).transpose(0, 1).cpu())

@@ -19,7 +19,7 @@ from genre_training.branches import Branches
 from genre_training.calibration import Labels, track_probabilities
 from genre_training.config import Recipe
 from genre_training.devices import autocast_dtype
-from genre_training.distributed import mean_over_processes, own_share, rank, share_gradients
+from genre_training.distributed import mean_over_processes, n_processes, own_share, rank, share_gradients
 from genre_training.evaluation import excerpt_logits, score
 from genre_training.networks import GenreNetwork
 from genre_training.optimisation import (
@@ -34,6 +34,7 @@ from genre_training.splits import Split
 from genre_training.tracks import DataError
 
 MAX_GRADIENT_NORM = 5.0
+SILENCE_DB = -80.0
 
 UNKNOWN: dict[str, Any] = {"log_loss": None, "accuracy": None, "macro_f1": None}
 """Figures of a validation part without clips."""
@@ -136,6 +137,7 @@ class Trainer:
             "schedule": self._schedule.state_dict(),
             "history": list(self.history),
             "best_loss": self.best_loss,
+            "failed": sorted(self._failed),
         }
 
     def resume(self, state: State) -> None:
@@ -145,13 +147,16 @@ class Trainer:
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])
         self.history, self.best_loss = list(state["history"]), state["best_loss"]
+        self._failed = set(state["failed"])
 
     def best(self) -> State:
         """Return the checkpoint of the last epoch: the averaged weights, which are those that were validated."""
-        last = self.history[-1]
+        last, weights = self.history[-1], self._average.module.state_dict()
+        if not all(tensor.isfinite().all() for tensor in weights.values()):
+            raise NonFiniteLossError("the weights are no finite numbers any more: lower learning_rate")
         return {
             "epoch": int(last["epoch"]),
-            "model_state_dict": self._average.module.state_dict(),
+            "model_state_dict": weights,
             "optimizer_state_dict": self._optimizer.state_dict(),
             "val_acc": last["val_acc"],
             "val_loss": last["val_loss"],
@@ -172,6 +177,8 @@ class Trainer:
         metrics = UNKNOWN
         if validation.size:
             metrics = evaluate(self._average.module, self._data, validation, self._device)
+            # Each process has its own normalisation statistics: all have to come to one judgement.
+            metrics["log_loss"] = mean_over_processes(metrics["log_loss"], self._device)
         self._schedule.after_epoch(metrics["log_loss"])
         seconds = time.perf_counter() - started
         self.history.append(
@@ -207,7 +214,8 @@ class Trainer:
     def _train_epoch(self, epoch: int) -> float:
         config = self._config
         augment = Augmentation(config, self._data.crop_frames, len(self._data.names), (self._seed, epoch))
-        torch.manual_seed(self._seed * 1_000_003 + epoch)
+        # Dropout and masks fall on each process's own clips: they shall not be the same in all of them.
+        torch.manual_seed((self._seed * 1_000_003 + epoch) * n_processes() + rank())
         rng = np.random.default_rng((self._seed, epoch, 1))
         self._model.train()
         losses: list[float] = []
@@ -245,7 +253,8 @@ class Trainer:
         failed = ~torch.isfinite(clips).all(dim=2).all(dim=1)
         if failed.any():
             self._failed.update(batch[failed.numpy()].tolist())
-            clips = torch.where(failed[:, None, None], torch.zeros_like(clips), clips)
+            clips = torch.where(failed[:, None, None], torch.full_like(clips, SILENCE_DB), clips)
+            labels = torch.where(failed, -1, labels)  # mixup may blend it into another clip, but not its genre
             weights = weights * ~failed
         return clips, labels, weights
 
@@ -310,7 +319,7 @@ def evaluate(network: nn.Module, data: TrainingData, part: Indices, device: torc
     ------
     NonFiniteLossError
     """
-    logits = excerpt_logits(network, torch.nan_to_num(data.clips[part]), data.excerpt_frames, device)
+    logits = excerpt_logits(network, data.clips[part], data.excerpt_frames, device)
     if not np.isfinite(logits).all():
         raise NonFiniteLossError(
             "the network's answers are no finite numbers any more: lower learning_rate; the best checkpoint so far is "

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from genre_training.bands import picked_bands
-from genre_training.bodies import Crnn, Plain, Residual, Transformer
+from genre_training.bodies import HEAD_WIDTH, SMALLEST_HEIGHT, Crnn, Plain, Residual, Transformer
 from genre_training.statistics import StatisticsBranch
 
 STATISTICS_DROPOUT = 0.5
@@ -63,6 +63,13 @@ class NetworkConfig:
             raise ValueError(f"statistics is {self.statistics}: expected 0 or the width of a layer")
         if self.n_bands < 1:
             raise ValueError(f"n_bands is {self.n_bands}: expected 1 or more")
+        if self.kind == "crnn" and self.widths[-1] % 2:
+            raise ValueError(f"widths ends in {self.widths[-1]}: expected an even number for a crnn, half each way")
+        if self.kind == "transformer" and (self.widths[-1] % HEAD_WIDTH or self.n_bands < SMALLEST_HEIGHT):
+            raise ValueError(
+                f"widths ends in {self.widths[-1]}, n_bands is {self.n_bands}: expected a multiple of {HEAD_WIDTH} "
+                f"and at least {SMALLEST_HEIGHT} bands for a transformer"
+            )
         if self.blocks < 1 or not 0 <= self.dropout < 1:
             raise ValueError(f"blocks {self.blocks}, dropout {self.dropout}: expected blocks >= 1, 0 <= dropout < 1")
 

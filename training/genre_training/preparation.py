@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from collections import Counter
 from dataclasses import asdict, replace
@@ -59,6 +60,12 @@ def training_data(
         picture_frames=round(recipe.training.picture_seconds / audio.frame_seconds),
         excerpt_frames=round(recipe.training.excerpt_seconds / audio.frame_seconds),
     )
+
+
+def digest_of(store: FeatureStore) -> str:
+    """Return what tells one list of labelled clips from another."""
+    lines = [f"{track.track_id}\t{track.label}\n" for track in store.tracks]
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def with_outliers(data: TrainingData, recipe: Recipe, audio: AudioConfig) -> TrainingData:

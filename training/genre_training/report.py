@@ -25,7 +25,7 @@ def write_run_folder(folder: Path, checkpoint: Checkpoint) -> Path:
     folder : Path
         Made if it is not there; files of these names are overwritten.
     checkpoint : dict
-        A finished run's, `metrics` as `genre_training.run.evaluate_checkpoint` gives them.
+        A finished run's, `metrics` as `genre_training.scoring.evaluate_checkpoint` gives them.
 
     Returns
     -------

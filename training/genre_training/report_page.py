@@ -119,9 +119,9 @@ def _headline(metrics: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> str:
     rows = [(name, *(column[name] for column in columns)) for name in columns[0]]
     parts = [f"{part}, {metrics[part]['n_tracks']:,} tracks" for part in PARTS]
     note = (
-        "In brackets 95 % intervals, bootstrapped over tracks. Validation chose the epoch, the temperature "
+        "In brackets 95 % intervals, bootstrapped over tracks. Validation chose each network's epoch, the temperature "
         f"({checkpoint['temperature']:.2f}; calibration error before and after it) and the threshold of confident "
-        f"answers ({checkpoint['confidence_threshold']:.2f}); test chose nothing."
+        f"answers ({checkpoint['confidence_threshold']:.2f})."
     )
     return table(["", *parts], rows) + _note(note)
 

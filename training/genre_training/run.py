@@ -14,7 +14,9 @@ from genre_training.checkpoint import Checkpoint, CheckpointError, load_checkpoi
 from genre_training.config import Recipe
 from genre_training.cross_validation import (
     FOLDS_FOLDER,
+    MEASURED,
     audio_of,
+    check_recipe,
     fold_name,
     keep_folds,
     read_folds,
@@ -24,7 +26,7 @@ from genre_training.cross_validation import (
 )
 from genre_training.distributed import rank
 from genre_training.loop import State, Trainer, TrainingData, fit
-from genre_training.preparation import describe, prepare, training_data, with_outliers
+from genre_training.preparation import describe, digest_of, prepare, training_data, with_outliers
 from genre_training.report import write_run_folder
 from genre_training.scoring import evaluate_checkpoint
 from genre_training.sources import read_tracks
@@ -61,6 +63,7 @@ def train(
     ------
     DataError, NonFiniteLossError, CheckpointError
     """
+    check_unfinished(output / RUN_FOLDER, resume)
     store, names = prepare(data_folder, cache)
     split = split_tracks(store.tracks, recipe.data.split, recipe.data.seed, recipe.data.fold)
     data = training_data(store, recipe, AudioConfig(), names, split)
@@ -72,19 +75,27 @@ def train(
 
 
 def refit(
-    folds: Sequence[Path], data_folder: Path, output: Path, cache: Path, device: torch.device, *, resume: bool = False
+    folds: Sequence[Path],
+    recipe: Recipe,
+    data_folder: Path,
+    output: Path,
+    cache: Path,
+    device: torch.device,
+    *,
+    resume: bool = False,
 ) -> Path:
-    """Train the recipe of five finished folds once more, on every clip there is, and take the figures from the folds.
+    """Train a recipe on every clip there is, and take the figures from five finished folds of the same recipe.
 
-    The folds stand for the same recipe, each with another `data.fold`; the number of epochs is theirs. Their
+    Where the folds kept their best epoch, this keeps the last: there is nothing to validate with. The folds'
     weights are kept in `output/folds`, so that `evaluate_again` can measure them again.
 
     Raises
     ------
     DataError, NonFiniteLossError, CheckpointError
     """
+    check_unfinished(output / RUN_FOLDER, resume)
     checkpoints = read_folds(folds)
-    recipe = recipe_of(checkpoints[0])
+    check_recipe(checkpoints, recipe)
     store, names = prepare(data_folder, cache)
     everything = np.arange(len(store.tracks))
     data = training_data(store, recipe, AudioConfig(), names, Split(everything, everything[:0], everything[:0]))
@@ -106,9 +117,8 @@ def _train_to_the_end(
     finish: Callable[[Checkpoint], Checkpoint],
 ) -> Path:
     folder = output / RUN_FOLDER
-    check_unfinished(folder, resume)
     description = describe(store, data, recipe, device)
-    run = {key: description[key] for key in ("recipe", "labels", "held_out")}
+    run = {key: description[key] for key in ("recipe", "labels", "held_out")} | {"clips": digest_of(store)}
     trainer = Trainer(with_outliers(data, recipe, AudioConfig()), recipe, device)
     if resume:
         trainer.resume(_state_of(folder / STATE_NAME, run))
@@ -172,7 +182,7 @@ def evaluate_again(path: Path, data_folder: Path, cache: Path, device: torch.dev
     ------
     CheckpointError, DataError
     """
-    checkpoint = load_checkpoint(path)
+    checkpoint = load_checkpoint(path, (*MEASURED, "temperature", "confidence_threshold"))
     recipe, audio = recipe_of(checkpoint), audio_of(checkpoint)
     store = open_store(read_tracks(data_folder), audio, cache)
     names, stored = tuple(checkpoint["labels"]), (checkpoint["temperature"], checkpoint["confidence_threshold"])

@@ -56,6 +56,8 @@ def split_tracks(tracks: list[Track], method: str, seed: int, fold: int = 0) -> 
         raise DataError(
             f"split {method!r}, fold {fold}: expected {', '.join(METHODS)} and a fold from 0 to {TEST_FOLDS - 1}"
         )
+    if method == "official" and fold:
+        raise DataError(f"split 'official', fold {fold}: it has but one division, expected fold 0")
     if method == "official":
         return _official(tracks)
     grouped = method == "grouped"
@@ -68,7 +70,10 @@ def split_tracks(tracks: list[Track], method: str, seed: int, fold: int = 0) -> 
     divided = np.array([i for i in np.union1d(free, train) if tracks[i].source not in validated], dtype=np.int64)
     if divided.size:
         validation = np.union1d(validation, _folds(tracks, divided, grouped, VALIDATION_FOLDS, seed)[0])
-    return Split(np.setdiff1d(np.union1d(free, train), validation), validation, test)
+    train = np.setdiff1d(np.union1d(free, train), validation)
+    if not train.size:
+        raise DataError(f"no clip is left for training, {validation.size} validate and {test.size} test: expected more")
+    return Split(train, validation, test)
 
 
 def _official(tracks: list[Track]) -> Split:

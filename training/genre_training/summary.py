@@ -1,6 +1,6 @@
 """A part's metrics as words, for the terminal and for the report.
 
-`values` is what `genre_training.run.evaluate_checkpoint` holds for one part (`validation` or `test`) in `metrics`.
+`values` is what `genre_training.scoring.evaluate_checkpoint` holds for one part (`validation` or `test`) in `metrics`.
 """
 
 from __future__ import annotations
