@@ -1,0 +1,41 @@
+"""The model that comes with the repository, on sounds that are no music."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genre_runtime import GenreClassifier
+from genre_runtime.features import FloatArray
+from genre_training.outliers import KINDS
+from tests.synthetic import RATE, noise, tone
+
+MODEL = Path(__file__).parent.parent / "models" / "best_model.onnx"
+UNSEEN_SEED = 2026
+"""Training used seeds of its own."""
+
+pytestmark = pytest.mark.skipif(not MODEL.is_file(), reason=f"no model at {MODEL}: run `invoke train` and `export`")
+
+
+@pytest.fixture(scope="module")
+def classifier() -> GenreClassifier:
+    return GenreClassifier.load(MODEL, device="cpu", threads=1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("number", range(3))
+def test_unheard_sounds_that_are_no_music_get_no_confident_genre(
+    classifier: GenreClassifier, kind: str, number: int
+) -> None:
+    waveform = KINDS[kind](30 * RATE, RATE, np.random.default_rng((UNSEEN_SEED, number)))
+    prediction = classifier.classify(waveform, RATE)
+    assert not prediction.confident, f"{kind}: {prediction.label} {prediction.confidence:.0%}"
+
+
+@pytest.mark.parametrize(
+    "waveform", [noise(30), tone(30), np.zeros(30 * RATE, np.float32)], ids=["white noise", "tone", "silence"]
+)
+def test_noise_tone_and_silence_get_no_confident_genre(classifier: GenreClassifier, waveform: FloatArray) -> None:
+    assert not classifier.classify(waveform, RATE).confident
