@@ -82,7 +82,7 @@ def test_missing_key_is_named(tmp_path: Path, key: str) -> None:
     checkpoint = make_checkpoint()
     del checkpoint[key]
     torch.save(checkpoint, tmp_path / "a.pt")
-    with pytest.raises(CheckpointError, match=f"lacks {key}: it was not written by `invoke train`"):
+    with pytest.raises(CheckpointError, match=f"lacks {key}: a finished run of `invoke train` writes a whole one"):
         load_checkpoint(tmp_path / "a.pt")
 
 
