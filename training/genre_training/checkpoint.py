@@ -7,7 +7,6 @@ provenance, held_out` and, of a model that learnt from everything, `folds`.
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, cast
 import torch
 
 from genre_runtime.errors import GenreError
+from genre_training.disk import replacing
 
 REQUIRED_KEYS = ("epoch", "model_state_dict", "val_acc", "val_loss", "labels", "audio", "network")
 
@@ -31,12 +31,8 @@ class CheckpointError(GenreError, ValueError):
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """Write through a temporary file, so that a crash leaves the older checkpoint whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         torch.save(checkpoint, temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path, more: Sequence[str] = ()) -> Checkpoint:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from genre_runtime.metadata import AudioConfig
@@ -30,7 +29,7 @@ from genre_training.preparation import describe, digest_of, prepare, training_da
 from genre_training.report import write_run_folder
 from genre_training.scoring import evaluate_checkpoint
 from genre_training.sources import read_tracks
-from genre_training.splits import Split, split_tracks
+from genre_training.splits import everything_trains, split_tracks
 from genre_training.store import FeatureStore, open_store
 
 CHECKPOINT_NAME = "best_model.pt"
@@ -97,8 +96,7 @@ def refit(
     checkpoints = read_folds(folds)
     check_recipe(checkpoints, recipe)
     store, names = prepare(data_folder, cache)
-    everything = np.arange(len(store.tracks))
-    data = training_data(store, recipe, AudioConfig(), names, Split(everything, everything[:0], everything[:0]))
+    data = training_data(store, recipe, AudioConfig(), names, everything_trains(store.tracks))
 
     def finish(checkpoint: Checkpoint) -> Checkpoint:
         kept = keep_folds(checkpoints, output)
@@ -187,8 +185,7 @@ def evaluate_again(path: Path, data_folder: Path, cache: Path, device: torch.dev
     store = open_store(read_tracks(data_folder), audio, cache)
     names, stored = tuple(checkpoint["labels"]), (checkpoint["temperature"], checkpoint["confidence_threshold"])
     if checkpoint.get("folds"):
-        everything = np.arange(len(store.tracks))
-        data = training_data(store, recipe, audio, names, Split(everything, everything[:0], everything[:0]))
+        data = training_data(store, recipe, audio, names, everything_trains(store.tracks))
         folds = read_folds([path.parent / FOLDS_FOLDER / fold_name(i) for i in range(checkpoint["folds"])])
         result = score_folds(folds, store, data, device, stored)
     else:

@@ -76,6 +76,12 @@ def split_tracks(tracks: list[Track], method: str, seed: int, fold: int = 0) -> 
     return Split(train, validation, test)
 
 
+def everything_trains(tracks: list[Track]) -> Split:
+    """Return the split that holds nothing out."""
+    positions = np.arange(len(tracks))
+    return Split(positions, positions[:0], positions[:0])
+
+
 def _official(tracks: list[Track]) -> Split:
     positions = {part: [i for i, track in enumerate(tracks) if track.part == part] for part in PARTS}
     unnamed = [track.track_id for track in tracks if track.part is None]

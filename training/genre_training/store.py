@@ -14,7 +14,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +27,7 @@ from genre_runtime.decoding import decode
 from genre_runtime.errors import GenreError
 from genre_runtime.features import FloatArray, log_mel_spectrogram
 from genre_runtime.metadata import AudioConfig
+from genre_training.disk import replacing
 from genre_training.pictures import read_picture
 from genre_training.tracks import DataError, Track
 
@@ -127,7 +127,7 @@ def _build(tracks: list[Track], config: AudioConfig, folder: Path) -> None:
         shutil.rmtree(folder)
         raise DataError(f"none of the {len(tracks)} clips could be read: {next(iter(left_out.values()))}")
     shape = (len(kept), config.n_mels, n_frames)
-    with _replacing(folder / "log_mel.npy") as temporary:
+    with replacing(folder / "log_mel.npy") as temporary:
         joined = np.lib.format.open_memmap(temporary, "w+", np.float16, shape)
         position = 0
         for path in paths:
@@ -137,7 +137,7 @@ def _build(tracks: list[Track], config: AudioConfig, folder: Path) -> None:
         joined.flush()
         del joined
     report = {"audio": config.fingerprint(), "kept": kept, "left_out": left_out}
-    with _replacing(folder / INDEX_NAME) as temporary:
+    with replacing(folder / INDEX_NAME) as temporary:
         temporary.write_text(json.dumps(report), encoding="utf-8")
     for path in paths:
         path.unlink(missing_ok=True)
@@ -160,7 +160,7 @@ def _write_chunk(chunk: Chunk, config: AudioConfig, n_frames: int) -> int:
     rows = [result for result in results if not isinstance(result, str)]
     reasons = [result if isinstance(result, str) else "" for result in results]
     stacked = np.stack(rows) if rows else np.zeros((0, config.n_mels, n_frames), np.float16)
-    with _replacing(path) as temporary, temporary.open("wb") as file:
+    with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, rows=stacked, reasons=np.array(reasons))
     return len(tracks)
 
@@ -169,17 +169,6 @@ def _read_chunk(path: Path, part: str) -> NDArray[Any]:
     with np.load(path) as chunk:
         values: NDArray[Any] = chunk[part]
         return values
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary name that becomes `path` when all went well."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _clip_or_reason(track: Track, config: AudioConfig, n_frames: int) -> NDArray[np.float16] | str:
