@@ -14,14 +14,14 @@ from genre_runtime.version import __version__
 
 if TYPE_CHECKING:
     from genre_runtime.classifier import GenreClassifier
-    from genre_runtime.decoding import DecodeLimits
     from genre_runtime.errors import GenreError
+    from genre_runtime.limits import DecodeLimits
     from genre_runtime.metadata import AudioConfig, ModelMetadata
     from genre_runtime.prediction import ExcerptPrediction, Prediction
 
 _HOMES = {
     "GenreClassifier": "classifier",
-    "DecodeLimits": "decoding",
+    "DecodeLimits": "limits",
     "GenreError": "errors",
     "AudioConfig": "metadata",
     "ModelMetadata": "metadata",

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genre_runtime.decoding import MIN_EXCERPT_SECONDS, DecodeLimits, Excerpt, decode_excerpts, excerpts_of_waveform
+from genre_runtime.batching import SharedBatches
+from genre_runtime.decoding import stream_excerpts
 from genre_runtime.errors import GenreError, InvalidInputError, ModelNotFoundError, UnreadableAudioError
+from genre_runtime.excerpts import MIN_EXCERPT_SECONDS, Excerpt
+from genre_runtime.inputs import AudioSource
+from genre_runtime.limits import DecodeLimits
 from genre_runtime.metadata import ModelMetadata, read_metadata
 from genre_runtime.prediction import ExcerptPrediction, Prediction, summarise
 from genre_runtime.session import create_session
+from genre_runtime.waveforms import excerpts_of_waveform
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -27,8 +33,8 @@ FloatArray = NDArray[np.float32]
 SILENCE_PEAK = 1e-3
 """An excerpt whose loudest sample stays below this (-60 dB of full scale) is silent."""
 
-MAX_BATCH = 16
-"""Most excerpts handed to the graph at once."""
+MAX_BATCH = 32
+"""Most excerpts handed to the graph at once on a GPU; a CPU takes them one by one, which keeps them in its cache."""
 
 MODEL_NAME = "best_model.onnx"
 MODEL_VARIABLE = "GENRE_MODEL"
@@ -89,6 +95,10 @@ class GenreClassifier:
         self._threads = threads
         self._limits = limits
         self._session, self.device = create_session(model_path, metadata, "waveform", device, threads)
+        self._max_batch = 1 if self.device == "cpu" else MAX_BATCH
+        self._logits_of: Callable[[FloatArray], FloatArray] = self._run_graph
+        if self._max_batch > 1:
+            self._logits_of = SharedBatches(self._run_graph, self._max_batch)
 
     @classmethod
     def load(
@@ -125,23 +135,20 @@ class GenreClassifier:
         """Genres, in the order of the graph's outputs."""
         return self.metadata.labels
 
-    def classify_file(self, path: Path | str, *, excerpts: ExcerptCount = FROM_MODEL) -> Prediction:
+    def classify_file(self, source: AudioSource, *, excerpts: ExcerptCount = FROM_MODEL) -> Prediction:
         """Classify an audio file.
 
         Parameters
         ----------
-        path : path
+        source : path, bytes or seekable binary file object
         excerpts : int or None, optional
-            Number of excerpts to listen to, or None for the whole track.
+            Number of excerpts to listen to, or None for the whole track, which is read in bounded memory.
 
         Raises
         ------
-        AudioNotFoundError, EmptyAudioError, UnreadableAudioError, AudioLimitError
+        AudioNotFoundError, EmptyAudioError, UnreadableAudioError, AudioLimitError, InvalidInputError
         """
-        pieces, duration = decode_excerpts(
-            path, self.metadata.audio.sample_rate, limits=self._limits, **self._plan(excerpts)
-        )
-        return self._predict(pieces, duration, Path(path))
+        return self._classify_file(source, excerpts, None)
 
     def classify(self, waveform: NDArray[Any], sample_rate: int, *, excerpts: ExcerptCount = FROM_MODEL) -> Prediction:
         """Classify samples in memory.
@@ -161,7 +168,7 @@ class GenreClassifier:
         pieces, duration = excerpts_of_waveform(
             waveform, sample_rate, self.metadata.audio.sample_rate, **self._plan(excerpts)
         )
-        return self._predict(pieces, duration, None)
+        return self._summary(self._predict(pieces), duration, None)
 
     def classify_log_mel(self, log_mel: NDArray[Any]) -> Prediction:
         """Classify a log-mel spectrogram made as the model's `AudioConfig` says.
@@ -214,47 +221,55 @@ class GenreClassifier:
         if jobs < 0:
             raise InvalidInputError(f"jobs is {jobs}: expected a positive number, or 0 for one a core")
         jobs = jobs or os.cpu_count() or 1
+        stop = Event()
         with ThreadPoolExecutor(jobs, thread_name_prefix="genre") as pool:
             waiting: deque[Future[Prediction | GenreError]] = deque()
             try:
                 for path in paths:
-                    waiting.append(pool.submit(self._classify_or_error, path, excerpts))
+                    waiting.append(pool.submit(self._classify_or_error, path, excerpts, stop))
                     if len(waiting) >= 2 * jobs:
                         yield waiting.popleft().result()
                 while waiting:
                     yield waiting.popleft().result()
-            finally:
+            finally:  # whoever takes no more results does not wait for the files in work either
+                stop.set()
                 for future in waiting:
                     future.cancel()
 
-    def _classify_or_error(self, path: Path | str, excerpts: ExcerptCount) -> Prediction | GenreError:
+    def _classify_or_error(self, path: Path | str, excerpts: ExcerptCount, stop: Event) -> Prediction | GenreError:
         try:
-            return self.classify_file(path, excerpts=excerpts)
+            return self._classify_file(path, excerpts, stop)
         except GenreError as error:
             return error
         except Exception as error:  # a decoder's surprise is that file's error, not the run's end
             return UnreadableAudioError(f"unexpected failure: {type(error).__name__}: {error}")
 
+    def _classify_file(self, source: AudioSource, excerpts: ExcerptCount, stop: Event | None) -> Prediction:
+        rate = self.metadata.audio.sample_rate
+        stream = stream_excerpts(source, rate, limits=self._limits, stop=stop, **self._plan(excerpts))
+        results = self._predict(stream)
+        path = Path(source) if isinstance(source, str | os.PathLike) else None
+        return self._summary(results, stream.duration_seconds, path)
+
     def _plan(self, excerpts: ExcerptCount) -> dict[str, Any]:
         count = self.metadata.n_excerpts if isinstance(excerpts, _FromModel) else excerpts
         return {"excerpt_seconds": self.metadata.excerpt_seconds, "n_excerpts": count}
 
-    def _predict(self, pieces: Sequence[Excerpt], duration: float, path: Path | None) -> Prediction:
-        """Run the graph over excerpts, batched where they have the same length."""
+    def _predict(self, excerpts: Iterable[Excerpt]) -> list[ExcerptPrediction]:
+        """Run the graph over excerpts, neighbours of the same length together."""
         rate = self.metadata.audio.sample_rate
         results: list[ExcerptPrediction] = []
-        while len(results) < len(pieces):
-            rest = pieces[len(results) : len(results) + MAX_BATCH]
-            batch = [piece for piece in rest if piece.waveform.size == rest[0].waveform.size]
-            if any(a is not b for a, b in zip(rest, batch, strict=False)):
-                batch = [rest[0]]  # only neighbours share a batch, so that order is kept
-            waveforms = np.stack([piece.waveform for piece in batch])
-            logits = np.asarray(self._session.run(["logits"], {"waveform": waveforms})[0])
-            for piece, row in zip(batch, logits, strict=True):
-                end = piece.start_seconds + piece.waveform.size / rate
-                silent = bool(np.abs(piece.waveform).max() < SILENCE_PEAK)
-                results.append(self._excerpt(piece.start_seconds, end, row, silent))
-        return self._summary(results, duration, path)
+        for batch in _batches(excerpts, self._max_batch):
+            logits = self._logits_of(np.stack([excerpt.waveform for excerpt in batch]))
+            for excerpt, row in zip(batch, logits, strict=True):
+                end = excerpt.start_seconds + excerpt.waveform.size / rate
+                silent = bool(np.abs(excerpt.waveform).max() < SILENCE_PEAK)
+                results.append(self._excerpt(excerpt.start_seconds, end, row, silent))
+        return results
+
+    def _run_graph(self, waveforms: FloatArray) -> FloatArray:
+        logits: FloatArray = np.asarray(self._session.run(["logits"], {"waveform": waveforms})[0])
+        return logits
 
     def _excerpt(self, start: float, end: float, logits: FloatArray, silent: bool) -> ExcerptPrediction:
         if not np.isfinite(logits).all():
@@ -278,3 +293,14 @@ class GenreClassifier:
         path = self.model_path.with_name(self.metadata.graphs["log_mel"].file)
         session, _ = create_session(path, self.metadata, "log_mel", self.device_requested, self._threads)
         return session
+
+
+def _batches(excerpts: Iterable[Excerpt], max_batch: int) -> Iterator[list[Excerpt]]:
+    batch: list[Excerpt] = []
+    for excerpt in excerpts:
+        if batch and (len(batch) == max_batch or excerpt.waveform.size != batch[0].waveform.size):
+            yield batch
+            batch = []
+        batch.append(excerpt)
+    if batch:
+        yield batch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import BinaryIO
 
 from genre_runtime.errors import UnreadableAudioError
 
@@ -43,14 +43,13 @@ def sniff_container(head: bytes) -> str | None:
     return None
 
 
-def read_head(path: Path) -> bytes:
-    """Return the first 64 KiB behind any ID3v2 tag."""
-    with path.open("rb") as file:
+def head_behind_tags(file: BinaryIO) -> bytes:
+    """Return the first 64 KiB of an open file behind any ID3v2 tag."""
+    head = file.read(HEAD_BYTES)
+    if head[:3] == b"ID3" and len(head) >= 10:
+        size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+        file.seek(10 + size)
         head = file.read(HEAD_BYTES)
-        if head[:3] == b"ID3" and len(head) >= 10:
-            size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
-            file.seek(10 + size)
-            head = file.read(HEAD_BYTES)
     return head
 
 

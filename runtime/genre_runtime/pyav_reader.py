@@ -10,14 +10,18 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from genre_runtime.containers import not_audio, read_head, sniff_container
+from genre_runtime.containers import not_audio, sniff_container
 from genre_runtime.errors import UnreadableAudioError
 from genre_runtime.excerpts import PREROLL_SECONDS
+from genre_runtime.inputs import AudioSource, as_file
 
 _ERRORS = (av.FFmpegError, OSError, ValueError)
 
 # Until version 19, which lost the option, PyAV refused files whose tags are not UTF-8 unless told otherwise.
 _LENIENT: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
+
+_WITHOUT_INDEX = ("aac", "mp3")
+"""Streams whose length and places FFmpeg guesses from the bit rate of their beginning."""
 
 
 class PyAvReader:
@@ -25,20 +29,23 @@ class PyAvReader:
 
     Parameters
     ----------
-    path : Path
+    source : path, bytes or seekable binary file object
+    head : bytes
+        Its first bytes, which decide on the container.
 
     Raises
     ------
     UnreadableAudioError
     """
 
-    def __init__(self, path: Path) -> None:
-        head = read_head(path)
+    def __init__(self, source: AudioSource, head: bytes) -> None:
         name = sniff_container(head)
         if name is None:
             raise not_audio(head)
         try:
-            self._container = av.open(str(path), format=name, options={"protocol_whitelist": "file"}, **_LENIENT)
+            file = as_file(source)
+            opened = str(file) if isinstance(file, Path) else file
+            self._container = av.open(opened, format=name, options={"protocol_whitelist": "file"}, **_LENIENT)
         except _ERRORS as error:
             raise UnreadableAudioError(f"damaged {name} file ({_words(error)})") from error
         if not self._container.streams.audio:
@@ -54,7 +61,8 @@ class PyAvReader:
             self._container.close()
             raise UnreadableAudioError(f"the {name} file names no sample rate or channels: it is damaged")
         duration = self._container.duration
-        self.duration_seconds: float | None = duration / av.time_base if duration else None
+        guessed = name in _WITHOUT_INDEX
+        self.duration_seconds: float | None = duration / av.time_base if duration and not guessed else None
         self._moved = False
 
     def blocks(self, start_seconds: float, n_samples: float) -> Iterator[NDArray[np.float32]]:

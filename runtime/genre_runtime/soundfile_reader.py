@@ -11,6 +11,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from genre_runtime.excerpts import PREROLL_SECONDS
+from genre_runtime.inputs import AudioSource, as_file
 
 BLOCK_SAMPLES = 2**18
 """Samples over all channels that one block holds: 1 MiB of float32."""
@@ -30,6 +31,10 @@ class _SteadyFile(soundfile.SoundFile):  # type: ignore[misc]
 class SoundFileReader:
     """An `AudioReader` over libsndfile.
 
+    Parameters
+    ----------
+    source : path, bytes or seekable binary file object
+
     Raises
     ------
     soundfile.SoundFileError
@@ -38,9 +43,10 @@ class SoundFileReader:
         Headerless samples by its name (.raw, .au, .snd, .vox, .gsm), whatever its bytes are.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, source: AudioSource) -> None:
+        file = as_file(source)
         # As bytes, because soundfile cannot encode a name that is no valid text; Windows has no such names.
-        self._file = _SteadyFile(path if os.name == "nt" else os.fsencode(path))
+        self._file = _SteadyFile(os.fsencode(file) if isinstance(file, Path) and os.name != "nt" else file)
         if self._file.format == "RAW":
             self._file.close()
             raise TypeError("taken for headerless samples by its name")

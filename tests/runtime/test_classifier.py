@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import pytest
 
 from genre_runtime import GenreClassifier, Prediction
 from genre_runtime.classifier import default_model_path
-from genre_runtime.decoding import Excerpt
 from genre_runtime.errors import InvalidInputError
+from genre_runtime.excerpts import Excerpt, ExcerptStream
 from tests.synthetic import LABELS, RATE, noise, tone, write_audio, write_model
 
 
@@ -90,8 +91,17 @@ def test_excerpts_of_different_lengths_keep_their_order(
     """A file that is damaged in the middle may give a short excerpt between long ones."""
     levels, seconds = (0.1, 0.2, 0.3, 0.4), (2, 1, 2, 2)
     pieces = [Excerpt(float(i), np.full(seconds[i] * RATE, levels[i], np.float32)) for i in range(4)]
-    monkeypatch.setattr("genre_runtime.classifier.decode_excerpts", lambda *_, **__: (pieces, 9.0))
-    excerpts = classifier.classify_file("damaged.mp3").excerpts
+
+    def damaged() -> Generator[Excerpt, None, float]:
+        yield from pieces
+        return 9.0
+
+    monkeypatch.setattr("genre_runtime.classifier.stream_excerpts", lambda *_, **__: ExcerptStream(damaged()))
+    for max_batch in (1, 4):  # as on a CPU and on a GPU
+        monkeypatch.setattr(classifier, "_max_batch", max_batch)
+        prediction = classifier.classify_file("damaged.mp3")
+        assert prediction.duration_seconds == 9
+    excerpts = prediction.excerpts
     assert [excerpt.start_seconds for excerpt in excerpts] == [0, 1, 2, 3]
     assert [excerpt.end_seconds for excerpt in excerpts] == [2, 2, 4, 5]
     tones = [excerpt.probabilities["tone"] for excerpt in excerpts]

@@ -83,7 +83,7 @@ def test_a_decoder_s_surprise_is_that_file_s_error(
         raise ZeroDivisionError("boom")
 
     path = write_audio(tmp_path / "tone.wav", tone(0.5))
-    monkeypatch.setattr("genre_runtime.classifier.decode_excerpts", surprise)
+    monkeypatch.setattr("genre_runtime.classifier.stream_excerpts", surprise)
     (result,) = classifier.classify_files([path], jobs=1)
     assert isinstance(result, UnreadableAudioError)
     assert "ZeroDivisionError: boom" in str(result)

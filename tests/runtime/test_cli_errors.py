@@ -94,14 +94,14 @@ def test_wrong_usage(genre: Genre, arguments: list[str]) -> None:
 @pytest.mark.parametrize("model", [".", "none.onnx", "/"])
 def test_missing_model(genre: Genre, tmp_path: Path, model: str) -> None:
     status, out, err = genre("classify", write_audio(tmp_path / "tone.wav", tone(1)), "--model", model)
-    assert (status, out) == (1, "")
+    assert (status, out) == (2, "")
     assert err.startswith("genre: no model file at")
     assert len(err.splitlines()) == 1
 
 
 def test_device_that_is_not_there(genre: Genre, tmp_path: Path) -> None:
     status, out, err = genre("classify", write_audio(tmp_path / "tone.wav", tone(1)), "--device", "abacus")
-    assert (status, out) == (1, "")
+    assert (status, out) == (2, "")
     assert "available here: auto" in err
 
 

@@ -1,0 +1,78 @@
+"""What several verbs of the command take, and how their words become values."""
+
+from __future__ import annotations
+
+import argparse
+import locale
+import os
+import sys
+from collections.abc import Iterator, Sequence
+
+
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """Help that keeps the line breaks of examples and says each default once, in the option's own words."""
+
+
+def model_options() -> argparse.ArgumentParser:
+    """Parent parser of the verbs that load a model."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--model", metavar="FILE", help="another .onnx model, its .json beside it")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: %(default)s)")
+    return parser
+
+
+def listening_options() -> argparse.ArgumentParser:
+    """Parent parser of the verbs that listen to many files."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument(
+        "--excerpts", type=excerpts, metavar="N|all", help="ten-second excerpts a track (default: as the model says, 3)"
+    )
+    parser.add_argument("--jobs", type=positive, default=0, metavar="N", help="files in work at once (default: a core)")
+    return parser
+
+
+def path(text: str) -> str:
+    """Return a name that is not empty: pathlib takes an empty one, such as an unset variable, for this folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty")
+    return text
+
+
+def excerpts(text: str) -> str | int:
+    """Return `all` or a positive number."""
+    return text if text == "all" else positive(text)
+
+
+def positive(text: str) -> int:
+    """Return a positive whole number."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive whole number")
+    return int(text)
+
+
+def share(text: str) -> float:
+    """Return a number from 0 to 1; percent are taken as well."""
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share: expected 0 to 1, or 0% to 100%")
+    return value
+
+
+def named_paths(names: Sequence[str]) -> Iterator[str]:
+    """Yield the names, and in the place of `-` the lines of stdin."""
+    for name in names:
+        if name == "-":
+            text = _decode_list(sys.stdin.buffer.read() if sys.stdin else b"")
+            yield from (line for line in text.replace("\r\n", "\n").split("\n") if line)
+        else:
+            yield name
+
+
+def _decode_list(content: bytes) -> str:
+    try:
+        return os.fsdecode(content).removeprefix("\ufeff")
+    except UnicodeDecodeError:  # Windows alone: elsewhere undecodable bytes survive
+        return content.decode(locale.getencoding(), errors="replace")

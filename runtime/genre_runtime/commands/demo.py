@@ -1,0 +1,36 @@
+"""`genre demo`: three synthesised pieces, classified."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from genre_runtime.commands import arguments
+from genre_runtime.commands.classify import classify
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb to the command."""
+    parser = verbs.add_parser(
+        "demo", parents=[arguments.model_options()], help="synthesise three pieces and classify them"
+    )
+    parser.add_argument("--keep", metavar="FOLDER", type=Path, help="keep the pieces in this folder")
+    parser.set_defaults(run=run, jobs=0, excerpts=None, format="table")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the pieces and classify them; return the exit status."""
+    from genre_runtime.demo import write_demo
+
+    def shown(path: Path) -> Path:
+        return Path(path.name)  # the folder is gone before anybody could look into it
+
+    if options.keep:
+        options.keep.mkdir(parents=True, exist_ok=True)
+        return classify(write_demo(options.keep), options, shown)
+    with tempfile.TemporaryDirectory() as folder:
+        print("synthesising three pieces of 30 s ...", file=sys.stderr)
+        return classify(write_demo(Path(folder)), options, shown)

@@ -1,0 +1,118 @@
+"""Samples in memory: channels mixed, rates changed, excerpts cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genre_runtime.errors import EmptyAudioError, InvalidInputError
+from genre_runtime.excerpts import MIN_EXCERPT_SECONDS, Excerpt, check_count, consecutive_excerpts, plan_excerpts
+
+FloatArray = NDArray[np.float32]
+
+MAX_LEVEL = 1e12
+"""Louder samples are damage, as NaN is. Full scale is 1, or 2**31 in a file of unscaled integers; the squares of
+a spectrum of much more would overflow float32."""
+
+QUALITY = "HQ"
+
+
+def mono(block: FloatArray) -> FloatArray:
+    """Mean of the channels of (n_block, n_channels), shape (n_block,), a new array.
+
+    A broken float file may hold NaN, infinities or absurd numbers: those samples become silence.
+    """
+    sound = np.where(np.abs(block) <= MAX_LEVEL, block, np.float32(0))
+    return sound[:, 0] if sound.shape[1] == 1 else sound.mean(axis=1, dtype=np.float32)
+
+
+def resample(waveform: FloatArray, rate: int, sample_rate: int) -> FloatArray:
+    """Resample mono float32 samples from `rate` to `sample_rate` (Hz) with soxr's HQ recipe."""
+    if rate == sample_rate:
+        return waveform
+    import soxr
+
+    resampled: FloatArray = soxr.resample(waveform, rate, sample_rate, quality=QUALITY)
+    # A file of a few samples may resample to nothing; one zero keeps it a (silent) clip.
+    return resampled if resampled.size else np.zeros(1, np.float32)
+
+
+def resample_stream(chunks: Iterable[FloatArray], rate: int, sample_rate: int) -> Iterator[FloatArray]:
+    """Resample a waveform that comes in chunks of any size; as `resample` of all of them at once."""
+    if rate == sample_rate:
+        yield from chunks
+        return
+    import soxr
+
+    stream = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality=QUALITY)
+    n_given = n_made = 0
+    for chunk in chunks:
+        n_given += chunk.size
+        made = stream.resample_chunk(chunk)
+        n_made += made.size
+        yield made
+    rest = stream.resample_chunk(np.zeros(0, np.float32), last=True)
+    yield rest if n_made + rest.size or not n_given else np.zeros(1, np.float32)
+
+
+def excerpts_of_waveform(
+    waveform: NDArray[Any], rate: int, sample_rate: int, *, excerpt_seconds: float, n_excerpts: int | None
+) -> tuple[list[Excerpt], float]:
+    """Cut the same excerpts from samples in memory, shape (n_samples,) or (n_samples, n_channels), as from a file.
+
+    Raises
+    ------
+    InvalidInputError, EmptyAudioError
+    """
+    samples = _checked(waveform, rate)
+    return cut(mono(samples), int(rate), sample_rate, excerpt_seconds, n_excerpts)
+
+
+def cut(
+    waveform: FloatArray, rate: int, sample_rate: int, excerpt_seconds: float, n_excerpts: int | None
+) -> tuple[list[Excerpt], float]:
+    """Cut excerpts of a mono waveform at `rate`; returns them at `sample_rate`, and the duration in seconds.
+
+    Raises
+    ------
+    EmptyAudioError, InvalidInputError
+    """
+    check_count(n_excerpts)
+    if waveform.size == 0:
+        raise EmptyAudioError("the file holds no audio samples: expected at least one")
+    duration = waveform.size / rate
+    if n_excerpts is None:
+        whole = resample(waveform, rate, sample_rate)
+        return list(consecutive_excerpts([whole], sample_rate, excerpt_seconds)), duration
+    excerpts: list[Excerpt] = []
+    for start, end in plan_excerpts(duration, excerpt_seconds, n_excerpts):
+        piece = waveform[round(start * rate) : round(end * rate)]
+        if piece.size >= MIN_EXCERPT_SECONDS * rate or not excerpts:
+            excerpts.append(Excerpt(start, resample(piece, rate, sample_rate)))
+    return excerpts, duration
+
+
+def _checked(waveform: NDArray[Any], rate: int) -> FloatArray:
+    """Return float32 samples of shape (n_samples, n_channels)."""
+    if waveform.ndim not in (1, 2):
+        raise InvalidInputError(
+            f"waveform has shape {waveform.shape}: expected (n_samples,) or (n_samples, n_channels)"
+        )
+    if not np.issubdtype(waveform.dtype, np.floating):
+        raise InvalidInputError(f"waveform has dtype {waveform.dtype}: expected floats in [-1, 1]")
+    if isinstance(rate, bool) or not isinstance(rate, int | np.integer) or rate < 1:
+        raise InvalidInputError(f"sample_rate is {rate!r}: expected a positive integer, Hz")
+    if waveform.size == 0:
+        raise EmptyAudioError("the waveform has no samples: expected at least one")
+    if waveform.ndim == 2 and waveform.shape[1] > waveform.shape[0]:
+        raise InvalidInputError(
+            f"waveform has shape {waveform.shape}, more channels than samples: transpose it to (n_samples, n_channels)"
+        )
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite
+        samples = waveform.reshape(waveform.shape[0], -1).astype(np.float32, copy=False)
+    if not np.isfinite(samples).all():
+        raise InvalidInputError("waveform holds NaN or infinite samples: expected floats in [-1, 1]")
+    return samples

@@ -1,0 +1,94 @@
+"""Inputs of several threads go through the graph together."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+from genre_runtime import GenreClassifier, Prediction
+from genre_runtime.batching import SharedBatches
+from tests.synthetic import noise, tone, write_audio
+
+
+class Graph:
+    """Answers each clip with its own mean; the first run waits until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self.started, self.go_on = threading.Event(), threading.Event()
+
+    def __call__(self, waveforms: Any) -> Any:
+        self.sizes.append(len(waveforms))
+        self.started.set()
+        assert self.go_on.wait(30)
+        if (waveforms < 0).any():
+            raise RuntimeError("the device is gone")
+        return waveforms.mean(axis=1, keepdims=True)
+
+
+def clips(*values: float, n_samples: int = 4) -> Any:
+    return np.repeat(np.array(values, np.float32)[:, None], n_samples, axis=1)
+
+
+def run_behind_another(inputs: list[Any], max_batch: int) -> tuple[Graph, list[Any]]:
+    """Hand in a first clip, and the inputs while the graph is busy with it; returns what each input got."""
+    graph = Graph()
+    batches = SharedBatches(graph, max_batch)
+
+    def call(waveforms: Any) -> Any:
+        try:
+            return batches(waveforms)
+        except RuntimeError as error:
+            return error
+
+    with ThreadPoolExecutor(len(inputs) + 1) as pool:
+        first = pool.submit(call, clips(9.0))
+        assert graph.started.wait(30)
+        others = [pool.submit(call, waveforms) for waveforms in inputs]
+        while len(batches._waiting) < len(inputs):
+            threading.Event().wait(0.001)
+        graph.go_on.set()
+        np.testing.assert_array_equal(first.result(), [[9.0]])
+        return graph, [other.result() for other in others]
+
+
+def test_who_waits_goes_together_and_gets_its_own_answer() -> None:
+    graph, answers = run_behind_another([clips(1, 2), clips(3), clips(4, 5, 6)], max_batch=16)
+    assert graph.sizes == [1, 6]
+    assert [answer.ravel().tolist() for answer in answers] == [[1, 2], [3], [4, 5, 6]]
+
+
+def test_no_batch_is_larger_than_allowed_unless_one_call_is() -> None:
+    graph, answers = run_behind_another([clips(*range(4)), clips(*range(3)), clips(*range(2))], max_batch=3)
+    assert sorted(graph.sizes) == [1, 2, 3, 4]
+    assert [len(answer) for answer in answers] == [4, 3, 2]
+
+
+def test_clips_of_different_lengths_go_separately() -> None:
+    graph, answers = run_behind_another([clips(1), clips(2, n_samples=7), clips(3)], max_batch=16)
+    assert sorted(graph.sizes) == [1, 1, 2]
+    assert [answer.item() for answer in answers] == [1, 2, 3]
+
+
+def test_an_error_reaches_everyone_it_concerns_and_nobody_else() -> None:
+    _, answers = run_behind_another([clips(-1), clips(2), clips(3, n_samples=7)], max_batch=16)
+    assert [str(answer) for answer in answers[:2]] == ["the device is gone"] * 2
+    assert answers[2].item() == 3
+
+
+def test_files_classified_in_shared_batches_have_the_same_answers(
+    classifier: GenreClassifier, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [write_audio(tmp_path / f"{i}.wav", tone(12) if i % 2 else noise(31, seed=i)) for i in range(6)]
+    alone = list(classifier.classify_files(paths, jobs=1))
+    monkeypatch.setattr(classifier, "_max_batch", 8)
+    monkeypatch.setattr(classifier, "_logits_of", SharedBatches(classifier._run_graph, 8))
+    together = list(classifier.classify_files(paths, jobs=4))
+    for one, other in zip(alone, together, strict=True):
+        assert isinstance(one, Prediction)
+        assert isinstance(other, Prediction)
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-6)
