@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from genre_training.batches import TrainingData
 from genre_training.config import DataConfig, Recipe, TrainingConfig
-from genre_training.loop import TrainingData
 from genre_training.networks import NetworkConfig
 from genre_training.splits import Split
 

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from genre_runtime import GenreClassifier
 from genre_training import scoring as scoring_module
+from genre_training.batches import TrainingData
 from genre_training.calibration import Labels, Probabilities, track_probabilities
 from genre_training.evaluation import bootstrap_intervals, excerpt_gain, excerpt_logits, score
-from genre_training.loop import TrainingData
 from genre_training.splits import Split
 from genre_training.tracks import Track
 from tests.synthetic import LABELS, RATE, tone

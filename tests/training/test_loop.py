@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from genre_training import loop
+from genre_training.batches import Batch, Batches, TrainingData
 from genre_training.config import DataConfig, Recipe
-from genre_training.loop import Batch, NonFiniteLossError, State, Trainer, TrainingData, fit
+from genre_training.loop import NonFiniteLossError, State, Trainer, fit
 from genre_training.networks import GenreNetwork
 from genre_training.optimisation import class_weights
 from genre_training.sampling import draw_clips, epoch_batches
@@ -138,7 +139,7 @@ def test_step_with_a_loss_that_is_not_finite_leaves_the_weights() -> None:
     network = Head()
     before = network.linear.weight.clone()
     optimizer = torch.optim.AdamW(network.parameters(), 0.1)
-    batch = Batch(torch.full((1, 2), math.nan), torch.eye(2)[:1], torch.ones(1))
+    batch = Batch(torch.zeros(1), torch.full((1, 2), math.nan), torch.eye(2)[:1], torch.ones(1), torch.zeros(1, 2))
     assert math.isnan(loop._step(network, optimizer, batch, 0.0))
     assert torch.equal(network.linear.weight, before)
     assert math.isfinite(loop._step(network, optimizer, batch._replace(crops=torch.ones(1, 2)), 0.0))
@@ -201,7 +202,7 @@ def test_failed_clip_has_no_weight_and_is_counted(data: TrainingData) -> None:
     history, _ = run(replace(data, clips=clips), RECIPE)
     assert [entry["failed_clips"] for entry in history] == [1] * 6
     assert all(math.isfinite(entry["train_loss"]) and math.isfinite(entry["val_loss"]) for entry in history)
-    weights = Trainer(replace(data, clips=clips), RECIPE, CPU)._usable(np.array([2, 3, 4]))[2]
+    weights = Batches(replace(data, clips=clips), RECIPE.training, 0)._usable(np.array([2, 3, 4]))[2]
     assert weights.tolist() == [1.0, 0.0, 1.0]
 
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from genre_training import run as run_module
 from genre_training import scoring as scoring_module
+from genre_training.batches import TrainingData
 from genre_training.calibration import fit_temperature
 from genre_training.checkpoint import load_checkpoint
 from genre_training.config import Recipe
-from genre_training.loop import TrainingData
 from genre_training.networks import GenreNetwork, NetworkConfig
 from genre_training.run import train
 from genre_training.scoring import evaluate_checkpoint

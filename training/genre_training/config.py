@@ -78,6 +78,9 @@ class TrainingConfig:
         The same for the genres within a data set: below 1, rare genres are drawn more often than they occur.
     class_weights : float
         Weight of a genre of n clips in the loss, n to the power of minus this: 0 weighs all clips alike.
+    prior_correction : float
+        Share of each genre's log frequency added to its logit in training and left out afterwards (Menon et al., 2021):
+        at 1 the network answers as if all genres were equally frequent, at 0 it prefers those it saw more of.
     outlier_share : float
         Share of each batch that is no music (see `genre_training.outliers`) and shall get every genre alike.
     ema_decay : float
@@ -106,6 +109,7 @@ class TrainingConfig:
     source_exponent: float = 0.5
     label_exponent: float = 1.0
     class_weights: float = 0.0
+    prior_correction: float = 0.0
     outlier_share: float = 0.05
     ema_decay: float = 0.998
     compile: bool = False
@@ -131,6 +135,7 @@ class TrainingConfig:
             ("source_exponent", 0.0, 1.0),
             ("label_exponent", 0.0, 1.0),
             ("class_weights", 0.0, 2.0),
+            ("prior_correction", 0.0, 2.0),
             ("outlier_share", 0.0, 0.5),
             ("ema_decay", 0.0, 0.999999),
         )

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from genre_runtime.metadata import AudioConfig
+from genre_training.batches import TrainingData
 from genre_training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 from genre_training.config import Recipe, recipe_from_tables
 from genre_training.evaluation import excerpt_logits
-from genre_training.loop import TrainingData
 from genre_training.scoring import network_of, score_logits
 from genre_training.splits import TEST_FOLDS, Split
 from genre_training.store import FeatureStore

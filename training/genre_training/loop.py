@@ -1,22 +1,20 @@
-"""The training loop: batches, steps, a validation an epoch, and a state to go on from after an interruption."""
+"""The training loop: steps, a validation an epoch, and a state to go on from after an interruption."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
-from genre_training.augmentation import Augmentation
+from genre_training.batches import Batch, Batches, TrainingData
 from genre_training.branches import Branches
-from genre_training.calibration import Labels, track_probabilities
+from genre_training.calibration import track_probabilities
 from genre_training.config import Recipe
 from genre_training.devices import autocast_dtype
 from genre_training.distributed import mean_over_processes, n_processes, own_share, rank, share_gradients
@@ -24,17 +22,14 @@ from genre_training.evaluation import excerpt_logits, score
 from genre_training.networks import GenreNetwork
 from genre_training.optimisation import (
     Schedule,
-    class_weights,
     make_optimizer,
     running_average,
     weighted_cross_entropy,
 )
-from genre_training.sampling import Indices, epoch_batches, n_batches
-from genre_training.splits import Split
+from genre_training.sampling import Indices
 from genre_training.tracks import DataError
 
 MAX_GRADIENT_NORM = 5.0
-SILENCE_DB = -80.0
 
 UNKNOWN: dict[str, Any] = {"log_loss": None, "accuracy": None, "macro_f1": None}
 """Figures of a validation part without clips."""
@@ -49,58 +44,6 @@ class NonFiniteLossError(DataError):
     """The loss became NaN or infinite; the best checkpoint so far is kept."""
 
     code = "non_finite_loss"
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """Everything to learn from.
-
-    Attributes
-    ----------
-    clips : Tensor, float16, shape (n_clips, n_mels, n_frames)
-        A clip that holds anything but finite numbers counts as failed: it trains as silence of weight zero.
-    labels : int64 array, shape (n_clips,)
-    sources : str array, shape (n_clips,)
-        Data set of each clip.
-    names : tuple of str
-        Genre of each label.
-    split : Split
-    crop_frames : int
-        Frames of a training crop.
-    picture_frames : int
-        Frames of the part of a training crop that a network's body is shown.
-    excerpt_frames : int
-        Frames of an excerpt that is evaluated.
-    outliers : Tensor or None, shape (n_outliers, n_mels, n_frames)
-        What is no music: training shows it with the label -1.
-    """
-
-    clips: Tensor
-    labels: Labels
-    sources: NDArray[np.str_]
-    names: tuple[str, ...]
-    split: Split
-    crop_frames: int
-    picture_frames: int
-    excerpt_frames: int
-    outliers: Tensor | None = None
-
-
-class Batch(NamedTuple):
-    """What one step learns from.
-
-    Attributes
-    ----------
-    crops : Tensor, shape (batch, n_mels, n_frames)
-    targets : Tensor, shape (batch, n_labels)
-        Distribution over the genres.
-    weights : Tensor, shape (batch,)
-        Weight in the loss, 0 for a clip that failed.
-    """
-
-    crops: Tensor
-    targets: Tensor
-    weights: Tensor
 
 
 class Trainer:
@@ -121,10 +64,8 @@ class Trainer:
         self._model: nn.Module = torch.compile(wrapped) if config.compile else wrapped  # type: ignore[assignment]
         self._optimizer = make_optimizer(self._network, config)
         self._average = running_average(self._network, config.ema_decay)
-        self._n_batches = n_batches(len(data.split.train), config.batch_size)
-        self._schedule = Schedule(self._optimizer, config, self._n_batches)
-        self._class_weights = class_weights(data.labels[data.split.train], len(data.names), config.class_weights)
-        self._failed: set[int] = set()
+        self._batches = Batches(data, config, self._seed)
+        self._schedule = Schedule(self._optimizer, config, len(self._batches))
         self.history: History = []
         self.best_loss = math.inf
 
@@ -137,7 +78,7 @@ class Trainer:
             "schedule": self._schedule.state_dict(),
             "history": list(self.history),
             "best_loss": self.best_loss,
-            "failed": sorted(self._failed),
+            "failed": sorted(self._batches.failed),
         }
 
     def resume(self, state: State) -> None:
@@ -147,7 +88,7 @@ class Trainer:
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])
         self.history, self.best_loss = list(state["history"]), state["best_loss"]
-        self._failed = set(state["failed"])
+        self._batches.failed = set(state["failed"])
 
     def best(self) -> State:
         """Return the checkpoint of the last epoch: the averaged weights, which are those that were validated."""
@@ -189,7 +130,7 @@ class Trainer:
                 "val_loss": metrics["log_loss"],
                 "val_acc": metrics["accuracy"],
                 "val_macro_f1": metrics["macro_f1"],
-                "failed_clips": len(self._failed),
+                "failed_clips": len(self._batches.failed),
                 "seconds": seconds,
             }
         )
@@ -207,70 +148,32 @@ class Trainer:
         if last["val_loss"] is not None:
             parts.append(f"validation loss {last['val_loss']:.4f}, accuracy {last['val_acc']:.1%}")
             parts.append(f"macro F1 {last['val_macro_f1']:.3f}")
-        if self._failed:
-            parts.append(f"{len(self._failed)} clips failed and were not learnt from")
+        if self._batches.failed:
+            parts.append(f"{len(self._batches.failed)} clips failed and were not learnt from")
         return ", ".join([*parts, f"{last['seconds']:.0f} s"])
 
     def _train_epoch(self, epoch: int) -> float:
         config = self._config
-        augment = Augmentation(config, self._data.crop_frames, len(self._data.names), (self._seed, epoch))
         # Dropout and masks fall on each process's own clips: they shall not be the same in all of them.
         torch.manual_seed((self._seed * 1_000_003 + epoch) * n_processes() + rank())
-        rng = np.random.default_rng((self._seed, epoch, 1))
         self._model.train()
         losses: list[float] = []
-        bar = tqdm(
-            self._batches(epoch), f"epoch {epoch}/{config.epochs}", self._n_batches, unit="batch", disable=rank() > 0
-        )
-        for drawn in bar:
-            self._schedule.before_step((epoch - 1) * self._n_batches + len(losses))
-            clips, labels, weights = self._usable(drawn)
-            clips, labels, weights = self._with_outliers(clips, labels, weights, rng)
-            crops, targets = augment(clips, labels)
-            batch = Batch(*(own_share(values).to(self._device) for values in (crops, targets, weights)))
+        batches = self._batches.of_epoch(epoch)
+        name = f"epoch {epoch}/{config.epochs}"
+        bar = tqdm(batches, name, len(self._batches), unit="batch", disable=rank() > 0)
+        for whole in bar:
+            self._schedule.before_step((epoch - 1) * len(self._batches) + len(losses))
+            batch = whole.map(lambda values: own_share(values).to(self._device))
             loss = _step(self._model, self._optimizer, batch, config.label_smoothing)
             if not math.isfinite(loss):
                 raise NonFiniteLossError(
-                    f"the loss is {loss} in epoch {epoch}, batch {len(losses) + 1} (clips {drawn[:4].tolist()}...): "
-                    "lower learning_rate; the best checkpoint so far is kept"
+                    f"the loss is {loss} in epoch {epoch}, batch {len(losses) + 1} "
+                    f"(clips {whole.clips[:4].tolist()}...): lower learning_rate; the best checkpoint so far is kept"
                 )
             self._average.update_parameters(self._network)
             losses.append(loss)
             bar.set_postfix(loss=f"{np.mean(losses):.3f}")
         return float(np.mean(losses))
-
-    def _batches(self, epoch: int) -> Iterator[Indices]:
-        data, train = self._data, self._data.split.train
-        exponents = (self._config.source_exponent, self._config.label_exponent)
-        rng = np.random.default_rng((self._seed, epoch))
-        return epoch_batches(train, data.sources[train], data.labels[train], self._config.batch_size, exponents, rng)
-
-    def _usable(self, batch: Indices) -> tuple[Tensor, Tensor, Tensor]:
-        """Clips of a batch, their labels and weights in the loss; what failed is silence without any weight."""
-        clips = self._data.clips[torch.from_numpy(batch)]
-        labels = torch.from_numpy(self._data.labels[batch])
-        weights = self._class_weights[labels]
-        failed = ~torch.isfinite(clips).all(dim=2).all(dim=1)
-        if failed.any():
-            self._failed.update(batch[failed.numpy()].tolist())
-            clips = torch.where(failed[:, None, None], torch.full_like(clips, SILENCE_DB), clips)
-            labels = torch.where(failed, -1, labels)  # mixup may blend it into another clip, but not its genre
-            weights = weights * ~failed
-        return clips, labels, weights
-
-    def _with_outliers(
-        self, clips: Tensor, labels: Tensor, weights: Tensor, rng: np.random.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Put sounds that are no music in the place of a batch's last clips."""
-        n_outliers = round(self._config.outlier_share * len(clips))
-        if self._data.outliers is None or not n_outliers:
-            return clips, labels, weights
-        chosen = torch.from_numpy(rng.integers(len(self._data.outliers), size=n_outliers))
-        return (
-            torch.cat([clips[:-n_outliers], self._data.outliers[chosen]]),
-            torch.cat([labels[:-n_outliers], torch.full((n_outliers,), -1)]),
-            torch.cat([weights[:-n_outliers], torch.ones(n_outliers)]),
-        )
 
 
 def _step(network: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, label_smoothing: float) -> float:
@@ -280,7 +183,10 @@ def _step(network: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, la
     with torch.autocast(device.type, dtype, enabled=dtype is not None):
         branches = network(batch.crops)  # (n_branches, batch, n_labels)
     # Each learns by itself: trained on their sum, the quicker one would leave the other little to do.
-    losses = [weighted_cross_entropy(one, batch.targets, batch.weights, label_smoothing) for one in branches]
+    losses = [
+        weighted_cross_entropy(one + batch.log_priors, batch.targets, batch.weights, label_smoothing)
+        for one in branches
+    ]
     loss = torch.stack(losses).sum()
     optimizer.zero_grad()
     loss.backward()

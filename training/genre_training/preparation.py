@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from genre_runtime.metadata import AudioConfig
+from genre_training.batches import TrainingData
 from genre_training.config import Recipe
 from genre_training.devices import autocast_dtype
 from genre_training.distributed import first_process_first, rank
-from genre_training.loop import TrainingData
 from genre_training.outliers import outlier_log_mels
 from genre_training.sources import read_tracks
 from genre_training.splits import Split

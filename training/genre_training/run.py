@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from genre_runtime.metadata import AudioConfig
+from genre_training.batches import TrainingData
 from genre_training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, load_state, save_checkpoint
 from genre_training.config import Recipe
 from genre_training.cross_validation import (
@@ -24,7 +25,7 @@ from genre_training.cross_validation import (
     stored_split,
 )
 from genre_training.distributed import rank
-from genre_training.loop import State, Trainer, TrainingData, fit
+from genre_training.loop import State, Trainer, fit
 from genre_training.preparation import describe, digest_of, prepare, training_data, with_outliers
 from genre_training.report import write_run_folder
 from genre_training.scoring import evaluate_checkpoint

@@ -67,6 +67,21 @@ def epoch_batches(
         yield clips[order[i * batch_size : (i + 1) * batch_size]]
 
 
+def label_shares(
+    sources: NDArray[np.str_], labels: Indices, n_labels: int, exponents: tuple[float, float]
+) -> NDArray[np.float64]:
+    """Share of each genre, shape (n_labels,), in what `epoch_batches` draws."""
+    source_exponent, label_exponent = exponents
+    names, counts = np.unique(sources, return_counts=True)
+    weights = counts**source_exponent / (counts**source_exponent).sum()
+    shares = np.zeros(n_labels)
+    for name, weight in zip(names, weights, strict=True):
+        within = np.bincount(labels[sources == name], minlength=n_labels).astype(np.float64)
+        within[within > 0] **= label_exponent
+        shares += weight * within / within.sum()
+    return shares
+
+
 def n_batches(n_clips: int, batch_size: int) -> int:
     """Batches of an epoch: full ones, but at least one."""
     return max(1, n_clips // batch_size)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from genre_training.batches import TrainingData
 from genre_training.calibration import (
     Probabilities,
     calibration_error,
@@ -19,7 +20,6 @@ from genre_training.calibration import (
 )
 from genre_training.checkpoint import Checkpoint, CheckpointError
 from genre_training.evaluation import excerpt_gain, excerpt_logits, score
-from genre_training.loop import TrainingData
 from genre_training.networks import GenreNetwork, NetworkConfig
 from genre_training.splits import Indices
 from genre_training.summary import summary

@@ -1,0 +1,77 @@
+"""What a batch holds, and how rare genres are made up for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from genre_training.batches import Batches, TrainingData
+from genre_training.config import DataConfig, Recipe, TrainingConfig
+from genre_training.loop import State, Trainer, fit
+from genre_training.networks import GenreNetwork, NetworkConfig
+from genre_training.sampling import epoch_batches, label_shares
+from genre_training.splits import Split
+
+CPU = torch.device("cpu")
+
+NO_INDICES = np.zeros(0, np.int64)
+COUNTS = (160, 40, 10)
+SOURCES = np.array(["large"] * 160 + ["small"] * 50)
+
+
+@pytest.fixture
+def data() -> TrainingData:
+    """Noise: three genres of 160, 40 and 10 clips that nothing tells apart, from two data sets."""
+    rng = np.random.default_rng(0)
+    clips = torch.from_numpy(rng.normal(-40, 5, (210, 48, 20)).astype(np.float16))
+    labels = np.repeat(np.arange(3), COUNTS)
+    split = Split(train=np.arange(210), validation=NO_INDICES, test=NO_INDICES)
+    return TrainingData(clips, labels, SOURCES, ("often", "seldom", "rarely"), split, 10, 10, 10)
+
+
+@pytest.mark.parametrize("exponents", [(1.0, 1.0), (0.5, 1.0), (0.0, 0.5), (0.5, 0.0)])
+def test_shares_are_those_of_what_is_drawn(exponents: tuple[float, float]) -> None:
+    labels = np.repeat(np.arange(3), COUNTS)
+    rng = np.random.default_rng(0)
+    epochs = [epoch_batches(np.arange(210), SOURCES, labels, 10, exponents, rng) for _ in range(40)]
+    found = np.mean([np.bincount(labels[np.concatenate(list(epoch))], minlength=4) / 210 for epoch in epochs], axis=0)
+    np.testing.assert_allclose(label_shares(SOURCES, labels, 4, exponents), found, rtol=0, atol=0.01)
+
+
+def test_log_priors_are_for_music_and_for_genres_that_are_there(data: TrainingData) -> None:
+    config = TrainingConfig(batch_size=20, outlier_share=0.1, source_exponent=1.0, prior_correction=0.5)
+    with_unheard = replace(data, names=(*data.names, "unheard"), outliers=torch.zeros(3, 48, 20).half())
+    batch = next(Batches(with_unheard, config, 0).of_epoch(1))
+    expected = [*(0.5 * np.log(np.array(COUNTS) / 210)), 0]
+    np.testing.assert_allclose(batch.log_priors[0], expected, rtol=1e-6)
+    assert batch.log_priors[-2:].tolist() == [[0.0] * 4] * 2
+    assert (batch.log_priors[:-2] == batch.log_priors[0]).all()
+
+
+@pytest.mark.parametrize(("correction", "often"), [(0.0, 160 / 210), (1.0, 1 / 3)])
+def test_a_corrected_network_prefers_no_genre_for_being_frequent(
+    data: TrainingData, correction: float, often: float
+) -> None:
+    training = TrainingConfig(
+        epochs=8,
+        batch_size=30,
+        learning_rate=3e-3,
+        label_smoothing=0.0,
+        mixup_alpha=0.0,
+        frequency_mask=0,
+        time_mask=0,
+        source_exponent=1.0,
+        prior_correction=correction,
+        ema_decay=0.0,
+    )
+    recipe = Recipe(DataConfig(), NetworkConfig(widths=(4, 4), n_bands=48), training)
+    saved: list[State] = []
+    fit(Trainer(data, recipe, CPU), 8, saved.append, lambda _: None)
+    network = GenreNetwork(3, 48, recipe.network).eval()
+    network.load_state_dict(saved[-1]["model_state_dict"])
+    with torch.inference_mode():
+        mean = network(data.clips.float())[0].softmax(dim=1).mean(dim=0)
+    assert mean[0].item() == pytest.approx(often, abs=0.1)

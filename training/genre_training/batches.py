@@ -1,0 +1,150 @@
+"""What the training loop learns from: clips in memory, and the batches that are made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genre_training.augmentation import Augmentation
+from genre_training.calibration import Labels
+from genre_training.config import TrainingConfig
+from genre_training.optimisation import class_weights
+from genre_training.sampling import Indices, epoch_batches, label_shares, n_batches
+from genre_training.splits import Split
+
+SILENCE_DB = -80.0
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Everything to learn from.
+
+    Attributes
+    ----------
+    clips : Tensor, float16, shape (n_clips, n_mels, n_frames)
+        A clip that holds anything but finite numbers counts as failed: it trains as silence of weight zero.
+    labels : int64 array, shape (n_clips,)
+    sources : str array, shape (n_clips,)
+        Data set of each clip.
+    names : tuple of str
+        Genre of each label.
+    split : Split
+    crop_frames : int
+        Frames of a training crop.
+    picture_frames : int
+        Frames of the part of a training crop that a network's body is shown.
+    excerpt_frames : int
+        Frames of an excerpt that is evaluated.
+    outliers : Tensor or None, shape (n_outliers, n_mels, n_frames)
+        What is no music: training shows it with the label -1.
+    """
+
+    clips: Tensor
+    labels: Labels
+    sources: NDArray[np.str_]
+    names: tuple[str, ...]
+    split: Split
+    crop_frames: int
+    picture_frames: int
+    excerpt_frames: int
+    outliers: Tensor | None = None
+
+
+class Batch(NamedTuple):
+    """What one step learns from.
+
+    Attributes
+    ----------
+    clips : Tensor, shape (batch,)
+        Position of each clip among all; the last ones may have given way to sounds that are no music.
+    crops : Tensor, shape (batch, n_mels, n_frames)
+    targets : Tensor, shape (batch, n_labels)
+        Distribution over the genres.
+    weights : Tensor, shape (batch,)
+        Weight in the loss, 0 for a clip that failed.
+    log_priors : Tensor, shape (batch, n_labels)
+        Added to the network's logits in the loss.
+    """
+
+    clips: Tensor
+    crops: Tensor
+    targets: Tensor
+    weights: Tensor
+    log_priors: Tensor
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """Return the batch with every tensor changed."""
+        return Batch(*(change(values) for values in self))
+
+
+class Batches:
+    """The batches of a run, each epoch's from the seed and the epoch's number.
+
+    Attributes
+    ----------
+    failed : set of int
+        Clips that turned out to hold anything but finite numbers.
+    """
+
+    def __init__(self, data: TrainingData, config: TrainingConfig, seed: int) -> None:
+        self._data, self._config, self._seed = data, config, seed
+        train, n_labels = data.split.train, len(data.names)
+        labels = data.labels[train]
+        self._exponents = (config.source_exponent, config.label_exponent)
+        self._class_weights = class_weights(labels, n_labels, config.class_weights)
+        shares = label_shares(data.sources[train], labels, n_labels, self._exponents)
+        # A genre without clips gets no correction: it has no logit worth one.
+        self._log_priors = config.prior_correction * torch.from_numpy(np.log(np.where(shares > 0, shares, 1))).float()
+        self.failed: set[int] = set()
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        return n_batches(len(self._data.split.train), self._config.batch_size)
+
+    def of_epoch(self, epoch: int) -> Iterator[Batch]:
+        """Yield the batches of an epoch, augmented."""
+        data, config, train = self._data, self._config, self._data.split.train
+        augment = Augmentation(config, data.crop_frames, len(data.names), (self._seed, epoch))
+        rng = np.random.default_rng((self._seed, epoch, 1))
+        order = np.random.default_rng((self._seed, epoch))
+        for drawn in epoch_batches(
+            train, data.sources[train], data.labels[train], config.batch_size, self._exponents, order
+        ):
+            clips, labels, weights = self._usable(drawn)
+            clips, labels, weights = self._with_outliers(clips, labels, weights, rng)
+            crops, targets = augment(clips, labels)
+            log_priors = self._log_priors * (labels >= 0)[:, None]
+            yield Batch(torch.from_numpy(drawn), crops, targets, weights, log_priors)
+
+    def _usable(self, batch: Indices) -> tuple[Tensor, Tensor, Tensor]:
+        """Clips of a batch, their labels and weights in the loss; what failed is silence without any weight."""
+        clips = self._data.clips[torch.from_numpy(batch)]
+        labels = torch.from_numpy(self._data.labels[batch])
+        weights = self._class_weights[labels]
+        failed = ~torch.isfinite(clips).all(dim=2).all(dim=1)
+        if failed.any():
+            self.failed.update(batch[failed.numpy()].tolist())
+            clips = torch.where(failed[:, None, None], torch.full_like(clips, SILENCE_DB), clips)
+            labels = torch.where(failed, -1, labels)  # mixup may blend it into another clip, but not its genre
+            weights = weights * ~failed
+        return clips, labels, weights
+
+    def _with_outliers(
+        self, clips: Tensor, labels: Tensor, weights: Tensor, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Put sounds that are no music in the place of a batch's last clips."""
+        n_outliers = round(self._config.outlier_share * len(clips))
+        if self._data.outliers is None or not n_outliers:
+            return clips, labels, weights
+        chosen = torch.from_numpy(rng.integers(len(self._data.outliers), size=n_outliers))
+        return (
+            torch.cat([clips[:-n_outliers], self._data.outliers[chosen]]),
+            torch.cat([labels[:-n_outliers], torch.full((n_outliers,), -1)]),
+            torch.cat([weights[:-n_outliers], torch.ones(n_outliers)]),
+        )
