@@ -3,11 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from importlib import metadata as packages
 from typing import Any
 
 from genre_runtime.classifier import GenreClassifier
-from genre_runtime.session import available_devices, import_onnxruntime
+from genre_runtime.errors import GenreError
+from genre_runtime.session import DEVICES, available_devices, create_session, import_onnxruntime
 from genre_runtime.version import __version__
+
+ONNXRUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")
+"""Packages that install the same module `onnxruntime`, over each other if there are two."""
+
+
+def probe_devices(classifier: GenreClassifier) -> dict[str, str]:
+    """Try every device: `works`, or why it does not."""
+    built_in = available_devices()
+    answers = {}
+    for device in DEVICES[1:]:
+        if device not in built_in:
+            answers[device] = "not in this ONNX Runtime"
+            continue
+        try:
+            create_session(classifier.model_path, classifier.metadata, "waveform", device, 1)
+            answers[device] = "works"
+        except GenreError as error:
+            answers[device] = f"does not work: {error}"
+    return answers
+
+
+def installed_onnxruntimes() -> dict[str, str]:
+    """Versions of the installed packages of `ONNXRUNTIMES`; more than one is a broken installation."""
+    found = {}
+    for name in ONNXRUNTIMES:
+        try:
+            found[name] = packages.version(name)
+        except packages.PackageNotFoundError:
+            continue
+    return found
 
 
 def describe(classifier: GenreClassifier) -> dict[str, Any]:
@@ -27,7 +59,8 @@ def describe(classifier: GenreClassifier) -> dict[str, Any]:
         "provenance": dict(metadata.provenance),
         "device_requested": classifier.device_requested,
         "device": classifier.device,
-        "devices_built_in": list(available_devices()),
+        "devices": probe_devices(classifier),
+        "packages": installed_onnxruntimes(),
     }
 
 
@@ -46,9 +79,12 @@ def describe_in_words(facts: dict[str, Any]) -> str:
             f"{_number(metrics['macro_f1'], '.3f')}, epoch {metrics['epoch']} ({split.get('split', 'unknown')} split)",
         ),
         ("device", f"{facts['device']} (asked for: {facts['device_requested']})"),
-        ("built in", ", ".join(facts["devices_built_in"])),
         ("versions", f"genre-runtime {facts['version']}, onnxruntime {facts['onnxruntime']}"),
+        *((f"  {device}", answer) for device, answer in facts["devices"].items()),
     ]
+    if len(facts["packages"]) > 1:
+        both = " and ".join(f"{name} {version}" for name, version in facts["packages"].items())
+        lines.append(("problem", f"{both} overwrite each other: uninstall both, then install one"))
     return "\n".join(f"{name:<15} {value}" for name, value in lines)
 
 

@@ -181,7 +181,7 @@ class ModelMetadata:
         if set(self.graphs) != set(GRAPH_KINDS):
             raise ValueError(f"graphs are {sorted(self.graphs)}, expected {sorted(GRAPH_KINDS)}")
         for graph in self.graphs.values():
-            named = isinstance(graph.file, str) and Path(graph.file).name == graph.file
+            named = isinstance(graph.file, str) and Path(graph.file).name == graph.file != ".."
             if not named or not isinstance(graph.sha256, str):
                 raise ValueError(f"{graph} must hold the name of a file beside the sidecar and its sha256")
         if not isinstance(self.metrics, Mapping) or not isinstance(self.provenance, Mapping):
@@ -208,6 +208,8 @@ def read_metadata(model_path: Path) -> ModelMetadata:
     """
     try:
         path = model_path.with_suffix(".json")
+        if not path.is_file():  # opening a named pipe would wait for somebody to write into it
+            raise FileNotFoundError(path)
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise InvalidModelError(f"the sidecar {path.name} is not UTF-8 text: write it with `invoke export`") from error

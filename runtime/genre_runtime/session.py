@@ -120,6 +120,8 @@ def create_session(
 
 def _verified_bytes(path: Path, metadata: ModelMetadata, kind: str) -> bytes:
     try:
+        if not path.is_file():  # opening a named pipe would wait for somebody to write into it
+            raise OSError
         content = path.read_bytes()
     except OSError as error:
         raise ModelNotFoundError(path, "`invoke export` writes it") from error
@@ -151,7 +153,10 @@ def _check_graph(session: InferenceSession, metadata: ModelMetadata, path: Path)
             raise InvalidModelError(f"{path.name} carries no {key}: it was not written by `invoke export`") from error
         if found != expected:
             raise InvalidModelError(f"{path.name} and its sidecar disagree on {key}: export the model again")
-    n_labels = session.get_outputs()[0].shape[-1]
+    outputs = {output.name: output for output in session.get_outputs()}
+    if "logits" not in outputs:
+        raise InvalidModelError(f"{path.name} answers with {', '.join(outputs)}: expected logits among them")
+    n_labels = outputs["logits"].shape[-1]
     if n_labels != len(metadata.labels):
         raise InvalidModelError(
             f"{path.name} has {n_labels} outputs but the sidecar names {len(metadata.labels)} labels"

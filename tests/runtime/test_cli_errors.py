@@ -105,6 +105,31 @@ def test_device_that_is_not_there(genre: Genre, tmp_path: Path) -> None:
     assert "available here: auto" in err
 
 
+def test_remarks_of_decoders_do_not_reach_the_terminal(model_path: Path, tmp_path: Path) -> None:
+    """The MP3 decoder writes to the process's error stream whatever it thinks of a file."""
+    path = write_audio(tmp_path / "cut.mp3", tone(20))
+    content = bytearray(path.read_bytes())
+    content[4_000:4_400] = bytes(400)
+    path.write_bytes(bytes(content[:-100]))
+    program = "import sys; from genre_runtime.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, "classify", str(path), "none.mp3", "--model", str(model_path)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 1
+    words = [line for line in result.stderr.splitlines() if not line.startswith("genre: none.mp3")]
+    assert words == ["1 of 2 files classified on cpu"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="named pipes are another thing there")
+@pytest.mark.parametrize("suffix", [".onnx", ".json"])
+def test_a_model_that_is_a_pipe_is_not_waited_for(genre: Genre, model_path: Path, suffix: str) -> None:
+    path = model_path.with_suffix(suffix)
+    path.unlink()
+    os.mkfifo(path)
+    status, _, err = genre("info")
+    assert status == 2
+    assert "no model file" in err
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell's way to close a stream")
 @pytest.mark.parametrize("closing", [">&-", "<&-", "2>&-"])
 def test_closed_streams_give_no_traceback(model_path: Path, tmp_path: Path, closing: str) -> None:

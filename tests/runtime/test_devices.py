@@ -11,6 +11,7 @@ import pytest
 
 from genre_runtime import GenreClassifier
 from genre_runtime.errors import DeviceUnavailableError, MissingDependencyError
+from genre_runtime.info import describe, describe_in_words, probe_devices
 from genre_runtime.session import available_devices
 from tests.synthetic import tone
 
@@ -58,6 +59,24 @@ def test_cuda_that_does_not_start(model_path: Path, monkeypatch: pytest.MonkeyPa
     assert dict(pretender.providers)["CUDAExecutionProvider"] == {"use_tf32": "0"}, "ten bits are too few for 80 dB"
     assert (classifier.device_requested, classifier.device) == ("auto", "cpu")
     assert classifier.classify(tone(1), 22_050).device == "cpu"
+
+
+def test_info_says_of_every_device_whether_it_works(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    classifier = GenreClassifier.load(model_path, device="cpu")
+    assert describe(classifier)["devices"]["cpu"] == "works"
+    monkeypatch.setattr("genre_runtime.session.import_onnxruntime", _Pretender)
+    devices = probe_devices(classifier)
+    assert list(devices) == ["cuda", "tensorrt", "directml", "coreml", "openvino", "cpu"]
+    assert "would use cpu" in devices["cuda"]
+    assert devices["tensorrt"] == "not in this ONNX Runtime"
+    assert devices["cpu"] == "works"
+
+
+def test_info_warns_of_two_onnxruntimes(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    classifier = GenreClassifier.load(model_path, device="cpu")
+    assert "overwrite each other" not in describe_in_words(describe(classifier))
+    monkeypatch.setattr("genre_runtime.info.packages.version", lambda name: "1.0")
+    assert "onnxruntime 1.0 and onnxruntime-gpu 1.0" in describe_in_words(describe(classifier))
 
 
 def test_missing_onnxruntime_names_both_extras(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

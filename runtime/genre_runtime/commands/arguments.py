@@ -8,6 +8,8 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 
+STDERR = 2
+
 
 class Formatter(argparse.RawDescriptionHelpFormatter):
     """Help that keeps the line breaks of examples and says each default once, in the option's own words."""
@@ -76,3 +78,20 @@ def _decode_list(content: bytes) -> str:
         return os.fsdecode(content).removeprefix("\ufeff")
     except UnicodeDecodeError:  # Windows alone: elsewhere undecodable bytes survive
         return content.decode(locale.getencoding(), errors="replace")
+
+
+def silence_decoders() -> None:
+    """Keep what C libraries write to the error stream from the terminal; this process's own words still go there.
+
+    libmpg123 remarks on every oddity of an MP3 file, and nothing in libsndfile tells it not to.
+    """
+    try:
+        if sys.stderr.fileno() != STDERR:
+            return
+        own = os.dup(STDERR)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, STDERR)
+        os.close(nowhere)
+    except (OSError, ValueError, AttributeError):  # closed, or replaced by what is no file
+        return
+    sys.stderr = open(own, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")  # noqa: SIM115

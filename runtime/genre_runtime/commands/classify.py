@@ -64,6 +64,7 @@ def classify(paths: Sequence[Path], options: argparse.Namespace, shown: Callable
     from genre_runtime.classifier import FROM_MODEL, GenreClassifier
     from genre_runtime.formats import WRITERS, printable
 
+    arguments.silence_decoders()
     jobs = min(options.jobs or os.cpu_count() or 1, len(paths))
     # Many files: one thread each. One file: every core works on it.
     classifier = GenreClassifier.load(options.model, device=options.device, threads=1 if jobs > 1 else 0)
