@@ -1,4 +1,4 @@
-"""Command `genre-export`: publish a checkpoint as ONNX graphs with sidecar and card."""
+"""Command `genre-export`: publish a checkpoint as ONNX graphs, and make other forms of what was published."""
 
 from __future__ import annotations
 
@@ -10,31 +10,70 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genre_runtime.errors import GenreError
+from genre_training.cli import DEFAULT_CACHE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status: 0 published, 1 refused, 2 wrong usage, 130 interrupted."""
-    parser = argparse.ArgumentParser(prog="genre-export", description="Publish a checkpoint as ONNX.")
-    parser.add_argument("--checkpoint", type=Path, default=Path("models/best_model.pt"))
-    parser.add_argument("--output", type=Path, default=Path("models"))
-    parser.add_argument("--data", type=Path, help="data folder whose audio part is scored through the graph")
+    parser = _parser()
     options = parser.parse_args(arguments)
+    if options.variants and options.data is None:
+        parser.error("--variants needs --data: the variants are measured on the clips that validation held out")
     # The exporter reports which optional packages it would also know; none of them concerns the user.
     logging.disable(logging.WARNING)
     warnings.filterwarnings("ignore", category=FutureWarning)
-    from genre_export.parity import TOLERANCES
-    from genre_export.publish import publish
-
-    print(f"exporting {options.checkpoint} ...")
     try:
-        worst = publish(options.checkpoint, options.output, options.data)
+        if options.triton is not None:
+            _triton(options)
+        elif options.variants:
+            _variants(options)
+        else:
+            _publish(options)
     except (GenreError, OSError) as error:  # OSError: a folder that cannot be written, a full disk
         print(f"genre-export: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("genre-export: interrupted; nothing was published", file=sys.stderr)
         return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="genre-export", description="Publish a checkpoint as ONNX.")
+    parser.add_argument("--checkpoint", type=Path, default=Path("models/best_model.pt"))
+    parser.add_argument("--output", type=Path, default=Path("models"), help="folder of the published model")
+    parser.add_argument("--data", type=Path, help="data folder whose audio part is scored through the graph")
+    parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="folder for computed features (--variants)")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--variants",
+        action="store_true",
+        help="instead, measure float16 and int8 variants of the model in --output on --data and keep those that pay",
+    )
+    instead.add_argument(
+        "--triton", type=Path, metavar="DIR", help="instead, write the model in --output as a Triton model repository"
+    )
+    return parser
+
+
+def _publish(options: argparse.Namespace) -> None:
+    from genre_export.parity import TOLERANCES
+    from genre_export.publish import publish
+
+    print(f"exporting {options.checkpoint} ...")
+    worst = publish(options.checkpoint, options.output, options.data)
     for name, tolerance in TOLERANCES.items():
         print(f"  {name:<26} {worst[name]:9.2e} {tolerance.unit:<3} (allowed {tolerance.limit:g})")
     print(f"published to {options.output}")
-    return 0
+
+
+def _variants(options: argparse.Namespace) -> None:
+    from genre_export.publish_variants import publish_variants, table
+
+    print(table(publish_variants(options.checkpoint, options.output, options.data, options.cache)))
+
+
+def _triton(options: argparse.Namespace) -> None:
+    from genre_export.triton import write_repository
+
+    print(f"written to {write_repository(options.output, options.triton)}")

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from genre_export.frontend import LogMelFrontEnd
-from genre_runtime.metadata import AUDIO_METADATA_KEY, LABELS_METADATA_KEY, AudioConfig
+from genre_runtime.metadata import AUDIO_METADATA_KEY, LABELS_METADATA_KEY, AudioConfig, ModelMetadata
 
 OPSET = 20
+PLAIN_FACTS = ("excerpt_seconds", "n_excerpts", "temperature", "confidence_threshold")
+HEADLINE_METRICS = ("val_acc", "val_loss", "epoch", "macro_f1")
 
 
 class LogMelGraph(nn.Module):
@@ -67,9 +69,21 @@ def write_log_mel_graph(graph: LogMelGraph, audio: AudioConfig, path: Path, meta
     _write(graph, example, (0, 2), ["log_mel"], ["logits", "embedding"], path, metadata)
 
 
-def graph_metadata(audio: AudioConfig, labels: tuple[str, ...]) -> dict[str, str]:
-    """Return the facts that the runtime compares with the sidecar."""
-    return {AUDIO_METADATA_KEY: json.dumps(asdict(audio)), LABELS_METADATA_KEY: json.dumps(list(labels))}
+def graph_metadata(metadata: ModelMetadata) -> dict[str, str]:
+    """Return what a graph tells of itself, each value as JSON and equal to the sidecar's.
+
+    The runtime compares `genre.audio` and `genre.labels` with the sidecar. The rest is for those who have the graph
+    alone; of the metrics they get those in `HEADLINE_METRICS`.
+    """
+    facts = {
+        AUDIO_METADATA_KEY: asdict(metadata.audio),
+        LABELS_METADATA_KEY: list(metadata.labels),
+        **{f"genre.{name}": getattr(metadata, name) for name in PLAIN_FACTS},
+        "genre.metrics": {name: metadata.metrics.get(name) for name in HEADLINE_METRICS},
+        "genre.versions": metadata.provenance.get("versions", {}),
+        "genre.provenance": metadata.provenance,
+    }
+    return {key: json.dumps(value) for key, value in facts.items()}
 
 
 def _write(

@@ -33,6 +33,8 @@ class Tolerance:
     reason: str
 
 
+# Each limit is several times what was measured, and far below what one wrong constant would cost: another window is
+# 1 dB off and more. Decibels of near silence magnify rounding, so spectrograms get more room than their share of 80 dB.
 TOLERANCES = {
     "librosa log_mel": Tolerance(0.01, "dB", "librosa builds its filters and window in float64"),
     "torchaudio log_mel": Tolerance(0.05, "dB", "torchaudio computes the mel edges in float32"),

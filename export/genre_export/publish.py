@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from genre_export.audio_files import score_audio_files
 from genre_export.card import model_card
 from genre_export.graphs import WaveformGraph, graph_metadata, write_log_mel_graph, write_waveform_graph
 from genre_export.parity import Run, check_parity, measure_parity
+from genre_export.schema import SCHEMA_FILE, check_sidecar, schema_text
 from genre_export.version import __version__
 from genre_runtime.classifier import GenreClassifier
 from genre_runtime.features import FloatArray
@@ -28,13 +30,13 @@ CARD_FILE = "MODEL_CARD.md"
 
 
 def publish(checkpoint_path: Path, output: Path, data_folder: Path | None = None) -> dict[str, float]:
-    """Export a checkpoint into `output`; on any error the files there stay as they were.
+    """Export a checkpoint into `output`: graphs, sidecar with its schema, card; on any error nothing there changes.
 
     Parameters
     ----------
     checkpoint_path : Path
     output : Path
-        Folder for the graphs, the sidecar and the model card.
+        Folder for the files.
     data_folder : Path, optional
         Its `audio` part is classified through the finished graph and the figures go into the sidecar.
 
@@ -45,7 +47,7 @@ def publish(checkpoint_path: Path, output: Path, data_folder: Path | None = None
 
     Raises
     ------
-    CheckpointError, DataError, ParityError
+    CheckpointError, DataError, ParityError, SidecarError
     """
     checkpoint = load_checkpoint(checkpoint_path)
     try:
@@ -57,40 +59,60 @@ def publish(checkpoint_path: Path, output: Path, data_folder: Path | None = None
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output, prefix=".export-") as folder:
         staging = Path(folder)
-        facts = graph_metadata(audio, labels)
+        metadata = _metadata(checkpoint, audio, labels)
+        facts = graph_metadata(metadata)
         write_waveform_graph(graph, staging / GRAPH_FILES["waveform"], facts)
         write_log_mel_graph(graph.classifier, audio, staging / GRAPH_FILES["log_mel"], facts)
         worst = measure_parity(
             graph, _runner(staging / GRAPH_FILES["waveform"]), _runner(staging / GRAPH_FILES["log_mel"])
         )
         check_parity(worst)
-        metadata = _metadata(checkpoint, audio, labels, staging, worst)
-        sidecar = staging / SIDECAR_FILE
-        sidecar.write_text(metadata.to_json(), encoding="utf-8")
+        # What is measured on the finished graphs cannot stand inside them: the sidecar alone has it.
+        metadata = replace(
+            metadata, graphs=graph_files(staging, GRAPH_FILES), provenance={**metadata.provenance, "parity": worst}
+        )
+        write_sidecar(metadata, staging / SIDECAR_FILE)
         if data_folder is not None:
             classifier = GenreClassifier.load(staging / GRAPH_FILES["waveform"], device="cpu", threads=1)
             scores = score_audio_files(classifier, data_folder, checkpoint.get("held_out", {}))
             metadata = replace(metadata, metrics={**metadata.metrics, "audio_files": scores})
-            sidecar.write_text(metadata.to_json(), encoding="utf-8")
+            write_sidecar(metadata, staging / SIDECAR_FILE)
         (staging / CARD_FILE).write_text(model_card(metadata), encoding="utf-8")
+        (staging / SCHEMA_FILE).write_text(schema_text(), encoding="utf-8")
         # The sidecar goes last: until then the runtime finds old and new parts apart by their sha256.
-        for name in (*GRAPH_FILES.values(), CARD_FILE, SIDECAR_FILE):
+        for name in (*GRAPH_FILES.values(), CARD_FILE, SCHEMA_FILE, SIDECAR_FILE):
             (staging / name).replace(output / name)
     return worst
 
 
-def _metadata(
-    checkpoint: Checkpoint, audio: AudioConfig, labels: tuple[str, ...], folder: Path, parity: dict[str, float]
-) -> ModelMetadata:
+def graph_files(folder: Path, names: Mapping[str, str]) -> dict[str, GraphFile]:
+    """Return what a sidecar says of the graphs `names` (kind to file name) in `folder`."""
+    return {
+        kind: GraphFile(name, hashlib.sha256((folder / name).read_bytes()).hexdigest()) for kind, name in names.items()
+    }
+
+
+def write_sidecar(metadata: ModelMetadata, path: Path) -> None:
+    """Write a sidecar that its schema holds for.
+
+    Raises
+    ------
+    SidecarError
+        It is not as the schema says; nothing is written.
+    """
+    text = metadata.to_json()
+    check_sidecar(text)
+    path.write_text(text, encoding="utf-8")
+
+
+def _metadata(checkpoint: Checkpoint, audio: AudioConfig, labels: tuple[str, ...]) -> ModelMetadata:
+    """Everything that is known before there are graphs."""
     metrics: dict[str, Any] = checkpoint.get("metrics", {})
     validation = metrics.get("validation", {})
     return ModelMetadata(
         labels=labels,
         audio=audio,
-        graphs={
-            kind: GraphFile(name, hashlib.sha256((folder / name).read_bytes()).hexdigest())
-            for kind, name in GRAPH_FILES.items()
-        },
+        graphs={},
         excerpt_seconds=float(checkpoint.get("excerpt_seconds", 10.0)),
         temperature=float(checkpoint.get("temperature", 1.0)),
         confidence_threshold=float(checkpoint.get("confidence_threshold", 1.0)),
@@ -108,7 +130,6 @@ def _metadata(
             "recipe": checkpoint.get("recipe", {}),
             "n_parameters": sum(tensor.numel() for tensor in network_of(checkpoint).parameters()),
             "genre_export": __version__,
-            "parity": parity,
         },
     )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +9,6 @@ import pytest
 
 from genre_export import publish
 from genre_export.cli import main
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """The command silences the exporter's chatter for its whole process, which here is that of all tests."""
-    before = logging.root.manager.disable
-    yield
-    logging.disable(before)
 
 
 def test_missing_checkpoint_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,3 +44,17 @@ def test_wrong_usage_exits_with_two(capsys: pytest.CaptureFixture[str]) -> None:
         main(["best_model.pt"])
     assert stopped.value.code == 2
     assert "usage: genre-export" in capsys.readouterr().err
+
+
+def test_variants_without_data_are_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["--variants"])
+    assert stopped.value.code == 2
+    assert "--variants needs --data" in capsys.readouterr().err
+
+
+def test_two_jobs_at_once_are_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["--variants", "--data", str(tmp_path), "--triton", str(tmp_path)])
+    assert stopped.value.code == 2
+    assert "not allowed with" in capsys.readouterr().err

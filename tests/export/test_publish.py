@@ -23,7 +23,14 @@ from genre_runtime.metadata import AudioConfig, ModelMetadata, read_metadata
 from tests.export.tiny import LABELS, TEMPERATURE
 from tests.synthetic import RATE, noise, tone
 
-PUBLISHED = {"best_model.onnx", "best_model.logmel.onnx", "best_model.json", "MODEL_CARD.md", "best_model.pt"}
+PUBLISHED = {
+    "best_model.onnx",
+    "best_model.logmel.onnx",
+    "best_model.json",
+    "model.schema.json",
+    "MODEL_CARD.md",
+    "best_model.pt",
+}
 
 
 @pytest.fixture(scope="module")

@@ -57,7 +57,11 @@ def tiny_checkpoint() -> dict[str, Any]:
         "metrics": {"validation": part, "test": {**part, "accuracy": 0.575}},
         "temperature": TEMPERATURE,
         "confidence_threshold": 0.8125,
-        "provenance": {"clips_per_source": {"gtzan": 400}, "split": {"split": "grouped", "seed": 0, "fold": 0}},
+        "provenance": {
+            "clips_per_source": {"gtzan": 400},
+            "split": {"split": "grouped", "seed": 0, "fold": 0},
+            "versions": {"torch": "2.6"},
+        },
         "held_out": {"validation": [], "test": []},
     }
 

@@ -1,0 +1,224 @@
+"""Variants in lower precision: made of the published graphs, measured, and kept only when they pay."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from genre_export import publish_variants as publish_variants_module
+from genre_export.cli import main
+from genre_export.publish_variants import publish_variants, table
+from genre_export.schema import check_sidecar
+from genre_export.variant_gate import VariantScore
+from genre_export.variants import finish, float16_network, int8_network, with_front_end
+from genre_runtime import GenreClassifier
+from genre_runtime.features import FloatArray, log_mel_spectrogram
+from genre_runtime.metadata import AudioConfig, read_metadata
+from genre_training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from genre_training.tracks import DataError
+from tests.export.tiny import LABELS
+from tests.synthetic import RATE, noise, tone, write_audio
+from tests.training.miniature import write_index
+
+N_CLIPS = 6
+
+
+def waveforms(seconds: float = 3) -> FloatArray:
+    return np.stack([tone(seconds, frequency=220 * 2**i) + noise(seconds, seed=i) for i in range(4)])
+
+
+def run(model: ModelProto, name: str, batch: FloatArray) -> dict[str, FloatArray]:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, {name: batch}), strict=True))
+
+
+@pytest.fixture(scope="module")
+def graphs(published: Path) -> dict[str, ModelProto]:
+    """Both published graphs."""
+    return {
+        "waveform": onnx.load(published / "best_model.onnx"),
+        "log_mel": onnx.load(published / "best_model.logmel.onnx"),
+    }
+
+
+@pytest.fixture(scope="module")
+def networks(graphs: dict[str, ModelProto]) -> dict[str, ModelProto]:
+    log_mels = np.stack([log_mel_spectrogram(clip, AudioConfig()) for clip in waveforms()])
+    return {"float16": float16_network(graphs["log_mel"]), "int8": int8_network(graphs["log_mel"], log_mels)}
+
+
+@pytest.mark.parametrize(("name", "largest"), [("float16", 0.05), ("int8", 0.25)])
+def test_variant_answers_nearly_as_float32_but_not_quite(
+    graphs: dict[str, ModelProto], networks: dict[str, ModelProto], name: str, largest: float
+) -> None:
+    """Nearly: it is the same network. Not quite: it is one in lower precision, not a copy."""
+    expected = run(graphs["waveform"], "waveform", waveforms())
+    found = run(with_front_end(graphs["waveform"], networks[name]), "waveform", waveforms())
+    assert list(found) == list(expected)
+    assert np.ptp(expected["logits"], axis=1).min() > 2 * largest  # else closeness would say little
+    assert 0 < np.abs(found["logits"] - expected["logits"]).max() < largest
+    np.testing.assert_array_equal(found["log_mel"], expected["log_mel"])
+
+
+@pytest.mark.parametrize(
+    ("name", "precision"), [("float16", onnx.TensorProto.FLOAT16), ("int8", onnx.TensorProto.INT8)]
+)
+def test_every_convolution_is_in_lower_precision_and_the_front_end_is_not(
+    graphs: dict[str, ModelProto], networks: dict[str, ModelProto], name: str, precision: int
+) -> None:
+    joined = with_front_end(graphs["waveform"], networks[name])
+    types = {tensor.name: tensor.data_type for tensor in joined.graph.initializer}
+    made_by = {value: node for node in joined.graph.node for value in node.output}
+    convolutions = [node for node in joined.graph.node if node.op_type == "Conv"]
+    assert convolutions
+    for node in convolutions:
+        weight = node.input[1] if name == "float16" else made_by[node.input[1]].input[0]
+        assert types[weight] == precision
+    front_end = [node for node in joined.graph.node if not node.name.startswith("network/")]
+    assert {node.op_type for node in front_end} >= {"MatMul", "Log"}
+    constants = {types[value] for node in front_end for value in node.input if value in types}
+    assert constants == {onnx.TensorProto.FLOAT, onnx.TensorProto.INT64}
+
+
+@pytest.mark.parametrize("name", ["float16", "int8"])
+def test_variant_keeps_facts_and_shapes_of_the_published_graph(
+    graphs: dict[str, ModelProto], networks: dict[str, ModelProto], name: str
+) -> None:
+    finished = finish(with_front_end(graphs["waveform"], networks[name]), graphs["waveform"])
+    assert list(finished.metadata_props) == list(graphs["waveform"].metadata_props)
+    assert list(finished.graph.output) == list(graphs["waveform"].graph.output)
+    for batch, n_samples in ((1, 1), (3, 5000)):
+        outputs = run(finished, "waveform", np.ones((batch, n_samples), np.float32))
+        assert outputs["logits"].shape == (batch, len(LABELS))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Labelled clips, two a genre."""
+    folder = tmp_path_factory.mktemp("data")
+    rows = [(f"x_{i}.wav", LABELS[i % 3], f"artist {i}", "x") for i in range(N_CLIPS)]
+    write_index(folder / "audio" / "index.csv", ("file", "genre", "artist", "source"), rows)
+    for i, (name, *_) in enumerate(rows):
+        write_audio(folder / "audio" / name, tone(3, frequency=200 * (1 + i)) + noise(3, seed=i))
+    return folder
+
+
+@pytest.fixture
+def models(published: Path, tmp_path: Path) -> Path:
+    """The published model with a checkpoint that held clips out."""
+    folder = shutil.copytree(published, tmp_path / "models")
+    checkpoint = load_checkpoint(folder / "best_model.pt")
+    checkpoint["held_out"] = {"validation": ["x/0", "x/1", "x/2"], "test": ["x/3"]}
+    save_checkpoint(checkpoint, folder / "best_model.pt")
+    return folder
+
+
+def taking(*seconds: float) -> Any:
+    """Times as they would be measured of float32, float16 and int8: a test cannot rely on real ones."""
+
+    def times(*_: Any) -> NDArray[np.float64]:
+        return np.array([seconds, seconds])
+
+    return times
+
+
+VARIANT_FILES = {"best_model.int8.onnx", "best_model.int8.logmel.onnx", "best_model.int8.json"}
+
+
+def test_variant_that_pays_is_kept_and_loads_like_any_model(
+    models: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(publish_variants_module, "times", taking(3.0, 4.0, 2.0))
+    before = {path.name for path in models.iterdir()}
+    arguments = ["--checkpoint", str(models / "best_model.pt"), "--output", str(models), "--cache", str(tmp_path / "c")]
+    assert main([*arguments, "--variants", "--data", str(data)]) == 0
+    head, _, float32, float16, int8 = capsys.readouterr().out.splitlines()
+    assert head.startswith("accuracy on 3 validation clips")
+    assert float32.split()[4:] == ["3000.0", "1.00x"]
+    assert float16.endswith("0.75x  not kept: not 1.1 times as fast")
+    assert int8.endswith("1.50x  kept")
+    assert {path.name for path in models.iterdir()} - before == VARIANT_FILES
+    text = (models / "best_model.int8.json").read_text(encoding="utf-8")
+    check_sidecar(text)
+    assert json.loads(text)["provenance"]["variant"]["speed_up"] == 1.5
+    variant = GenreClassifier.load(models / "best_model.int8.onnx", device="cpu", threads=1)
+    float32_model = GenreClassifier.load(models / "best_model.onnx", device="cpu", threads=1)
+    clip = tone(3) + noise(3)
+    expected, found = (dict(one.classify(clip, RATE).probabilities) for one in (float32_model, variant))
+    assert found == pytest.approx(expected, abs=0.1)
+    assert found != expected
+    spectrogram = log_mel_spectrogram(clip, AudioConfig())
+    assert dict(variant.classify_log_mel(spectrogram).probabilities) == pytest.approx(found, abs=0.02)
+
+
+def test_variant_that_no_longer_pays_is_removed(
+    models: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in VARIANT_FILES:
+        (models / name).touch()
+    monkeypatch.setattr(publish_variants_module, "times", taking(3.0, 3.0, 2.9))
+    before = {path.name for path in models.iterdir()}
+    scores = publish_variants(models / "best_model.pt", models, data, tmp_path / "cache")
+    assert [one.name for one in scores] == ["float32", "float16", "int8"]
+    assert {path.name for path in models.iterdir()} == before - VARIANT_FILES
+
+
+@pytest.mark.parametrize(
+    ("loss", "speed_up", "verdict"),
+    [
+        (0.0, 1.1, "kept"),
+        (-0.02, 2.0, "kept"),
+        (0.005, 1.5, "kept"),
+        (0.0051, 5.0, "not kept: loses more than 0.5 points of accuracy"),
+        (0.0, 1.09, "not kept: not 1.1 times as fast"),
+    ],
+)
+def test_gate(loss: float, speed_up: float, verdict: str) -> None:
+    float32 = VariantScore("float32", 2**20, 1000, 0.7, 1.0, 10.0, 1.0, 0.0)
+    score = replace(float32, name="int8", accuracy=0.7 - loss, loss=loss, speed_up=speed_up)
+    assert score.verdict == verdict
+    assert score.pays == (verdict == "kept")
+    lines = table([float32, score]).splitlines()
+    assert lines[-1].endswith(verdict)
+    assert "kept" not in lines[-2]
+
+
+def test_checkpoint_that_held_nothing_out_is_refused(published: Path, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="held no clips out"):
+        publish_variants(published / "best_model.pt", published, data, tmp_path / "cache")
+
+
+def test_data_of_another_model_are_refused(models: Path, data: Path, tmp_path: Path) -> None:
+    checkpoint = load_checkpoint(models / "best_model.pt")
+    checkpoint["held_out"] = {"validation": ["y/0"], "test": []}
+    save_checkpoint(checkpoint, models / "best_model.pt")
+    with pytest.raises(DataError, match="holds 0 of the 1 clips"):
+        publish_variants(models / "best_model.pt", models, data, tmp_path / "cache")
+
+
+def test_checkpoint_of_another_model_is_refused(models: Path, data: Path, tmp_path: Path) -> None:
+    checkpoint = load_checkpoint(models / "best_model.pt")
+    save_checkpoint({**checkpoint, "val_loss": 0.5}, models / "best_model.pt")
+    with pytest.raises(CheckpointError, match="was not exported from"):
+        publish_variants(models / "best_model.pt", models, data, tmp_path / "cache")
+
+
+def test_damaged_model_is_one_line(
+    models: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (models / read_metadata(models / "best_model.onnx").graphs["log_mel"].file).write_bytes(b"damaged")
+    arguments = ["--checkpoint", str(models / "best_model.pt"), "--output", str(models), "--cache", str(tmp_path / "c")]
+    assert main([*arguments, "--variants", "--data", str(data)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("genre-export: best_model.logmel.onnx has sha256")
