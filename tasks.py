@@ -94,10 +94,27 @@ def evaluate(c: Context, checkpoint: str = "models/best_model.pt", data: str = D
     _member("genre-train", "evaluate", "--checkpoint", checkpoint, "--data", data)
 
 
-@task(help={"checkpoint": "what to export", "data": "data folder to score audio files of", "output": "target folder"})
-def export(c: Context, checkpoint: str = "models/best_model.pt", data: str = "", output: str = "models") -> None:
+@task(
+    help={
+        "checkpoint": "what to export",
+        "data": "data folder to score audio files of, or to measure variants on",
+        "output": "target folder",
+        "variants": "instead, measure float16 and int8 variants of what was exported and keep those that pay",
+        "triton": "instead, write what was exported as an NVIDIA Triton model repository into this folder",
+    }
+)
+def export(
+    c: Context,
+    checkpoint: str = "models/best_model.pt",
+    data: str = "",
+    output: str = "models",
+    variants: bool = False,
+    triton: str = "",
+) -> None:
     """Write the ONNX graphs, the sidecar and the model card, behind the parity gate."""
-    _member("genre-export", "--checkpoint", checkpoint, "--output", output, *(["--data", data] if data else []))
+    instead = ["--variants"] if variants else ["--triton", triton] if triton else []
+    scored = ["--data", data] if data else []
+    _member("genre-export", "--checkpoint", checkpoint, "--output", output, *scored, *instead)
 
 
 @task(help={"path": "audio file or folder"})
@@ -123,6 +140,28 @@ def golden(c: Context) -> None:
     """Make the golden values again; review the difference before committing it."""
     _ready()
     _run(PYTHON, "tests/golden/make.py")
+
+
+@task(
+    help={
+        "only": "names of measures, space between them",
+        "quick": "a few small files",
+        "write_readme": "keep the table",
+    }
+)
+def bench(c: Context, only: str = "", quick: bool = False, write_readme: bool = False) -> None:
+    """Measure speed and memory against the targets: tests/benchmarks/README.md."""
+    named = ["--only", *only.split()] if only else []
+    flags = [*(["--quick"] if quick else []), *(["--write-readme"] if write_readme else [])]
+    _ready()
+    _run(PYTHON, "-m", "tests.benchmarks", *named, *flags)
+
+
+@task(help={"inputs": "mutated files to try", "seed": "another seed, other mutants"})
+def fuzz(c: Context, inputs: int = 50_000, seed: int = 0) -> None:
+    """Hand mutated audio files and models to every entry point: tests/fuzz/README.md."""
+    _ready()
+    _run(PYTHON, "-m", "tests.fuzz", "--inputs", str(inputs), "--seed", str(seed))
 
 
 @task
@@ -159,7 +198,7 @@ def _wanted() -> str:
 
 
 def _extra(member: str) -> str:
-    return "[cpu]" if member == "runtime" else ""
+    return "[cpu,library]" if member == "runtime" else ""
 
 
 def _run(*command: str | Path) -> None:

@@ -1,0 +1,190 @@
+"""`genre tag`: write genres into the tags of files, or show what would be written."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genre_runtime.commands import arguments
+from genre_runtime.errors import GenreError, InvalidInputError
+
+if TYPE_CHECKING:
+    from genre_runtime.library.tagging import Outcome, Tagging
+
+EXAMPLES = """examples:
+  genre tag ~/Music                                show what would be written; nothing is
+  genre tag ~/Music --write                        files without a genre get one, where the model is sure
+  genre tag ~/Music --write --top 3 --append       up to three genres behind those that are there
+  genre tag ~/Music --write --map mine.txt         by your own names: lines such as  hiphop = Hip-Hop
+  genre classify ~/Music --format jsonl > all.jsonl
+  genre tag --from all.jsonl --unsure              listen once, decide later
+  genre tag --undo JOURNAL                         every file as it was, byte for byte
+
+The audio and all other tags stay as they are. A file is replaced by a checked copy in one step, so that a crash
+leaves it whole; what it takes to undo a change is recorded in the journal before the change is made. Files with
+several names (hard links) are left alone; of a symbolic link, the target is changed.
+"""
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb to the command."""
+    parser = verbs.add_parser(
+        "tag",
+        parents=[arguments.model_options(), arguments.listening_options()],
+        help="write genres into the tags of files, or show what would be written",
+        epilog=EXAMPLES,
+        formatter_class=arguments.Formatter,
+    )
+    add = parser.add_argument
+    add("paths", nargs="*", type=arguments.path, metavar="PATH", help="file, folder, or - for a list on stdin")
+    add("--write", action="store_true", help="change the files (default: show what would change)")
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--overwrite", action="store_true", help="replace the genres that files have")
+    existing.add_argument("--append", action="store_true", help="add to the genres that files have")
+    add("--unsure", action="store_true", help="write answers that are not confident, too")
+    add("--top", type=arguments.positive, default=1, metavar="K", help="up to K genres a file (default: %(default)s)")
+    add("--min-confidence", type=arguments.share, default=0.0, metavar="X", help="least probability of a genre, 0 to 1")
+    add("--map", type=Path, metavar="FILE", help="your own names: lines `label = name`, or .toml, or .csv")
+    add("--keep-mtime", action="store_true", help="keep the files' modification times")
+    add("--id3-version", choices=("2.3", "2.4"), help="of ID3 tags (default: as it is, 2.4 where there is none)")
+    add("--from", dest="results", type=Path, metavar="RESULTS", help="take answers of `genre classify --format jsonl`")
+    add("--journal", type=Path, metavar="FILE", help="record changes here (default: a new file, named at the end)")
+    add("--undo", type=Path, metavar="JOURNAL", help="restore every file that the journal names")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what the command says; return its exit status: 1 if some files failed, 2 for wrong usage."""
+    from genre_runtime.library.errors import JournalError
+
+    try:
+        if options.undo is not None:
+            if options.paths or options.results or options.write:
+                raise InvalidInputError("--undo takes a journal and nothing else")
+            return _undo(options.undo)
+        if not options.paths and options.results is None:
+            raise InvalidInputError("nothing to tag: name files or folders, or results by --from")
+        return _tag(options)
+    except (
+        InvalidInputError,
+        JournalError,
+    ) as error:  # what is wrong with one file is an outcome: this is about the words
+        print(f"genre: {error}", file=sys.stderr)
+        return 2
+
+
+def _tag(options: argparse.Namespace) -> int:
+    from genre_runtime.files import expand
+    from genre_runtime.library.adapters import import_mutagen
+    from genre_runtime.library.tagging import tag_answered
+
+    import_mutagen()  # missing, it would be every file's error
+    tagging = _tagging(options)
+    paths = list(expand(arguments.named_paths(options.paths)))
+    if options.paths and not paths:
+        raise InvalidInputError("no audio files found: the folder holds none or the list is empty")
+    if options.results is None:
+        return _report(_classified(tagging, paths, options), tagging, len(paths))
+    return _report(tag_answered(tagging, options.results, paths), tagging, len(paths) or None)
+
+
+def _tagging(options: argparse.Namespace) -> Tagging:
+    from genre_runtime.library.genre_map import GenreMap, read_map
+    from genre_runtime.library.journal import Journal, default_journal
+    from genre_runtime.library.tagging import Tagging
+
+    return Tagging(
+        write=options.write,
+        mode="overwrite" if options.overwrite else "append" if options.append else "empty",
+        unsure=options.unsure,
+        top=options.top,
+        min_confidence=options.min_confidence,
+        genre_map=GenreMap() if options.map is None else read_map(options.map),
+        journal=Journal(options.journal or default_journal()) if options.write else None,
+        id3_version=None if options.id3_version is None else 3 if options.id3_version == "2.3" else 4,
+        keep_mtime=options.keep_mtime,
+    )
+
+
+def _classified(tagging: Tagging, paths: list[Path], options: argparse.Namespace) -> Iterator[tuple[Path, Outcome]]:
+    from genre_runtime.classifier import FROM_MODEL, GenreClassifier
+    from genre_runtime.library.tagging import tag_classified
+    from genre_runtime.prediction import Prediction
+
+    jobs = min(options.jobs or os.cpu_count() or 1, len(paths))
+    classifier = GenreClassifier.load(options.model, device=options.device, threads=1 if jobs > 1 else 0)
+    tagging.genre_map.check(classifier.labels)
+    excerpts = {None: FROM_MODEL, "all": None}.get(options.excerpts, options.excerpts)
+
+    def classify(wanted: Iterable[Path]) -> Iterator[Prediction | GenreError]:
+        return classifier.classify_files(wanted, excerpts=excerpts, jobs=jobs)
+
+    return tag_classified(tagging, paths, classify)
+
+
+def _report(outcomes: Iterator[tuple[Path, Outcome]], tagging: Tagging, n_files: int | None) -> int:
+    from tqdm import tqdm
+
+    counts = {"changed": 0, "unchanged": 0, "failed": 0}
+    quiet = n_files == 1 or not sys.stderr.isatty()
+    try:
+        with tqdm(total=n_files, unit="file", disable=quiet, leave=False) as bar:
+            for path, outcome in outcomes:
+                with bar.external_write_mode():
+                    counts[_show(path, outcome)] += 1
+                bar.update()
+    finally:  # whoever interrupts a run wants to know how to undo its half
+        _summarise(counts, tagging)
+    return 1 if counts["failed"] else 0
+
+
+def _show(path: Path, outcome: Outcome) -> str:
+    from genre_runtime.formats import printable
+
+    if isinstance(outcome, GenreError):
+        print(f"genre: {printable(path)}: {outcome}", file=sys.stderr)
+        return "failed"
+    if outcome.reason is not None:
+        print(f"unchanged     {_genres(outcome.old)} ({outcome.reason})  {printable(path)}", flush=True)
+        return "unchanged"
+    verb = "written" if outcome.written else "would write"
+    print(f"{verb:<13} {_genres(outcome.old)} -> {_genres(outcome.new)}  {printable(path)}", flush=True)
+    return "changed"
+
+
+def _summarise(counts: dict[str, int], tagging: Tagging) -> None:
+    n_files = sum(counts.values())
+    if not n_files:
+        return
+    words = "written" if tagging.write else "would be written, add --write to do it"
+    print(f"{counts['changed']} of {n_files} files {words}; {counts['failed']} failed", file=sys.stderr)
+    if counts["changed"] and tagging.journal is not None:
+        print(f"to undo this: genre tag --undo {shlex.quote(str(tagging.journal.path))}", file=sys.stderr)
+
+
+def _undo(journal: Path) -> int:
+    from genre_runtime.formats import printable
+    from genre_runtime.library.undoing import undo
+
+    n_restored = n_failed = 0
+    for undone in undo(journal):
+        if undone.error is not None:
+            n_failed += 1
+            print(f"genre: {printable(undone.path)}: {undone.error}", file=sys.stderr)
+            continue
+        n_restored += undone.n_restored > 0
+        verb = "restored" if undone.n_restored else "as it was"
+        print(f"{verb:<13} {_genres(undone.genres)}  {printable(undone.path)}", flush=True)
+    print(f"{n_restored} files restored; {n_failed} failed", file=sys.stderr)
+    return 1 if n_failed else 0
+
+
+def _genres(genres: Sequence[str]) -> str:
+    """Return genres as one line, whatever a tag held."""
+    text = "; ".join(genres) or "(none)"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

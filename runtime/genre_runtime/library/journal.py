@@ -1,0 +1,183 @@
+"""The journal: what it takes to undo every change, written down before the change is made.
+
+One JSON object a line, appended and flushed to the disk. A line torn by a crash belongs to a change that was never
+made, so readers may pass it over.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from genre_runtime.library.errors import JournalError
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class FileState:
+    """A file's content at one time.
+
+    Attributes
+    ----------
+    sha256 : str
+    size : int
+        Bytes.
+    mtime_ns : int
+        Modification time, nanoseconds since 1970.
+    """
+
+    sha256: str
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One change of one file.
+
+    Attributes
+    ----------
+    path : Path
+        Absolute, links resolved.
+    old, new : FileState
+        `new.mtime_ns` is that of the copy that takes the file's place.
+    old_genres, new_genres : tuple of str
+    patch : bytes
+        Makes the old file from the new one, see `patches`.
+    """
+
+    path: Path
+    old: FileState
+    new: FileState
+    old_genres: tuple[str, ...]
+    new_genres: tuple[str, ...]
+    patch: bytes
+
+    def to_json(self) -> str:
+        """Return the entry's line; characters beyond ASCII are escaped, so that any name survives."""
+        values = asdict(self) | {
+            "version": VERSION,
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "path": str(self.path),
+            "patch": base64.b64encode(self.patch).decode(),
+        }
+        return json.dumps(values)
+
+    @classmethod
+    def from_json(cls, line: bytes) -> Entry:
+        """Parse a line.
+
+        Raises
+        ------
+        JournalError
+        """
+        try:
+            values: dict[str, Any] = json.loads(line)
+            if values["version"] != VERSION:
+                raise JournalError(f"version {values['version']!r} is unknown: expected {VERSION}")
+            return cls(
+                path=Path(values["path"]),
+                old=FileState(**values["old"]),
+                new=FileState(**values["new"]),
+                old_genres=tuple(values["old_genres"]),
+                new_genres=tuple(values["new_genres"]),
+                patch=base64.b64decode(values["patch"], validate=True),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
+            if isinstance(error, JournalError):
+                raise
+            raise JournalError(f"this is no whole record of a change ({error!r})") from error
+
+
+class Journal:
+    """A file that changes are recorded in. It is made with the first of them.
+
+    Parameters
+    ----------
+    path : Path
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def record(self, entry: Entry) -> None:
+        """Append an entry and wait until it is on the disk.
+
+        Raises
+        ------
+        OSError
+            The journal cannot be written: the change must not be made.
+        """
+        fresh = not self.path.exists()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        line = entry.to_json().encode() + b"\n"
+        with open(self.path, "a+b") as file:
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":  # torn by an earlier crash
+                    line = b"\n" + line
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        if fresh:
+            sync_folder(self.path.parent)
+
+    def read(self) -> Iterator[tuple[int, Entry | JournalError]]:
+        """Yield each line's number and its entry, or what is wrong with it, oldest first.
+
+        Raises
+        ------
+        JournalError
+            There is no such file, or it cannot be read.
+        """
+        try:
+            with open(self.path, "rb") as file:
+                for number, line in enumerate(file, start=1):
+                    if line.strip():
+                        yield number, _parsed(line)
+        except OSError as error:
+            raise JournalError(
+                f"the journal {str(self.path)!r} cannot be read ({error.strerror}): name the file that "
+                "`genre tag --write` printed"
+            ) from error
+
+
+def default_journal() -> Path:
+    """Return a fresh name for this run's journal, in the platform's folder for a program's state."""
+    home = Path.home()
+    if sys.platform == "win32":
+        state = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        state = home / "Library" / "Application Support"
+    else:
+        state = Path(os.environ.get("XDG_STATE_HOME") or home / ".local" / "state")
+    return state / "genre" / "journals" / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{os.getpid()}.jsonl"
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until a folder's names are on the disk, where the system offers that."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:  # network file systems may refuse it for folders
+        pass
+    finally:
+        os.close(descriptor)
+
+
+def _parsed(line: bytes) -> Entry | JournalError:
+    try:
+        return Entry.from_json(line)
+    except JournalError as error:
+        return error

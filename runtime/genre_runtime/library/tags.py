@@ -1,0 +1,192 @@
+"""Genres in the tags of audio files: read, written, and taken back byte for byte.
+
+>>> from genre_runtime.library.tags import read_genres, undo, write_genres
+>>> write_genres("song.mp3", ["Rock", "Pop"], journal=Journal(Path("changes.jsonl"))).new
+('Rock', 'Pop')
+>>> [undone.error for undone in undo("changes.jsonl")]
+[None]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from genre_runtime.errors import InvalidInputError, UnreadableAudioError
+from genre_runtime.library.adapters import TagAdapter, adapter_of, import_mutagen
+from genre_runtime.library.errors import TagWriteError, UntaggableError
+from genre_runtime.library.journal import Entry, FileState, Journal
+from genre_runtime.library.patches import difference
+from genre_runtime.library.payload import payload_sha256
+from genre_runtime.library.replacing import replace_file, target_of
+from genre_runtime.library.undoing import Undone, undo
+
+__all__ = ["Change", "Mode", "Undone", "plan_genres", "read_genres", "undo", "write_genres"]
+
+Mode = Literal["empty", "overwrite", "append"]
+"""What happens to a file that has a genre: it stays as it is, loses it to the new ones, or keeps it before them."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is to be done, or was done, to one file.
+
+    Attributes
+    ----------
+    path : Path
+        As it was named.
+    old, new : tuple of str
+        Genres before and after.
+    reason : str or None
+        Why they are the same, in words; None where they differ.
+    written : bool
+    """
+
+    path: Path
+    old: tuple[str, ...]
+    new: tuple[str, ...]
+    reason: str | None = None
+    written: bool = False
+
+
+def read_genres(path: Path | str) -> tuple[str, ...]:
+    """Return the genres in a file's tags, none if there are none.
+
+    Raises
+    ------
+    AudioNotFoundError, UnreadableAudioError, UntaggableError, MissingDependencyError
+    """
+    target = target_of(Path(path))
+    with _reading(target):
+        adapter = adapter_of(target)
+        with open(target, "rb") as file:
+            return adapter.read(file)
+
+
+def plan_genres(path: Path | str, genres: Sequence[str], mode: Mode = "empty") -> Change:
+    """Return what `write_genres` would do; nothing is written.
+
+    Raises
+    ------
+    AudioNotFoundError, UnreadableAudioError, UntaggableError, MissingDependencyError, InvalidInputError
+    """
+    return _planned(Path(path), read_genres(path), _checked(genres), mode)
+
+
+def write_genres(
+    path: Path | str,
+    genres: Sequence[str],
+    mode: Mode = "empty",
+    *,
+    journal: Journal | Path | str | None,
+    id3_version: Literal[3, 4] | None = None,
+    keep_mtime: bool = False,
+) -> Change:
+    """Write genres into a file's tags; the audio and all other tags stay the same.
+
+    Parameters
+    ----------
+    path : path
+        Where it is a link, its target is changed.
+    genres : sequence of str
+        The most important first; doubles count once.
+    mode : {"empty", "overwrite", "append"}
+    journal : Journal or path or None
+        Where the change is recorded before it is made; None: it cannot be undone.
+    id3_version : 3 or 4, optional
+        Minor version of ID3v2 tags: by default that of the tag there is, 4 for a new one.
+    keep_mtime : bool
+        Whether the modification time stays.
+
+    Raises
+    ------
+    AudioNotFoundError, UnreadableAudioError, UntaggableError, TagWriteError, ChangedFileError, InvalidInputError,
+    MissingDependencyError
+        The file is as it was.
+    """
+    change = plan_genres(path, genres, mode)
+    if change.reason is not None:
+        return change
+    target = target_of(Path(path))
+    adapter = adapter_of(target)
+    book = journal if isinstance(journal, Journal) or journal is None else Journal(Path(journal))
+
+    def edit(original: Path, copy: Path) -> None:
+        with _reading(original):
+            _write_and_check(adapter, original, copy, change.new, id3_version)
+
+    def record(old: FileState, new: FileState, copy: Path) -> None:
+        if book is None:
+            return
+        with open(target, "rb") as earlier, open(copy, "rb") as later:
+            patch = difference(earlier, later)
+        try:
+            book.record(Entry(target, old, new, change.old, change.new, patch))
+        except OSError as error:
+            words = error.strerror or str(error)
+            raise TagWriteError(target, f"the journal {str(book.path)!r} cannot be written ({words})") from error
+
+    replace_file(target, edit, record, lambda status: status.st_mtime_ns if keep_mtime else None)
+    return replace(change, written=True)
+
+
+def _planned(path: Path, old: tuple[str, ...], genres: tuple[str, ...], mode: Mode) -> Change:
+    if not genres:
+        return Change(path, old, old, "no genre to write")
+    if old and mode == "empty":
+        return Change(path, old, old, "has a genre")
+    # A tag without a list of its own may hold several in one text, such as "Rock/Pop".
+    known = {part.strip().casefold() for genre in old for part in (genre, *genre.split("/"))}
+    new = (*old, *(g for g in genres if g.casefold() not in known)) if mode == "append" else genres
+    if new == old:
+        return Change(path, old, old, "has these genres")
+    return Change(path, old, new)
+
+
+def _checked(genres: Sequence[str]) -> tuple[str, ...]:
+    for genre in genres:
+        if not genre.strip() or not genre.isprintable():
+            raise InvalidInputError(f"{genre!r} is no name of a genre: expected text without control characters")
+    return tuple({genre.strip().casefold(): genre.strip() for genre in reversed(genres)}.values())[::-1]
+
+
+def _write_and_check(
+    adapter: TagAdapter, original: Path, copy: Path, genres: Sequence[str], id3_version: int | None
+) -> None:
+    with open(copy, "rb+") as file:
+        others = adapter.others(file)
+        written = adapter.write(file, genres, id3_version)
+    with open(copy, "rb") as file:
+        found = adapter.read(file)
+        kept = adapter.others(file)
+    if found != written.genres:
+        raise UntaggableError(f"{written.genres} were written but read back as {found}: nothing was changed")
+    if not written.converted and kept != others:
+        changed = ", ".join(sorted(key for key in kept | others if kept.get(key) != others.get(key)))
+        raise UntaggableError(f"other tags would not stay the same ({changed}): nothing was changed")
+    if payload_sha256(copy) != payload_sha256(original):
+        raise UntaggableError("the audio would not stay the same: nothing was changed")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what mutagen and the system say into this package's errors."""
+    mutagen = import_mutagen()
+    try:
+        yield
+    except mutagen.MutagenError as error:
+        cause = error.__cause__ or error.args[0] if error.args else error
+        if isinstance(cause, OSError):
+            raise TagWriteError.from_os_error(path, cause) from error
+        raise UntaggableError(f"the tags cannot be read or written safely ({error or type(error).__name__})") from error
+    except PermissionError as error:
+        raise UnreadableAudioError(f"{error.strerror}: check the permissions") from error
+    except IsADirectoryError as error:
+        raise UntaggableError("this is a folder: expected a file") from error
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        if isinstance(error, UntaggableError):
+            raise
+        raise UntaggableError(f"the tags are damaged ({type(error).__name__}: {error})") from error

@@ -1,0 +1,190 @@
+"""What else is in the tags stays: frames nobody knows, pictures, comments, replay gain, other versions."""
+
+from __future__ import annotations
+
+import struct
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genre_runtime.library.errors import UntaggableError
+from genre_runtime.library.tags import read_genres, undo, write_genres
+from tests.library.conftest import MakeFile
+
+apev2: Any = import_module("mutagen.apev2")  # mutagen's own types are incomplete
+flac: Any = import_module("mutagen.flac")
+id3: Any = import_module("mutagen.id3")
+mp4: Any = import_module("mutagen.mp4")
+
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
+
+
+def id3v2(version: int, *frames: tuple[bytes, bytes]) -> bytes:
+    if version == 2:
+        body = b"".join(name + len(data).to_bytes(3, "big") + data for name, data in frames)
+    else:  # sizes below 128 are the same in 2.3 and 2.4
+        body = b"".join(name + struct.pack(">IH", len(data), 0) + data for name, data in frames)
+    size = bytes(len(body) >> shift & 0x7F for shift in (21, 14, 7, 0))
+    return b"ID3" + bytes((version, 0, 0)) + size + body
+
+
+def id3v1(title: bytes, genre: int) -> bytes:
+    return b"TAG" + title.ljust(30, b"\0") + bytes(94) + bytes((genre,))
+
+
+def test_flac_keeps_pictures_comments_and_blocks(make_file: MakeFile) -> None:
+    path = make_file(".flac")
+    opened: Any = flac.FLAC(path)
+    opened["REPLAYGAIN_TRACK_GAIN"] = ["-7.5 dB"]
+    opened["artist"] = ["one", "two"]
+    picture = flac.Picture()
+    picture.data, picture.type, picture.mime = PICTURE, 3, "image/png"
+    opened.add_picture(picture)
+    opened.save()
+    before: Any = flac.FLAC(path)
+    write_genres(path, ["Jazz", "Pop"], journal=None)
+    found: Any = flac.FLAC(path)
+    assert found.pictures[0].data == PICTURE
+    assert found["artist"] == ["one", "two"]
+    assert found["replaygain_track_gain"] == ["-7.5 dB"]
+    assert [block.code for block in found.metadata_blocks] == [block.code for block in before.metadata_blocks]
+
+
+def test_mp4_keeps_covers_and_freeform_items(make_file: MakeFile) -> None:
+    path = make_file(".m4a")
+    opened: Any = mp4.MP4(path)
+    opened["covr"] = [mp4.MP4Cover(PICTURE, mp4.MP4Cover.FORMAT_PNG)]
+    opened["----:com.apple.iTunes:replaygain_track_gain"] = [b"-7.5 dB"]
+    opened["\xa9nam"] = ["title"]
+    opened.save()
+    before = dict(mp4.MP4(path).tags)
+    write_genres(path, ["Jazz"], journal=None)
+    after = dict(mp4.MP4(path).tags)
+    assert after.pop("\xa9gen") == ["Jazz"]
+    assert after == before
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_id3_keeps_its_version_and_every_frame(make_file: MakeFile, tmp_path: Path, version: int) -> None:
+    path = make_file(".mp3")
+    unknown = (b"XYZQ", b"whatever that is")
+    year = (b"TYER", b"\x001999") if version == 3 else (b"TDRC", b"\x001999-05")
+    artists = (b"TPE1", b"\x00one\x00two")
+    path.write_bytes(id3v2(version, year, artists, unknown, (b"TCON", b"\x00(17)")) + path.read_bytes())
+    tags: Any = id3.ID3(path, translate=False)
+    tags.add(id3.APIC(mime="image/png", type=3, data=PICTURE))
+    tags.add(id3.COMM(lang="deu", desc="", text="Grüße"))
+    tags.add(id3.TXXX(desc="replaygain_track_gain", text="-7.5 dB"))
+    tags.save(path, v2_version=version, v23_sep=None)
+    original = path.read_bytes()
+    before: Any = id3.ID3(path, translate=False)
+    assert read_genres(path) == ("Rock",)
+    assert write_genres(path, ["Jazz"], journal=None).reason == "has a genre"
+    write_genres(path, ["Jazz"], "overwrite", journal=tmp_path / "j")
+    after: Any = id3.ID3(path, translate=False)
+    assert after.version == (2, version, 0)
+    assert after.unknown_frames == before.unknown_frames
+    assert b"XYZQ" in after.unknown_frames[0]
+    assert {k: v for k, v in after.items() if k != "TCON"} == {k: v for k, v in before.items() if k != "TCON"}
+    assert [item.error for item in undo(tmp_path / "j")] == [None]
+    assert path.read_bytes() == original
+
+
+def test_unknown_frames_forbid_another_version(make_file: MakeFile) -> None:
+    path = make_file(".mp3")
+    path.write_bytes(id3v2(3, (b"TIT2", b"\0title"), (b"XYZQ", b"what")) + path.read_bytes())
+    original = path.read_bytes()
+    with pytest.raises(UntaggableError, match=r"ID3v2\.3 tag holds frames .* keep its version"):
+        write_genres(path, ["Jazz"], journal=None, id3_version=4)
+    assert path.read_bytes() == original
+
+
+def test_a_version_asked_for_carries_the_frames_over(make_file: MakeFile) -> None:
+    path = make_file(".mp3")
+    path.write_bytes(id3v2(4, (b"TIT2", b"\0title"), (b"TDRC", b"\x001999-05-06")) + path.read_bytes())
+    write_genres(path, ["Jazz"], journal=None, id3_version=3)
+    found: Any = id3.ID3(path, translate=False)
+    assert found.version == (2, 3, 0)
+    assert [str(found[name]) for name in ("TIT2", "TYER", "TCON")] == ["title", "1999", "Jazz"]
+
+
+def test_id3v22_becomes_23(make_file: MakeFile) -> None:
+    path = make_file(".mp3")
+    path.write_bytes(id3v2(2, (b"TT2", b"\0title"), (b"TCO", b"\0(8)")) + path.read_bytes())
+    assert read_genres(path) == ("Jazz",)
+    write_genres(path, ["Pop"], "append", journal=None)
+    found: Any = id3.ID3(path, translate=False)
+    assert found.version == (2, 3, 0)
+    assert [str(found[name]) for name in ("TIT2", "TCON")] == ["title", "Jazz/Pop"]
+
+
+@pytest.mark.parametrize(("genre", "number"), [("Hip Hop", 7), ("hiphop", 7), ("Psybient", 191), ("Own", 255)])
+def test_id3v1_is_kept_in_step(make_file: MakeFile, tmp_path: Path, genre: str, number: int) -> None:
+    path = make_file(".mp3")
+    tail = id3v1(b"old title", 17)
+    path.write_bytes(id3v2(4, (b"TIT2", b"\0new title")) + path.read_bytes() + tail)
+    original = path.read_bytes()
+    assert read_genres(path) == ("Rock",)
+    write_genres(path, [genre, "Pop"], "overwrite", journal=tmp_path / "j")
+    assert path.read_bytes()[-128:] == tail[:-1] + bytes((number,))
+    assert read_genres(path) == (genre, "Pop")
+    assert [item.error for item in undo(tmp_path / "j")] == [None]
+    assert path.read_bytes() == original
+
+
+def test_a_file_with_id3v1_alone_keeps_its_title(make_file: MakeFile) -> None:
+    path = make_file(".mp3")
+    path.write_bytes(path.read_bytes() + id3v1(b"old title", 255))
+    write_genres(path, ["Jazz"], journal=None)
+    found: Any = id3.ID3(path, load_v1=False)
+    assert [str(found[name]) for name in ("TIT2", "TCON")] == ["old title", "Jazz"]
+    assert path.read_bytes()[-128:] == id3v1(b"old title", 8)
+
+
+@pytest.mark.parametrize("suffix", [".mp3", ".tta", ".wv", ".ape"])
+def test_apev2_and_id3v1_at_the_end(make_file: MakeFile, tmp_path: Path, suffix: str) -> None:
+    path = make_file(suffix)
+    ape = apev2.APEv2()
+    ape["Genre"], ape["REPLAYGAIN_TRACK_GAIN"] = ["Rock"], "-7.5 dB"
+    ape.save(path)
+    path.write_bytes(path.read_bytes() + id3v1(b"title", 17))
+    original = path.read_bytes()
+    assert read_genres(path) == ("Rock",)
+    write_genres(path, ["Jazz", "Pop"], "overwrite", journal=tmp_path / "j")
+    found = apev2.APEv2(path)
+    assert list(found["Genre"]) == ["Jazz", "Pop"]
+    assert str(found["REPLAYGAIN_TRACK_GAIN"]) == "-7.5 dB"
+    assert path.read_bytes()[-128:] == id3v1(b"title", 8)
+    assert [item.error for item in undo(tmp_path / "j")] == [None]
+    assert path.read_bytes() == original
+
+
+def test_comments_that_are_no_utf8_are_not_damaged(make_file: MakeFile) -> None:
+    path = make_file(".flac")
+    opened: Any = flac.FLAC(path)
+    opened["artist"] = ["M@rchen"]
+    opened.save()
+    path.write_bytes(path.read_bytes().replace(b"M@rchen", b"M\xe4rchen"))
+    original = path.read_bytes()
+    with pytest.raises(UntaggableError, match="not UTF-8"):
+        write_genres(path, ["Jazz"], journal=None)
+    assert path.read_bytes() == original
+
+
+@pytest.mark.parametrize(("text", "genre"), [(b"Rock\0", "Rock"), (b"M\xfcll\0\0", "Müll"), (b"\0", None)])
+def test_the_info_list_of_a_wav_file_counts(make_file: MakeFile, text: bytes, genre: str | None) -> None:
+    path = make_file(".wav")
+    content = path.read_bytes()
+    texts = b"INFO" + b"".join(
+        name + struct.pack("<I", len(value)) + value + bytes(len(value) % 2)
+        for name, value in ((b"INAM", b"odd\0\0"), (b"IGNR", text))
+    )
+    chunk = b"LIST" + struct.pack("<I", len(texts)) + texts
+    path.write_bytes(content[:4] + struct.pack("<I", len(content) + len(chunk) - 8) + content[8:] + chunk)
+    assert read_genres(path) == (() if genre is None else (genre,))
+    assert write_genres(path, ["Jazz"], journal=None).written is (genre is None)
+    write_genres(path, ["Jazz"], "overwrite", journal=None)
+    assert read_genres(path) == ("Jazz",)
+    assert chunk in path.read_bytes()

@@ -1,0 +1,241 @@
+"""`genre tag`: shows, writes, and takes back; never a traceback."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from genre_runtime.commands import tag
+from genre_runtime.errors import GenreError
+from genre_runtime.library.tags import read_genres, write_genres
+from tests.synthetic import noise, tone, write_audio
+
+Outcome = tuple[int, str, str]
+Tag = Callable[..., Outcome]
+
+
+@pytest.fixture
+def genre_tag(
+    model_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Tag:
+    """Run the command with the tiny model, journals in a folder of the test's own."""
+    monkeypatch.setenv("GENRE_MODEL", str(model_path))
+    for variable in ("XDG_STATE_HOME", "LOCALAPPDATA", "HOME"):
+        monkeypatch.setenv(variable, str(tmp_path / "state"))
+    parser = argparse.ArgumentParser()
+    tag.add_parser(parser.add_subparsers())
+
+    def run(*words: str | Path) -> Outcome:
+        try:
+            options = parser.parse_args(["tag", *map(str, words)])
+            status: int = options.run(options)
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        except GenreError as error:  # as the command's main does
+            print(error, file=sys.stderr)
+            status = 2
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return status, out, err
+
+    return run
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    """A sure tone, an unsure noise, a tone with a genre, and a text."""
+    folder = tmp_path / "music"
+    folder.mkdir()
+    write_audio(folder / "tone.mp3", tone(12))
+    write_audio(folder / "noise.flac", (noise(12) / 2).astype(np.float32))
+    write_audio(folder / "tagged.ogg", tone(12))
+    write_genres(folder / "tagged.ogg", ["Blues"], journal=None)
+    (folder / "broken.wav").write_bytes(b"no sound")
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def genres(folder: Path) -> dict[str, tuple[str, ...]]:
+    return {path.name: read_genres(path) for path in folder.iterdir() if path.name != "broken.wav"}
+
+
+def test_nothing_is_written_unless_asked(genre_tag: Tag, music: Path, tmp_path: Path) -> None:
+    before = contents(music)
+    status, out, err = genre_tag(music)
+    assert status == 1  # one of them is no audio
+    assert contents(music) == before
+    lines = {line.rsplit(os.sep, 1)[1]: line for line in out.splitlines()}
+    assert lines["tone.mp3"].startswith("would write   (none) -> tone  ")
+    assert lines["noise.flac"].startswith("unchanged     (none) (the best genre reaches")
+    assert lines["tagged.ogg"].startswith("unchanged     Blues (has a genre)")
+    assert "broken.wav" in err
+    assert "1 of 4 files would be written, add --write to do it; 1 failed" in err
+    assert not list((tmp_path / "state").rglob("journals"))
+
+
+def test_write_and_undo(genre_tag: Tag, music: Path) -> None:
+    before = contents(music)
+    status, out, err = genre_tag(music, "--write")
+    assert status == 1
+    assert "written       (none) -> tone  " in out
+    assert genres(music) == {"tone.mp3": ("tone",), "noise.flac": (), "tagged.ogg": ("Blues",)}
+    journal = err.strip().splitlines()[-1].removeprefix("to undo this: genre tag --undo ")
+    status, out, err = genre_tag("--undo", journal)
+    assert (status, contents(music)) == (0, before)
+    assert out.startswith("restored      (none)  ")
+    assert "1 files restored; 0 failed" in err
+    status, out, _ = genre_tag("--undo", journal)
+    assert (status, out[:8]) == (0, "as it wa")
+
+
+def test_unsure_top_map_and_append(genre_tag: Tag, music: Path, tmp_path: Path) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("tone = Sine\nquiet =\n")
+    (music / "broken.wav").unlink()
+    status, _, _ = genre_tag(music, "--write", "--append", "--unsure", "--top", "3", "--map", names)
+    assert status == 0
+    assert genres(music) == {"tone.mp3": ("Sine",), "noise.flac": ("Sine", "noise"), "tagged.ogg": ("Blues", "Sine")}
+    status, out, _ = genre_tag(music, "--overwrite", "--min-confidence", "99%")
+    assert out.count("no genre reaches 99%") + out.count("the best genre reaches") == 3
+
+
+def test_a_genre_that_the_map_leaves_out_is_not_written(genre_tag: Tag, music: Path, tmp_path: Path) -> None:
+    (tmp_path / "names.toml").write_text('tone = ""\n')
+    _, out, _ = genre_tag(music / "tone.mp3", "--write", "--map", tmp_path / "names.toml")
+    assert "unchanged     (none) (the map leaves out tone)" in out
+
+
+def test_files_that_keep_their_genre_are_not_listened_to(
+    genre_tag: Tag, music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from genre_runtime import GenreClassifier
+
+    listened: list[str] = []
+    classify = GenreClassifier.classify_files
+
+    def watched(self: Any, paths: Any, **options: Any) -> Any:
+        return classify(self, (listened.append(Path(path).name) or path for path in paths), **options)  # type: ignore[func-returns-value]
+
+    monkeypatch.setattr(GenreClassifier, "classify_files", watched)
+    _, out, _ = genre_tag(music, "--jobs", "2")
+    assert listened == ["noise.flac", "tone.mp3"]
+    assert [Path(line).name for line in out.splitlines()] == ["noise.flac", "tagged.ogg", "tone.mp3"]
+
+
+def result(path: Path, **changed: Any) -> str:
+    values = {
+        "path": str(path),
+        "confident": True,
+        "reason": None,
+        "probabilities": {"jazz": 0.6, "pop": 0.3, "rock": 0.1},
+    }
+    return json.dumps(values | changed)
+
+
+def test_from_results(genre_tag: Tag, music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENRE_MODEL", str(tmp_path / "no model is needed"))
+    results = tmp_path / "results.jsonl"
+    tone_path, noise_path = music / "tone.mp3", music / "noise.flac"
+    lines = [
+        result(tone_path, probabilities={"rock": 1.0}),
+        result(tone_path),  # the last answer counts
+        result(noise_path, confident=False, reason="the track is silent"),
+        result(music / "gone.mp3"),
+        "{torn",
+        '{"path": 7}',
+        result(music / "tagged.ogg", probabilities={"jazz": "much"}),
+        result(music / "tagged.ogg", probabilities={"jazz": float("nan")}),
+        json.dumps({"path": str(music / "broken.wav"), "error": {"code": "x", "message": "not an audio file"}}),
+        "[" * 5_000,
+        "",
+    ]
+    results.write_text("\n".join(lines), encoding="utf-8")
+    status, out, err = genre_tag("--from", results, "--top", "2", "--write")
+    assert status == 1
+    assert genres(music) == {"tone.mp3": ("jazz", "pop"), "noise.flac": (), "tagged.ogg": ("Blues",)}
+    assert "the track is silent" in out
+    assert [f"line {n}:" in err for n in (4, 5, 6, 10)] == [False, True, True, True]
+    assert "gone.mp3: no file at" in err
+    assert "tagged.ogg: no result of `genre classify --format jsonl`" in err
+    assert "broken.wav: was not classified: not an audio file" in err
+    assert "1 of 8 files written; 6 failed" in err
+
+
+def test_from_results_for_some_files(genre_tag: Tag, music: Path, tmp_path: Path) -> None:
+    results = tmp_path / "results.jsonl"
+    results.write_text(result(music / "tone.mp3") + "\n" + result(music / "tagged.ogg") + "\n")
+    status, out, err = genre_tag("--from", results, music / "tone.mp3", music / "noise.flac", "--write")
+    assert status == 1
+    assert out.count("\n") == 1
+    assert "noise.flac" in err
+    assert "has no answer for it" in err
+    assert genres(music) == {"tone.mp3": ("jazz",), "noise.flac": (), "tagged.ogg": ("Blues",)}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "nothing to tag"),
+        (["--undo", "x", "y.mp3"], "--undo takes a journal and nothing else"),
+        (["--undo", "missing.jsonl"], "cannot be read"),
+        (["--from", "missing.jsonl"], "cannot be read"),
+        (["x.mp3", "--map", "missing.csv"], "cannot be read"),
+        (["x.mp3", "--append", "--overwrite"], "not allowed with"),
+        (["x.mp3", "--id3-version", "2.2"], "invalid choice"),
+        (["x.mp3", "--min-confidence", "2"], "no share"),
+        (["x.mp3", "--top", "0"], "positive"),
+    ],
+)
+def test_wrong_usage(genre_tag: Tag, words: list[str], message: str) -> None:
+    status, out, err = genre_tag(*words)
+    assert (status, out) == (2, "")
+    assert message in err
+
+
+def test_unknown_labels_in_the_map_list_the_known(genre_tag: Tag, music: Path, tmp_path: Path) -> None:
+    (tmp_path / "map.txt").write_text("polka = Polka\n")
+    (tmp_path / "results.jsonl").write_text(result(music / "tone.mp3") + "\n")
+    for source in ([music], ["--from", tmp_path / "results.jsonl"]):
+        status, out, err = genre_tag(*source, "--map", tmp_path / "map.txt", "--write")
+        assert (status, out) == (2, "")
+        assert "unknown genres polka: known are" in err
+
+
+def test_without_mutagen(genre_tag: Tag, music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mutagen", None)
+    status, _, err = genre_tag(music)
+    assert status == 2
+    assert "install genre-runtime[library]" in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names of POSIX")
+def test_names_and_genres_stay_on_one_line(genre_tag: Tag, music: Path) -> None:
+    path = Path(shutil.copy(music / "tagged.ogg", music / os.fsdecode(b"a\nb\xff.ogg")))
+    opened: Any = import_module("mutagen.oggvorbis").OggVorbis(path)
+    opened["genre"] = ["two\nlines"]
+    opened.save()
+    status, out, _ = genre_tag(path)
+    assert (status, out.count("\n")) == (0, 1)
+    assert "two\\nlines" in out
+
+
+def test_keep_mtime_and_journal_of_choice(genre_tag: Tag, music: Path, tmp_path: Path) -> None:
+    path = music / "tone.mp3"
+    os.utime(path, ns=(10**18, 10**18))
+    status, _, err = genre_tag(path, "--write", "--keep-mtime", "--journal", tmp_path / "my journal.jsonl")
+    assert status == 0
+    assert path.stat().st_mtime_ns == 10**18
+    assert f"genre tag --undo '{tmp_path / 'my journal.jsonl'}'" in err

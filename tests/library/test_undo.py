@@ -1,0 +1,156 @@
+"""A journal restores files byte for byte, in any state that a crash or a user can leave things in."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from genre_runtime.errors import AudioNotFoundError
+from genre_runtime.library.errors import ChangedFileError, JournalError, TagWriteError
+from genre_runtime.library.journal import Entry, Journal, default_journal
+from genre_runtime.library.tags import read_genres, undo, write_genres
+from tests.library.conftest import SUFFIXES, MakeFile
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(tmp_path / "state" / "journal.jsonl")
+
+
+def test_hundreds_of_files_come_back(
+    originals: dict[str, Path], tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.fsync", lambda _: None)  # a thousand waits for the disk, and no crash to be safe from
+    contents, times = {}, {}
+    for i in range(200):
+        source = originals[SUFFIXES[i % len(SUFFIXES)]]
+        path = Path(shutil.copy(source, tmp_path / f"{i} {source.name}"))
+        contents[path], times[path] = path.read_bytes(), path.stat().st_mtime_ns
+        write_genres(path, ["Jazz", f"Own {i}"], journal=journal)
+        if i % 3 == 0:
+            write_genres(path, ["Folk"], "append", journal=journal)
+    assert all(read_genres(path) for path in contents)
+    restored = list(undo(journal))
+    assert {item.path: item.n_restored for item in restored} == {
+        path.resolve(): 2 if i % 3 == 0 else 1 for i, path in enumerate(contents)
+    }
+    assert restored[0].path.name.startswith("199 ")  # the latest first
+    assert {path: path.read_bytes() for path in contents} == contents
+    assert {path: path.stat().st_mtime_ns for path in contents} == times
+    assert {(item.n_restored, item.error) for item in undo(journal)} == {(0, None)}  # again: nothing left to do
+    # Small: the journal of a big library must not become a second library.
+    assert journal.path.stat().st_size < sum(map(len, contents.values())) / 20
+
+
+def test_changed_and_missing_files_are_named_and_the_rest_is_restored(make_file: MakeFile, journal: Journal) -> None:
+    paths = [make_file(suffix) for suffix in (".mp3", ".flac", ".ogg", ".wav")]
+    originals = [path.read_bytes() for path in paths]
+    for path in paths:
+        write_genres(path, ["Jazz"], journal=journal)
+    paths[0].write_bytes(paths[0].read_bytes() + b"changed")
+    paths[1].unlink()
+    paths[2].chmod(0o444)
+    errors = {item.path.suffix: type(item.error) for item in undo(journal)}
+    assert errors == {".mp3": ChangedFileError, ".flac": AudioNotFoundError, ".ogg": TagWriteError, ".wav": type(None)}
+    assert paths[0].read_bytes().endswith(b"changed")
+    assert paths[3].read_bytes() == originals[3]
+    paths[2].chmod(0o644)
+    assert sum(item.n_restored for item in undo(journal)) == 1  # what failed can be tried again
+    assert paths[2].read_bytes() == originals[2]
+
+
+def test_a_change_after_an_undo_is_recorded_and_undone(make_file: MakeFile, journal: Journal) -> None:
+    path = make_file(".mp3")
+    original = path.read_bytes()
+    for genre in ("Jazz", "Folk"):
+        write_genres(path, [genre], journal=journal)
+        assert [item.error for item in undo(journal)] == [None]
+        assert path.read_bytes() == original
+
+
+def test_a_recorded_change_that_was_never_made(
+    make_file: MakeFile, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_file(".mp3")
+    original = path.read_bytes()
+    write_genres(path, ["Jazz"], journal=journal)
+    with monkeypatch.context() as patched:
+        patched.setattr("os.replace", lambda *_: (_ for _ in ()).throw(PermissionError(13, "in use")))
+        with pytest.raises(TagWriteError):
+            write_genres(path, ["Folk"], "overwrite", journal=journal)
+    write_genres(path, ["Pop"], "overwrite", journal=journal)
+    assert len(list(journal.read())) == 3
+    assert [(item.n_restored, item.error) for item in undo(journal)] == [(2, None)]
+    assert path.read_bytes() == original
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.99])
+def test_a_torn_last_line_is_a_change_never_made(make_file: MakeFile, journal: Journal, share: float) -> None:
+    first, second = make_file(".mp3"), make_file(".flac")
+    original = first.read_bytes()
+    write_genres(first, ["Jazz"], journal=journal)
+    whole = journal.path.read_bytes()
+    write_genres(second, ["Jazz"], journal=None)
+    journal.path.write_bytes(whole + whole[: int(share * len(whole))])
+    assert [(item.path, item.error) for item in undo(journal)] == [(first.resolve(), None)]
+    assert first.read_bytes() == original
+    write_genres(first, ["Folk"], journal=journal)  # goes on behind the torn line, on one of its own
+    outcomes = {item.path: item.error for item in undo(journal)}
+    assert outcomes.pop(first.resolve()) is None
+    assert first.read_bytes() == original
+    assert [str(error)[:7] for error in outcomes.values()] == ["line 2:"]
+
+
+@pytest.mark.parametrize("damage", ["patch", "old", "new"])
+def test_a_damaged_record_changes_nothing(make_file: MakeFile, journal: Journal, damage: str) -> None:
+    path = make_file(".mp3")
+    write_genres(path, ["Jazz"], journal=journal)
+    values = json.loads(journal.path.read_text())
+    if damage == "patch":
+        values["patch"] = "AAAA"
+    else:
+        values[damage]["sha256"] = "0" * 64
+    journal.path.write_text(json.dumps(values) + "\n")
+    (outcome,) = undo(journal)
+    assert isinstance(outcome.error, ChangedFileError if damage == "new" else JournalError)
+    assert read_genres(path) == ("Jazz",)
+    assert not list(path.parent.glob(".genre-*"))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\n\n", b"[1, 2]\n", b"\xff\xfe\n{}\n", b'{"version": 2}\n'])
+def test_what_is_no_journal_is_named(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "journal.jsonl"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(JournalError, match=r"journal\.jsonl"):
+        list(undo(path))
+
+
+def test_the_record_precedes_the_change(make_file: MakeFile, journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_file(".flac")
+    original = path.read_bytes()
+    record = Journal.record
+
+    def watched(self: Journal, entry: Entry) -> None:
+        assert path.read_bytes() == original
+        record(self, entry)
+
+    monkeypatch.setattr(Journal, "record", watched)
+    write_genres(path, ["Jazz"], journal=journal)
+    ((_, entry),) = journal.read()
+    assert isinstance(entry, Entry)
+    assert (entry.path, entry.old_genres, entry.new_genres) == (path.resolve(), (), ("Jazz",))
+    assert entry.old.size == len(original)
+    assert entry.new.mtime_ns == path.stat().st_mtime_ns
+
+
+def test_the_default_journal_lies_in_the_state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert default_journal().parent == tmp_path / "genre" / "journals"
+    monkeypatch.setattr("sys.platform", "win32")
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
+    assert default_journal().parent == tmp_path / "local" / "genre" / "journals"
