@@ -1,0 +1,76 @@
+"""The pipeline to compare with: librosa decodes and computes, torch runs the same network.
+
+So did the student report that this project descends from: the whole file by `librosa.load`, a log-mel
+spectrogram for each ten seconds, the network on all of them at once, the mean of its answers. One file after
+the other; torch and NumPy may use every core.
+
+    python -m tests.benchmarks.reference CHECKPOINT FILE
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import librosa
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from genre_runtime.metadata import AudioConfig
+from genre_training.checkpoint import load_checkpoint
+from genre_training.networks import GenreNetwork, NetworkConfig
+
+
+class Reference:
+    """The network of a checkpoint behind librosa's decoder and spectrogram.
+
+    Parameters
+    ----------
+    checkpoint_path : Path
+    threads : int
+        Threads of torch.
+
+    Raises
+    ------
+    CheckpointError
+    """
+
+    def __init__(self, checkpoint_path: Path, threads: int) -> None:
+        torch.set_num_threads(threads)
+        checkpoint = load_checkpoint(checkpoint_path, ("temperature", "excerpt_seconds"))
+        self.audio = AudioConfig.from_dict(checkpoint["audio"])
+        self.labels: list[str] = list(checkpoint["labels"])
+        self.temperature = float(checkpoint["temperature"])
+        self.n_excerpt = round(checkpoint["excerpt_seconds"] * self.audio.sample_rate)
+        config = NetworkConfig.from_dict(checkpoint["network"])
+        self.network = GenreNetwork(len(self.labels), self.audio.n_mels, config)
+        self.network.load_state_dict(checkpoint["model_state_dict"])
+        self.network.eval()
+
+    def classify_file(self, path: Path) -> dict[str, float]:
+        """Return the probability of each genre, averaged over the whole track; a rest below ten seconds is left out."""
+        waveform, _ = librosa.load(path, sr=self.audio.sample_rate, mono=True)
+        starts = range(0, max(1, waveform.size - self.n_excerpt + 1), self.n_excerpt)
+        log_mels = np.stack([self._log_mel(waveform[start : start + self.n_excerpt]) for start in starts])
+        with torch.inference_mode():
+            logits, _ = self.network(torch.from_numpy(log_mels))
+            probabilities = torch.softmax(logits / self.temperature, dim=1).mean(dim=0)
+        return dict(zip(self.labels, probabilities.tolist(), strict=True))
+
+    def _log_mel(self, excerpt: NDArray[np.float32]) -> NDArray[np.float32]:
+        mel = librosa.feature.melspectrogram(
+            y=excerpt,
+            sr=self.audio.sample_rate,
+            n_fft=self.audio.n_fft,
+            hop_length=self.audio.hop_length,
+            n_mels=self.audio.n_mels,
+            fmin=self.audio.f_min,
+            fmax=self.audio.f_max,
+        )
+        return np.asarray(librosa.power_to_db(mel, ref=np.max, top_db=self.audio.top_db), np.float32)
+
+
+if __name__ == "__main__":
+    answer = Reference(Path(sys.argv[1]), torch.get_num_threads()).classify_file(Path(sys.argv[2]))
+    print(max(answer, key=lambda label: answer[label]))
