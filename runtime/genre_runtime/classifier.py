@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -14,27 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genre_runtime.batching import SharedBatches
 from genre_runtime.decoding import stream_excerpts
 from genre_runtime.errors import GenreError, InvalidInputError, ModelNotFoundError, UnreadableAudioError
-from genre_runtime.excerpts import MIN_EXCERPT_SECONDS, Excerpt
 from genre_runtime.inputs import AudioSource
+from genre_runtime.judge import Judge
 from genre_runtime.limits import DecodeLimits
 from genre_runtime.metadata import ModelMetadata, read_metadata
+from genre_runtime.parallel import ordered_map
 from genre_runtime.prediction import ExcerptPrediction, Prediction, summarise
-from genre_runtime.session import create_session
 from genre_runtime.waveforms import excerpts_of_waveform
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
+    pass
 
 FloatArray = NDArray[np.float32]
-
-SILENCE_PEAK = 1e-3
-"""An excerpt whose loudest sample stays below this (-60 dB of full scale) is silent."""
-
-MAX_BATCH = 32
-"""Most excerpts handed to the graph at once on a GPU; a CPU takes them one by one, which keeps them in its cache."""
 
 MODEL_NAME = "best_model.onnx"
 MODEL_VARIABLE = "GENRE_MODEL"
@@ -92,13 +82,9 @@ class GenreClassifier:
         self.model_path = model_path
         self.metadata = metadata
         self.device_requested = device
-        self._threads = threads
         self._limits = limits
-        self._session, self.device = create_session(model_path, metadata, "waveform", device, threads)
-        self._max_batch = 1 if self.device == "cpu" else MAX_BATCH
-        self._logits_of: Callable[[FloatArray], FloatArray] = self._run_graph
-        if self._max_batch > 1:
-            self._logits_of = SharedBatches(self._run_graph, self._max_batch)
+        self._judge = Judge(model_path, metadata, device, threads)
+        self.device = self._judge.device
 
     @classmethod
     def load(
@@ -168,7 +154,7 @@ class GenreClassifier:
         pieces, duration = excerpts_of_waveform(
             waveform, sample_rate, self.metadata.audio.sample_rate, **self._plan(excerpts)
         )
-        return self._summary(self._predict(pieces), duration, None)
+        return self._summary(self._judge.excerpts(pieces), duration, None)
 
     def classify_log_mel(self, log_mel: NDArray[Any]) -> Prediction:
         """Classify a log-mel spectrogram made as the model's `AudioConfig` says.
@@ -187,18 +173,8 @@ class GenreClassifier:
             raise InvalidInputError(f"log_mel has shape {log_mel.shape}: expected ({n_mels}, n_frames)")
         if log_mel.dtype.kind not in "fiu" or not np.isfinite(log_mel).all():
             raise InvalidInputError("log_mel holds values that are no finite numbers: expected decibels")
-        config = self.metadata.audio
-        n_excerpt = config.n_frames(round(self.metadata.excerpt_seconds * config.sample_rate))
-        shortest = round(MIN_EXCERPT_SECONDS / config.frame_seconds)
-        starts = range(0, max(1, log_mel.shape[1] - shortest + 1), n_excerpt)
-        results = []
-        for start in starts:
-            piece = log_mel[:, start : start + n_excerpt].astype(np.float32)
-            logits = self._log_mel_session.run(["logits"], {"log_mel": piece[None]})[0]
-            end = (start + piece.shape[1]) * config.frame_seconds
-            silent = bool(np.ptp(piece) == 0)
-            results.append(self._excerpt(start * config.frame_seconds, end, np.asarray(logits)[0], silent))
-        return self._summary(results, log_mel.shape[1] * config.frame_seconds, None)
+        duration = log_mel.shape[1] * self.metadata.audio.frame_seconds
+        return self._summary(self._judge.log_mel(log_mel), duration, None)
 
     def classify_files(
         self, paths: Iterable[Path | str], *, excerpts: ExcerptCount = FROM_MODEL, jobs: int = 0
@@ -220,25 +196,21 @@ class GenreClassifier:
         """
         if jobs < 0:
             raise InvalidInputError(f"jobs is {jobs}: expected a positive number, or 0 for one a core")
-        jobs = jobs or os.cpu_count() or 1
-        stop = Event()
-        with ThreadPoolExecutor(jobs, thread_name_prefix="genre") as pool:
-            waiting: deque[Future[Prediction | GenreError]] = deque()
-            try:
-                for path in paths:
-                    waiting.append(pool.submit(self._classify_or_error, path, excerpts, stop))
-                    if len(waiting) >= 2 * jobs:
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:  # whoever takes no more results does not wait for the files in work either
-                stop.set()
-                for future in waiting:
-                    future.cancel()
 
-    def _classify_or_error(self, path: Path | str, excerpts: ExcerptCount, stop: Event) -> Prediction | GenreError:
+        def classify(path: Path | str, stop: Event) -> Prediction | GenreError:
+            return self.classify_or_error(path, excerpts=excerpts, stop=stop)
+
+        yield from ordered_map(classify, paths, jobs or os.cpu_count() or 1)
+
+    def classify_or_error(
+        self, source: AudioSource, *, excerpts: ExcerptCount = FROM_MODEL, stop: Event | None = None
+    ) -> Prediction | GenreError:
+        """Classify a file as `classify_file` does, and return what is wrong instead of raising it.
+
+        `stop`, set from another thread, ends the work early; the answer is then worth nothing.
+        """
         try:
-            return self._classify_file(path, excerpts, stop)
+            return self._classify_file(source, excerpts, stop)
         except GenreError as error:
             return error
         except Exception as error:  # a decoder's surprise is that file's error, not the run's end
@@ -247,37 +219,13 @@ class GenreClassifier:
     def _classify_file(self, source: AudioSource, excerpts: ExcerptCount, stop: Event | None) -> Prediction:
         rate = self.metadata.audio.sample_rate
         stream = stream_excerpts(source, rate, limits=self._limits, stop=stop, **self._plan(excerpts))
-        results = self._predict(stream)
+        results = self._judge.excerpts(stream)
         path = Path(source) if isinstance(source, str | os.PathLike) else None
         return self._summary(results, stream.duration_seconds, path)
 
     def _plan(self, excerpts: ExcerptCount) -> dict[str, Any]:
         count = self.metadata.n_excerpts if isinstance(excerpts, _FromModel) else excerpts
         return {"excerpt_seconds": self.metadata.excerpt_seconds, "n_excerpts": count}
-
-    def _predict(self, excerpts: Iterable[Excerpt]) -> list[ExcerptPrediction]:
-        """Run the graph over excerpts, neighbours of the same length together."""
-        rate = self.metadata.audio.sample_rate
-        results: list[ExcerptPrediction] = []
-        for batch in _batches(excerpts, self._max_batch):
-            logits = self._logits_of(np.stack([excerpt.waveform for excerpt in batch]))
-            for excerpt, row in zip(batch, logits, strict=True):
-                end = excerpt.start_seconds + excerpt.waveform.size / rate
-                silent = bool(np.abs(excerpt.waveform).max() < SILENCE_PEAK)
-                results.append(self._excerpt(excerpt.start_seconds, end, row, silent))
-        return results
-
-    def _run_graph(self, waveforms: FloatArray) -> FloatArray:
-        logits: FloatArray = np.asarray(self._session.run(["logits"], {"waveform": waveforms})[0])
-        return logits
-
-    def _excerpt(self, start: float, end: float, logits: FloatArray, silent: bool) -> ExcerptPrediction:
-        if not np.isfinite(logits).all():
-            raise InvalidInputError("the model answers with NaN or infinity: the input is far from any audio level")
-        exponentials = np.exp(logits.astype(np.float64) - logits.max())
-        probabilities = exponentials / exponentials.sum()
-        by_label = dict(zip(self.labels, probabilities.tolist(), strict=True))
-        return ExcerptPrediction(start, end, by_label, silent)
 
     def _summary(self, results: list[ExcerptPrediction], duration: float, path: Path | None) -> Prediction:
         return summarise(
@@ -287,20 +235,3 @@ class GenreClassifier:
             device=self.device,
             path=path,
         )
-
-    @cached_property
-    def _log_mel_session(self) -> InferenceSession:
-        path = self.model_path.with_name(self.metadata.graphs["log_mel"].file)
-        session, _ = create_session(path, self.metadata, "log_mel", self.device_requested, self._threads)
-        return session
-
-
-def _batches(excerpts: Iterable[Excerpt], max_batch: int) -> Iterator[list[Excerpt]]:
-    batch: list[Excerpt] = []
-    for excerpt in excerpts:
-        if batch and (len(batch) == max_batch or excerpt.waveform.size != batch[0].waveform.size):
-            yield batch
-            batch = []
-        batch.append(excerpt)
-    if batch:
-        yield batch

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
 
 PROBABILITY_DIGITS = 6
 
@@ -24,12 +26,15 @@ class ExcerptPrediction:
         Every label's probability; they sum to one.
     silent : bool
         Too quiet to judge; left out of the track's answer.
+    embedding : float32 array, shape (n_features,), or None
+        What the network's last layer sees; similar music lies in similar directions.
     """
 
     start_seconds: float
     end_seconds: float
     probabilities: Mapping[str, float]
     silent: bool = False
+    embedding: FloatArray | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,8 @@ class Prediction:
         Where the model ran, `cpu` or `cuda` and so on.
     path : Path or None
         The file, when there was one.
+    embedding : float32 array, shape (n_features,), or None
+        Mean over the excerpts; not part of `to_dict`.
     """
 
     label: str
@@ -65,6 +72,7 @@ class Prediction:
     duration_seconds: float
     device: str
     path: Path | None = None
+    embedding: FloatArray | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of this answer; probabilities rounded to six digits."""
@@ -110,6 +118,7 @@ def summarise(
         reason = "the track is silent"
     elif confidence < threshold:
         reason = f"the best genre reaches {confidence:.0%}, confident answers start at {threshold:.0%}"
+    embeddings = [excerpt.embedding for excerpt in judged if excerpt.embedding is not None]
     return Prediction(
         label=label,
         confidence=confidence,
@@ -120,6 +129,7 @@ def summarise(
         duration_seconds=duration_seconds,
         device=device,
         path=path,
+        embedding=np.mean(embeddings, axis=0) if embeddings else None,
     )
 
 

@@ -98,7 +98,7 @@ def test_excerpts_of_different_lengths_keep_their_order(
 
     monkeypatch.setattr("genre_runtime.classifier.stream_excerpts", lambda *_, **__: ExcerptStream(damaged()))
     for max_batch in (1, 4):  # as on a CPU and on a GPU
-        monkeypatch.setattr(classifier, "_max_batch", max_batch)
+        monkeypatch.setattr(classifier._judge, "max_batch", max_batch)
         prediction = classifier.classify_file("damaged.mp3")
         assert prediction.duration_seconds == 9
     excerpts = prediction.excerpts
@@ -163,3 +163,13 @@ def test_default_model_is_the_one_that_the_environment_names(model_path: Path, m
     monkeypatch.setenv("GENRE_MODEL", str(model_path))
     assert default_model_path() == model_path
     assert GenreClassifier.load(device="cpu").model_path == model_path
+
+
+def test_embedding_is_the_mean_of_what_was_heard(classifier: GenreClassifier) -> None:
+    """The tiny model's embedding is the mean level: 2 a / pi of a tone of amplitude a."""
+    silence = np.zeros(10 * RATE, np.float32)
+    prediction = classifier.classify(np.concatenate([tone(10), silence, 0.5 * tone(10)]), RATE)
+    assert [excerpt.silent for excerpt in prediction.excerpts] == [False, True, False]
+    assert prediction.embedding is not None
+    assert prediction.embedding == pytest.approx([0.75 / np.pi], rel=1e-3)
+    assert "embedding" not in prediction.to_dict()

@@ -95,16 +95,17 @@ def test_closing_the_results_calls_off_what_is_in_work(
 ) -> None:
     paths = [write_audio(tmp_path / "short.wav", noise(1)), write_long(tmp_path / "long.wav", 10)]
     started = threading.Event()
-    read = classifier._run_graph
+    read = classifier._judge.run_graph
     seen: list[int] = []
 
     def counted(waveforms: FloatArray) -> FloatArray:
         seen.append(len(waveforms))
         if len(seen) > 2:
             started.set()
-        return read(waveforms)
+        answer: FloatArray = read(waveforms)
+        return answer
 
-    monkeypatch.setattr(classifier, "_logits_of", counted)
+    monkeypatch.setattr(classifier._judge, "run", counted)
     results = classifier.classify_files(paths, excerpts=None, jobs=2)
     next(results)
     assert started.wait(30)

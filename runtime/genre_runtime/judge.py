@@ -1,0 +1,124 @@
+"""From excerpts to probabilities and embeddings: the graphs of a model at work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genre_runtime.batching import SharedBatches
+from genre_runtime.errors import InvalidInputError
+from genre_runtime.excerpts import MIN_EXCERPT_SECONDS, Excerpt
+from genre_runtime.metadata import ModelMetadata
+from genre_runtime.prediction import ExcerptPrediction
+from genre_runtime.session import create_session
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+FloatArray = NDArray[np.float32]
+
+SILENCE_PEAK = 1e-3
+"""An excerpt whose loudest sample stays below this (-60 dB of full scale) is silent."""
+
+MAX_BATCH = 32
+"""Most excerpts handed to the graph at once on a GPU; a CPU takes them one by one, which keeps them in its cache."""
+
+
+class Judge:
+    """Judges excerpts by a model's graphs. Safe to use from several threads.
+
+    Attributes
+    ----------
+    device : str
+        The device really used.
+
+    Raises
+    ------
+    ModelNotFoundError, InvalidModelError, DeviceUnavailableError, MissingDependencyError
+    """
+
+    def __init__(self, model_path: Path, metadata: ModelMetadata, device: str, threads: int) -> None:
+        self._model_path, self._metadata, self._threads = model_path, metadata, threads
+        self._session, self.device = create_session(model_path, metadata, "waveform", device, threads)
+        self.max_batch = 1 if self.device == "cpu" else MAX_BATCH
+        self.run: Callable[[FloatArray], FloatArray] = self.run_graph
+        if self.max_batch > 1:
+            self.run = SharedBatches(self.run_graph, self.max_batch)
+
+    def excerpts(self, excerpts: Iterable[Excerpt]) -> list[ExcerptPrediction]:
+        """Judge excerpts in order, neighbours of the same length together.
+
+        Raises
+        ------
+        InvalidInputError
+            The graph's answer is no number.
+        """
+        rate = self._metadata.audio.sample_rate
+        results: list[ExcerptPrediction] = []
+        for batch in _batches(excerpts, self.max_batch):
+            outputs = self.run(np.stack([excerpt.waveform for excerpt in batch]))
+            for excerpt, row in zip(batch, outputs, strict=True):
+                end = excerpt.start_seconds + excerpt.waveform.size / rate
+                silent = bool(np.abs(excerpt.waveform).max() < SILENCE_PEAK)
+                results.append(self._prediction(excerpt.start_seconds, end, row, silent))
+        return results
+
+    def log_mel(self, log_mel: FloatArray) -> list[ExcerptPrediction]:
+        """Judge a spectrogram (n_mels, n_frames) excerpt after excerpt.
+
+        Raises
+        ------
+        InvalidInputError
+            The graph's answer is no number.
+        """
+        audio = self._metadata.audio
+        n_excerpt = audio.n_frames(round(self._metadata.excerpt_seconds * audio.sample_rate))
+        shortest = round(MIN_EXCERPT_SECONDS / audio.frame_seconds)
+        results = []
+        for start in range(0, max(1, log_mel.shape[1] - shortest + 1), n_excerpt):
+            piece = log_mel[:, start : start + n_excerpt].astype(np.float32)
+            (row,) = _outputs(self._log_mel_session, {"log_mel": piece[None]})
+            end = (start + piece.shape[1]) * audio.frame_seconds
+            results.append(self._prediction(start * audio.frame_seconds, end, row, bool(np.ptp(piece) == 0)))
+        return results
+
+    def run_graph(self, waveforms: FloatArray) -> FloatArray:
+        """Map (batch, n_samples) to (batch, n_labels + n_features): logits, then the embedding."""
+        return _outputs(self._session, {"waveform": waveforms})
+
+    def _prediction(self, start: float, end: float, row: FloatArray, silent: bool) -> ExcerptPrediction:
+        labels = self._metadata.labels
+        logits, embedding = row[: len(labels)], row[len(labels) :]
+        if not np.isfinite(logits).all():
+            raise InvalidInputError("the model answers with NaN or infinity: the input is far from any audio level")
+        exponentials = np.exp(logits.astype(np.float64) - logits.max())
+        probabilities = exponentials / exponentials.sum()
+        by_label = dict(zip(labels, probabilities.tolist(), strict=True))
+        return ExcerptPrediction(start, end, by_label, silent, embedding)
+
+    @cached_property
+    def _log_mel_session(self) -> InferenceSession:
+        path = self._model_path.with_name(self._metadata.graphs["log_mel"].file)
+        # The device that was had, not the one asked for: another one here would be another answer.
+        session, _ = create_session(path, self._metadata, "log_mel", self.device, self._threads)
+        return session
+
+
+def _outputs(session: InferenceSession, inputs: dict[str, FloatArray]) -> FloatArray:
+    return np.concatenate(session.run(["logits", "embedding"], inputs), axis=1)
+
+
+def _batches(excerpts: Iterable[Excerpt], max_batch: int) -> Iterator[list[Excerpt]]:
+    batch: list[Excerpt] = []
+    for excerpt in excerpts:
+        if batch and (len(batch) == max_batch or excerpt.waveform.size != batch[0].waveform.size):
+            yield batch
+            batch = []
+        batch.append(excerpt)
+    if batch:
+        yield batch

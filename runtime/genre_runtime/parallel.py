@@ -1,0 +1,34 @@
+"""Work on many items at a time, results in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def ordered_map(function: Callable[[Item, Event], Result], items: Iterable[Item], jobs: int) -> Iterator[Result]:
+    """Yield `function(item, stop)` for each item, in order, `jobs` at a time.
+
+    Items are taken as results are, at most twice as many as `jobs` ahead, so there may be endlessly many. Closing the
+    iterator sets `stop`, by which work that is under way should end early, and waits for it.
+    """
+    stop = Event()
+    with ThreadPoolExecutor(jobs, thread_name_prefix="genre") as pool:
+        waiting: deque[Future[Result]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item, stop))
+                if len(waiting) >= 2 * jobs:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:  # whoever takes no more results does not wait for all that is under way
+            stop.set()
+            for future in waiting:
+                future.cancel()
