@@ -167,7 +167,7 @@ class ModelMetadata:
             values["graphs"] = {name: GraphFile(**graph) for name, graph in values["graphs"].items()}
             metadata = cls(**values)
             metadata._check()
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
             raise InvalidModelError(
                 f"the model's sidecar cannot be used ({error}): write it again with `invoke export`"
             ) from error

@@ -44,7 +44,8 @@ class PyAvReader:
             raise not_audio(head)
         try:
             file = as_file(source)
-            opened = str(file) if isinstance(file, Path) else file
+            # With its protocol: a colon in a name would otherwise end one.
+            opened = f"file:{file.absolute()}" if isinstance(file, Path) else file
             self._container = av.open(opened, format=name, options={"protocol_whitelist": "file"}, **_LENIENT)
         except _ERRORS as error:
             raise UnreadableAudioError(f"damaged {name} file ({_words(error)})") from error

@@ -142,7 +142,10 @@ def _device_used(session: InferenceSession) -> str:
 
 def _check_graph(session: InferenceSession, metadata: ModelMetadata, path: Path) -> None:
     """Compare what the graph says of itself with what the sidecar says."""
-    stored: dict[str, Any] = session.get_modelmeta().custom_metadata_map
+    try:
+        stored: dict[str, Any] = session.get_modelmeta().custom_metadata_map
+    except UnicodeDecodeError as error:
+        raise InvalidModelError(f"{path.name} carries metadata that is no text: export the model again") from error
     for key, expected in (
         (AUDIO_METADATA_KEY, asdict(metadata.audio)),
         (LABELS_METADATA_KEY, list(metadata.labels)),

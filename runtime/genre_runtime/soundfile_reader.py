@@ -16,6 +16,9 @@ from genre_runtime.inputs import AudioSource, as_file
 BLOCK_SAMPLES = 2**18
 """Samples over all channels that one block holds: 1 MiB of float32."""
 
+CAREFUL_SAMPLES = 1024
+"""Samples a channel of a block where a file is damaged: so little is lost before the damage."""
+
 
 class _SteadyFile(soundfile.SoundFile):  # type: ignore[misc]
     """A file whose `read` does not seek afterwards, as soundfile does wherever it can.
@@ -57,23 +60,45 @@ class SoundFileReader:
     def blocks(self, start_seconds: float, n_samples: float) -> Iterator[NDArray[np.float32]]:
         """Yield blocks of shape (n_block, n_channels), float32, `n_samples` in all or up to the end."""
         start = round(start_seconds * self.sample_rate)
-        try:
-            if start or self._file.tell():
-                preroll = min(start, int(PREROLL_SECONDS * self.sample_rate))
-                self._file.seek(start - preroll)
-                self._file.read(preroll, dtype="float32")
-        except soundfile.SoundFileError:  # past the end that the decoder found
+        if not self._goes_to(start):
             return
         n_block = max(1, BLOCK_SAMPLES // self.n_channels)
         while n_samples > 0:
+            position = self._file.tell()
             try:
                 block = self._file.read(int(min(n_block, n_samples)), dtype="float32", always_2d=True)
-            except soundfile.SoundFileError:  # damaged from here on: what came before counts
-                return
+            except soundfile.SoundFileError:  # damaged somewhere in this block: what comes before that counts
+                if n_block <= CAREFUL_SAMPLES or not self._seeks(position):
+                    return
+                n_block = CAREFUL_SAMPLES
+                continue
             if block.shape[0] == 0:
                 return
             yield block
             n_samples -= block.shape[0]
+
+    def _goes_to(self, start: int) -> bool:
+        """Move to a sample, having decoded what comes shortly before it; False where nothing can be had."""
+        at_start = not self._file.tell()
+        if not start and at_start:
+            return True
+        try:
+            # A damaged Ogg file from which nothing was read yet may crash libsndfile in its seek.
+            if at_start and not self._file.read(1, dtype="float32").size:
+                return False
+            preroll = min(start, int(PREROLL_SECONDS * self.sample_rate))
+            self._file.seek(start - preroll)
+            self._file.read(preroll, dtype="float32")
+        except soundfile.SoundFileError:  # past the end that the decoder found
+            return False
+        return True
+
+    def _seeks(self, position: int) -> bool:
+        try:
+            self._file.seek(position)
+        except soundfile.SoundFileError:
+            return False
+        return True
 
     def close(self) -> None:
         """Close the file."""

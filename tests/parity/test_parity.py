@@ -81,6 +81,37 @@ def test_signals_cover_the_extremes() -> None:
     assert all(signal.dtype == np.float32 and signal.ndim == 1 for signal in SIGNALS.values())
 
 
+@pytest.mark.parametrize(
+    ("batch", "n_samples"),
+    [(1, 1), (64, 1), (64, 2646), (33, 22_050), (8, 30 * 22_050), (2, 120 * 22_050), (1, 600 * 22_050)],
+    ids=lambda value: str(value),
+)
+def test_every_shape_equals_the_reference_and_each_clip_itself_alone(
+    runners: tuple[Run, Run], batch: int, n_samples: int
+) -> None:
+    """From one sample to ten minutes, alone and among 63 others that are up to 36 dB louder."""
+    run_waveform, run_log_mel = runners
+    rng = np.random.default_rng(n_samples)
+    waveforms = 0.01 * rng.standard_normal((batch, n_samples), dtype=np.float32)
+    waveforms *= (1 + np.arange(batch, dtype=np.float32))[:, None]
+    outputs = run_waveform(waveforms)
+    for i in {0, batch - 1}:
+        reference = log_mel_spectrogram(waveforms[i], CONFIG)
+        log_mel, logits = outputs["log_mel"][i], outputs["logits"][i]
+        np.testing.assert_allclose(log_mel, reference, atol=TOLERANCES["onnx log_mel"].limit)
+        alone = run_waveform(waveforms[i : i + 1])["logits"][0]
+        np.testing.assert_allclose(logits, alone, atol=TOLERANCES["onnx batch independence"].limit)
+        by_spectrogram = run_log_mel(reference[None])["logits"][0]
+        np.testing.assert_allclose(logits, by_spectrogram, atol=TOLERANCES["onnx logits from log_mel"].limit)
+
+
+def test_every_tolerance_has_a_reason_of_its_own_or_says_which() -> None:
+    for name, tolerance in TOLERANCES.items():
+        assert len(tolerance.reason.split()) >= 4, name
+        assert 0 < tolerance.limit < 1
+        assert tolerance.unit == ("dB" if name.endswith(" log_mel") and "from" not in name else "")
+
+
 def spoilt(run: Run, output: str, amount: float) -> Run:
     """The same graph with one output off by `amount`."""
 

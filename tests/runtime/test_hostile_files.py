@@ -1,0 +1,135 @@
+"""Hostile inputs through every entry point: the same typed error or the same answer comes out of each."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from genre_runtime import DecodeLimits, GenreClassifier, Prediction
+from genre_runtime.decoding import decode_excerpts
+from genre_runtime.errors import AudioLimitError, GenreError
+from tests.runtime.conftest import Genre
+from tests.runtime.hostile_files import CONTENTS, FORMATS, NAMES_AND_KINDS, Hostile, endless_opus, tone_in
+from tests.synthetic import LABELS, RATE
+
+Entry = Callable[[Path], str]
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="Linux's kinds of files and names are meant")
+LIMITS = DecodeLimits(max_seconds=600, max_bytes=64 * 2**20)
+CODES = frozenset(("unreadable_audio", "empty_audio", "audio_limit", "not_found"))
+
+
+@pytest.fixture(params=["classify_file", "classify_files", "decode_excerpts", "command"])
+def entry(request: pytest.FixtureRequest, model_path: Path) -> Entry:
+    """An entry point that returns a label, or the code of the error; for excerpts alone, "samples"."""
+    if request.param == "command":
+        genre: Genre = request.getfixturevalue("genre")
+        return lambda path: _by_command(genre, path)
+    if request.param == "decode_excerpts":
+        return _by_decoding
+    classifier = GenreClassifier.load(model_path, device="cpu", threads=1, limits=LIMITS)
+    if request.param == "classify_files":
+        return lambda path: _label_or_code(next(classifier.classify_files([path], jobs=1)))
+    return lambda path: _by_file(classifier, path)
+
+
+def _label_or_code(result: Prediction | GenreError) -> str:
+    if isinstance(result, Prediction):
+        return result.label
+    assert len(str(result)) > 20, "words that say what was found and expected"
+    assert not str(result).startswith("unexpected failure")
+    return result.code
+
+
+def _by_file(classifier: GenreClassifier, path: Path) -> str:
+    try:
+        return _label_or_code(classifier.classify_file(path))
+    except GenreError as error:
+        return _label_or_code(error)
+
+
+def _by_decoding(path: Path) -> str:
+    try:
+        excerpts, duration = decode_excerpts(path, RATE, excerpt_seconds=10, n_excerpts=3, limits=LIMITS)
+    except GenreError as error:
+        return _label_or_code(error)
+    assert all(0 < excerpt.waveform.size <= 10 * RATE + 1 for excerpt in excerpts)
+    assert 0 < duration < float("inf")
+    return "samples"
+
+
+def _by_command(genre: Genre, path: Path) -> str:
+    if path.is_dir():  # the command looks into folders
+        pytest.skip("a folder is a list to the command")
+    status, out, err = genre("classify", path, "--format", "jsonl")
+    (line,) = out.splitlines()
+    answer = json.loads(line)
+    if status == 0:
+        return str(answer["label"])
+    assert status == 1
+    assert err.startswith("genre: ")
+    assert len(err.splitlines()) == 1
+    assert "unexpected failure" not in err
+    return str(answer["error"]["code"])
+
+
+def _check(entry: Entry, path: Path, expected: str) -> None:
+    found = entry(path)
+    if expected == "typed":
+        assert found in CODES | {"samples", *LABELS}
+    elif expected in LABELS:
+        assert found in ("samples", expected)
+    else:
+        assert found == expected
+
+
+@pytest.mark.parametrize("hostile", CONTENTS, ids=lambda hostile: hostile.name)
+def test_contents(entry: Entry, tmp_path: Path, hostile: Hostile) -> None:
+    _check(entry, hostile.make(tmp_path), hostile.expected)
+
+
+@LINUX
+@pytest.mark.parametrize("hostile", NAMES_AND_KINDS, ids=lambda hostile: hostile.name)
+def test_names_and_kinds_of_files(entry: Entry, tmp_path: Path, hostile: Hostile) -> None:
+    if hostile.name == "no permission" and os.geteuid() == 0:
+        pytest.skip("no permission: root may read everything")
+    _check(entry, hostile.make(tmp_path), hostile.expected)
+
+
+INDEX_AT_THE_END = frozenset((".m4a", ".alac.m4a"))
+LONG_PIECES = frozenset((".ogg", ".opus", ".ape", ".wv", ".tta"))
+"""A page or block holds about a second, or the beginning of the file is a table: half of it may hold no sound."""
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_truncated_at_every_tenth(entry: Entry, tmp_path: Path, suffix: str) -> None:
+    content = tone_in(suffix, tmp_path)
+    path = tmp_path / f"cut{suffix}"
+    right = "quiet" if suffix == ".ape" else "tone"
+    found = []
+    for tenth in range(10):
+        path.write_bytes(content[: len(content) * tenth // 10])
+        found.append(entry(path))
+    assert found[0] == "empty_audio"
+    assert set(found) <= {"empty_audio", "unreadable_audio", right, "samples"}
+    if suffix in INDEX_AT_THE_END:
+        assert set(found[1:]) == {"unreadable_audio"}
+    elif suffix not in LONG_PIECES:
+        assert set(found[6:]) <= {right, "samples"}
+
+
+def test_hours_of_sound_in_few_bytes_are_cut_off_by_a_limit(tmp_path: Path, model_path: Path) -> None:
+    path = tmp_path / "endless.opus"
+    path.write_bytes(endless_opus(10))
+    strict = GenreClassifier.load(model_path, device="cpu", threads=1, limits=DecodeLimits(max_seconds=60))
+    prediction = strict.classify_file(path)
+    assert prediction.duration_seconds == pytest.approx(36_000, rel=0.01)
+    assert len(prediction.excerpts) == 3
+    with pytest.raises(AudioLimitError) as caught:
+        strict.classify_file(path, excerpts=None)
+    assert caught.value.limit == "max_seconds"
