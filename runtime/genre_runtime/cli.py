@@ -11,11 +11,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from genre_runtime.commands import arguments, classify, demo, info, tag
+from genre_runtime.commands import arguments, classify, demo, info, similar, tag
 from genre_runtime.errors import DeviceUnavailableError, GenreError, MissingDependencyError, ModelNotFoundError
 from genre_runtime.version import __version__
 
-VERBS = (classify, tag, demo, info)
+VERBS = (classify, tag, similar, demo, info)
 
 WRONG_USAGE = (DeviceUnavailableError, MissingDependencyError, ModelNotFoundError)
 """Errors about what the command was told or where it was installed, not about a file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,17 +17,59 @@ AUDIO_SUFFIXES = frozenset(
 """Names looked for in folders; a file named outright is tried whatever its name."""
 
 
-def expand(paths: Iterable[str]) -> Iterator[Path]:
-    """Yield files: each path itself, or in its place every audio file below it when it is a folder.
+class Finder:
+    """Finds files, and counts what it passes over.
 
-    Folders are walked in sorted order; hidden files and folders and links to folders are passed over.
+    Attributes
+    ----------
+    n_hidden : int
+        Hidden files and folders passed over.
+    n_others : int
+        Files passed over for their name's suffix.
+    unreadable : list of OSError
+        Folders that could not be looked into; each names its folder.
     """
-    for name in paths:
-        path = Path(name)
-        if _is_folder(path):
-            yield from _walk(path)
-        else:
-            yield path
+
+    def __init__(self) -> None:
+        self.n_hidden = 0
+        self.n_others = 0
+        self.unreadable: list[OSError] = []
+
+    def find(self, names: Iterable[str]) -> Iterator[Path]:
+        """Yield files: each name itself, or in its place every audio file below it when it is a folder.
+
+        A pattern (`*.mp3`, `**/*.flac`) that is no file's name stands for the files and folders it fits, as a shell
+        would have it. Folders are walked in sorted order; hidden files, hidden folders and links to folders are passed
+        over.
+        """
+        for name in names:
+            path = Path(name)
+            matches = [path]
+            if glob.has_magic(name) and not _exists(path):
+                matches = _matches(name) or matches
+            for match in matches:
+                if _is_folder(match):
+                    yield from self._walk(match)
+                else:
+                    yield match
+
+    def _walk(self, folder: Path) -> Iterator[Path]:
+        for parent, folders, names in os.walk(folder, onerror=self.unreadable.append):
+            visible = sorted(name for name in folders if not name.startswith("."))
+            self.n_hidden += len(folders) - len(visible)
+            folders[:] = visible
+            for name in sorted(names):
+                if name.startswith("."):
+                    self.n_hidden += 1
+                elif Path(name).suffix.lower() in AUDIO_SUFFIXES:
+                    yield Path(parent, name)
+                else:
+                    self.n_others += 1
+
+
+def expand(names: Iterable[str]) -> Iterator[Path]:
+    """Yield the files that names, folders and patterns mean: see `Finder.find`."""
+    return Finder().find(names)
 
 
 def _is_folder(path: Path) -> bool:
@@ -36,9 +79,12 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in AUDIO_SUFFIXES:
-                yield Path(parent, name)
+def _matches(pattern: str) -> list[Path]:
+    return [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207  # absolute ones too
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False

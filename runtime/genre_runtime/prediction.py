@@ -96,6 +96,19 @@ class Prediction:
             "device": self.device,
         }
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], embedding: FloatArray | None = None) -> Prediction:
+        """Build from what `to_dict` gave.
+
+        Raises
+        ------
+        KeyError, TypeError
+            A value is missing or unknown.
+        """
+        excerpts = tuple(ExcerptPrediction(**excerpt) for excerpt in values["excerpts"])
+        path = None if values["path"] is None else Path(values["path"])
+        return cls(**{**values, "excerpts": excerpts, "path": path}, embedding=embedding)
+
 
 def summarise(
     excerpts: Sequence[ExcerptPrediction],

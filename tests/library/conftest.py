@@ -12,6 +12,7 @@ import soundfile
 
 from tests.library.ape_file import write_ape
 from tests.runtime.av_files import write_with_pyav
+from tests.runtime.conftest import genre, music  # noqa: F401  # fixtures for the command
 from tests.synthetic import noise, tone, write_audio
 
 RATE = 44_100

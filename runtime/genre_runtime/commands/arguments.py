@@ -7,6 +7,10 @@ import locale
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from genre_runtime.classifier import ExcerptCount
 
 STDERR = 2
 
@@ -31,6 +35,14 @@ def listening_options() -> argparse.ArgumentParser:
     )
     parser.add_argument("--jobs", type=positive, default=0, metavar="N", help="files in work at once (default: a core)")
     return parser
+
+
+def excerpt_count(options: argparse.Namespace) -> ExcerptCount:
+    """Return what `--excerpts` means to the classifier."""
+    from genre_runtime.classifier import FROM_MODEL
+
+    count: ExcerptCount = {None: FROM_MODEL, "all": None}.get(options.excerpts, options.excerpts)
+    return count
 
 
 def path(text: str) -> str:

@@ -5,13 +5,19 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from genre_runtime.commands import arguments
 from genre_runtime.errors import GenreError, InvalidInputError
+
+if TYPE_CHECKING:
+    from genre_runtime.library.engine import Outcome
+    from genre_runtime.prediction import Prediction
 
 EXAMPLES = """examples:
   genre classify song.mp3                      one file
@@ -19,6 +25,8 @@ EXAMPLES = """examples:
   genre classify ~/Music --format csv          for a spreadsheet
   find . -name '*.mp3' | genre classify -      a list of paths, one a line, on stdin
   genre classify song.mp3 --excerpts all       listen to the whole track
+  genre classify ~/Music --state music.genre --output genres.jsonl --format jsonl
+                                               interrupt it, run it again next month: only what is new is listened to
 """
 
 
@@ -28,24 +36,48 @@ def add_parser(verbs: Any) -> None:
         "classify",
         parents=[arguments.model_options(), arguments.listening_options()],
         help="genres of files and folders",
+        description="Tell the genres of audio files. Results come in the files' order, as soon as they are there.",
         epilog=EXAMPLES,
         formatter_class=arguments.Formatter,
     )
     parser.add_argument(
-        "paths", nargs="+", type=arguments.path, metavar="PATH", help="file, folder, or - for a list on stdin"
+        "paths", nargs="+", type=arguments.path, metavar="PATH", help="file, folder, pattern, or - for a list on stdin"
     )
     parser.add_argument("--format", choices=("table", "jsonl", "json", "csv"), default="table")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the results here instead of on stdout")
+    parser.add_argument("--top", type=arguments.positive, metavar="K", help="the K best genres only")
+    parser.add_argument(
+        "--min-confidence",
+        type=arguments.share,
+        metavar="X",
+        help="probability from which on an answer is confident (default: the model's own threshold)",
+    )
+    parser.add_argument(
+        "--state",
+        type=Path,
+        metavar="FILE",
+        help="remember answers here; files that have not changed are not heard again",
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Classify what the command names; return its exit status."""
-    from genre_runtime.files import expand
+    from genre_runtime.files import Finder
+    from genre_runtime.formats import printable
 
-    paths = list(expand(arguments.named_paths(options.paths)))
+    finder = Finder()
+    paths = list(finder.find(arguments.named_paths(options.paths)))
+    for error in finder.unreadable:
+        print(f"genre: {printable(Path(error.filename))}: the folder cannot be read: {error.strerror}", file=sys.stderr)
     if not paths:
         raise InvalidInputError("no audio files found: the folder holds none or the list is empty")
-    return classify(paths, options)
+    passed_over = [f"{finder.n_hidden} hidden"] * bool(finder.n_hidden) + [f"{finder.n_others} other"] * bool(
+        finder.n_others
+    )
+    if passed_over and sys.stderr.isatty():
+        print(f"{' and '.join(passed_over)} files were passed over", file=sys.stderr)
+    return max(classify(paths, options), 1 if finder.unreadable else 0)
 
 
 def classify(paths: Sequence[Path], options: argparse.Namespace, shown: Callable[[Path], Path] = Path) -> int:
@@ -55,33 +87,94 @@ def classify(paths: Sequence[Path], options: argparse.Namespace, shown: Callable
     ----------
     paths : sequence of Path
     options : argparse.Namespace
-        model, device, excerpts, jobs, format.
+        model, device, excerpts, jobs, format, and if there are any output, top, min_confidence, state.
     shown : callable
         How a path is written.
     """
     from tqdm import tqdm
 
-    from genre_runtime.classifier import FROM_MODEL, GenreClassifier
     from genre_runtime.formats import WRITERS, printable
 
     arguments.silence_decoders()
+    counts: Counter[str] = Counter()
+    with _output(getattr(options, "output", None)) as stream, outcomes_of(paths, options) as (device, outcomes):
+        quiet = len(paths) == 1 or not sys.stderr.isatty()
+        # Closed even when interrupted, so that a JSON array is whole.
+        with (
+            closing(WRITERS[options.format](stream)) as writer,
+            tqdm(total=len(paths), unit="file", disable=quiet, leave=False) as bar,
+        ):
+            for outcome in outcomes:
+                counts.update(failed=isinstance(outcome.result, GenreError), known=outcome.known)
+                counts.update(equal=outcome.same_as is not None)
+                with bar.external_write_mode():
+                    if isinstance(outcome.result, GenreError):
+                        print(f"genre: {printable(outcome.path)}: {outcome.result}", file=sys.stderr)
+                        writer.write(shown(outcome.path), outcome.result)
+                    else:
+                        writer.write(shown(outcome.path), _as_asked(outcome.result, options))
+                bar.update()
+    if len(paths) > 1 and (options.format == "table" or counts["known"]):
+        _summarise(len(paths), counts, device)
+    return 1 if counts["failed"] else 0
+
+
+@contextmanager
+def outcomes_of(paths: Sequence[Path], options: argparse.Namespace) -> Iterator[tuple[str, Iterator[Outcome]]]:
+    """Load the model and give the device that is used and the outcomes; close what was opened for them."""
+    from genre_runtime.classifier import GenreClassifier
+    from genre_runtime.library.engine import Library, plan_of
+
     jobs = min(options.jobs or os.cpu_count() or 1, len(paths))
     # Many files: one thread each. One file: every core works on it.
     classifier = GenreClassifier.load(options.model, device=options.device, threads=1 if jobs > 1 else 0)
-    excerpts = {None: FROM_MODEL, "all": None}.get(options.excerpts, options.excerpts)
-    writer = WRITERS[options.format](sys.stdout)
-    failed = 0
-    results = classifier.classify_files(paths, excerpts=excerpts, jobs=jobs)
-    quiet = len(paths) == 1 or not sys.stderr.isatty()
-    # Closed even when interrupted, so that a JSON array is whole.
-    with closing(writer), tqdm(total=len(paths), unit="file", disable=quiet, leave=False) as bar:
-        for path, result in zip(paths, results, strict=True):
-            with bar.external_write_mode():
-                writer.write(shown(path), result)
-                if isinstance(result, GenreError):
-                    failed += 1
-                    print(f"genre: {printable(path)}: {result}", file=sys.stderr)
-            bar.update()
-    if len(paths) > 1 and options.format == "table":
-        print(f"{len(paths) - failed} of {len(paths)} files classified on {classifier.device}", file=sys.stderr)
-    return 1 if failed else 0
+    excerpts = arguments.excerpt_count(options)
+    state = None
+    if getattr(options, "state", None) is not None:
+        from genre_runtime.library.state import LibraryState
+
+        state = LibraryState(options.state, plan_of(classifier, excerpts))
+    outcomes = Library(classifier, excerpts, state).classify(paths, jobs)
+    try:
+        yield classifier.device, outcomes
+    finally:
+        outcomes.close()  # type: ignore[attr-defined]  # ends what is under way, before its state is closed
+        if state is not None:
+            state.close()
+
+
+@contextmanager
+def _output(path: Path | None) -> Iterator[TextIO]:
+    if path is None:
+        yield sys.stdout
+        return
+    with path.open("w", encoding="utf-8", newline="", errors="backslashreplace") as stream:
+        yield stream
+
+
+def _as_asked(prediction: Prediction, options: argparse.Namespace) -> Prediction:
+    """Apply --min-confidence and --top."""
+    least, top = getattr(options, "min_confidence", None), getattr(options, "top", None)
+    if least is not None:
+        silent = all(excerpt.silent for excerpt in prediction.excerpts)
+        reason = prediction.reason if silent else None
+        if not silent and prediction.confidence < least:
+            reason = f"the best genre reaches {prediction.confidence:.0%}, asked for were {least:.0%}"
+        prediction = replace(prediction, confident=reason is None, reason=reason)
+    if top is not None:
+        best = dict(list(prediction.probabilities.items())[:top])
+        excerpts = tuple(
+            replace(excerpt, probabilities={label: excerpt.probabilities[label] for label in best})
+            for excerpt in prediction.excerpts
+        )
+        prediction = replace(prediction, probabilities=best, excerpts=excerpts)
+    return prediction
+
+
+def _summarise(n_files: int, counts: Counter[str], device: str) -> None:
+    words = [f"{n_files - counts['failed']} of {n_files} files classified on {device}"]
+    if counts["known"]:
+        words.append(f"{counts['known']} of them known from before or equal to another file")
+    if counts["equal"]:
+        words.append(f"{counts['equal']} have the same bytes as another")
+    print(", ".join(words), file=sys.stderr)

@@ -112,14 +112,14 @@ def _tagging(options: argparse.Namespace) -> Tagging:
 
 
 def _classified(tagging: Tagging, paths: list[Path], options: argparse.Namespace) -> Iterator[tuple[Path, Outcome]]:
-    from genre_runtime.classifier import FROM_MODEL, GenreClassifier
+    from genre_runtime.classifier import GenreClassifier
     from genre_runtime.library.tagging import tag_classified
     from genre_runtime.prediction import Prediction
 
     jobs = min(options.jobs or os.cpu_count() or 1, len(paths))
     classifier = GenreClassifier.load(options.model, device=options.device, threads=1 if jobs > 1 else 0)
     tagging.genre_map.check(classifier.labels)
-    excerpts = {None: FROM_MODEL, "all": None}.get(options.excerpts, options.excerpts)
+    excerpts = arguments.excerpt_count(options)
 
     def classify(wanted: Iterable[Path]) -> Iterator[Prediction | GenreError]:
         return classifier.classify_files(wanted, excerpts=excerpts, jobs=jobs)

@@ -1,0 +1,73 @@
+"""`genre classify` over a library: what it passes over, how much it says, where it writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from genre_runtime.files import Finder
+from tests.runtime.conftest import Genre
+from tests.synthetic import tone, write_audio
+
+
+def test_state_is_reported_and_speaks_the_same(genre: Genre, music: Path, tmp_path: Path) -> None:
+    command = ("classify", music, "--format", "jsonl", "--state", tmp_path / "state")
+    status, first, _ = genre(*command)
+    again, second, err = genre(*command)
+    assert (status, again) == (0, 0)
+    assert first == second
+    assert "2 of them known from before" in err
+
+
+def test_results_go_to_a_file(genre: Genre, music: Path, tmp_path: Path) -> None:
+    _, printed, _ = genre("classify", music, "--format", "csv")
+    status, out, _ = genre("classify", music, "--format", "csv", "--output", tmp_path / "genres.csv")
+    assert (status, out) == (0, "")
+    assert (tmp_path / "genres.csv").read_text(encoding="utf-8") == printed
+    status, _, err = genre("classify", music, "--output", tmp_path / "no such folder" / "genres.csv")
+    assert status == 1
+    assert "no such folder" in err
+
+
+def test_top_shortens_the_answer(genre: Genre, music: Path) -> None:
+    _, out, _ = genre("classify", music / "tone.wav", "--format", "jsonl", "--top", 1)
+    answer = json.loads(out)
+    assert list(answer["probabilities"]) == ["tone"]
+    assert [list(excerpt["probabilities"]) for excerpt in answer["excerpts"]] == [["tone"]] * len(answer["excerpts"])
+
+
+@pytest.mark.parametrize(("least", "confident"), [("0.1", True), ("99.9%", False)])
+def test_a_threshold_of_one_s_own(genre: Genre, music: Path, least: str, confident: bool) -> None:
+    _, out, _ = genre("classify", music / "tone.wav", "--format", "jsonl", "--min-confidence", least)
+    answer = json.loads(out)
+    assert answer["confident"] is confident
+    assert (answer["reason"] is None) is confident
+    assert genre("classify", music, "--min-confidence", "7")[0] == 2
+
+
+def test_patterns_stand_for_what_they_fit(music: Path) -> None:
+    assert [path.name for path in Finder().find([str(music / "*.wav")])] == ["tone.wav"]
+    assert [path.name for path in Finder().find([str(music / "**" / "*.FLAC")])] == ["noise.FLAC"]
+    assert list(Finder().find([str(music / "*.none")])) == [music / "*.none"], "named in the error it will be"
+    odd = write_audio(music / "[live].wav", tone(1))
+    assert list(Finder().find([str(odd)])) == [odd], "a file's name is no pattern"
+
+
+def test_what_is_passed_over_is_counted(music: Path) -> None:
+    finder = Finder()
+    assert [path.name for path in finder.find([str(music)])] == ["tone.wav", "noise.FLAC"]
+    assert (finder.n_hidden, finder.n_others, finder.unreadable) == (2, 1, [])
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_cannot_be_read_is_an_error(genre: Genre, music: Path) -> None:
+    (music / "sub").chmod(0)
+    status, out, err = genre("classify", music)
+    (music / "sub").chmod(0o700)
+    assert status == 1
+    assert "tone.wav" in out
+    assert "the folder cannot be read" in err

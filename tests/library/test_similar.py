@@ -1,0 +1,67 @@
+"""`genre similar` ranks tracks by the angle between embeddings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genre_runtime import ExcerptPrediction, GenreClassifier, GenreError, Prediction
+from genre_runtime.library.similarity import cosine_similarities
+from tests.runtime.conftest import Genre
+from tests.synthetic import tone, write_audio
+
+
+def test_cosines() -> None:
+    query = np.array([1.0, 1.0], np.float32)
+    others = [np.array(values, np.float32) for values in ([2, 2], [1, 0], [-1, 1], [-3, -3], [0, 0])]
+    assert cosine_similarities(query, others) == pytest.approx([1, 0.5**0.5, 0, -1, 0])
+    assert cosine_similarities(query, []).size == 0
+
+
+def answer(path: Path, angle: float) -> Prediction:
+    embedding = np.array([np.cos(angle), np.sin(angle)], np.float32)
+    excerpts = (ExcerptPrediction(0, 1, {"tone": 1.0}),)
+    return Prediction("tone", 1.0, True, None, {"tone": 1.0}, excerpts, 1.0, "cpu", path, embedding)
+
+
+@pytest.mark.parametrize("remembered", [False, True])
+def test_the_nearest_come_first(
+    genre: Genre, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remembered: bool
+) -> None:
+    angles = {"query.wav": 0.3, "far.wav": 2.0, "near.wav": 0.4, "nearer.wav": 0.25, "away.wav": 1.0}
+    for i, name in enumerate(angles):
+        write_audio(tmp_path / name, tone(0.1 + 0.1 * i))
+    (tmp_path / "broken.mp3").write_text("no music")
+    listen = GenreClassifier.classify_or_error
+
+    def stand_in(self: GenreClassifier, path: Path, **rest: object) -> Prediction | GenreError:
+        return answer(path, angles[path.name]) if path.name in angles else listen(self, path)
+
+    monkeypatch.setattr(GenreClassifier, "classify_or_error", stand_in)
+    command = ["similar", tmp_path / "query.wav", "--in", tmp_path, "--top", 3, "--format", "jsonl"]
+    state = ["--state", tmp_path / "state"] if remembered else []
+    for _ in range(2):
+        status, out, err = genre(*command, *state)
+        rows = [json.loads(line) for line in out.splitlines()]
+        assert status == 1
+        assert "broken.mp3" in err
+        assert [Path(row["path"]).name for row in rows] == ["nearer.wav", "near.wav", "away.wav"]
+        assert rows[0]["similarity"] == pytest.approx(np.cos(0.05), abs=2e-3)
+
+
+def test_a_track_that_cannot_be_judged_is_the_whole_error(genre: Genre, music: Path) -> None:
+    status, out, err = genre("similar", music / "none.wav", "--in", music)
+    assert (status, out) == (1, "")
+    assert len(err.splitlines()) == 1
+    status, _, err = genre("similar", music / "tone.wav", "--in", music / "tone.wav")
+    assert status == 1
+    assert "no other audio files" in err
+
+
+def test_the_table_names_genre_and_file(genre: Genre, music: Path) -> None:
+    status, out, _ = genre("similar", music / "tone.wav", "--in", music)
+    assert status == 0
+    assert out.split()[1:] == ["tone", str(music / "sub" / "noise.FLAC")]

@@ -1,0 +1,202 @@
+"""What is known from earlier runs is not listened to again, and nothing else is taken for known."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genre_runtime import GenreClassifier, GenreError, Prediction
+from genre_runtime.classifier import FROM_MODEL
+from genre_runtime.library.engine import Library, Outcome, plan_of
+from genre_runtime.library.state import LibraryState, StateError
+from tests.synthetic import noise, tone, write_audio, write_model
+
+
+class Listener:
+    """A classifier that counts what it is given."""
+
+    def __init__(self, classifier: GenreClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.heard: list[str] = []
+        listen = classifier.classify_or_error
+
+        def counted(path: Path, **rest: Any) -> Prediction | GenreError:
+            self.heard.append(path.name)
+            return listen(path, **rest)
+
+        monkeypatch.setattr(classifier, "classify_or_error", counted)
+        self.classifier = classifier
+
+
+@pytest.fixture
+def listener(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> Listener:
+    return Listener(GenreClassifier.load(model_path, device="cpu"), monkeypatch)
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    folder = tmp_path / "library"
+    folder.mkdir()
+    write_audio(folder / "tone.wav", tone(2))
+    write_audio(folder / "noise.flac", noise(2))
+    (folder / "text.mp3").write_text("no music")
+    return folder
+
+
+def classify(listener: Listener, folder: Path, state_path: Path, jobs: int = 2) -> list[Outcome]:
+    listener.heard.clear()
+    state = LibraryState(state_path, plan_of(listener.classifier, FROM_MODEL))
+    try:
+        paths = sorted(path for path in folder.rglob("*.*") if path.is_file())
+        return list(Library(listener.classifier, state=state).classify(paths, jobs))
+    finally:
+        state.close()
+
+
+def said(outcomes: list[Outcome]) -> list[tuple[Path, Any]]:
+    """What an outcome says of its file, whether known or not."""
+    return [
+        (one.path, one.result.to_dict() if isinstance(one.result, Prediction) else (one.result.code, str(one.result)))
+        for one in outcomes
+    ]
+
+
+def test_a_second_run_listens_to_nothing_and_says_the_same(listener: Listener, library: Path, tmp_path: Path) -> None:
+    first = classify(listener, library, tmp_path / "state")
+    assert sorted(listener.heard) == ["noise.flac", "text.mp3", "tone.wav"]
+    second = classify(listener, library, tmp_path / "state")
+    assert listener.heard == []
+    assert said(first) == said(second)
+    assert [one.known for one in second] == [True] * 3
+    predictions = [(a.result, b.result) for a, b in zip(first, second, strict=True) if isinstance(a.result, Prediction)]
+    for a, b in predictions:
+        assert isinstance(b, Prediction)
+        assert a.embedding is not None
+        assert b.embedding == pytest.approx(a.embedding, rel=1e-3)
+
+
+def test_new_changed_moved_touched_and_copied_files(listener: Listener, library: Path, tmp_path: Path) -> None:
+    classify(listener, library, tmp_path / "state")
+    write_audio(library / "new.wav", tone(3))
+    write_audio(library / "tone.wav", 0.001 * noise(2))  # of the same size as before
+    (library / "noise.flac").rename(library / "moved.flac")
+    os.utime(library / "text.mp3", (1, 1))
+    shutil.copy(library / "moved.flac", library / "z copy.flac")
+    outcomes = {one.path.name: one for one in classify(listener, library, tmp_path / "state", jobs=1)}
+    assert sorted(listener.heard) == ["new.wav", "tone.wav"]
+    assert {name for name, one in outcomes.items() if one.known} == {"moved.flac", "text.mp3", "z copy.flac"}
+    assert outcomes["z copy.flac"].same_as == library / "moved.flac"
+    assert isinstance(outcomes["tone.wav"].result, Prediction)
+    assert outcomes["tone.wav"].result.label == "quiet"
+    assert isinstance(outcomes["moved.flac"].result, Prediction)
+    assert outcomes["moved.flac"].result.path == library / "moved.flac"
+
+
+def test_equal_files_at_the_same_time_are_heard_once(listener: Listener, library: Path, tmp_path: Path) -> None:
+    for i in range(12):
+        shutil.copy(library / "noise.flac", library / f"copy{i}.flac")
+    outcomes = classify(listener, library, tmp_path / "state", jobs=6)
+    assert len(listener.heard) == 3
+    assert sum(one.same_as is not None for one in outcomes) == 12
+
+
+def test_another_model_or_plan_listens_again(
+    listener: Listener, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classify(listener, library, tmp_path / "state")
+    (tmp_path / "other").mkdir()
+    other = Listener(GenreClassifier.load(write_model(tmp_path / "other", threshold=0.9), device="cpu"), monkeypatch)
+    classify(other, library, tmp_path / "state")
+    assert len(other.heard) == 3
+    assert (
+        plan_of(listener.classifier, None)
+        != plan_of(listener.classifier, 3)
+        == plan_of(listener.classifier, FROM_MODEL)
+    )
+    classify(listener, library, tmp_path / "state")
+    assert listener.heard == [], "the answers of both models are kept"
+
+
+def test_what_may_go_away_is_tried_again(listener: Listener, library: Path, tmp_path: Path) -> None:
+    (library / "folder.wav").mkdir()
+    (library / "none.wav").symlink_to(tmp_path / "nowhere")
+    (library / "empty.wav").touch()
+    paths = [library / name for name in ("folder.wav", "none.wav", "empty.wav")]
+    for _ in range(2):
+        listener.heard.clear()
+        state = LibraryState(tmp_path / "state", "plan")
+        codes = [
+            one.result.code
+            for one in Library(listener.classifier, state=state).classify(paths)
+            if isinstance(one.result, GenreError)
+        ]
+        state.close()
+        assert codes == ["unreadable_audio", "not_found", "empty_audio"]
+        assert len(listener.heard) == 3
+
+
+@pytest.mark.parametrize(
+    "content", [b"no database, but long enough to be looked at as one" * 100, b"SQLite format 3\0"]
+)
+def test_a_file_that_is_something_else_is_left_alone(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "precious"
+    path.write_bytes(content)
+    with pytest.raises(StateError, match=r"cannot be used|another program"):
+        LibraryState(path, "plan")
+    assert path.read_bytes() == content
+
+
+def test_another_program_s_database_is_left_alone(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "photos.db") as database:
+        database.execute("CREATE TABLE photos (name TEXT)")
+    with pytest.raises(StateError, match="another program's database"):
+        LibraryState(tmp_path / "photos.db", "plan")
+    with pytest.raises(StateError, match="cannot be used"):
+        LibraryState(tmp_path / "no such folder" / "state", "plan")
+
+
+def lines(process: subprocess.Popen[str]) -> Iterator[str]:
+    assert process.stdout is not None
+    yield from process.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_runs_killed_at_any_point_lose_nothing_and_do_nothing_twice(model_path: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "music"
+    folder.mkdir()
+    for i in range(40):
+        write_audio(folder / f"{i:02}.wav", tone(1, frequency=200 + 10 * i))
+    program = "import sys; from genre_runtime.cli import main; sys.exit(main(sys.argv[1:]))"
+    words = ["classify", str(folder), "--format", "jsonl", "--model", str(model_path), "--jobs", "2"]
+    command = [sys.executable, "-c", program, *words, "--state", str(tmp_path / "state")]
+    rng = random.Random(0)
+    printed = 0
+    for _ in range(4):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        wanted = rng.randint(1, 12) + printed
+        for n, _ in enumerate(lines(process), start=1):
+            if n == wanted:
+                break
+        time.sleep(rng.random() / 50)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        printed = wanted
+        with sqlite3.connect(tmp_path / "state") as database:
+            stored = database.execute("SELECT count(*) FROM answers").fetchone()[0]
+        assert stored >= min(printed, 40), "what was printed is stored"
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert len(result.stdout.splitlines()) == 40
+    plain = subprocess.run([*command[:-2]], capture_output=True, text=True, check=True)
+    assert result.stdout == plain.stdout
+    with sqlite3.connect(tmp_path / "state") as database:
+        assert database.execute("SELECT count(*), count(DISTINCT digest) FROM files").fetchone() == (40, 40)
