@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from genre_runtime.commands import arguments
+from genre_runtime.commands.progress import file_progress
 from genre_runtime.errors import GenreError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -91,29 +92,26 @@ def classify(paths: Sequence[Path], options: argparse.Namespace, shown: Callable
     shown : callable
         How a path is written.
     """
-    from tqdm import tqdm
-
     from genre_runtime.formats import WRITERS, printable
 
     arguments.silence_decoders()
     counts: Counter[str] = Counter()
-    with _output(getattr(options, "output", None)) as stream, outcomes_of(paths, options) as (device, outcomes):
-        quiet = len(paths) == 1 or not sys.stderr.isatty()
-        # Closed even when interrupted, so that a JSON array is whole.
-        with (
-            closing(WRITERS[options.format](stream)) as writer,
-            tqdm(total=len(paths), unit="file", disable=quiet, leave=False) as bar,
-        ):
-            for outcome in outcomes:
-                counts.update(failed=isinstance(outcome.result, GenreError), known=outcome.known)
-                counts.update(equal=outcome.same_as is not None)
-                with bar.external_write_mode():
-                    if isinstance(outcome.result, GenreError):
-                        print(f"genre: {printable(outcome.path)}: {outcome.result}", file=sys.stderr)
-                        writer.write(shown(outcome.path), outcome.result)
-                    else:
-                        writer.write(shown(outcome.path), _as_asked(outcome.result, options))
-                bar.update()
+    with (
+        _output(getattr(options, "output", None)) as stream,
+        outcomes_of(paths, options) as (device, outcomes),
+        closing(WRITERS[options.format](stream)) as writer,  # even when interrupted, so that a JSON array is whole
+        file_progress(len(paths)) as bar,
+    ):
+        for outcome in outcomes:
+            counts.update(failed=isinstance(outcome.result, GenreError), known=outcome.known)
+            counts.update(equal=outcome.same_as is not None)
+            with bar.external_write_mode():
+                if isinstance(outcome.result, GenreError):
+                    print(f"genre: {printable(outcome.path)}: {outcome.result}", file=sys.stderr)
+                    writer.write(shown(outcome.path), outcome.result)
+                else:
+                    writer.write(shown(outcome.path), _as_asked(outcome.result, options))
+            bar.update()
     if len(paths) > 1 and (options.format == "table" or counts["known"]):
         _summarise(len(paths), counts, device)
     return 1 if counts["failed"] else 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,8 @@ def add_parser(verbs: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the pieces and classify them; return the exit status."""
+    import tempfile
+
     from genre_runtime.demo import write_demo
 
     def shown(path: Path) -> Path:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genre_runtime.commands import arguments
 from genre_runtime.commands.classify import outcomes_of
+from genre_runtime.commands.progress import file_progress
 from genre_runtime.errors import GenreError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -46,8 +46,6 @@ def add_parser(verbs: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Rank the tracks; return the exit status: 1 if some files could not be judged."""
-    from tqdm import tqdm
-
     from genre_runtime.files import expand
     from genre_runtime.formats import printable
     from genre_runtime.library.similarity import cosine_similarities
@@ -60,11 +58,7 @@ def run(options: argparse.Namespace) -> int:
     found: list[tuple[Path, Prediction]] = []
     embeddings: list[FloatArray] = []
     failed = 0
-    quiet = not sys.stderr.isatty()
-    with (
-        outcomes_of([track, *paths], options) as (_, outcomes),
-        closing(tqdm(total=len(paths) + 1, unit="file", disable=quiet, leave=False)) as bar,
-    ):
+    with outcomes_of([track, *paths], options) as (_, outcomes), file_progress(len(paths) + 1) as bar:
         for outcome in outcomes:
             bar.update()
             if isinstance(outcome.result, GenreError):

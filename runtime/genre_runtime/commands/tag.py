@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genre_runtime.commands import arguments
+from genre_runtime.commands.progress import file_progress
 from genre_runtime.errors import GenreError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -128,12 +129,9 @@ def _classified(tagging: Tagging, paths: list[Path], options: argparse.Namespace
 
 
 def _report(outcomes: Iterator[tuple[Path, Outcome]], tagging: Tagging, n_files: int | None) -> int:
-    from tqdm import tqdm
-
     counts = {"changed": 0, "unchanged": 0, "failed": 0}
-    quiet = n_files == 1 or not sys.stderr.isatty()
     try:
-        with tqdm(total=n_files, unit="file", disable=quiet, leave=False) as bar:
+        with file_progress(n_files) as bar:
             for path, outcome in outcomes:
                 with bar.external_write_mode():
                     counts[_show(path, outcome)] += 1
