@@ -11,11 +11,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from genre_runtime.commands import arguments, classify, demo, info, similar, tag
+from genre_runtime.commands import arguments, classify, completion, demo, info, similar, tag
 from genre_runtime.errors import DeviceUnavailableError, GenreError, MissingDependencyError, ModelNotFoundError
 from genre_runtime.version import __version__
 
-VERBS = (classify, tag, similar, demo, info)
+VERBS = (classify, tag, similar, demo, info, completion)
 
 WRONG_USAGE = (DeviceUnavailableError, MissingDependencyError, ModelNotFoundError)
 """Errors about what the command was told or where it was installed, not about a file."""
@@ -23,7 +23,7 @@ WRONG_USAGE = (DeviceUnavailableError, MissingDependencyError, ModelNotFoundErro
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    options = _parser().parse_args(words)
+    options = command_parser().parse_args(words)
     _prepare_streams()
     try:
         status: int = options.run(options)
@@ -43,7 +43,8 @@ def main(words: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command."""
     parser = argparse.ArgumentParser(
         prog="genre",
         description="Music genres of audio files, without torch.",

@@ -108,3 +108,19 @@ def test_a_reader_that_goes_away(model_path: Path, tmp_path: Path) -> None:
         errors = process.stderr.read()
         assert process.wait(60) == 1
     assert errors == ""
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_completion_knows_verbs_and_options(capsys: pytest.CaptureFixture[str], shell: str) -> None:
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    for word in ("classify", "tag", "similar", "overwrite", "min-confidence"):
+        assert word in script
+    if shell == "bash":
+        assert "_shtab_genre_classify_pos_0_COMPGEN=_shtab_compgen_files" in script
+
+
+def test_completion_without_its_package(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    assert main(["completion", "bash"]) == 2
+    assert "genre-runtime[library]" in capsys.readouterr().err
