@@ -11,11 +11,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from genre_runtime.commands import arguments, classify, completion, demo, info, similar, tag
+from genre_runtime.commands import arguments, classify, completion, demo, info, playlist, report, similar, tag
 from genre_runtime.errors import DeviceUnavailableError, GenreError, MissingDependencyError, ModelNotFoundError
 from genre_runtime.version import __version__
 
-VERBS = (classify, tag, similar, demo, info, completion)
+VERBS = (classify, tag, report, playlist, similar, demo, info, completion)
 
 WRONG_USAGE = (DeviceUnavailableError, MissingDependencyError, ModelNotFoundError)
 """Errors about what the command was told or where it was installed, not about a file."""

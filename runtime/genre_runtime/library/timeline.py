@@ -1,0 +1,158 @@
+"""How the genres of one track change over time: excerpts as stacked blocks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genre_runtime.prediction import ExcerptPrediction, Prediction
+
+N_GENRES = 6
+"""Drawn by name; more colours could not be told apart."""
+
+MOST_BLOCKS = 400
+"""Drawn side by side, some two pixels each; of longer tracks, neighbours are averaged."""
+
+REST = "other genres"
+
+NAMED_WIDTH, NAMED_HEIGHT = 0.09, 0.12
+"""Least shares of width and height of a stretch that has room for its genre's name."""
+
+_STEPS = (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
+_MOST_TICKS = 6
+
+
+@dataclass(frozen=True)
+class Block:
+    """A stretch of time, seconds; `tops` are the borders of the stacked genres, from 0 to 1, upside down as SVG's y."""
+
+    start: float
+    end: float
+    tops: tuple[float, ...]
+    silent: bool
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Neighbouring excerpts with the same best genre; `probability` is the mean over them."""
+
+    start: float
+    end: float
+    genre: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """What is drawn of a track.
+
+    Attributes
+    ----------
+    duration_seconds : float
+    genres : tuple of str
+        Stacked from the top, the most probable of the track first; the last is `REST`.
+    blocks : list of Block
+    stretches : list of Stretch
+        In the order of time; silence is left out.
+    names : list of (str, float, float)
+        Genre, time in seconds and height (0 at the top) where its name has most room.
+    ticks : list of float
+        Seconds to mark on the axis.
+    """
+
+    duration_seconds: float
+    genres: tuple[str, ...]
+    blocks: list[Block]
+    stretches: list[Stretch]
+    names: list[tuple[str, float, float]]
+    ticks: list[float]
+
+
+def make_timeline(prediction: Prediction) -> Timeline | None:
+    """Stack the probabilities of a prediction's excerpts; None if it has none that last."""
+    excerpts = sorted(
+        (e for e in prediction.excerpts if e.end_seconds > e.start_seconds), key=lambda e: e.start_seconds
+    )
+    if not excerpts:
+        return None
+    named = tuple(list(prediction.probabilities)[:N_GENRES])
+    duration = max(prediction.duration_seconds, *(e.end_seconds for e in excerpts))
+    blocks = _blocks(excerpts, named)
+    genres = (*named, REST)
+    return Timeline(duration, genres, blocks, stretches(excerpts), _names(blocks, genres, duration), _ticks(duration))
+
+
+def stretches(excerpts: Sequence[ExcerptPrediction]) -> list[Stretch]:
+    """Join neighbouring excerpts that have the same best genre."""
+    groups: list[list[ExcerptPrediction]] = []
+    last = None
+    for excerpt in excerpts:
+        best = None if excerpt.silent else _best(excerpt)
+        if best is not None:
+            if best == last:
+                groups[-1].append(excerpt)
+            else:
+                groups.append([excerpt])
+        last = best
+    return [
+        Stretch(
+            group[0].start_seconds,
+            group[-1].end_seconds,
+            _best(group[0]),
+            sum(e.probabilities[_best(group[0])] for e in group) / len(group),
+        )
+        for group in groups
+    ]
+
+
+def _best(excerpt: ExcerptPrediction) -> str:
+    return max(excerpt.probabilities, key=lambda label: excerpt.probabilities[label])
+
+
+def _blocks(excerpts: Sequence[ExcerptPrediction], named: Sequence[str]) -> list[Block]:
+    n_joined = -(-len(excerpts) // MOST_BLOCKS)
+    blocks: list[Block] = []
+    for first in range(0, len(excerpts), n_joined):
+        group = excerpts[first : first + n_joined]
+        heard = [e for e in group if not e.silent] or group
+        after = excerpts[first + n_joined] if first + n_joined < len(excerpts) else None
+        end = group[-1].end_seconds if after is None else min(group[-1].end_seconds, after.start_seconds)
+        probabilities = np.array([[e.probabilities.get(genre, 0.0) for genre in named] for e in heard])
+        tops = _tops(probabilities.mean(axis=0))
+        blocks.append(Block(group[0].start_seconds, end, tops, all(e.silent for e in group)))
+    return blocks
+
+
+def _tops(probabilities: NDArray[np.float64]) -> tuple[float, ...]:
+    return (0.0, *np.minimum(np.cumsum(probabilities), 1.0).tolist(), 1.0)
+
+
+def _names(blocks: Sequence[Block], genres: Sequence[str], duration: float) -> list[tuple[str, float, float]]:
+    """Return where each genre has its widest run of blocks high enough for its name."""
+    names = []
+    for number, genre in enumerate(genres[:-1]):
+        best: list[Block] = []
+        run: list[Block] = []
+        for block in blocks:
+            high = not block.silent and block.tops[number + 1] - block.tops[number] >= NAMED_HEIGHT
+            joined = bool(run) and high and block.start <= run[-1].end
+            run = [*run, block] if joined else [block] if high else []
+            best = max(best, run, key=_width)
+        if best and _width(best) >= NAMED_WIDTH * duration:
+            middle = (best[0].start + best[-1].end) / 2
+            block = next(b for b in best if b.end >= middle)
+            names.append((genre, middle, (block.tops[number] + block.tops[number + 1]) / 2))
+    return names
+
+
+def _width(run: Sequence[Block]) -> float:
+    return run[-1].end - run[0].start if run else 0.0
+
+
+def _ticks(duration: float) -> list[float]:
+    step = next((step for step in _STEPS if duration / step <= _MOST_TICKS), math.ceil(duration / _MOST_TICKS))
+    return [float(second) for second in range(0, int(duration) + 1, step)]
