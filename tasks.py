@@ -27,15 +27,15 @@ OLDEST, NEWEST = (3, 11), (3, 13)
 DEFAULT_DATA = os.environ.get("GENRE_DATA", "data")
 
 
-@task
-def setup(c: Context) -> None:
+@task(help={"ray": "with Ray, half a gigabyte, so that its tests run too"})
+def setup(c: Context, ray: bool = False) -> None:
     """Create .venv with every member and the test tools, at the pinned versions."""
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
         raise Exit(f"Python {sys.version.split()[0]} found: expected 3.11 to 3.13")
     if not PYTHON.exists():
         print(f"creating {VENV}")
         venv.create(VENV, with_pip=True)
-    members = [argument for member in MEMBERS for argument in ("--editable", f"./{member}{_extra(member)}")]
+    members = [argument for member in MEMBERS for argument in ("--editable", f"./{member}{_extra(member, ray)}")]
     pins = ("--constraint", "constraints.txt", "--requirement", "tests/requirements.txt")
     _run(PYTHON, "-m", "pip", "install", "--disable-pip-version-check", *pins, *members)
     _repair_torchaudio()
@@ -197,8 +197,10 @@ def _wanted() -> str:
     return hashlib.sha256(b"".join((ROOT / file).read_bytes() for file in files)).hexdigest()
 
 
-def _extra(member: str) -> str:
-    return "[cpu,library]" if member == "runtime" else ""
+def _extra(member: str, ray: bool) -> str:
+    if member != "runtime":
+        return ""
+    return "[cpu,library,ray]" if ray else "[cpu,library]"
 
 
 def _run(*command: str | Path) -> None:

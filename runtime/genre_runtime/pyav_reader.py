@@ -46,7 +46,7 @@ class PyAvReader:
             file = as_file(source)
             # With its protocol: a colon in a name would otherwise end one.
             opened = f"file:{file.absolute()}" if isinstance(file, Path) else file
-            self._container = av.open(opened, format=name, options={"protocol_whitelist": "file"}, **_LENIENT)
+            self._container = av.open(opened, "r", format=name, options={"protocol_whitelist": "file"}, **_LENIENT)
         except _ERRORS as error:
             raise UnreadableAudioError(f"damaged {name} file ({_words(error)})") from error
         if not self._container.streams.audio:

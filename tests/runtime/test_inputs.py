@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 from genre_runtime import GenreClassifier
 from genre_runtime.decoding import decode, decode_excerpts
-from genre_runtime.errors import EmptyAudioError, InvalidInputError, UnreadableAudioError
+from genre_runtime.errors import EmptyAudioError, GenreError, InvalidInputError, UnreadableAudioError
 from tests.runtime.av_files import CONTAINERS, write_with_pyav
 from tests.synthetic import RATE, noise, write_audio
 
@@ -49,6 +51,27 @@ def test_bytes_that_are_no_audio(content: bytes) -> None:
         decode(content, RATE)
     with pytest.raises((EmptyAudioError, UnreadableAudioError)):
         decode(io.BytesIO(content), RATE)
+
+
+@pytest.mark.parametrize("suffix", [".m4a", ".wav"])
+def test_a_file_open_for_writing_too_is_only_read(tmp_path: Path, suffix: str) -> None:
+    write = write_with_pyav if suffix in CONTAINERS else write_audio
+    content = write(tmp_path / f"noise{suffix}", noise(2), RATE).read_bytes()
+    with tempfile.SpooledTemporaryFile(max_size=2**24) as file:
+        file.write(content)
+        np.testing.assert_array_equal(decode(file, RATE), decode(content, RATE))  # type: ignore[arg-type]
+        file.seek(0)
+        assert file.read() == content
+
+
+def test_seeks_before_the_start_are_no_traceback(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    content = write_audio(tmp_path / "noise.aiff", noise(1)).read_bytes()
+    for at in range(12, 60):
+        damaged = bytearray(content)
+        damaged[at : at + 4] = b"\xff\xff\xff\xf0"
+        with contextlib.suppress(GenreError):
+            decode(bytes(damaged), RATE)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 class Pipe(io.RawIOBase):

@@ -28,6 +28,8 @@ EXAMPLES = """examples:
   genre classify song.mp3 --excerpts all       listen to the whole track
   genre classify ~/Music --state music.genre --output genres.jsonl --format jsonl
                                                interrupt it, run it again next month: only what is new is listened to
+  genre classify tracks.csv --engine ray --output genres.parquet
+                                               a list with a column `path`, of files or URLs, on a Ray cluster
 """
 
 
@@ -45,7 +47,7 @@ def add_parser(verbs: Any) -> None:
         "paths", nargs="+", type=arguments.path, metavar="PATH", help="file, folder, pattern, or - for a list on stdin"
     )
     parser.add_argument("--format", choices=("table", "jsonl", "json", "csv"), default="table")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write the results here instead of on stdout")
+    parser.add_argument("--output", metavar="FILE", help="write the results here instead of on stdout")
     parser.add_argument("--top", type=arguments.positive, metavar="K", help="the K best genres only")
     parser.add_argument(
         "--min-confidence",
@@ -59,11 +61,18 @@ def add_parser(verbs: Any) -> None:
         metavar="FILE",
         help="remember answers here; files that have not changed are not heard again",
     )
+    parser.add_argument(
+        "--engine", choices=("local", "ray"), default="local", help="ray: on all cores of a cluster, results in Parquet"
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Classify what the command names; return its exit status."""
+    if is_bulk(options):
+        from genre_runtime.commands import bulk
+
+        return bulk.run(options)
     from genre_runtime.files import Finder
     from genre_runtime.formats import printable
 
@@ -79,6 +88,13 @@ def run(options: argparse.Namespace) -> int:
     if passed_over and sys.stderr.isatty():
         print(f"{' and '.join(passed_over)} files were passed over", file=sys.stderr)
     return max(classify(paths, options), 1 if finder.unreadable else 0)
+
+
+def is_bulk(options: argparse.Namespace) -> bool:
+    """Tell a manifest, URLs and Parquet from files and folders, without the code that handles them."""
+    manifests = (".csv", ".jsonl", ".parquet")
+    named = any(name.lower().endswith(manifests) or "://" in name for name in options.paths)
+    return options.engine == "ray" or named or str(options.output).endswith(".parquet")
 
 
 def classify(paths: Sequence[Path], options: argparse.Namespace, shown: Callable[[Path], Path] = Path) -> int:
@@ -142,11 +158,11 @@ def outcomes_of(paths: Sequence[Path], options: argparse.Namespace) -> Iterator[
 
 
 @contextmanager
-def _output(path: Path | None) -> Iterator[TextIO]:
-    if path is None:
+def _output(name: str | None) -> Iterator[TextIO]:
+    if name is None:
         yield sys.stdout
         return
-    with path.open("w", encoding="utf-8", newline="", errors="backslashreplace") as stream:
+    with Path(name).open("w", encoding="utf-8", newline="", errors="backslashreplace") as stream:
         yield stream
 
 

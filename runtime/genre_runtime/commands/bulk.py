@@ -1,0 +1,156 @@
+"""`genre classify` into Parquet: manifests and URLs, on this machine or on a cluster."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from genre_runtime.commands import arguments
+from genre_runtime.commands.progress import file_progress
+from genre_runtime.errors import InvalidInputError
+from genre_runtime.library.manifest import file_system, import_extra, is_manifest, is_url, read_manifest
+from genre_runtime.library.ray_engine import arrow_schema, classify_on_ray, result_row
+
+ROWS_A_PART = 10_000
+"""Rows held in memory before they are written: a group of a file, or a file of a folder."""
+
+_NOT_HERE = {"top": "--top", "min_confidence": "--min-confidence", "state": "--state"}
+
+
+def run(options: argparse.Namespace) -> int:
+    """Classify what the command names into Parquet; return its exit status."""
+    if options.output is None:
+        raise InvalidInputError("these results go to Parquet: name --output FILE.parquet, or a folder for many files")
+    unfit = [words for name, words in _NOT_HERE.items() if getattr(options, name, None) is not None]
+    if unfit or options.format != "table":
+        raise InvalidInputError(f"{' '.join(unfit) or '--format'} cannot be had with results in Parquet: leave it out")
+    sources, n_unreadable = _sources(options.paths)
+    if not sources:
+        raise InvalidInputError("no audio files found: the folder holds none or the list is empty")
+    arguments.silence_decoders()
+    rows = (_ray_rows if options.engine == "ray" else _own_rows)(sources, options)
+    n_failed = 0
+    with closing(ParquetOutput(str(options.output))) as output, closing(rows), file_progress(len(sources)) as bar:
+        for row in rows:
+            output.write(row)
+            if row["error_code"]:
+                n_failed += 1
+                path = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in row["path"])
+                with bar.external_write_mode():
+                    print(f"genre: {path}: {row['error_message']}", file=sys.stderr)
+            bar.update()
+    print(f"{len(sources) - n_failed} of {len(sources)} files classified", file=sys.stderr)
+    return 1 if n_failed or n_unreadable else 0
+
+
+class ParquetOutput:
+    """Writes rows to one file, or to a folder of files that are whole one by one.
+
+    What was written until `close` can be read, also when the run was interrupted.
+
+    Parameters
+    ----------
+    name : str
+        A path or URL. It is a file's if it ends in `.parquet`, else a folder's.
+    rows_a_part : int
+
+    Raises
+    ------
+    InvalidInputError
+        The folder holds results already.
+    """
+
+    def __init__(self, name: str, rows_a_part: int = ROWS_A_PART) -> None:
+        self._files, self._name = file_system(name)
+        self._rows_a_part, self._rows, self._n_parts = rows_a_part, list[dict[str, Any]](), 0
+        self._writer: Any = None
+        self._is_folder = not name.endswith(".parquet")
+        if self._is_folder:
+            self._files.makedirs(self._name, exist_ok=True)
+            if any(file.endswith(".parquet") for file in self._files.ls(self._name, detail=False)):
+                raise InvalidInputError(f"{name!r} holds the results of an earlier run: name another folder")
+        self._open()  # what cannot be written should be known before the work begins
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Take one row, as `result_row` makes it."""
+        self._rows.append(row)
+        if len(self._rows) >= self._rows_a_part:
+            self._write_part()
+
+    def close(self) -> None:
+        """Write the rest; without rows, nothing is left."""
+        if self._rows:
+            self._write_part()
+        if self._writer is not None:
+            self._writer.close()
+            self._stream.close()
+            if self._n_parts and not self._is_folder:
+                self._files.mv(f"{self._path}.partial", self._path)
+            else:
+                self._files.rm(f"{self._path}.partial")
+
+    def _open(self) -> None:
+        self._path = f"{self._name}/part-{self._n_parts:05}.parquet" if self._is_folder else self._name
+        self._stream = self._files.open(f"{self._path}.partial", "wb")
+        self._writer = import_extra("pyarrow.parquet").ParquetWriter(self._stream, arrow_schema())
+
+    def _write_part(self) -> None:
+        if self._writer is None:
+            self._open()
+        self._writer.write_table(import_extra("pyarrow").Table.from_pylist(self._rows, arrow_schema()))
+        self._rows.clear()
+        self._n_parts += 1
+        if self._is_folder:  # only whole files get the name that readers look for
+            self._writer.close()
+            self._stream.close()
+            self._files.mv(f"{self._path}.partial", self._path)
+            self._writer = None
+
+
+def _sources(names: Sequence[str]) -> tuple[list[str], int]:
+    """Return absolute paths and URLs, and how many folders could not be read."""
+    from genre_runtime.files import Finder
+
+    finder, sources = Finder(), list[str]()
+    for name in arguments.named_paths(names):
+        if is_manifest(name):
+            sources += read_manifest(name)
+        elif is_url(name):
+            sources.append(name)
+        else:
+            sources += (os.path.abspath(path) for path in finder.find([name]))  # noqa: PTH100  # links stay
+    for url in {source.partition("://")[0]: source for source in sources if is_url(source)}.values():
+        with suppress(InvalidInputError):  # an unknown kind is that entry's error, a missing package everybody's
+            file_system(url)
+    for error in finder.unreadable:
+        print(f"genre: {error.filename}: the folder cannot be read: {error.strerror}", file=sys.stderr)
+    return sources, len(finder.unreadable)
+
+
+def _own_rows(sources: Sequence[str], options: argparse.Namespace) -> Generator[dict[str, Any], None, None]:
+    from genre_runtime.classifier import GenreClassifier
+    from genre_runtime.library.manifest import classify_source
+    from genre_runtime.parallel import ordered_map
+
+    jobs = min(options.jobs or os.cpu_count() or 1, len(sources))
+    classifier = GenreClassifier.load(options.model, device=options.device, threads=1 if jobs > 1 else 0)
+    excerpts = arguments.excerpt_count(options)
+
+    def row(source: str, stop: Event) -> dict[str, Any]:
+        return result_row(source, classify_source(classifier, source, excerpts=excerpts, stop=stop))
+
+    yield from ordered_map(row, sources, jobs)
+
+
+def _ray_rows(sources: Sequence[str], options: argparse.Namespace) -> Generator[dict[str, Any], None, None]:
+    from genre_runtime.classifier import default_model_path
+
+    model = default_model_path() if options.model is None else Path(options.model)
+    excerpts = arguments.excerpt_count(options)
+    return classify_on_ray(sources, model, device=options.device, excerpts=excerpts, jobs=options.jobs)
