@@ -5,13 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from genre_api.logs import current_request_id
+from genre_api.schemas import Problem
 from genre_runtime.errors import GenreError
+
+MEDIA_TYPE = "application/problem+json"
 
 # What a client can mend. Any other error is the service's own: its message stays in the log.
 _STATUS = {
@@ -19,6 +24,10 @@ _STATUS = {
     "unreadable_audio": 415,
     "empty_audio": 422,
     "invalid_input": 422,
+}
+_PLAIN = {
+    404: ("unknown_address", "no endpoint at this address: GET / lists them"),
+    405: ("method_not_allowed", "this endpoint does not take this method: the Allow header says which it takes"),
 }
 _INTERNAL = "the service failed at this request: its log says more"
 
@@ -40,48 +49,78 @@ class ServiceError(HTTPException):
 
 
 def upload_too_large(limit: int) -> ServiceError:
-    """Make the answer to a request of more than `limit` bytes."""
-    return ServiceError(413, "upload_too_large", f"the upload has more than {limit} bytes: send a shorter file")
+    """Make the answer to a body of more than `limit` bytes."""
+    return ServiceError(413, "upload_too_large", f"the body has more than {limit} bytes: send less")
 
 
 def unavailable(error: GenreError | None) -> ServiceError:
     """Make the answer while there is no model."""
-    why = f"no model is loaded ({error.code})" if error else "the model is still loading"
-    return ServiceError(503, "unavailable", f"{why}: see /api/health", {"Retry-After": "30"})
+    why = f"no model is loaded ({error.code})" if error else "no model is loaded (internal)"
+    return ServiceError(503, "unavailable", f"{why}: see /readyz", {"Retry-After": "30"})
+
+
+def busy(retry_after: int) -> ServiceError:
+    """Make the answer when no place is left in the service."""
+    return ServiceError(
+        503, "busy", f"every place is taken: try again in {retry_after} s", {"Retry-After": str(retry_after)}
+    )
+
+
+def described(error: Exception) -> tuple[int, str, str]:
+    """Return the status, code and message of an error in work, and log what is the service's own fault."""
+    if isinstance(error, GenreError) and error.code in _STATUS:
+        return _STATUS[error.code], error.code, str(error)
+    _log.error("a prediction failed", exc_info=error)
+    return 500, error.code if isinstance(error, GenreError) else "internal", _INTERNAL
 
 
 def problem(status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """Make one problem document."""
-    body = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "code": code,
-        "detail": detail,
-    }
-    return JSONResponse(body, status, headers, media_type="application/problem+json")
+    body = Problem(
+        title=HTTPStatus(status).phrase, status=status, code=code, detail=detail, request_id=current_request_id()
+    )
+    return JSONResponse(body.model_dump(), status, headers, media_type=MEDIA_TYPE)
+
+
+def internal() -> JSONResponse:
+    """Make the answer to an error that nobody foresaw."""
+    return problem(500, "internal", _INTERNAL)
+
+
+def problem_responses(**codes: str) -> dict[int | str, dict[str, Any]]:
+    """Describe problems for OpenAPI; `s413="upload_too_large, audio_limit"` is a status with its codes."""
+    schema = Problem.model_json_schema()
+    described_by_status: dict[int | str, dict[str, Any]] = {}
+    for name, meaning in codes.items():
+        status = int(name[1:])
+        example = {**schema["examples"][0], "status": status, "title": HTTPStatus(status).phrase}
+        example["code"] = meaning.split(",")[0]
+        described_by_status[status] = {
+            "description": f"{HTTPStatus(status).phrase}; code: {meaning}",
+            "content": {MEDIA_TYPE: {"schema": schema, "example": example}},
+        }
+    return described_by_status
 
 
 def add_problem_handlers(app: FastAPI) -> None:
     """Answer every error of `app` as `application/problem+json`."""
 
+    def counted(request: Request, answer: JSONResponse, code: str) -> JSONResponse:
+        request.app.state.service.meters.rejected(code)
+        return answer
+
     @app.exception_handler(GenreError)
-    async def genre_error(_: Request, error: GenreError) -> JSONResponse:
-        if error.code in _STATUS:
-            return problem(_STATUS[error.code], error.code, str(error))
-        _log.error("a prediction failed", exc_info=error)
-        return problem(500, error.code, _INTERNAL)
+    async def genre_error(request: Request, error: GenreError) -> JSONResponse:
+        status, code, detail = described(error)
+        return counted(request, problem(status, code, detail), code)
 
     @app.exception_handler(HTTPException)
-    async def http_error(_: Request, error: HTTPException) -> JSONResponse:
-        code = error.code if isinstance(error, ServiceError) else "http"
-        return problem(error.status_code, code, error.detail, error.headers)
+    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+        plain = _PLAIN.get(error.status_code, ("http", error.detail))
+        code, detail = (error.code, error.detail) if isinstance(error, ServiceError) else plain
+        return counted(request, problem(error.status_code, code, detail, error.headers), code)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def invalid_request(request: Request, error: RequestValidationError) -> JSONResponse:
         found = "; ".join(f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors())
-        return problem(422, "invalid_request", f"{found}; /docs shows what is expected")
-
-    @app.exception_handler(Exception)
-    async def surprise(_: Request, __: Exception) -> JSONResponse:
-        return problem(500, "internal", _INTERNAL)  # the server itself logs the traceback
+        return counted(request, problem(422, "invalid_request", found), "invalid_request")

@@ -1,53 +1,43 @@
-"""From a request's body to a file that can be classified."""
+"""An open file as the decoders see it."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from pathlib import Path
-from typing import BinaryIO
-
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from genre_api.problems import upload_too_large
-from genre_runtime import GenreClassifier, Prediction
+import io
+from contextlib import suppress
+from typing import Any, BinaryIO, cast
 
 
-class UploadLimit:
-    """Middleware that refuses a request as soon as more bytes than the limit have arrived.
+class _ReadOnly(io.RawIOBase):
+    """Passes reading on to another file, and nothing else."""
 
-    The framework writes the whole upload to disk before an endpoint sees it, so an endpoint would be too late.
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
 
-    Parameters
-    ----------
-    app : ASGI application
-    max_bytes : int
-        Most bytes of a request's body.
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        content = self._file.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        # A damaged file can send a decoder to before its beginning. The system then stays where it is; an exception
+        # would come up in the middle of C, which can only print it.
+        with suppress(OSError, ValueError):
+            self._file.seek(offset, whence)
+        return self._file.tell()
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+def audio_of(file: BinaryIO) -> BinaryIO:
+    """Return a file for reading alone.
+
+    The framework's files are open for writing too, by which PyAV would take them for files that it is to write.
     """
-
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self._app = app
-        self._max_bytes = max_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        size = 0
-
-        async def counted() -> Message:
-            nonlocal size
-            message = await receive()
-            size += len(message.get("body", b""))
-            if size > self._max_bytes:
-                raise upload_too_large(self._max_bytes)
-            return message
-
-        await self._app(scope, counted, send)
-
-
-def classify_upload(file: BinaryIO, classifier: GenreClassifier) -> Prediction:
-    """Copy an upload to a file of our own, which the decoders can seek in, and classify it."""
-    with tempfile.TemporaryDirectory(prefix="genre-") as folder:
-        path = Path(folder, "upload")  # the client's name never reaches the file system
-        with path.open("wb") as copy:
-            shutil.copyfileobj(file, copy)
-        return classifier.classify_file(path)
+    return cast(BinaryIO, _ReadOnly(file))

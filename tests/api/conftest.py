@@ -1,20 +1,32 @@
-"""A client of the service over the tiny model, and of one without a model."""
+"""A client of the service over the tiny model, of one without a model, and of one with settings of a test's choice."""
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
-from genre_api import create_app
+from genre_api import Settings, create_app
 from genre_runtime import GenreClassifier
 from genre_runtime.errors import ModelNotFoundError
 
 SECRET = "/srv/secret/best_model.onnx"
 """A path of the server that no answer may show."""
+
+MakeClient = Callable[..., TestClient]
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("GENRE_"):
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -27,15 +39,25 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def client(classifier: GenreClassifier, scratch: Path) -> Iterator[TestClient]:
-    with TestClient(create_app(lambda: classifier)) as client:
-        yield client
+def make_client(classifier: GenreClassifier, scratch: Path) -> Iterator[MakeClient]:
+    """A function that makes a client of a service with the settings given."""
+    with ExitStack() as stack:
+
+        def make(load: Callable[[], GenreClassifier] = lambda: classifier, **values: Any) -> TestClient:
+            app = create_app(load, Settings(**{"workers": 2, **values}))
+            return stack.enter_context(TestClient(app, raise_server_exceptions=False))
+
+        yield make
 
 
 @pytest.fixture
-def client_without_model() -> Iterator[TestClient]:
+def client(make_client: MakeClient) -> TestClient:
+    return make_client()
+
+
+@pytest.fixture
+def client_without_model(make_client: MakeClient) -> TestClient:
     def load() -> GenreClassifier:
         raise ModelNotFoundError(SECRET, "`invoke export` writes it")
 
-    with TestClient(create_app(load)) as client:
-        yield client
+    return make_client(load)

@@ -2,70 +2,30 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from genre_api.cli import main
-from tests.synthetic import tone, write_audio
-
-COMMAND = Path(sys.executable).with_name("genre-api")
-DEADLINE_SECONDS = 60.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
-def wait_until_ready(address: str, server: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while server.poll() is None and time.monotonic() < deadline:
-        try:
-            httpx2.get(f"{address}/api/health").raise_for_status()
-            return
-        except httpx2.TransportError:
-            time.sleep(0.05)
-    pytest.fail("the service did not start")
+from tests.api.live import COMMAND, DEADLINE_SECONDS, live
+from tests.api.requests import audio_bytes
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that a process can answer")
 def test_command_serves_and_stops_cleanly(model_path: Path, tmp_path: Path) -> None:
-    address = f"http://127.0.0.1:{free_port()}"
-    song = write_audio(tmp_path / "song.wav", tone(3))
-    log = tmp_path / "log.txt"
-    with log.open("w") as stream:
-        server = subprocess.Popen(
-            [COMMAND, "--port", address.rpartition(":")[2]],
-            env={**os.environ, "GENRE_MODEL": str(model_path)},
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-    try:
-        wait_until_ready(address, server)
-        with song.open("rb") as content:
-            response = httpx2.post(f"{address}/api/predict", files={"file": ("song.wav", content)}, timeout=60)
+    with live(tmp_path, model_path, log_format="text", drain_secnds=1) as service:
+        files = {"file": ("song.wav", audio_bytes(3))}
+        response = httpx2.post(f"{service.address}/api/predict", files=files, timeout=60)
         assert response.status_code == 200
         assert response.json()["label"] == "tone"
-        os.kill(server.pid, signal.SIGTERM)
-        # The server shuts down in order and then lets the signal take effect, as supervisors expect.
-        assert server.wait(DEADLINE_SECONDS) in (0, -signal.SIGTERM)
-    finally:
-        if server.poll() is None:
-            server.kill()
-            server.wait()
-    text = log.read_text()
+        service.terminate()
+        assert service.process.wait(DEADLINE_SECONDS) in (0, -15)
+    text = service.log.read_text()
     assert "Application shutdown complete" in text
+    assert "GENRE_DRAIN_SECNDS is no setting" in text
     assert "Traceback" not in text
 
 
@@ -82,3 +42,25 @@ def test_wrong_port_is_status_2(capsys: pytest.CaptureFixture[str], port: str) -
         main(["--port", port])
     assert stop.value.code == 2
     assert "--port" in capsys.readouterr().err
+
+
+def test_wrong_setting_is_status_2_and_shows_no_secret(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GENRE_API_KEY", "hunter2")
+    monkeypatch.setenv("GENRE_WORKERS", "many")
+    assert main([]) == 2
+    error = capsys.readouterr().err
+    assert "GENRE_WORKERS" in error
+    assert "GENRE_API_KEY" in error
+    assert "hunter2" not in error
+
+
+def test_taken_port_is_an_error_without_traceback(model_path: Path, tmp_path: Path) -> None:
+    with live(tmp_path, model_path) as service:
+        second = subprocess.run(
+            [COMMAND, "--port", str(service.port)], capture_output=True, text=True, timeout=DEADLINE_SECONDS
+        )
+    assert second.returncode not in (0, 2)
+    assert "address already in use" in second.stderr.lower()
+    assert "Traceback" not in second.stderr

@@ -1,0 +1,134 @@
+"""The outermost layer: request ids, safe headers, the access log, the meters, and an answer to what nobody foresaw."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+
+from fastapi import Request
+from fastapi.responses import JSONResponse
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from genre_api.logs import begin_request
+from genre_api.meters import Meters
+from genre_api.problems import internal, problem
+from genre_api.queueing import ClientGone
+
+_KEY = "genre.seen"
+_DOCUMENTATION = "/docs"
+_CLOSED = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+_PAGE = f"{_CLOSED}; style-src 'unsafe-inline'"
+_DOCS = (
+    "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; connect-src 'self'; img-src 'self' data: "
+    "https://fastapi.tiangolo.com; style-src https://cdn.jsdelivr.net 'unsafe-inline'; "
+    "script-src https://cdn.jsdelivr.net 'unsafe-inline'"
+)
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+_access = logging.getLogger("genre_api.access")
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Seen:
+    """What is known of a request when it is over."""
+
+    route: str = "unmatched"
+    status: int = 0
+
+
+def note_route(request: Request) -> None:
+    """Remember which route a request took: the address itself may be any word, and is neither logged nor counted."""
+    request.scope[_KEY].route = request.scope["route"].path
+
+
+class Observation:
+    """Middleware around everything else.
+
+    Parameters
+    ----------
+    app : ASGI application
+    meters : Meters
+    allowed_hosts : tuple of str
+        Values of the `Host` header, without port, that are served; empty serves any. A page that has its own name
+        resolved to this machine (DNS rebinding) thereby gets nothing.
+    cors_origins : tuple of str
+        Origins of other sites whose pages may send.
+    """
+
+    def __init__(
+        self, app: ASGIApp, meters: Meters, allowed_hosts: tuple[str, ...] = (), cors_origins: tuple[str, ...] = ()
+    ) -> None:
+        self._app = app
+        self._origins: set[str | None] = set(cors_origins)
+        self._meters = meters
+        self._allowed = {host.lower() for host in allowed_hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, seen, headers = time.perf_counter(), Seen(), Headers(scope=scope)
+        request_id = begin_request(headers.get("x-request-id"))
+        method = scope["method"]
+        # A HEAD is answered like a GET; the server itself leaves out the body.
+        scope = {**scope, _KEY: seen, "genre.began": began, "method": "GET" if method == "HEAD" else method}
+
+        async def decorated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                seen.status = message["status"]
+                _decorate(MutableHeaders(scope=message), request_id, scope["path"])
+            await send(message)
+
+        try:
+            refusal = self._refusal(method, headers)
+            await (refusal or self._app)(scope, receive, decorated)
+        except ClientGone:
+            seen.status = 499
+        except Exception:
+            _log.exception("a request failed")
+            if seen.status:  # the answer has begun: the server breaks the connection
+                raise
+            await internal()(scope, receive, decorated)
+        finally:
+            self._record(method, seen, time.perf_counter() - began)
+
+    def _refusal(self, method: str, headers: Headers) -> JSONResponse | None:
+        if self._allowed and _host(headers.get("host", "")) not in self._allowed:
+            return problem(400, "invalid_host", "this name is not served: GENRE_ALLOWED_HOSTS lists those that are")
+        # Without this a page of any site could put this machine to work, though not read the answers.
+        foreign = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+        if method == "POST" and foreign and not self._origins & {headers.get("origin"), "*"}:
+            return problem(
+                403, "cross_site", "pages of other sites are not served: GENRE_CORS_ORIGINS lists those that are"
+            )
+        return None
+
+    def _record(self, method: str, seen: Seen, seconds: float) -> None:
+        self._meters.answered(method, seen.route, seen.status, seconds)
+        fields = {"method": method, "route": seen.route, "status": seen.status, "seconds": round(seconds, 4)}
+        _access.info("%s %s %d in %.3f s", method, seen.route, seen.status, seconds, extra=fields)
+
+
+def _decorate(headers: MutableHeaders, request_id: str, path: str) -> None:
+    headers["X-Request-ID"] = request_id
+    for name, value in _HEADERS.items():
+        headers.setdefault(name, value)
+    page = headers.get("content-type", "").startswith(("text/html", "image/svg"))
+    policy = _DOCS if path == _DOCUMENTATION else _PAGE if page else _CLOSED
+    headers.setdefault("Content-Security-Policy", policy)
+
+
+def _host(value: str) -> str:
+    """Return a `Host` header without its port, in lower case."""
+    bracketed = value.startswith("[")
+    return (value.partition("]")[0] + "]" if bracketed else value.partition(":")[0]).lower()

@@ -1,0 +1,60 @@
+"""Whether the service lives, is ready, and runs where it was told to."""
+
+from __future__ import annotations
+
+import platform
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import APIRouter
+
+from genre_api.model_schemas import Health, Live, Ready
+from genre_api.problems import ServiceError, problem_responses
+from genre_api.service import TheService
+from genre_api.version import __version__
+
+probes = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"])
+
+_PACKAGES = ("genre-runtime", "onnxruntime", "onnxruntime-gpu", "fastapi", "numpy")
+
+
+@probes.get("/livez")
+async def livez() -> Live:
+    """Say that the process answers; a supervisor restarts it if this fails."""
+    return Live(status="alive")
+
+
+@probes.get("/readyz", responses=problem_responses(s503="not_ready"))
+async def readyz(service: TheService) -> Ready:
+    """Say whether predictions can be made, and why not; a load balancer sends requests only if they can."""
+    if service.reason is not None:
+        raise ServiceError(503, "not_ready", f"not ready: {service.reason}", {"Retry-After": "5"})
+    return Ready(status="ready")
+
+
+@router.get("/api/health")
+async def health(service: TheService) -> Health:
+    """Return whether predictions can be made, on what, and the versions of what they depend on."""
+    classifier = service.classifier
+    return Health(
+        status="ok" if service.reason is None else "degraded",
+        ready=service.reason is None,
+        reason=service.reason,
+        model=classifier.model_path.name if classifier else None,
+        device=classifier.device if classifier else None,
+        device_requested=classifier.device_requested if classifier else service.settings.device,
+        version=__version__,
+        versions=_versions(),
+    )
+
+
+@cache
+def _versions() -> dict[str, str | None]:
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name.replace("-", "_")] = version(name)
+        except PackageNotFoundError:
+            found[name.replace("-", "_")] = None
+    return found

@@ -1,0 +1,109 @@
+"""What the model knows, and how well."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, TypeGuard
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from genre_api.drawing import confusion_svg
+from genre_api.model_schemas import Confusion, Genres, History, Metrics
+from genre_api.negotiation import best_type
+from genre_api.problems import ServiceError, problem_responses
+from genre_api.service import TheClassifier, TheService
+
+router = APIRouter(tags=["model"])
+
+SVG = "image/svg+xml"
+_FIGURES = ("n_tracks", "accuracy", "balanced_accuracy", "macro_f1", "calibration_error")
+_PROVENANCE = ("clips_per_source", "clips_left_out", "split", "n_parameters", "versions")
+_NO_MODEL = problem_responses(s503="unavailable")
+_NOT_RECORDED = problem_responses(s404="not_recorded", s503="unavailable")
+_DRAWN: dict[int | str, dict[str, Any]] = {
+    200: {"content": {SVG: {"schema": {"type": "string"}, "example": "<svg>...</svg>"}}},
+    **_NOT_RECORDED,
+    **problem_responses(s406="not_acceptable"),
+}
+
+
+@router.get("/api/genres", responses=_NO_MODEL)
+async def genres(classifier: TheClassifier) -> Genres:
+    """Return the genres the model knows."""
+    return Genres(genres=list(classifier.labels))
+
+
+@router.get("/api/metrics")
+async def metrics(service: TheService) -> Metrics:
+    """Return how well the model did in training, and on what data; null is what its sidecar does not say."""
+    classifier = service.classifier
+    metadata = classifier.metadata if classifier else None
+    values = finite(metadata.metrics) if metadata else {}
+    provenance = finite(metadata.provenance) if metadata else {}
+    test = _some(values.get("test"), _FIGURES)
+    # A model that is there but broken exists all the same.
+    exists = classifier is not None or getattr(service.load_error, "code", "model_not_found") != "model_not_found"
+    return Metrics(
+        model_exists=exists,
+        model_path=classifier.model_path.name if classifier else None,
+        **{name: _number(values.get(name)) for name in ("val_acc", "val_loss", "macro_f1")},
+        epoch=values["epoch"] if isinstance(values.get("epoch"), int) else None,
+        ready=service.reason is None,
+        test=test,
+        provenance=_some(provenance, _PROVENANCE),
+    )
+
+
+@router.get("/api/metrics/history", responses=_NOT_RECORDED)
+async def history(classifier: TheClassifier) -> History:
+    """Return the figures of every epoch of the training."""
+    epochs = finite(classifier.metadata.metrics.get("history"))
+    if not isinstance(epochs, list) or not epochs or not all(isinstance(epoch, dict) for epoch in epochs):
+        raise _not_recorded("history of the training")
+    return History(history=epochs)
+
+
+@router.get("/api/metrics/confusion", response_model=Confusion, responses=_DRAWN)
+async def confusion(request: Request, classifier: TheClassifier) -> Response:
+    """Return validation tracks by true and answered genre, as JSON or, by the Accept header, as SVG (no PNG)."""
+    wanted = best_type(request.headers.get("accept"), ("application/json", SVG))
+    if wanted is None:
+        raise ServiceError(406, "not_acceptable", f"this comes as application/json or {SVG}")
+    labels, matrix = list(classifier.labels), classifier.metadata.metrics.get("confusion_matrix")
+    if not _is_matrix(matrix, len(labels)):
+        raise _not_recorded("confusion matrix")
+    headers = {"Vary": "Accept"}
+    if wanted == SVG:
+        return Response(confusion_svg(labels, matrix), media_type=SVG, headers=headers)
+    return JSONResponse(Confusion(labels=labels, matrix=matrix).model_dump(), headers=headers)
+
+
+def finite(value: Any) -> Any:
+    """Return a JSON value with null in place of NaN and infinity, which JSON has no words for."""
+    if isinstance(value, Mapping):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _some(value: Any, names: tuple[str, ...]) -> dict[str, Any] | None:
+    return {name: value[name] for name in names if name in value} or None if isinstance(value, Mapping) else None
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _is_matrix(value: Any, size: int) -> TypeGuard[list[list[int]]]:
+    rows = value if isinstance(value, list) else []
+    return len(rows) == size and all(
+        isinstance(row, list) and len(row) == size and all(type(count) is int and count >= 0 for count in row)
+        for row in rows
+    )
+
+
+def _not_recorded(what: str) -> ServiceError:
+    return ServiceError(404, "not_recorded", f"the model's sidecar has no {what}")

@@ -1,0 +1,136 @@
+"""`POST /api/predict`: an upload, a path on the server, or a spectrogram."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Event
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from genre_api.answers import Stopwatch, TheOptions, answer
+from genre_api.bodies import read_bytes, read_files
+from genre_api.classification import Timings, classify_audio, classify_spectrogram
+from genre_api.problems import ServiceError, problem_responses
+from genre_api.roots import open_inside
+from genre_api.schemas import Prediction
+from genre_api.service import Service, TheClassifier, TheService
+from genre_api.spectrograms import parse_json, parse_npy
+from genre_api.uploads import audio_of
+from genre_runtime import GenreClassifier
+from genre_runtime import Prediction as Heard
+
+router = APIRouter(tags=["predict"])
+
+FORM = "multipart/form-data"
+JSON = "application/json"
+NPY = ("application/x-npy", "application/octet-stream")
+
+PROBLEMS = {
+    "s400": "invalid_body, invalid_host",
+    "s403": "cross_site",
+    "s408": "body_timeout",
+    "s413": "upload_too_large, too_many_parts, audio_limit",
+    "s415": "unreadable_audio, unsupported_media_type",
+    "s422": "invalid_request, empty_audio, invalid_input",
+    "s429": "too_many_requests",
+    "s503": "busy, timeout, unavailable",
+}
+_SPEC = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
+_ALTERNATIVES = [
+    {"type": "object", "required": [name], "properties": {name: schema}, "additionalProperties": False}
+    for name, schema in (("path", {"type": "string"}), ("spec", _SPEC))
+]
+_FILE = {"type": "string", "format": "binary"}
+_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        FORM: {"schema": {"type": "object", "required": ["file"], "properties": {"file": _FILE}}},
+        JSON: {
+            "schema": {"oneOf": _ALTERNATIVES},
+            "examples": {
+                "path": {"value": {"path": "albums/song.mp3"}},
+                "spectrogram": {
+                    "summary": "decibels, n_mels rows",
+                    "value": {"spec": [[-80.0, -12.5], [-80.0, -30.0]]},
+                },
+            },
+        },
+        NPY[0]: {"schema": _FILE},
+    },
+}
+_ANSWERS = problem_responses(**{**PROBLEMS, "s403": "path_disabled, cross_site"}, s404="not_found")
+
+
+@router.post("/api/predict", responses=_ANSWERS, openapi_extra={"requestBody": _BODY}, response_model=Prediction)
+async def predict(
+    request: Request, service: TheService, classifier: TheClassifier, options: TheOptions
+) -> dict[str, Any]:
+    """Classify an uploaded file (`file` of a form), a log-mel spectrogram (JSON `spec`, or `.npy`), or a `path`.
+
+    A spectrogram is made as the model's sidecar says, shape (n_mels, n_frames), the lowest band first, in decibels
+    of any reference; all of it is judged. A `path` is read in the folders that the service was given, if any.
+    """
+    watch, timings = Stopwatch(request), Timings()
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == FORM:
+        settings = service.settings
+        async with service.bodies.body(request, settings.max_body_bytes) as chunks:
+            [file] = await read_files(request, chunks, "file", 1, settings.max_parts)
+
+            def job(stop: Event) -> Heard:
+                return classify_audio(
+                    classifier,
+                    audio_of(file.file),
+                    n_excerpts=options.n_excerpts(classifier.metadata),
+                    limits=settings.decode_limits,
+                    stop=stop,
+                    timings=timings,
+                )
+
+            prediction, waited = await service.work(request, job, file.file.close)
+            name = file.filename
+    elif kind == JSON or kind in NPY:
+        max_bytes = service.settings.max_json_bytes if kind == JSON else service.settings.max_npy_bytes
+        async with service.bodies.body(request, max_bytes) as chunks:
+            content = await read_bytes(chunks)
+            job_of_content = _content_job(service, classifier, content, kind, options, timings)
+            (prediction, name), waited = await service.work(request, job_of_content)
+    else:
+        raise ServiceError(
+            415,
+            "unsupported_media_type",
+            f"send a form ({FORM}), {JSON}, or a .npy file as {NPY[0]}",
+            {"Accept-Post": ", ".join((FORM, JSON, *NPY))},
+        )
+    service.meters.classified(timings)
+    return answer(
+        prediction, name=name, top=options.top, timings=timings, queue_seconds=waited, total_seconds=watch.seconds()
+    )
+
+
+def _content_job(
+    service: Service, classifier: GenreClassifier, content: bytes, kind: str, options: TheOptions, timings: Timings
+) -> Callable[[Event], tuple[Heard, str | None]]:
+    """Return the job for a body that is no form: its prediction, and the path that it named."""
+
+    def job(stop: Event) -> tuple[Heard, str | None]:
+        n_mels, limits = classifier.metadata.audio.n_mels, service.settings.decode_limits
+        found = parse_json(content, n_mels) if kind == JSON else parse_npy(content)
+        if not isinstance(found, str):
+            if options.whole or options.excerpts is not None:
+                detail = "a spectrogram is judged as a whole: leave out excerpts and whole"
+                raise ServiceError(422, "invalid_request", detail)
+            return classify_spectrogram(classifier, found, limits=limits, timings=timings), None
+        with open_inside(found, service.settings.audio_roots) as file:
+            prediction = classify_audio(
+                classifier,
+                audio_of(file),
+                n_excerpts=options.n_excerpts(classifier.metadata),
+                limits=limits,
+                stop=stop,
+                timings=timings,
+            )
+        return prediction, found
+
+    return job

@@ -1,0 +1,138 @@
+"""uvicorn, with an orderly end and little patience for connections that say nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import signal
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from genre_api.logs import log_config
+from genre_api.settings import Settings
+
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+_log = logging.getLogger(__name__)
+
+
+class Server(uvicorn.Server):
+    """A server that says `not ready` for a while after SIGTERM before it closes its door.
+
+    Parameters
+    ----------
+    config : uvicorn.Config
+    app : FastAPI
+    drain_seconds : float
+        Long enough for a load balancer to ask `/readyz` once more.
+    """
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, drain_seconds: float) -> None:
+        super().__init__(config)
+        self._app = app
+        self._drain_seconds = drain_seconds
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Answer a signal; a second one, or Ctrl-C, closes the door at once."""
+        service = self._app.state.service
+        first, service.draining = not service.draining, True
+        if sig == signal.SIGTERM and first and self._drain_seconds and self.started:
+            self._captured_signals.append(sig)
+            asyncio.get_running_loop().call_soon_threadsafe(self._close_later)
+        else:
+            super().handle_exit(sig, frame)
+
+    def _close_later(self) -> None:
+        asyncio.get_running_loop().call_later(self._drain_seconds, setattr, self, "should_exit", True)
+
+
+def impatient_protocol(seconds: float) -> type[H11Protocol]:
+    """Make a protocol that closes a connection on which no request's head is complete within `seconds`.
+
+    uvicorn itself waits for ever for the head, so that a few hundred silent connections would be all it can hold.
+    """
+
+    class ImpatientProtocol(H11Protocol):
+        _timer: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._watch()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self._watch()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            self._watch()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._unwatch()
+            super().connection_lost(exc)
+
+        def _watch(self) -> None:
+            if self.cycle is not None and not self.cycle.response_complete:
+                self._unwatch()
+            elif self._timer is None and not self.transport.is_closing():
+                self._timer = self.loop.call_later(seconds, self._give_up)
+
+        def _unwatch(self) -> None:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+        def _give_up(self) -> None:
+            self._timer = None
+            if not self.transport.is_closing():
+                self.transport.close()
+
+    return ImpatientProtocol
+
+
+def make_server(app: FastAPI, settings: Settings) -> Server:
+    """Make the server of an application."""
+    options: dict[str, Any] = {
+        "host": settings.host,
+        "port": settings.port,
+        "http": impatient_protocol(settings.header_seconds),
+        "ws": "none",
+        "loop": "asyncio",
+        "access_log": False,
+        "server_header": False,
+        "limit_concurrency": settings.max_connections,
+        "timeout_graceful_shutdown": settings.shutdown_seconds,
+        "log_config": log_config(settings.log_format, settings.log_level),
+        "proxy_headers": False,
+    }
+    return Server(uvicorn.Config(app, **options), app, settings.drain_seconds)
+
+
+def with_safe_hosts(settings: Settings) -> Settings:
+    """On a loopback address, serve only this machine's own names unless others are listed.
+
+    A web page could otherwise have its own name resolved to this machine, and read what the service answers.
+    """
+    if settings.allowed_hosts or not is_loopback(settings.host):
+        return settings
+    return settings.model_copy(update={"allowed_hosts": (*LOOPBACK_NAMES, settings.host)})
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine can reach an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def warn_of_exposure(settings: Settings) -> None:
+    """Say in the log what a person may not have meant."""
+    if not is_loopback(settings.host):
+        key = "with an API key" if settings.api_key else "without an API key: set GENRE_API_KEY"
+        _log.warning("listening on %s, so other machines can reach this service, %s", settings.host, key)

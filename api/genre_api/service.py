@@ -1,0 +1,139 @@
+"""What the endpoints share: the classifier, the queue, the bounds and the meters of one application."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from threading import Event
+from typing import Annotated, TypeVar
+
+import numpy as np
+from fastapi import Depends, Request
+
+from genre_api.bodies import BodyBudget
+from genre_api.meters import Meters
+from genre_api.problems import unavailable
+from genre_api.queueing import WorkQueue
+from genre_api.settings import Settings
+from genre_runtime import GenreClassifier, GenreError
+
+Answer = TypeVar("Answer")
+
+_log = logging.getLogger(__name__)
+
+
+class Service:
+    """One running service.
+
+    Attributes
+    ----------
+    classifier : GenreClassifier or None
+    load_error : GenreError or None
+        Why there is no classifier; None also if nobody foresaw the reason.
+    draining : bool
+        The service is about to stop: it still answers, but wants no new clients.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.meters = Meters()
+        self.queue = WorkQueue(settings.n_workers, settings.queue_length, settings.client_requests)
+        self.bodies = BodyBudget(settings.max_total_bytes, settings.body_seconds)
+        self.classifier: GenreClassifier | None = None
+        self.load_error: GenreError | None = None
+        self.draining = False
+        self.meters.watch("genre_queue_waiting", "Predictions that wait.", lambda: self.queue.n_waiting)
+        self.meters.watch("genre_predictions_running", "Predictions in work.", lambda: self.queue.n_running)
+        self.meters.watch("genre_body_bytes", "Bytes of bodies held.", lambda: self.bodies.n_bytes)
+        self.meters.watch("genre_ready", "Whether /readyz says yes.", lambda: self.reason is None)
+
+    def load(self, load: Callable[[], GenreClassifier]) -> None:
+        """Load the model and try it once; a failure is remembered and logged, not raised."""
+        try:
+            classifier = load()
+            _try_out(classifier)
+            self.classifier = classifier
+        except GenreError as error:
+            self.load_error = error
+            _log.error("no model, so predictions answer 503: %s", error)
+        except Exception:  # a damaged graph surprises ONNX Runtime in more ways than it documents
+            _log.exception("no model, so predictions answer 503")
+
+    @property
+    def reason(self) -> str | None:
+        """Why no predictions can be made, as a code; None if they can."""
+        if self.draining:
+            return "draining"
+        if self.classifier is None:
+            return self.load_error.code if self.load_error else "internal"
+        return None
+
+    async def work(
+        self,
+        request: Request,
+        job: Callable[[Event], Answer],
+        at_end: Callable[[], None] = lambda: None,
+    ) -> tuple[Answer, float]:
+        """Run a job in the queue once the request's body is read; returns its result and the seconds it waited.
+
+        `at_end` is called in any case, when no thread works at the job.
+
+        Raises
+        ------
+        ServiceError, ClientGone
+        """
+        submitted, waited = time.perf_counter(), 0.0
+
+        def timed(stop: Event) -> Answer:
+            nonlocal waited
+            waited = time.perf_counter() - submitted
+            self.meters.waited(waited)
+            return job(stop)
+
+        answer = await self.queue.run(
+            timed,
+            client=request.client.host if request.client else "",
+            gone=_gone(request),
+            seconds=self.settings.request_seconds,
+            at_end=at_end,
+        )
+        return answer, waited
+
+
+def load_classifier(settings: Settings) -> GenreClassifier:
+    """Load the model that the settings name."""
+    return GenreClassifier.load(
+        settings.model, device=settings.device, threads=settings.threads, limits=settings.decode_limits
+    )
+
+
+def _try_out(classifier: GenreClassifier) -> None:
+    """Run both graphs: the one for spectrograms is otherwise opened, and found broken, at its first request."""
+    audio = classifier.metadata.audio
+    classifier.classify(np.zeros(audio.sample_rate, np.float32), audio.sample_rate)
+    classifier.classify_log_mel(np.zeros((audio.n_mels, audio.n_frames(audio.sample_rate)), np.float32))
+
+
+async def _gone(request: Request) -> None:
+    """Wait until the client closes the connection; the body has been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def service_of(request: Request) -> Service:
+    """Return the service of the application that a request came to."""
+    service: Service = request.app.state.service
+    return service
+
+
+def ready_classifier(request: Request) -> GenreClassifier:
+    """Return the loaded classifier, or answer 503."""
+    service = service_of(request)
+    if service.classifier is None:
+        raise unavailable(service.load_error)
+    return service.classifier
+
+
+TheService = Annotated[Service, Depends(service_of)]
+TheClassifier = Annotated[GenreClassifier, Depends(ready_classifier)]

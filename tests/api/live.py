@@ -1,0 +1,94 @@
+"""A service in a process of its own, spoken to over sockets."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+
+COMMAND = Path(sys.executable).with_name("genre-api")
+DEADLINE_SECONDS = 60.0
+
+
+@dataclass
+class Live:
+    """A running service: its address, its process and the file that its log goes to."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def address(self) -> str:
+        """The address without a path."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def connect(self, content: bytes = b"") -> socket.socket:
+        """Open a connection and send some bytes."""
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE_SECONDS)
+        connection.sendall(content)
+        return connection
+
+    def terminate(self) -> None:
+        """Ask the process to end, as supervisors do."""
+        os.kill(self.process.pid, signal.SIGTERM)
+
+
+@contextmanager
+def live(folder: Path, model: Path, **settings: object) -> Iterator[Live]:
+    """Start `genre-api` on a free port and wait until it answers; `body_seconds=2` is a setting."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GENRE_")}
+    given = {"model": model, "device": "cpu", "workers": 1, "drain_seconds": 0, **settings}
+    environment |= {f"GENRE_{name.upper()}": str(value) for name, value in given.items()}
+    port, log = free_port(), folder / "log.txt"
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [COMMAND, "--port", str(port)], env=environment, stdout=stream, stderr=subprocess.STDOUT
+        )
+    service = Live(port, process, log)
+    try:
+        _wait_until_alive(service)
+        yield service
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """Read until the other side closes; a reset is an end too."""
+    content = b""
+    try:
+        while chunk := connection.recv(65536):
+            content += chunk
+    except ConnectionResetError:
+        pass
+    return content
+
+
+def _wait_until_alive(service: Live) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while service.process.poll() is None and time.monotonic() < deadline:
+        try:
+            httpx2.get(f"{service.address}/livez").raise_for_status()
+            return
+        except httpx2.TransportError:
+            time.sleep(0.05)
+    raise AssertionError(f"the service did not start: {service.log.read_text()}")

@@ -1,0 +1,116 @@
+"""A running service: slow and silent clients, load, and the end."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.api.live import DEADLINE_SECONDS, Live, live, read_all
+from tests.api.requests import audio_bytes
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that a process can answer")
+
+HEAD = b"POST /api/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+
+
+def predict(service: Live, content: bytes) -> Any:
+    files = {"file": ("song.flac", content)}
+    return httpx2.post(f"{service.address}/api/predict?whole=true", files=files, timeout=DEADLINE_SECONDS)
+
+
+def test_slow_bodies_hold_no_worker(tmp_path: Path, model_path: Path) -> None:
+    with live(tmp_path, model_path, workers=1, queue_length=0, body_seconds=3) as service:
+        slow = [service.connect(HEAD + b"Content-Length: 1000\r\n\r\n--x\r\n") for _ in range(20)]
+        assert predict(service, audio_bytes()).status_code == 200
+        for connection in slow:
+            answer = read_all(connection)
+            assert answer.startswith(b"HTTP/1.1 408 ")
+            assert b"body_timeout" in answer
+            connection.close()
+
+
+def test_connections_that_say_nothing_are_closed(tmp_path: Path, model_path: Path) -> None:
+    with live(tmp_path, model_path, header_seconds=0.5) as service:
+        for content in (b"", b"GET /livez HTTP/1.1\r\nHost: loc", b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\nGET"):
+            with service.connect(content) as connection:
+                assert read_all(connection).endswith(b'{"status":"alive"}' if b"\r\n\r\n" in content else b"")
+
+
+def test_body_beyond_the_bound_is_refused_before_it_is_sent(tmp_path: Path, model_path: Path) -> None:
+    with live(tmp_path, model_path, max_body_bytes=1000) as service:
+        expecting = HEAD + b"Expect: 100-continue\r\nContent-Length: 1001\r\n\r\n"
+        with service.connect(expecting) as connection:
+            assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
+        chunked = HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"400\r\n" + bytes(1024) + b"\r\n"
+        with service.connect(chunked) as connection:
+            assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
+
+
+def test_other_hosts_are_refused_on_a_loopback_address(tmp_path: Path, model_path: Path) -> None:
+    with live(tmp_path, model_path) as service:
+        assert httpx2.get(f"{service.address}/livez").status_code == 200
+        response = httpx2.get(f"{service.address}/livez", headers={"Host": "evil.example"})
+        assert (response.status_code, response.json()["code"]) == (400, "invalid_host")
+
+
+def test_decoders_write_nothing_into_the_log(tmp_path: Path, model_path: Path) -> None:
+    whole = audio_bytes(20, "MP3")
+    with live(tmp_path, model_path) as service:
+        for content in (whole[: len(whole) // 2], b"ID3\x04\x00\xe8\x00\x00\x00\x0a" + bytes(10) + whole):
+            predict(service, content)
+    for line in service.log.read_text().splitlines():
+        assert json.loads(line)["level"]
+
+
+def test_broken_model_is_no_reason_not_to_start(tmp_path: Path, model_path: Path) -> None:
+    model_path.write_bytes(b"broken")
+    with live(tmp_path, model_path) as service:
+        ready = httpx2.get(f"{service.address}/readyz")
+        assert ready.status_code == 503
+        assert "invalid_model" in ready.json()["detail"]
+        assert predict(service, audio_bytes()).json()["code"] == "unavailable"
+        service.terminate()
+        service.process.wait(DEADLINE_SECONDS)
+    assert "sha256" in service.log.read_text()
+
+
+def test_sigterm_under_load_turns_readiness_and_finishes_what_runs(tmp_path: Path, model_path: Path) -> None:
+    content = audio_bytes(600, "FLAC")
+    with live(tmp_path, model_path, drain_seconds=1, queue_length=20) as service, ThreadPoolExecutor(6) as pool:
+        answers = [pool.submit(predict, service, content) for _ in range(6)]
+        wait_until_running(service)
+        service.terminate()
+        ready = httpx2.get(f"{service.address}/readyz")
+        assert (ready.status_code, ready.json()["detail"]) == (503, "not ready: draining")
+        assert httpx2.get(f"{service.address}/livez").status_code == 200
+        assert [answer.result().status_code for answer in answers] == [200] * 6
+        # The server shuts down in order and then lets the signal take effect, as supervisors expect.
+        assert service.process.wait(DEADLINE_SECONDS) in (0, -15)
+    lines = [json.loads(line) for line in service.log.read_text().splitlines()]
+    assert "Application shutdown complete." in [line["message"] for line in lines]
+    assert sum(line.get("route") == "/api/predict" and line["status"] == 200 for line in lines) == 6
+    assert "song.flac" not in service.log.read_text()
+
+
+def test_requests_in_work_when_patience_ends_do_not_hold_the_process(tmp_path: Path, model_path: Path) -> None:
+    content = audio_bytes(600, "FLAC")
+    with live(tmp_path, model_path, shutdown_seconds=1, queue_length=20) as service, ThreadPoolExecutor(9) as pool:
+        answers = [pool.submit(predict, service, content) for _ in range(9)]
+        wait_until_running(service)
+        service.terminate()
+        assert service.process.wait(DEADLINE_SECONDS) in (0, -15)
+        assert all(answer.exception() or answer.result().status_code in (200, 500, 503) for answer in answers)
+
+
+def wait_until_running(service: Live) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while "genre_queue_waiting 0.0" in httpx2.get(f"{service.address}/metrics").text:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -1,0 +1,103 @@
+"""What the service says of its model."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from fastapi.testclient import TestClient
+
+from genre_api.drawing import confusion_svg
+from genre_api.routes.model import finite
+from genre_runtime import GenreClassifier
+from tests.api.conftest import MakeClient
+from tests.api.figures import MATRIX, add_figures
+from tests.api.requests import assert_problem
+from tests.synthetic import LABELS
+
+METRICS_KEYS = {"model_exists", "model_path", "val_acc", "val_loss", "epoch", "ready"}
+SVG = {"Accept": "image/svg+xml"}
+
+
+def client_of(make_client: MakeClient, model_path: Path, metrics: Mapping[str, Any]) -> TestClient:
+    if metrics:
+        add_figures(model_path, **metrics)
+    return make_client(lambda: GenreClassifier.load(model_path, device="cpu"))
+
+
+def test_genres_in_the_order_of_the_model(client: TestClient) -> None:
+    assert client.get("/api/genres").json() == {"genres": list(LABELS)}
+
+
+def test_metrics_come_from_the_sidecar(client: TestClient) -> None:
+    metrics = client.get("/api/metrics").json()
+    assert metrics.keys() >= METRICS_KEYS
+    assert (metrics["val_acc"], metrics["val_loss"], metrics["epoch"]) == (0.75, 0.5, 3)
+    assert (metrics["model_exists"], metrics["model_path"], metrics["ready"]) == (True, "best_model.onnx", True)
+    assert (metrics["macro_f1"], metrics["provenance"]) == (0.7, {"split": {"split": "grouped"}})
+
+
+def test_metrics_without_a_model(client_without_model: TestClient) -> None:
+    metrics = client_without_model.get("/api/metrics").json()
+    assert metrics.keys() >= METRICS_KEYS
+    assert {value for value in metrics.values() if value is not None} == {False}
+
+
+def test_a_broken_model_exists_but_is_not_ready(make_client: MakeClient, model_path: Path) -> None:
+    model_path.write_bytes(b"broken")
+    client = make_client(lambda: GenreClassifier.load(model_path))
+    metrics = client.get("/api/metrics").json()
+    assert (metrics["model_exists"], metrics["ready"]) == (True, False)
+
+
+def test_a_broken_graph_for_spectrograms_shows_at_once(make_client: MakeClient, model_path: Path) -> None:
+    model_path.with_name("best_model.logmel.onnx").write_bytes(b"broken")
+    client = make_client(lambda: GenreClassifier.load(model_path, device="cpu"))
+    assert_problem(client.get("/readyz"), 503, "not_ready")
+
+
+def test_history_and_confusion(make_client: MakeClient, model_path: Path) -> None:
+    history = [{"epoch": 1, "val_acc": 0.5, "val_loss": math.nan}]
+    client = client_of(make_client, model_path, {"history": history, "confusion_matrix": MATRIX})
+    assert client.get("/api/metrics/history").json() == {"history": [{"epoch": 1, "val_acc": 0.5, "val_loss": None}]}
+    answer = client.get("/api/metrics/confusion").json()
+    assert answer == {"labels": list(LABELS), "matrix": MATRIX, "rows": "true", "columns": "answered"}
+    response = client.get("/api/metrics/confusion", headers=SVG)
+    assert response.headers["content-type"] == "image/svg+xml"
+    texts = [element.text for element in ElementTree.fromstring(response.content).iter() if element.text]
+    assert [text for text in texts if text.isdecimal()] == ["3", "1", "2", "1", "5"]
+    assert_problem(client.get("/api/metrics/confusion", headers={"Accept": "image/png"}), 406, "not_acceptable")
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [{}, {"history": "words", "confusion_matrix": [[1]]}, {"history": [1], "confusion_matrix": [[1, 2, -3]] * 3}],
+    ids=["nothing", "wrong shape", "wrong values"],
+)
+def test_what_the_sidecar_does_not_say_is_not_recorded(
+    make_client: MakeClient, model_path: Path, metrics: dict[str, Any]
+) -> None:
+    client = client_of(make_client, model_path, metrics)
+    for address in ("history", "confusion"):
+        assert_problem(client.get(f"/api/metrics/{address}"), 404, "not_recorded")
+
+
+def test_odd_figures_of_a_foreign_sidecar_are_null(make_client: MakeClient, model_path: Path) -> None:
+    odd = {"val_acc": "good", "val_loss": math.inf, "epoch": 1.5, "macro_f1": True, "test": [1]}
+    metrics = client_of(make_client, model_path, odd).get("/api/metrics").json()
+    assert [metrics[name] for name in odd] == [None] * len(odd)
+
+
+def test_labels_are_escaped_in_the_picture() -> None:
+    picture = confusion_svg(["<script>", "R&B"], [[0, 0], [1, 2]])
+    assert [text.text for text in ElementTree.fromstring(picture).iter() if text.text == "<script>"]
+
+
+def test_finite_keeps_everything_else() -> None:
+    value = {"a": [1, 2.5, math.nan, {"b": -math.inf}], "c": None, "d": "text"}
+    assert json.dumps(finite(value), allow_nan=False) == '{"a": [1, 2.5, null, {"b": null}], "c": null, "d": "text"}'

@@ -1,0 +1,111 @@
+"""Settings, what is said of them, and the addresses that are safe to listen on."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import traceback
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from genre_api import Settings
+from genre_api.logs import log_config
+from genre_api.server import is_loopback, warn_of_exposure, with_safe_hosts
+from genre_api.settings import unknown_variables
+
+README = Path(__file__).parents[2] / "api" / "README.md"
+
+
+def test_table_of_the_readme_has_every_setting() -> None:
+    rows = re.findall(r"^\| `GENRE_(\w+)` \| (.*?) \| (.*?) \|$", README.read_text(encoding="utf-8"), re.MULTILINE)
+    assert [name.lower() for name, _, _ in rows] == list(Settings.model_fields)
+    for name, default, meaning in rows:
+        field = Settings.model_fields[name.lower()]
+        assert meaning == field.description
+        assert default.split(" (")[0] == (
+            ""
+            if field.default in (None, ())
+            else f"{field.default:g}"
+            if isinstance(field.default, float)
+            else str(field.default)
+        )
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENRE_BODY_SECONDS", "2.5")
+    monkeypatch.setenv("GENRE_AUDIO_ROOTS", os.pathsep.join(["/srv/a", "", "/srv/b"]))
+    monkeypatch.setenv("GENRE_CORS_ORIGINS", "https://a.example, https://b.example,")
+    monkeypatch.setenv("GENRE_MODEL", "")
+    settings = Settings()
+    assert settings.body_seconds == 2.5
+    assert settings.audio_roots == ("/srv/a", "/srv/b")
+    assert settings.cors_origins == ("https://a.example", "https://b.example")
+    assert settings.model is None
+    assert settings.n_workers >= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "99999"),
+        ("WORKERS", "-1"),
+        ("BODY_SECONDS", "nan"),
+        ("BODY_SECONDS", "0"),
+        ("MAX_BODY_BYTES", "0"),
+        ("AUDIO_ROOTS", "music"),
+        ("API_KEY", ""),
+        ("API_KEY", "short"),
+        ("API_KEY", "ü" * 9),
+        ("LOG_FORMAT", "xml"),
+    ],
+)
+def test_impossible_values_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"GENRE_{name}", value)
+    with pytest.raises(ValidationError, match=name.lower()):
+        Settings()
+
+
+def test_key_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENRE_API_KEY", "correct horse")
+    assert "horse" not in repr(Settings()) + str(Settings().model_dump())
+    monkeypatch.setenv("GENRE_API_KEY", "hörse")
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+    assert "hörse" not in "".join(traceback.format_exception(refused.value))
+
+
+def test_typing_errors_are_noticed() -> None:
+    assert unknown_variables(["GENRE_PORT", "GENRE_PROT", "PATH", "genre_host"]) == ["GENRE_PROT"]
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.1.2.3", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.168.0.1", False),
+        ("music.example", False),
+    ],
+)
+def test_open_addresses_are_warned_of(host: str, loopback: bool, caplog: pytest.LogCaptureFixture) -> None:
+    settings = with_safe_hosts(Settings(host=host))
+    warn_of_exposure(settings)
+    assert is_loopback(host) == loopback
+    assert bool(settings.allowed_hosts) == loopback
+    assert ("GENRE_API_KEY" in caplog.text) != loopback
+
+
+def test_hosts_that_are_listed_stay_as_they_are() -> None:
+    assert with_safe_hosts(Settings(allowed_hosts=("music.example",))).allowed_hosts == ("music.example",)
+
+
+def test_log_config_has_both_forms() -> None:
+    assert "JsonFormatter" in str(log_config("json", "info"))
+    assert "JsonFormatter" not in json.dumps(log_config("text", "info"))
