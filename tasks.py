@@ -198,9 +198,9 @@ def _wanted() -> str:
 
 
 def _extra(member: str, ray: bool) -> str:
-    if member != "runtime":
-        return ""
-    return "[cpu,library,ray]" if ray else "[cpu,library]"
+    if member == "runtime":
+        return "[cpu,library,ray]" if ray else "[cpu,library]"
+    return "[drop]" if member == "gui" else ""
 
 
 def _run(*command: str | Path) -> None:

@@ -9,16 +9,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from genre_gui.worker import Worker
+from genre_gui.backend import Backend, Load, LocalBackend, Wish
+from genre_gui.controller import Controller
+from genre_gui.events import Event
+from genre_gui.settings import Settings
+from genre_gui.tracks import State, Track
 from genre_runtime import GenreClassifier
 
 DEADLINE_SECONDS = 30.0
 
-OpenWindow = Callable[[Callable[[], GenreClassifier]], Any]
+OpenWindow = Callable[..., Any]
+OpenController = Callable[..., Controller]
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +54,30 @@ def display() -> Iterator[None]:
 
 
 @pytest.fixture
-def open_window(display: None) -> Iterator[OpenWindow]:
+def backend(classifier: GenreClassifier) -> Backend:
+    """The tiny model, ready to work."""
+    return LocalBackend(classifier)
+
+
+@pytest.fixture
+def open_controller(backend: Backend) -> Iterator[OpenController]:
+    """Make controllers over the tiny model or another one, and close them after the test."""
+    controllers: list[Controller] = []
+
+    def make(load: Load | None = None, jobs: int | None = 2, *, loaded: bool = True) -> Controller:
+        controller = Controller(load or (lambda _: backend), jobs)
+        controllers.append(controller)
+        if loaded:
+            controller.load(Wish())
+        return controller
+
+    yield make
+    for controller in controllers:
+        controller.close()
+
+
+@pytest.fixture
+def open_window(display: None, open_controller: OpenController) -> Iterator[OpenWindow]:
     """Open windows, and close them after the test; an error within a callback of theirs fails it."""
     import tkinter
 
@@ -60,8 +89,10 @@ def open_window(display: None) -> Iterator[OpenWindow]:
     windows: list[Window] = []
     errors: list[object] = []
 
-    def open_one(load: Callable[[], GenreClassifier]) -> Window:
-        window = Window(Worker(load))
+    def open_one(
+        load: Load | None = None, settings: Settings | None = None, file: Path | None = None, jobs: int | None = 2
+    ) -> Window:
+        window = Window(open_controller(load, jobs, loaded=False), settings or Settings(theme="light"), file)
         window.report_callback_exception = lambda *error: errors.append(error)
         windows.append(window)
         window.update()
@@ -72,6 +103,33 @@ def open_window(display: None) -> Iterator[OpenWindow]:
         with contextlib.suppress(tkinter.TclError):  # the test may have closed it
             window.close()
     assert errors == []
+
+
+def wait(controller: Controller, until: Callable[[], bool]) -> list[Event]:
+    """Take reports in until a condition holds, and return them; fail at the deadline."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    events: list[Event] = []
+    while not until():
+        if time.monotonic() > deadline:
+            pytest.fail(f"the controller did not get there in time: {events}")
+        events += controller.poll(100)
+        time.sleep(0.002)
+    return events
+
+
+def finished(controller: Controller, count: int) -> Callable[[], bool]:
+    """Return a condition: there are that many tracks, and none waits or is in work."""
+    return lambda: len(controller.tracks) == count and not controller.n_unfinished
+
+
+def named(controller: Controller, name: str) -> Track:
+    """Return the track of a file."""
+    return next(track for track in controller.tracks.values() if track.path.name == name)
+
+
+def states(controller: Controller) -> list[State]:
+    """Return how the tracks stand, in the order of adding."""
+    return [track.state for track in controller.tracks.values()]
 
 
 def drive(window: Any, until: Callable[[], bool]) -> None:

@@ -18,21 +18,33 @@ DEADLINE_SECONDS = 60.0
 # The command itself, but with a hand that closes the window at a moment of the test's choice.
 CLOSING = """
 import sys
-from genre_gui import window
+from genre_gui import command, window
 
 class ClosingWindow(window.Window):
-    def classify(self, path):
-        super().classify(path)
+    def add(self, names):
+        super().add(names)
         if sys.argv[1] == "at once":
             self.after(1, self.close)
+        else:
+            self.look()
 
-    def _show(self, path, outcome):
-        super()._show(path, outcome)
-        print(path.name, outcome.label, flush=True)
+    def look(self):
+        done = [track for track in self.controller.tracks.values() if track.prediction]
+        if not done:
+            self.after(20, self.look)
+            return
+        print(done[0].path.name, done[0].prediction.label, flush=True)
         self.after(300, self.close)
 
 window.Window = ClosingWindow
-sys.exit(window.main(sys.argv[2:]))
+sys.exit(command.main(sys.argv[2:]))
+"""
+
+WITHOUT_TK = """
+import sys
+sys.modules["tkinter"] = None
+from genre_gui import command
+sys.exit(command.main([]))
 """
 
 
@@ -42,13 +54,19 @@ def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess
     )
 
 
+def own_settings(folder: Path) -> dict[str, str]:
+    """Return an environment in which settings are kept below a folder of the test's."""
+    (folder / "settings").mkdir()
+    return {name: str(folder / "settings") for name in ("XDG_CONFIG_HOME", "LOCALAPPDATA", "APPDATA", "HOME")}
+
+
 @pytest.mark.usefixtures("display")
 @pytest.mark.parametrize(("moment", "output"), [("after the result", "song.wav tone\n"), ("at once", "")])
 def test_window_opens_and_closes_without_a_word_on_stderr(
     model_path: Path, tmp_path: Path, moment: str, output: str
 ) -> None:
     song = write_audio(tmp_path / "song.wav", tone(3))
-    result = run(sys.executable, "-c", CLOSING, moment, song, GENRE_MODEL=str(model_path))
+    result = run(sys.executable, "-c", CLOSING, moment, song, GENRE_MODEL=str(model_path), **own_settings(tmp_path))
     assert result.stderr == ""  # neither "invalid command name" of a late callback nor a traceback
     assert result.returncode == 0
     assert result.stdout == output
@@ -56,8 +74,8 @@ def test_window_opens_and_closes_without_a_word_on_stderr(
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems always have a screen")
 @pytest.mark.usefixtures("display")
-def test_without_a_screen_it_says_so(model_path: Path) -> None:
-    result = run(COMMAND, DISPLAY="", GENRE_MODEL=str(model_path))
+def test_without_a_screen_it_says_so(model_path: Path, tmp_path: Path) -> None:
+    result = run(COMMAND, DISPLAY="", GENRE_MODEL=str(model_path), **own_settings(tmp_path))
     assert result.returncode == 1
     assert result.stderr.startswith("genre-gui: no window can be opened")
     assert "Traceback" not in result.stderr
@@ -66,5 +84,12 @@ def test_without_a_screen_it_says_so(model_path: Path) -> None:
 def test_options_need_no_screen() -> None:
     pytest.importorskip("tkinter", reason="tkinter is missing: install python3-tk")
     assert run(COMMAND, "--version", DISPLAY="").stdout.strip() == __version__
-    assert "FILE" in run(COMMAND, "--help", DISPLAY="").stdout
+    assert "PATH" in run(COMMAND, "--help", DISPLAY="").stdout
     assert run(COMMAND, "--unknown", DISPLAY="").returncode == 2
+
+
+def test_without_tkinter_it_says_so_in_one_line() -> None:
+    result = run(sys.executable, "-c", WITHOUT_TK)
+    assert result.returncode == 1
+    assert result.stderr.startswith("genre-gui: Tk is missing")
+    assert len(result.stderr.splitlines()) == 1

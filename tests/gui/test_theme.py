@@ -4,9 +4,42 @@ from __future__ import annotations
 
 import pytest
 
-from genre_gui.theme import CARD, ERROR, MUTED, ON_PRIMARY, PRIMARY, PRIMARY_HOVER, TEXT, Colour
+from genre_gui.theme import (
+    BACKGROUND,
+    CARD,
+    ERROR,
+    ERROR_CARD,
+    MUTED,
+    ON_PRIMARY,
+    ON_TONAL,
+    PRIMARY,
+    PRIMARY_HOVER,
+    SELECTED,
+    TEXT,
+    TONAL,
+    TONAL_HOVER,
+    TRACK,
+    WARNING,
+    Colour,
+)
 
-PAIRS = [(TEXT, CARD), (MUTED, CARD), (ERROR, CARD), (ON_PRIMARY, PRIMARY), (ON_PRIMARY, PRIMARY_HOVER)]
+PAIRS = [
+    (TEXT, CARD),
+    (MUTED, CARD),
+    (ERROR, CARD),
+    (ON_PRIMARY, PRIMARY),
+    (ON_PRIMARY, PRIMARY_HOVER),
+    (WARNING, CARD),
+    (MUTED, BACKGROUND),
+    (PRIMARY, BACKGROUND),
+    (ON_TONAL, TONAL),
+    (ON_TONAL, TONAL_HOVER),
+    (TEXT, SELECTED),
+    (TEXT, TRACK),
+    (TEXT, ERROR_CARD),
+    (TEXT, TONAL),
+    (MUTED, TRACK),
+]
 
 
 def luminance(colour: str) -> float:

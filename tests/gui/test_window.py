@@ -1,21 +1,26 @@
-"""The window as people see it, over the tiny model."""
+"""The window as people use it, by keys and buttons, over the tiny model."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from genre_gui.theme import ERROR, TEXT
-from genre_runtime import GenreClassifier
-from genre_runtime.errors import ModelNotFoundError
-from tests.gui.conftest import DEADLINE_SECONDS, OpenWindow, drive
-from tests.synthetic import RATE, tone, write_audio
+from genre_gui.backend import Backend, LocalBackend, Wish
+from genre_gui.settings import Settings
+from genre_gui.tracks import State
+from genre_runtime.errors import DeviceUnavailableError, ModelNotFoundError
+from tests.gui.conftest import DEADLINE_SECONDS, OpenWindow, drive, finished, named, states
+from tests.gui.fake_backend import FakeBackend
+from tests.gui.test_controller import Gate
+from tests.synthetic import RATE, noise, tone, write_audio
 
 LONG_NAME = "a_name_without_any_gap_" * 10 + "the_end.wav"
 
@@ -25,158 +30,328 @@ def text(label: Any) -> str:
     return str(label.cget("text")) if label.winfo_ismapped() else ""
 
 
-def rows(window: Any) -> list[tuple[str, float, str]]:
-    """What the bars show: label, value, percentage."""
-    children = window.card.bars.winfo_children()
-    return [
-        (name.cget("text"), bar.get(), percent.cget("text"))
-        for name, bar, percent in zip(children[::3], children[1::3], children[2::3], strict=True)
-    ]
-
-
-def classify(window: Any, path: Path) -> None:
-    """Classify a file and wait until the window shows the outcome."""
-    window.classify(path)
-    assert window.card.words.cget("text") == "Listening ..."
-    drive(window, lambda: window.card.words.cget("text") != "Listening ...")
+def press(window: Any, key: str, widget: Any = None) -> None:
+    """Press a key where the table, or another widget, has the focus."""
+    widget = widget or window.tracks.table.tree
+    widget.focus_force()
+    drive(window, lambda: str(window.tk.call("focus")) == str(widget))
+    widget.event_generate(key)
     window.update()
 
 
-def test_window_asks_for_a_file(open_window: OpenWindow, classifier: GenreClassifier) -> None:
-    window = open_window(lambda: classifier)
-    assert text(window.card.caption) == "No file yet"
-    assert "Choose" in text(window.card.words)
-    assert rows(window) == []
+def row(window: Any, number: int) -> list[str]:
+    """What the table shows of a track."""
+    return [str(value).strip() for value in window.tracks.table.tree.item(str(number), "values")]
 
 
-def test_prediction_shows_label_and_bars(open_window: OpenWindow, classifier: GenreClassifier, tmp_path: Path) -> None:
-    path = write_audio(tmp_path / "song.wav", tone(35))
-    prediction = classifier.classify_file(path)
-    window = open_window(lambda: classifier)
-    classify(window, path)
-    assert text(window.card.answer) == "tone"
-    assert text(window.card.caption) == "song.wav  ·  35 s  ·  cpu"
-    assert text(window.card.words) == ""
-    assert rows(window) == [(label, value, f"{value:.0%}") for label, value in prediction.probabilities.items()]
-    for child in window.card.bars.winfo_children():
-        assert child.winfo_viewable()
-        assert child.winfo_width() > 1
+def add(window: Any, *paths: Path) -> None:
+    """Add files and wait until all are done."""
+    count = len(window.controller.tracks) + len(paths)
+    window.add([str(path) for path in paths])
+    drive(window, finished(window.controller, count))
+    window.update()
 
 
-def test_next_file_replaces_the_answer(open_window: OpenWindow, classifier: GenreClassifier, tmp_path: Path) -> None:
-    window = open_window(lambda: classifier)
-    classify(window, write_audio(tmp_path / "tone.wav", tone(2)))
-    classify(window, write_audio(tmp_path / "silence.wav", np.zeros(RATE, np.float32)))
-    assert text(window.card.answer) == "quiet"
-    assert text(window.card.words) == "Not sure: the track is silent."
-    assert [label for label, _, _ in rows(window)] == ["quiet", "noise", "tone"]
+def test_empty_window_says_what_to_do(open_window: OpenWindow) -> None:
+    window = open_window()
+    assert "Ctrl+O" in text(window.tracks.table.hint)
+    assert text(window.tracks.detail.name) == "Nothing chosen"
+    assert text(window.banner.words) == ""
 
 
-def test_results_leave_no_fonts_behind(open_window: OpenWindow, classifier: GenreClassifier, tmp_path: Path) -> None:
-    path = write_audio(tmp_path / "tone.wav", tone(1))
-    window = open_window(lambda: classifier)
-    fonts = window.tk.call("font", "names")
-    for _ in range(3):
-        classify(window, path)
-    assert window.tk.call("font", "names") == fonts
-
-
-def test_broken_file_shows_words_and_no_dialog(
-    open_window: OpenWindow, classifier: GenreClassifier, tmp_path: Path
-) -> None:
-    window = open_window(lambda: classifier)
-    classify(window, write_audio(tmp_path / "tone.wav", tone(2)))
-    children = window.winfo_children()
+def test_rows_and_detail_show_real_files(open_window: OpenWindow, tmp_path: Path) -> None:
+    window = open_window()
+    silence = write_audio(tmp_path / "silence.wav", np.zeros(RATE, np.float32))
     broken = tmp_path / "notes.mp3"
     broken.write_text("These are words and no music.")
-    classify(window, broken)
-    assert text(window.card.caption) == "notes.mp3"
-    assert text(window.card.words).startswith("not an audio file")
-    assert window.card.words.cget("text_color") == ERROR
-    assert (text(window.card.answer), rows(window)) == ("", [])
+    children = window.winfo_children()
+    add(window, write_audio(tmp_path / "song.wav", tone(35)), silence, broken)
+    assert row(window, 0)[:2] == ["song.wav", "tone"]
+    assert row(window, 0)[3:] == ["0:35", "done"]
+    assert row(window, 1)[1] == "quiet"
+    assert row(window, 1)[4] == "not sure"
+    assert row(window, 2)[1].startswith("Not an audio file")
     assert window.winfo_children() == children, "something besides the window has opened"
-    classify(window, tmp_path / "tone.wav")
-    assert text(window.card.answer) == "tone"
-    assert window.card.words.cget("text_color") != ERROR
+    detail = window.tracks.detail
+    assert text(detail.name) == "song.wav", "the first of all is chosen"
+    assert text(detail.answer) == "tone"
+    assert "0:35  ·  3 excerpts  ·  CPU" in text(detail.place)
+    assert [label for label, _ in detail.bars.rows] == ["tone", "noise", "quiet"]
+    drive(window, lambda: window.controller.listen(0) is not None)
+    drive(window, lambda: any(detail.spectrogram.type(item) == "image" for item in detail.spectrogram.find_all()))
+    window.tracks.table.choose(1)
+    drive(window, lambda: text(detail.answer) == "quiet")
+    assert text(detail.words) == "Not sure: the track is silent."
+    window.tracks.table.choose(2)
+    drive(window, lambda: text(detail.words).startswith("Not an audio file"))
+    assert not detail.bars.winfo_ismapped()
 
 
-def test_model_that_does_not_load_is_said_in_words(open_window: OpenWindow) -> None:
-    def load() -> GenreClassifier:
-        raise ModelNotFoundError("best_model.onnx", "`invoke export` writes it")
+def test_drop_adds_files_with_any_name(open_window: OpenWindow, tmp_path: Path) -> None:
+    pytest.importorskip("tkinterdnd2", reason="tkinterdnd2 is missing")
+    window = open_window()
+    script = str(window.tk.call("bind", str(window), "<<Drop:DND_Files>>"))
+    assert script.endswith(" %D")
+    paths = [write_audio(tmp_path / name, noise(1)) for name in ("two words.wav", "br{ace.wav")]
+    window.tk.call("set", "dropped", tuple(map(str, paths)))
+    assert window.tk.eval(f"{script.split()[0]} $dropped") == "copy"
+    drive(window, finished(window.controller, 2))
+    assert {track.path for track in window.controller.tracks.values()} == set(paths)
 
-    window = open_window(load)
-    classify(window, Path("song.wav"))
-    assert "invoke export" in text(window.card.words)
+
+def test_without_the_library_for_dropping_the_window_works(
+    open_window: OpenWindow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "tkinterdnd2.TkinterDnD", None)
+    window = open_window()
+    assert text(window.tracks.table.hint) == "Press Ctrl+O to add music."
+    assert text(window.banner.words) == ""
+    add(window, write_audio(tmp_path / "song.wav", tone(1)))
 
 
-def test_close_while_busy_does_not_wait(open_window: OpenWindow) -> None:
-    released, loaded = threading.Event(), threading.Event()
+def test_keys_add_find_filter_and_remove(
+    open_window: OpenWindow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    paths = [write_audio(tmp_path / name, tone(1)) for name in ("one.wav", "two.wav", "three.wav")]
+    monkeypatch.setattr("tkinter.filedialog.askopenfilenames", lambda **_: tuple(map(str, paths)))
+    window = open_window()
+    press(window, "<Control-o>")
+    drive(window, finished(window.controller, 3))
+    table = window.tracks.table
+    press(window, "<Control-f>")
+    assert window.focus_get() == window.tracks.filter._entry
+    window.tracks.filter.insert(0, "two")
+    press(window, "<KeyRelease-o>", window.tracks.filter._entry)
+    assert table.shown() == [1]
+    press(window, "<Escape>", window.tracks.filter._entry)
+    assert table.shown() == [0, 1, 2]
+    table.choose(1)
+    press(window, "<Delete>")
+    assert table.shown() == [0, 2]
+    assert table.selected() == [2], "the next one is chosen"
+    press(window, "<Control-a>")
+    press(window, "<Delete>")
+    assert window.controller.tracks == {}
+    assert "Ctrl+O" in text(table.hint)
 
-    def load() -> GenreClassifier:
+
+def test_return_shows_the_track_of_the_keyboard(open_window: OpenWindow, tmp_path: Path) -> None:
+    window = open_window()
+    add(window, *(write_audio(tmp_path / f"{name}.wav", tone(1)) for name in "ab"))
+    press(window, "<Down>")
+    press(window, "<Return>")
+    assert text(window.tracks.detail.name) == "b.wav"
+
+
+def test_tab_reaches_buttons_that_space_presses(open_window: OpenWindow, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("genre_gui.choosing.audio_files", lambda *_: asked.append("files"))
+    monkeypatch.setattr("genre_gui.choosing.audio_folder", lambda *_: asked.append("folder"))
+    window = open_window()
+    window.header._pages.tk.call("focus", "-force", str(window.header._pages))
+    window.update()
+    for _ in range(12):
+        widget = window.focus_get()
+        widget.event_generate("<space>")
+        window.update()
+        widget.tk_focusNext().focus_set()
+        window.tk.call("focus", str(widget.tk_focusNext()))
+        window.update()
+    assert asked == ["files", "folder"]
+
+
+def test_headings_sort(open_window: OpenWindow, tmp_path: Path) -> None:
+    window = open_window()
+    add(window, write_audio(tmp_path / "b.wav", tone(2)), write_audio(tmp_path / "a.wav", noise(1)))
+    table = window.tracks.table
+    orders = []
+    for _ in range(3):
+        window.tk.call(table.tree.heading("file", "command"))
+        orders.append(table.shown())
+    assert orders == [[1, 0], [0, 1], [0, 1]]
+    window.tk.call(table.tree.heading("duration", "command"))
+    assert table.shown() == [1, 0]
+    add(window, write_audio(tmp_path / "c.wav", tone(1)))
+    drive(window, lambda: table.shown()[-1] == 0)
+
+
+def test_escape_cancels_and_retry_goes_on(open_window: OpenWindow, tmp_path: Path) -> None:
+    gate = Gate()
+    window = open_window(lambda _: FakeBackend(gate), jobs=1)
+    window.add([str(tmp_path / f"{name}.wav") for name in "abcd"])
+    drive(window, lambda: State.LISTENING in states(window.controller))
+    press(window, "<Escape>")
+    assert states(window.controller) == [State.CANCELLED] * 4
+    assert row(window, 3)[4] == "cancelled"
+    gate.opened.set()
+    press(window, "<Control-a>")
+    press(window, "<Control-r>")
+    drive(window, finished(window.controller, 4))
+    window.update()
+    drive(window, lambda: row(window, 3)[4] == "done")
+
+
+def test_close_while_busy_does_not_wait(open_window: OpenWindow, tmp_path: Path) -> None:
+    gate = Gate()
+    window = open_window(lambda _: FakeBackend(gate), file=tmp_path / "window.json")
+    window.add([str(tmp_path / f"{name}.wav") for name in "abcdef"])
+    drive(window, lambda: State.LISTENING in states(window.controller))
+    window.tk.call(window.protocol("WM_DELETE_WINDOW"))  # what the close button of the frame calls
+    assert not gate.opened.is_set()
+    assert json.loads((tmp_path / "window.json").read_text())["last_folder"] == str(tmp_path)
+
+
+def test_close_while_the_model_loads(open_window: OpenWindow) -> None:
+    released, begun, loaded = threading.Event(), threading.Event(), threading.Event()
+
+    def load(_: Wish) -> Backend:
+        begun.set()
         released.wait(DEADLINE_SECONDS)
         loaded.set()
         raise ModelNotFoundError("best_model.onnx", "")
 
     window = open_window(load)
-    window.classify(Path("song.wav"))
-    window.update()
-    assert (text(window.card.caption), text(window.card.words)) == ("song.wav", "Listening ...")
-    assert window.card.words.cget("text_color") == TEXT
-    window.tk.call(window.protocol("WM_DELETE_WINDOW"))  # what the close button of the frame calls
+    drive(window, begun.is_set)
+    assert "loading" in text(window.header.model)
+    window.tk.call(window.protocol("WM_DELETE_WINDOW"))
     assert not loaded.is_set()
     released.set()
 
 
-@pytest.mark.parametrize("exists", [True, False])
-def test_long_file_name_does_not_widen_the_window(
-    open_window: OpenWindow, classifier: GenreClassifier, tmp_path: Path, exists: bool
-) -> None:
-    window = open_window(lambda: classifier)
+def test_hostile_names_leave_the_layout_alone(open_window: OpenWindow, tmp_path: Path) -> None:
+    window = open_window()
     size = (window.winfo_width(), window.winfo_height())
-    path = tmp_path / LONG_NAME
-    if exists:
-        write_audio(path, tone(1))
-    classify(window, path)
-    assert (window.winfo_width(), window.winfo_height()) == size
-    assert window.winfo_reqwidth() <= size[0]
-    caption = text(window.card.caption)
-    assert caption.startswith("a_name_without")
-    assert "the_end.wav" in caption
+    hostile = "two\nlines ü 音.wav" if sys.platform == "win32" else os.fsdecode(b"two\nlines \xff \x1b[31m.wav")
+    names = [LONG_NAME, "l" * 251 + ".wav", hostile, "{unbalanced $brace [exit].wav", "%s %d -option.wav", " .wav"]
+    missing = [tmp_path / name for name in names]
+    missing.append(Path(*["no folder"] * 40))
+    if sys.platform != "win32":
+        missing[1] = write_audio(missing[1], tone(1))
+    add(window, *missing)
+    for number in range(len(missing)):
+        window.tracks.table.choose(number)
+        window.update()
+        assert "\n" not in row(window, number)[0]
+        assert "\n" not in text(window.tracks.detail.name)
+        assert (window.winfo_width(), window.winfo_height()) == size
+        assert window.winfo_reqwidth() <= size[0]
+    assert row(window, 3)[0] == "{unbalanced $brace [exit].wav"
+    assert row(window, 2)[0].startswith("two lines ")
 
 
-@pytest.mark.parametrize("geometry", ["400x440", "800x600"])
-def test_lines_break_where_the_card_ends(open_window: OpenWindow, classifier: GenreClassifier, geometry: str) -> None:
-    window = open_window(lambda: classifier)
-    window.geometry(geometry)
-    drive(window, lambda: window.geometry().startswith(geometry))
-    classify(window, Path(*["no folder"] * 40))
-    card = window.card
-    drive(window, lambda: card.words.winfo_reqwidth() <= card.words.winfo_width())
-    assert card.words.winfo_reqwidth() > 0.7 * card.winfo_width(), "lines break too early"
-
-
-def test_name_with_line_breaks_and_undecodable_bytes(
-    open_window: OpenWindow, classifier: GenreClassifier, tmp_path: Path
+def test_model_that_does_not_load_is_said_and_another_one_helps(
+    open_window: OpenWindow, model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = "two\nlines ü 音.wav" if sys.platform == "win32" else os.fsdecode(b"two\nlines \xff.wav")
-    window = open_window(lambda: classifier)
-    classify(window, tmp_path / name)
-    assert "two lines" in text(window.card.caption)
-    assert text(window.card.words).startswith("no file")
+    wrong = tmp_path / "wrong.onnx"
+    wrong.write_text("no model")
+    window = open_window(LocalBackend.load, Settings(theme="light", device="cpu", model=str(wrong)))
+    drive(window, lambda: "sidecar" in text(window.banner.words))
+    window.add([str(write_audio(tmp_path / "song.wav", tone(1)))])
+    drive(window, lambda: len(window.controller.tracks) == 1)
+    drive(window, lambda: "waiting for a model" in text(window.tracks.words))
+    monkeypatch.setattr("tkinter.filedialog.askopenfilename", lambda **_: str(model_path))
+    window.banner.answers[0].invoke()
+    drive(window, finished(window.controller, 1))
+    assert text(window.header.model) == "best_model.onnx on CPU"
+    damaged = tmp_path / "damaged.onnx"
+    damaged.write_bytes(model_path.read_bytes()[:-9])
+    damaged.with_suffix(".json").write_text(model_path.with_suffix(".json").read_text())
+    monkeypatch.setattr("tkinter.filedialog.askopenfilename", lambda **_: str(damaged))
+    window.ask_model()
+    drive(window, lambda: "best_model.onnx stays in use" in text(window.banner.words))
+    assert "sha256" in text(window.banner.words)
 
 
-@pytest.mark.parametrize("chosen", [True, False])
-def test_button_asks_for_a_file(
-    open_window: OpenWindow,
-    classifier: GenreClassifier,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    chosen: bool,
-) -> None:
-    path = write_audio(tmp_path / "song.wav", tone(1))
-    answer = str(path) if chosen else ""
-    monkeypatch.setattr("tkinter.filedialog.askopenfilename", lambda **_: answer)
-    window = open_window(lambda: classifier)
-    window.winfo_children()[0].invoke()
-    expected = "Listening ..." if chosen else "Choose"
-    assert window.card.words.cget("text").startswith(expected)
+def test_device_that_cannot_be_had_asks_before_the_cpu_works(open_window: OpenWindow, tmp_path: Path) -> None:
+    def load(wish: Wish) -> Backend:
+        if wish.device == "cuda":
+            raise DeviceUnavailableError("cuda", ("auto", "cpu"), "this ONNX Runtime was not built for it")
+        return FakeBackend()
+
+    window = open_window(load, Settings(theme="light", device="cuda"))
+    drive(window, lambda: "Shall the CPU" in text(window.banner.words))
+    assert "was not built for it" in text(window.banner.words)
+    window.add([str(tmp_path / "a.wav")])
+    drive(window, lambda: "waiting for a device" in text(window.tracks.words) and window.controller.tracks)
+    assert states(window.controller) == [State.WAITING]
+    window.banner.answers[0].invoke()
+    drive(window, finished(window.controller, 1))
+    assert window.header.device.get() == "CPU"
+    assert text(window.banner.words) == ""
+
+
+def test_model_page_shows_the_sidecar(open_window: OpenWindow) -> None:
+    window = open_window()
+    drive(window, lambda: window.controller.backend is not None)
+    window.show_page("Model")
+    window.update()
+    assert [number.cget("text") for number, _ in window.model.numbers] == ["75.0%", "0.500", "0.700", "unknown", "3"]
+    assert "noise, quiet, tone" in window.model.facts.cget("text")
+    window.controller.try_devices()
+    drive(window, lambda: "CPU: works" in window.model.devices.cget("text"))
+    press(window, "<Escape>", window)
+    assert window.tracks.winfo_ismapped()
+
+
+def test_theme_changes_while_open_and_is_kept(open_window: OpenWindow, tmp_path: Path) -> None:
+    file = tmp_path / "window.json"
+    window = open_window(file=file)
+    light = window.tracks.detail.bars.cget("background")
+    window.choose_theme("dark")
+    window.update()
+    assert window.tracks.detail.bars.cget("background") != light
+    window.geometry("1000x720")
+    drive(window, lambda: window.winfo_width() == 1000)
+    window.close()
+    kept = json.loads(file.read_text())
+    assert (kept["theme"], kept["size"]) == ("dark", "1000x720")
+
+
+def test_fault_of_the_program_offers_a_report(open_window: OpenWindow) -> None:
+    window = open_window()
+    try:
+        raise ZeroDivisionError("a surprise")
+    except ZeroDivisionError as error:
+        window._report(type(error), error, error.__traceback__)
+    window.update()
+    assert "ZeroDivisionError: a surprise" in text(window.banner.words)
+    window.banner.answers[0].invoke()
+    report = window.clipboard_get()
+    assert "Traceback" in report
+    assert "genre-gui" in report
+    assert "test_window.py" in report
+
+
+def test_export_writes_what_is_shown(open_window: OpenWindow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    window = open_window()
+    add(window, *(write_audio(tmp_path / name, tone(1)) for name in ("keep.wav", "leave.wav")))
+    window.tracks.table.filter("keep")
+    monkeypatch.setattr("tkinter.filedialog.asksaveasfilename", lambda **_: str(tmp_path / "out.csv"))
+    press(window, "<Control-e>")
+    drive(window, lambda: "1 result written" in text(window.banner.words))
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert len(lines) == 2
+    assert "keep.wav" in lines[1]
+
+
+def test_files_added_one_after_the_other_keep_their_order(open_window: OpenWindow, tmp_path: Path) -> None:
+    gate = Gate()
+    window = open_window(lambda _: FakeBackend(gate))
+    for name in "abc":
+        window.add([str(tmp_path / f"{name}.wav")])
+        time.sleep(0.05)  # found, but not polled: all three come in the same tick
+    drive(window, lambda: len(window.controller.tracks) == 3)
+    window.update()
+    assert window.tracks.table.shown() == [0, 1, 2]
+    gate.opened.set()
+
+
+def test_removed_while_chosen_leaves_nothing_behind(open_window: OpenWindow, tmp_path: Path) -> None:
+    window = open_window()
+    add(window, write_audio(tmp_path / "song.wav", tone(1)))
+    assert named(window.controller, "song.wav").state == State.DONE
+    window.tracks.clear()
+    window.update()
+    assert text(window.tracks.detail.name) == "Nothing chosen"
+    add(window, tmp_path / "song.wav")
+    assert row(window, 1)[0] == "song.wav"

@@ -1,0 +1,96 @@
+"""What the window needs of a classifier, and the one that works on this machine.
+
+Another one, such as a client of the HTTP service, only has to offer the same names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Protocol
+
+from genre_runtime import GenreClassifier, GenreError, Prediction
+from genre_runtime.classifier import FROM_MODEL
+from genre_runtime.metadata import ModelMetadata
+
+
+class Backend(Protocol):
+    """A classifier that is ready to work, from any thread."""
+
+    @property
+    def metadata(self) -> ModelMetadata:
+        """The model's sidecar."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What the model is called."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Where it really runs."""
+        ...
+
+    def classify(self, path: Path, *, whole: bool, stop: Event) -> Prediction | GenreError:
+        """Classify a file, the whole of it or the model's excerpts; `stop`, once set, ends the work early."""
+        ...
+
+    def devices(self) -> dict[str, str]:
+        """Return for each device `works`, or why it does not."""
+        ...
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Which model is to be loaded, and onto what.
+
+    Attributes
+    ----------
+    model : Path or None
+        None: the shipped one.
+    device : str
+    """
+
+    model: Path | None = None
+    device: str = "auto"
+
+
+Load = Callable[[Wish], Backend]
+
+
+class LocalBackend:
+    """The runtime's classifier in this process.
+
+    Parameters
+    ----------
+    classifier : GenreClassifier
+    """
+
+    def __init__(self, classifier: GenreClassifier) -> None:
+        self._classifier = classifier
+        self.metadata = classifier.metadata
+        self.name = classifier.model_path.name
+        self.device = classifier.device
+
+    @classmethod
+    def load(cls, wish: Wish) -> LocalBackend:
+        """Load a model; one thread a file, since several files are in work at a time.
+
+        Raises
+        ------
+        ModelNotFoundError, InvalidModelError, DeviceUnavailableError, MissingDependencyError
+        """
+        return cls(GenreClassifier.load(wish.model, device=wish.device, threads=1))
+
+    def classify(self, path: Path, *, whole: bool, stop: Event) -> Prediction | GenreError:
+        """Classify a file."""
+        return self._classifier.classify_or_error(path, excerpts=None if whole else FROM_MODEL, stop=stop)
+
+    def devices(self) -> dict[str, str]:
+        """Try every device."""
+        from genre_runtime.info import probe_devices
+
+        return probe_devices(self._classifier)

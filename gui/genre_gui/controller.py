@@ -1,0 +1,219 @@
+"""The window's state and all that it can do, without any window.
+
+Every method is called on one thread, the UI's; what other threads report waits in a queue until `poll` takes it. So
+nothing here needs a lock, and nothing waits.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from threading import Event as Flag
+from typing import TYPE_CHECKING
+
+from genre_gui import chores
+from genre_gui.backend import Backend, Load, LocalBackend, Wish
+from genre_gui.background import Background, Post
+from genre_gui.ear import Ear
+from genre_gui.events import Event, Finished, Found, Heard, Loaded, NotLoaded, Started, Tagged, TagsFinished
+from genre_gui.tag_runs import Manner, TagRuns
+from genre_gui.tracks import UNFINISHED, State, Track
+from genre_runtime import GenreError
+from genre_runtime.errors import DeviceUnavailableError
+
+if TYPE_CHECKING:
+    from genre_gui.pictures import Sound
+
+AHEAD = 2
+"""Files handed to the threads for each that can be in work: they never wait for the next tick."""
+
+
+class Controller:
+    """Tracks, model and work.
+
+    Parameters
+    ----------
+    load : callable
+        Makes a backend, in a thread of its own.
+    jobs : int, optional
+        Files in work at once.
+
+    Attributes
+    ----------
+    tracks : dict of int to Track
+    backend : Backend or None
+        The model that is ready.
+    wish : Wish
+        The model and device asked for last.
+    loading : bool
+    refused : GenreError or None
+        Why the wish of last could not be met; if it is the device, nothing is done until there is a new wish.
+    tags : TagRuns
+    """
+
+    def __init__(self, load: Load = LocalBackend.load, jobs: int | None = None) -> None:
+        self.tracks: dict[int, Track] = {}
+        self.backend: Backend | None = None
+        self.wish = Wish()
+        self.loading = False
+        self.refused: GenreError | None = None
+        self._load = load
+        self._background = Background(jobs)
+        self.tags = TagRuns(self._background)
+        self._waiting: OrderedDict[int, None] = OrderedDict()
+        self._in_work: dict[int, Flag] = {}
+        self._ear = Ear(self._background)
+        self._load_turn = 0
+        self._met = self.wish
+        self._next = 0
+
+    def load(self, wish: Wish) -> None:
+        """Load a model; tracks that have not begun wait for it."""
+        self._load_turn += 1
+        self.wish, self.loading, self.refused = wish, True, None
+        turn = self._load_turn
+
+        def work(post: Post) -> None:
+            try:
+                post(Loaded(turn, self._load(wish)))
+            except GenreError as error:
+                post(NotLoaded(turn, error))
+
+        self._background.chore(work)
+
+    def add(self, names: Iterable[str]) -> None:
+        """Look for files in another thread; `poll` puts them into the queue as they are found."""
+        wanted = list(names)
+        self._background.chore(lambda post: chores.find(wanted, self._background.stop, post))
+
+    def cancel(self, numbers: Iterable[int] | None = None) -> None:
+        """Cancel tracks that are waiting or in work, by default all."""
+        for track in self._chosen(numbers):
+            if track.state in UNFINISHED:
+                self._stop(track)
+                track.state = State.CANCELLED
+        self._dispatch()
+
+    def retry(self, numbers: Iterable[int], *, whole: bool | None = None) -> None:
+        """Classify tracks again that are not in work; `whole` listens to all of them, None as much as before."""
+        for track in self._chosen(numbers):
+            if track.state not in UNFINISHED:
+                track.whole = track.whole if whole is None else whole
+                track.state, track.result = State.WAITING, None
+                self._waiting[track.number] = None
+        self._dispatch()
+
+    def remove(self, numbers: Iterable[int] | None = None) -> None:
+        """Take tracks out of the queue, by default all; the files stay."""
+        for track in self._chosen(numbers):
+            self._stop(track)
+            del self.tracks[track.number]
+        self._dispatch()
+
+    def listen(self, number: int) -> tuple[Sound, ...] | None:
+        """Return a track's spectrograms, or None: then they come as an event."""
+        if self.backend is None or number not in self.tracks:
+            return None
+        return self._ear.listen(self.tracks[number], self.backend.metadata)
+
+    def try_devices(self) -> None:
+        """Find out which devices work; the answer comes as an event."""
+        backend = self.backend
+        if backend is not None:
+            self._background.chore(lambda post: chores.try_devices(backend, post))
+
+    def plan_tags(self, numbers: Iterable[int], manner: Manner) -> int:
+        """Tell by events what would be written into the files of tracks; return how many have an answer."""
+        return self.tags.plan(self._chosen(numbers), manner)
+
+    def export(self, path: Path, numbers: Iterable[int]) -> None:
+        """Write the outcomes of tracks into a file whose suffix names the form."""
+        results = [(track.path, track.result) for track in self._chosen(numbers) if track.result is not None]
+        self._background.chore(lambda post: chores.export(path, results, post))
+
+    def poll(self, limit: int) -> list[Event]:
+        """Take in reports about at most `limit` tracks or so, and return those that still matter."""
+        events: list[Event] = []
+        n_tracks = 0
+        while n_tracks < limit and not self._background.events.empty():
+            event = self._background.events.get()
+            n_tracks += len(event.paths) if isinstance(event, Found) else 1
+            if self._take(event):
+                events.append(event)
+        if events:
+            self._dispatch()
+        return events
+
+    @property
+    def n_unfinished(self) -> int:
+        """Number of tracks that wait or are in work."""
+        return len(self._waiting) + len(self._in_work)
+
+    @property
+    def waits_for(self) -> str:
+        """What keeps tracks waiting, in words; empty if nothing does."""
+        if self.loading:
+            return "the model is loading"
+        if isinstance(self.refused, DeviceUnavailableError):
+            return "waiting for a device"
+        return "waiting for a model" if self.refused and self.backend is None else ""
+
+    def close(self) -> None:
+        """End all work, without waiting for it."""
+        for stop in self._in_work.values():
+            stop.set()
+        self._background.close()
+
+    def _chosen(self, numbers: Iterable[int] | None) -> list[Track]:
+        if numbers is None:
+            return list(self.tracks.values())
+        return [self.tracks[number] for number in numbers if number in self.tracks]
+
+    def _stop(self, track: Track) -> None:
+        track.turn += 1
+        self._waiting.pop(track.number, None)
+        if stop := self._in_work.pop(track.number, None):
+            stop.set()
+
+    def _dispatch(self) -> None:
+        """Hand tracks to the threads while a model is ready and nobody is being asked."""
+        if self.backend is None or self.waits_for:
+            return
+        while self._waiting and len(self._in_work) < AHEAD * self._background.jobs:
+            track = self.tracks[self._waiting.popitem(last=False)[0]]
+            track.turn += 1
+            stop = self._in_work[track.number] = Flag()
+            self._background.file(chores.classifying(replace(track), self.backend, stop))
+
+    def _take(self, event: Event) -> bool:
+        """Change the state as an event says; return whether it still matters."""
+        if isinstance(event, Loaded | NotLoaded) and event.turn != self._load_turn:
+            return False
+        if isinstance(event, Tagged | TagsFinished):
+            return self.tags.matters(event)
+        if isinstance(event, Started | Finished | Heard) and event.number not in self.tracks:
+            return False
+        if isinstance(event, Started | Finished | Heard) and event.turn != self.tracks[event.number].turn:
+            return False
+        match event:
+            case Found(paths):
+                for path in paths:
+                    self.tracks[self._next] = Track(self._next, path)
+                    self._waiting[self._next] = None
+                    self._next += 1
+            case Started(number):
+                self.tracks[number].state = State.LISTENING
+            case Finished(number, _, result):
+                self._in_work.pop(number, None)
+                self.tracks[number].finish(result)
+            case Loaded(_, backend):
+                self.backend, self.loading, self._met = backend, False, self.wish
+            case NotLoaded(_, error):
+                self.refused, self.loading = error, False
+                if self.backend is not None and not isinstance(error, DeviceUnavailableError):
+                    self.wish = self._met
+            case Heard():
+                self._ear.take(event)
+        return True

@@ -1,0 +1,301 @@
+"""The queue, its threads and its events; needs no screen."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from genre_gui.backend import Backend, Wish
+from genre_gui.events import Broken, Found, Notice, NotLoaded
+from genre_gui.tracks import Result, State
+from genre_runtime import GenreError, Prediction
+from genre_runtime.errors import AudioNotFoundError, DeviceUnavailableError, ModelNotFoundError
+from tests.gui.conftest import DEADLINE_SECONDS, OpenController, finished, named, states, wait
+from tests.gui.fake_backend import FakeBackend, prediction
+from tests.synthetic import noise, tone, write_audio
+
+
+class Gate:
+    """Holds every file until the test opens it, or until it is stopped."""
+
+    def __init__(self) -> None:
+        self.begun, self.opened = threading.Semaphore(0), Event()
+        self.stopped: list[str] = []
+
+    def __call__(self, path: Path, stop: Event) -> Result:
+        self.begun.release()
+        while not self.opened.wait(0.005):
+            if stop.is_set():
+                self.stopped.append(path.name)
+                break
+        return prediction(path)
+
+    def wait_for(self, count: int) -> None:
+        for _ in range(count):
+            assert self.begun.acquire(timeout=DEADLINE_SECONDS)
+
+
+def test_files_and_folders_become_tracks_with_outcomes(open_controller: OpenController, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    write_audio(folder / "tone.wav", tone(30))
+    write_audio(folder / "noise.wav", noise(1))
+    (folder / "notes.txt").write_text("no music")
+    (folder / "broken.mp3").write_text("These are words and no music.")
+    controller = open_controller()
+    controller.add([str(folder), str(tmp_path / "missing.wav")])
+    wait(controller, finished(controller, 4))
+    assert named(controller, "tone.wav").state == State.DONE
+    assert named(controller, "broken.mp3").state == State.FAILED
+    assert "not an audio file" in str(named(controller, "broken.mp3").result)
+    assert isinstance(named(controller, "missing.wav").result, AudioNotFoundError)
+    assert isinstance(named(controller, "noise.wav").result, Prediction)
+
+
+def test_folder_without_music_is_said_in_words(open_controller: OpenController, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no music")
+    controller = open_controller()
+    controller.add([str(tmp_path)])
+    found: list[Notice] = []
+
+    def told() -> bool:
+        found.extend(event for event in controller.poll(10) if isinstance(event, Notice))
+        return bool(found)
+
+    wait(controller, told)
+    assert found[0].words == "There is no audio file in that folder (1 other file in it)."
+    assert controller.tracks == {}
+
+
+def test_poll_takes_a_bounded_number_of_tracks(open_controller: OpenController, tmp_path: Path) -> None:
+    for number in range(250):
+        (tmp_path / f"{number:03}.wav").touch()
+    controller = open_controller(lambda _: FakeBackend(), loaded=False)
+    controller.add([str(tmp_path)])
+    sizes = []
+    while len(controller.tracks) < 250:
+        sizes += [len(event.paths) for event in controller.poll(1) if isinstance(event, Found)]
+    assert sizes == [100, 100, 50]
+
+
+def test_nothing_is_classified_before_the_model_is_there(open_controller: OpenController, tmp_path: Path) -> None:
+    loading, fake = Event(), FakeBackend()
+
+    def load(_: Wish) -> Backend:
+        assert loading.wait(DEADLINE_SECONDS)
+        return fake
+
+    controller = open_controller(load)
+    controller.add([str(tmp_path / "a.wav")])
+    wait(controller, lambda: len(controller.tracks) == 1)
+    assert controller.loading
+    assert states(controller) == [State.WAITING]
+    loading.set()
+    wait(controller, finished(controller, 1))
+    assert states(controller) == [State.DONE]
+    assert controller.backend is fake
+
+
+def test_cancel_ends_what_is_in_work_and_what_waits(open_controller: OpenController, tmp_path: Path) -> None:
+    gate = Gate()
+    controller = open_controller(lambda _: FakeBackend(gate), jobs=1)
+    controller.add([str(tmp_path / f"{name}.wav") for name in "abcde"])
+    wait(controller, lambda: State.LISTENING in states(controller))
+    gate.wait_for(1)
+    controller.cancel()
+    assert states(controller) == [State.CANCELLED] * 5
+    assert controller.n_unfinished == 0
+    wait(controller, lambda: gate.stopped == ["a.wav"])
+    controller.poll(100)
+    assert states(controller) == [State.CANCELLED] * 5, "an answer that came too late counts"
+
+
+def test_one_track_is_cancelled_and_tried_again(open_controller: OpenController, tmp_path: Path) -> None:
+    gate = Gate()
+    controller = open_controller(lambda _: FakeBackend(gate), jobs=2)
+    controller.add([str(tmp_path / "a.wav"), str(tmp_path / "b.wav")])
+    wait(controller, lambda: states(controller) == [State.LISTENING] * 2)
+    controller.cancel([0])
+    gate.opened.set()
+    wait(controller, lambda: controller.n_unfinished == 0)
+    assert states(controller) == [State.CANCELLED, State.DONE]
+    controller.retry([0, 1])
+    wait(controller, finished(controller, 2))
+    assert states(controller) == [State.DONE, State.DONE]
+
+
+def test_whole_track_is_listened_to_when_asked(open_controller: OpenController, tmp_path: Path) -> None:
+    path = write_audio(tmp_path / "tone.wav", tone(65))
+    controller = open_controller()
+    controller.add([str(path)])
+    wait(controller, finished(controller, 1))
+    few = controller.tracks[0].prediction
+    controller.retry([0], whole=True)
+    wait(controller, finished(controller, 1))
+    all_of_it = controller.tracks[0].prediction
+    assert few is not None
+    assert all_of_it is not None
+    assert (len(few.excerpts), len(all_of_it.excerpts)) == (3, 7)
+
+
+def test_removed_tracks_are_gone_and_their_answers_too(open_controller: OpenController, tmp_path: Path) -> None:
+    gate = Gate()
+    controller = open_controller(lambda _: FakeBackend(gate), jobs=1)
+    controller.add([str(tmp_path / f"{name}.wav") for name in "abc"])
+    wait(controller, lambda: State.LISTENING in states(controller))
+    controller.remove([0, 1])
+    gate.opened.set()
+    wait(controller, finished(controller, 1))
+    assert [track.path.name for track in controller.tracks.values()] == ["c.wav"]
+    controller.remove()
+    assert controller.tracks == {}
+
+
+def test_close_does_not_wait(open_controller: OpenController, tmp_path: Path) -> None:
+    gate = Gate()
+    controller = open_controller(lambda _: FakeBackend(gate), jobs=2)
+    controller.add([str(tmp_path / f"{name}.wav") for name in "abcdef"])
+    wait(controller, lambda: states(controller).count(State.LISTENING) == 2)
+    gate.wait_for(2)
+    controller.close()
+    assert not gate.opened.is_set()
+    deadline = threading.Event()
+    while any(thread.name.startswith("genre-gui-file") for thread in threading.enumerate()):
+        assert not deadline.wait(0.01)
+    assert sorted(gate.stopped) == ["a.wav", "b.wav"], "a file was begun after the end"
+
+
+def test_surprise_is_the_tracks_error_and_a_report(open_controller: OpenController, tmp_path: Path) -> None:
+    def fail(path: Path, _: Event) -> Result:
+        raise ZeroDivisionError("a surprise")
+
+    controller = open_controller(lambda _: FakeBackend(fail))
+    controller.add([str(tmp_path / "a.wav")])
+    reports: list[str] = []
+
+    def reported() -> bool:
+        reports.extend(event.report for event in controller.poll(10) if isinstance(event, Broken))
+        return bool(reports)
+
+    wait(controller, reported)
+    assert states(controller) == [State.FAILED]
+    assert "ZeroDivisionError: a surprise" in reports[0]
+    assert "genre-gui 0." in reports[0]
+
+
+def test_device_that_cannot_be_had_stops_the_work_until_there_is_a_new_wish(
+    open_controller: OpenController, tmp_path: Path
+) -> None:
+    def load(wish: Wish) -> Backend:
+        if wish.device == "cuda":
+            raise DeviceUnavailableError("cuda", ("cpu",), "not built for it")
+        return FakeBackend()
+
+    controller = open_controller(load)
+    wait(controller, lambda: controller.backend is not None)
+    controller.load(Wish(device="cuda"))
+    events = wait(controller, lambda: not controller.loading)
+    assert [type(event) for event in events] == [NotLoaded]
+    controller.add([str(tmp_path / "a.wav")])
+    wait(controller, lambda: len(controller.tracks) == 1)
+    assert states(controller) == [State.WAITING], "the CPU did the work though nobody said so"
+    controller.load(Wish(device="cpu"))
+    wait(controller, finished(controller, 1))
+    assert states(controller) == [State.DONE]
+
+
+def test_wrong_model_leaves_the_one_in_use(open_controller: OpenController, tmp_path: Path) -> None:
+    good = FakeBackend()
+
+    def load(wish: Wish) -> Backend:
+        if wish.model is not None:
+            raise ModelNotFoundError(wish.model, "name another one")
+        return good
+
+    controller = open_controller(load)
+    wait(controller, lambda: controller.backend is not None)
+    controller.load(Wish(tmp_path / "other.onnx"))
+    wait(controller, lambda: not controller.loading)
+    assert isinstance(controller.refused, ModelNotFoundError)
+    assert controller.backend is good
+    assert controller.wish == Wish(), "a model that was never had would be asked for the next time"
+    controller.add([str(tmp_path / "a.wav")])
+    wait(controller, finished(controller, 1))
+
+
+def test_only_the_last_model_wished_for_counts(open_controller: OpenController) -> None:
+    first, second, hold = FakeBackend(), FakeBackend(), Event()
+
+    def load(wish: Wish) -> Backend:
+        if wish.device == "cpu":
+            return second
+        assert hold.wait(DEADLINE_SECONDS)
+        return first
+
+    controller = open_controller(load)
+    controller.load(Wish(device="cpu"))
+    wait(controller, lambda: not controller.loading)
+    hold.set()
+    controller.close()
+    for thread in threading.enumerate():
+        if thread.name.startswith("genre-gui-chore"):
+            thread.join(DEADLINE_SECONDS)
+    controller.poll(100)
+    assert controller.backend is second
+
+
+def test_spectrograms_come_as_an_event_and_are_kept(open_controller: OpenController, tmp_path: Path) -> None:
+    controller = open_controller()
+    controller.add([str(write_audio(tmp_path / "tone.wav", tone(35)))])
+    wait(controller, finished(controller, 1))
+    assert controller.listen(0) is None
+    wait(controller, lambda: controller.listen(0) is not None)
+    sounds = controller.listen(0)
+    assert sounds is not None
+    answer = controller.tracks[0].prediction
+    assert answer is not None
+    assert [sound.start_seconds for sound in sounds] == [excerpt.start_seconds for excerpt in answer.excerpts]
+    assert sounds[0].log_mel.shape[0] == 128
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.json", "out.jsonl"])
+def test_results_are_exported(open_controller: OpenController, tmp_path: Path, name: str) -> None:
+    def act(path: Path, _: Event) -> Result:
+        return AudioNotFoundError(path) if path.name == "b.wav" else prediction(path)
+
+    controller = open_controller(lambda _: FakeBackend(act))
+    controller.add([str(tmp_path / "a.wav"), str(tmp_path / "b.wav")])
+    wait(controller, finished(controller, 2))
+    controller.export(tmp_path / name, [0, 1])
+    wait(controller, (tmp_path / name).exists)
+    text = (tmp_path / name).read_text()
+    assert "tone" in text
+    assert "no file at" in text
+
+
+def test_export_that_fails_is_said_in_words(open_controller: OpenController, tmp_path: Path) -> None:
+    controller = open_controller()
+    notices: list[Notice] = []
+
+    def told(count: int) -> bool:
+        notices.extend(event for event in controller.poll(10) if isinstance(event, Notice))
+        return len(notices) == count
+
+    controller.export(tmp_path / "no folder" / "out.csv", [])
+    wait(controller, lambda: told(1))
+    controller.export(tmp_path / "out.xls", [])
+    wait(controller, lambda: told(2))
+    assert all(notice.bad for notice in notices)
+    assert "could not be written" in notices[0].words
+    assert "ends in .csv, .json or .jsonl" in notices[1].words
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_error_of_a_backend_is_an_outcome(open_controller: OpenController, tmp_path: Path) -> None:
+    controller = open_controller(lambda _: FakeBackend(lambda *_: GenreError("the service is away")))
+    controller.add([str(tmp_path / "a.wav")])
+    wait(controller, finished(controller, 1))
+    assert str(controller.tracks[0].result) == "the service is away"

@@ -1,0 +1,48 @@
+"""What the model's page says, of sidecars that say much, little or nonsense; needs no screen."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genre_gui.provenance import UNKNOWN, facts_in_words, headline, history_of, matrix_of, scores_of
+from genre_runtime.classifier import default_model_path
+from genre_runtime.errors import ModelNotFoundError
+from genre_runtime.metadata import read_metadata
+from tests.gui.fake_backend import metadata
+
+
+def test_the_shipped_model_says_it_all() -> None:
+    try:
+        path = default_model_path()
+    except ModelNotFoundError:
+        pytest.skip("no model is shipped with this tree")
+    shipped = read_metadata(path)
+    sidecar: dict[str, Any] = json.loads(Path(path).with_suffix(".json").read_text())
+    assert headline(shipped)[0] == (f"{sidecar['metrics']['val_acc']:.1%}", "validation accuracy")
+    assert UNKNOWN not in [value for value, _ in headline(shipped)]
+    assert set(scores_of(shipped)) == set(shipped.labels)
+    assert len(matrix_of(shipped)) == len(shipped.labels)
+    assert len(history_of(shipped)) > 1
+    assert "Data:" in facts_in_words(shipped)
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        {},
+        {"val_acc": "good", "epoch": None, "test": [], "validation": 3, "confusion_matrix": 5, "history": {}},
+        {"val_acc": float("nan"), "validation": {"per_genre": {"tone": {"f1": 1}}}, "confusion_matrix": [[1, 2]]},
+        {"confusion_matrix": [["a", 1, 2]] * 3, "history": [1, "two"], "validation": {"per_genre": []}},
+    ],
+)
+def test_what_is_missing_or_strange_is_left_out(metrics: dict[str, Any]) -> None:
+    model = metadata(metrics=metrics, provenance={"split": "none", "versions": 3})
+    assert {value for value, _ in headline(model)} == {UNKNOWN}
+    assert scores_of(model) == {}
+    assert matrix_of(model) == []
+    assert history_of(model) == []
+    assert "Genres:  noise, quiet, tone" in facts_in_words(model)

@@ -1,0 +1,70 @@
+"""What was shown is what is written; needs no screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from genre_gui.events import Event, Tagged, TagsFinished, TagsUndone
+from genre_gui.tag_runs import Manner
+from genre_runtime.library.tags import Change, read_genres
+from tests.gui.conftest import OpenController, finished, wait
+from tests.gui.fake_backend import FakeBackend, prediction
+from tests.synthetic import tone, write_audio
+
+pytest.importorskip("mutagen", reason="mutagen is missing")
+
+
+def test_what_was_shown_is_written_even_if_the_queue_changed_since(
+    open_controller: OpenController, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("XDG_STATE_HOME", "LOCALAPPDATA", "HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "state"))
+    labels = iter(["tone", "noise"])
+    controller = open_controller(lambda _: FakeBackend(lambda path, _: prediction(path, next(labels))))
+    path = write_audio(tmp_path / "song.flac", tone(1))
+    before = path.read_bytes()
+    controller.add([str(path)])
+    wait(controller, finished(controller, 1))
+    events: list[Event] = []
+
+    def has(kind: type) -> bool:
+        events.extend(controller.poll(100))
+        return any(isinstance(event, kind) for event in events)
+
+    assert controller.plan_tags([0], Manner()) == 1
+    wait(controller, lambda: has(TagsFinished))
+    assert path.read_bytes() == before
+    controller.retry([0])
+    wait(controller, finished(controller, 1))
+    controller.remove()
+    events.clear()
+    controller.tags.write()
+    wait(controller, lambda: has(TagsFinished))
+    (outcome,) = [event.outcome for event in events if isinstance(event, Tagged)]
+    assert isinstance(outcome, Change)
+    assert outcome.written
+    assert read_genres(path) == ("tone",)
+    journal = controller.tags.journal
+    assert journal is not None
+    controller.tags.undo(journal)
+    wait(controller, lambda: has(TagsUndone))
+    assert path.read_bytes() == before
+
+
+def test_a_newer_plan_takes_the_place_of_an_older_one(open_controller: OpenController, tmp_path: Path) -> None:
+    controller = open_controller(lambda _: FakeBackend())
+    paths = [write_audio(tmp_path / name, tone(1)) for name in ("a.flac", "b.flac")]
+    controller.add([str(path) for path in paths])
+    wait(controller, finished(controller, 2))
+    controller.plan_tags([0, 1], Manner())
+    controller.plan_tags([1], Manner(top=2))
+    events: list[Event] = []
+
+    def done() -> bool:
+        events.extend(controller.poll(100))
+        return any(isinstance(event, TagsFinished) for event in events)
+
+    wait(controller, done)
+    assert [event.path for event in events if isinstance(event, Tagged)] == [paths[1]]

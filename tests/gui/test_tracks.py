@@ -1,0 +1,81 @@
+"""Rows as text, sorted and filtered; needs no screen."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from genre_gui.tracks import State, Track, arranged
+from genre_gui.words import clock, one_line, shortened
+from genre_runtime.errors import AudioNotFoundError
+from tests.gui.fake_backend import prediction
+
+
+def tracks() -> list[Track]:
+    """Four tracks: two with an answer, one that failed, one that waits."""
+    made = [Track(number, Path("music", name)) for number, name in enumerate(["b.mp3", "C.mp3", "a.mp3", "d.mp3"])]
+    made[0].finish(prediction(made[0].path, "tone", 0.9, 200))
+    made[1].finish(prediction(made[1].path, "noise", 0.4, 30))
+    made[2].finish(AudioNotFoundError(made[2].path))
+    return made
+
+
+def test_cells_say_how_a_track_stands() -> None:
+    cells = [track.cells() for track in tracks()]
+    assert cells[0] == ("b.mp3", "tone", "90%", "3:20", "done")
+    assert cells[1] == ("C.mp3", "noise", "40%", "0:30", "not sure")
+    assert cells[2].state == "not readable"
+    assert cells[2].genre.startswith("No file at")
+    assert cells[3] == ("d.mp3", "", "", "", "waiting")
+
+
+@pytest.mark.parametrize(
+    ("column", "descending", "expected"),
+    [
+        (None, False, [0, 1, 2, 3]),
+        ("file", False, [2, 0, 1, 3]),
+        ("file", True, [3, 1, 0, 2]),
+        ("confidence", False, [1, 0, 2, 3]),
+        ("confidence", True, [0, 1, 3, 2]),
+        ("duration", False, [1, 0, 2, 3]),
+        ("genre", False, [1, 0, 2, 3]),
+        ("state", False, [3, 0, 1, 2]),
+    ],
+)
+def test_order(column: str | None, descending: bool, expected: list[int]) -> None:
+    assert arranged(tracks(), "", column, descending) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("", [0, 1, 2, 3]), ("c.MP3", [1]), ("tone", [0]), ("not", [1, 2]), ("not noise", [1]), ("music/", [0, 1, 2, 3])],
+)
+def test_filter(text: str, expected: list[int]) -> None:
+    assert arranged(tracks(), text.replace("/", os.sep)) == expected
+
+
+def test_names_are_one_line_and_drawable_whatever_they_hold() -> None:
+    name = os.fsdecode(b"two\nlines\t\xff\x1b[31m.wav") if sys.platform != "win32" else "two\nlines\t\x1b[31m.wav"
+    shown = one_line(name)
+    assert shown.startswith("two lines ")
+    assert shown.isprintable()
+    shown.encode()  # no lone surrogate is left
+
+
+def test_long_names_keep_both_ends() -> None:
+    shown = shortened("a_name_without_any_gap_" * 10 + "the_end.wav")
+    assert len(shown) == 48
+    assert shown.startswith("a_name_without")
+    assert shown.endswith("the_end.wav")
+    assert shortened("short.wav") == "short.wav"
+
+
+def test_clock() -> None:
+    assert [clock(seconds) for seconds in (0.4, 59.6, 185, 3661)] == ["0:00", "1:00", "3:05", "1:01:01"]
+
+
+def test_state_of_an_unfinished_track_is_waiting() -> None:
+    assert Track(0, Path("a.wav")).state is State.WAITING
