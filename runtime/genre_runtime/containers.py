@@ -64,7 +64,9 @@ def may_be_audio(head: bytes) -> bool:
 
 def not_audio(head: bytes) -> UnreadableAudioError:
     """Make the error for a file that begins with `head`."""
+    beginning = head[:16]
+    text = beginning.decode("ascii", errors="replace")
+    found = f"the text {text!r}" if text.isprintable() and text.isascii() else f"the bytes {beginning[:8].hex(' ')}"
     return UnreadableAudioError(
-        f"not an audio file: it begins with {head[:12]!r}, expected MP3, FLAC, WAV, Ogg, Opus, AIFF, M4A, WMA, "
-        "APE or the like"
+        f"not an audio file: it begins with {found}, expected MP3, FLAC, WAV, Ogg, Opus, AIFF, M4A, WMA, APE or alike"
     )

@@ -122,6 +122,6 @@ WRITERS: dict[str, Callable[[TextIO], Writer]] = {
 }
 
 
-def printable(path: Path) -> str:
-    """Return a path as one line that any terminal can take: control and undecodable characters escaped."""
+def printable(path: Path | str) -> str:
+    """Return a path or other text as one line for any terminal: control and undecodable characters are escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))

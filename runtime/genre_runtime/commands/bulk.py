@@ -14,6 +14,7 @@ from typing import Any
 from genre_runtime.commands import arguments
 from genre_runtime.commands.progress import file_progress
 from genre_runtime.errors import InvalidInputError
+from genre_runtime.formats import printable
 from genre_runtime.library.manifest import file_system, import_extra, is_manifest, is_url, read_manifest
 from genre_runtime.library.ray_engine import arrow_schema, classify_on_ray, result_row
 
@@ -41,9 +42,8 @@ def run(options: argparse.Namespace) -> int:
             output.write(row)
             if row["error_code"]:
                 n_failed += 1
-                path = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in row["path"])
                 with bar.external_write_mode():
-                    print(f"genre: {path}: {row['error_message']}", file=sys.stderr)
+                    print(f"genre: {printable(row['path'])}: {row['error_message']}", file=sys.stderr)
             bar.update()
     print(f"{len(sources) - n_failed} of {len(sources)} files classified", file=sys.stderr)
     return 1 if n_failed or n_unreadable else 0

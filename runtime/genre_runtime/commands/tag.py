@@ -184,5 +184,6 @@ def _undo(journal: Path) -> int:
 
 def _genres(genres: Sequence[str]) -> str:
     """Return genres as one line, whatever a tag held."""
-    text = "; ".join(genres) or "(none)"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    from genre_runtime.formats import printable
+
+    return printable("; ".join(genres) or "(none)")

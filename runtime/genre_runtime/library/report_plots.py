@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from genre_runtime.formats import printable
 from genre_runtime.library.report import Parts
 from genre_runtime.library.timeline import Block, Timeline
 
@@ -20,7 +21,7 @@ AXIS_HEIGHT = 24
 
 def text(value: str) -> str:
     """Return text for HTML on one line: markup, control, direction and undecodable characters are harmless."""
-    return escape("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value))
+    return escape(printable(value))
 
 
 def clock(seconds: float) -> str:
