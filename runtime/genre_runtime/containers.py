@@ -64,9 +64,9 @@ def may_be_audio(head: bytes) -> bool:
 
 def not_audio(head: bytes) -> UnreadableAudioError:
     """Make the error for a file that begins with `head`."""
-    beginning = head[:16]
-    text = beginning.decode("ascii", errors="replace")
-    found = f"the text {text!r}" if text.isprintable() and text.isascii() else f"the bytes {beginning[:8].hex(' ')}"
+    text = head[:16].decode("ascii", errors="replace")
+    is_text = text.isascii() and all(character.isprintable() or character.isspace() for character in text)
+    found = f"the text {text!r}" if is_text else f"the bytes {head[:8].hex(' ')}"
     return UnreadableAudioError(
         f"not an audio file: it begins with {found}, expected MP3, FLAC, WAV, Ogg, Opus, AIFF, M4A, WMA, APE or alike"
     )

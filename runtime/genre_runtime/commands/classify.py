@@ -128,7 +128,7 @@ def classify(paths: Sequence[Path], options: argparse.Namespace, shown: Callable
                 else:
                     writer.write(shown(outcome.path), _as_asked(outcome.result, options))
             bar.update()
-    if len(paths) > 1 and (options.format == "table" or counts["known"]):
+    if len(paths) > 1 and (options.format == "table" or counts["known"] or getattr(options, "output", None)):
         _summarise(len(paths), counts, device)
     return 1 if counts["failed"] else 0
 

@@ -1,0 +1,157 @@
+// One file of the list: how far it is, and then its genres or what went wrong.
+
+import { announce, element, percent, sentence, size } from "./dom.js";
+import { timeline } from "./timeline.js";
+
+const SHOWN = 5;
+
+export class Card {
+  state = "waiting";
+  answer = null;
+  refusal = null;
+  #address;
+  #body = element("div");
+  #buttons = element("div", { class: "buttons" });
+  #heading;
+  #progress = null;
+  #words = null;
+
+  /** `actions` are `retry(card)`, `remove(card)`, `cancel(card)` and `changed()`. */
+  constructor(file, whole, actions) {
+    Object.assign(this, { file, whole, actions });
+    const name = file.name || "file without a name";
+    this.name = name;
+    this.#heading = element("h3", { tabindex: "-1" }, element("bdi", {}, name));
+    const head = element("div", { class: "heading-row" }, this.#heading, element("p", {}, size(file.size)), this.#buttons);
+    this.node = element("li", { class: "card" }, head, this.#body);
+  }
+
+  focus() {
+    this.#heading.focus();
+  }
+
+  waiting(words = "Waits") {
+    this.#work("waiting", words, null);
+  }
+
+  /** `share` of the bytes have left; with all of them there the service listens. */
+  sending(share) {
+    if (share < 1) this.#work("sending", `Sending, ${percent(share)}`, share);
+    else this.#work("listening", "The service listens", undefined);
+  }
+
+  finished(answer) {
+    this.answer = answer;
+    this.#settle("done", "", ...this.#result(answer));
+    const sure = answer.confident ? "" : "not sure, perhaps ";
+    announce(`${this.name}: ${sure}${answer.label}, ${percent(answer.confidence)}.`);
+  }
+
+  failed(refusal) {
+    this.refusal = refusal;
+    const words = element("p", { class: "error" }, element("strong", {}, "Failed: "), sentence(refusal.message));
+    this.#settle("failed", "Try again", words);
+    announce(`${this.name} failed: ${sentence(refusal.message)}`);
+  }
+
+  /** Free what the card holds; it is not used again. */
+  release() {
+    this.#body.querySelector("audio")?.pause();
+    if (this.#address) URL.revokeObjectURL(this.#address);
+  }
+
+  #work(state, words, share) {
+    if (!this.#progress) {
+      this.#progress = element("progress", { max: 1, "aria-label": `Progress of ${this.name}` });
+      this.#words = element("p", { class: "state" });
+      this.#show(this.#words, this.#progress);
+      this.#setButtons(["Cancel", "cancel"]);
+    }
+    this.#words.textContent = words;
+    this.#progress.hidden = share === null;
+    if (share === undefined) this.#progress.removeAttribute("value");
+    else this.#progress.value = share ?? 0;
+    this.#become(state);
+  }
+
+  #settle(state, retry, ...content) {
+    this.#progress = null;
+    this.#show(...content);
+    this.#setButtons(...(retry ? [[retry, "retry"]] : []), ["Remove", "remove"]);
+    this.#become(state);
+  }
+
+  #become(state) {
+    if (state === this.state && state !== "waiting") return;
+    this.state = state;
+    this.node.dataset.state = state;
+    this.actions.changed();
+  }
+
+  #show(...content) {
+    this.#body.replaceChildren(...content);
+  }
+
+  #setButtons(...named) {
+    // A button that goes would take the focus with it.
+    const focused = this.#buttons.contains(document.activeElement);
+    const buttons = named.map(([words, action]) =>
+      element(
+        "button",
+        { type: "button", "aria-label": `${words}: ${this.name}`, onclick: () => this.actions[action](this) },
+        words,
+      ),
+    );
+    this.#buttons.replaceChildren(...buttons);
+    if (focused) this.focus();
+  }
+
+  #result(answer) {
+    const ranked = Object.entries(answer.probabilities).sort((a, b) => b[1] - a[1]);
+    const first = ranked.slice(0, SHOWN);
+    const rest = ranked.slice(SHOWN);
+    const parts = [verdict(answer), bars(first, true)];
+    const player = element("audio", { controls: true, preload: "none", "aria-label": `Play ${this.name}` });
+    const course = timeline(answer, first.map(([genre]) => genre), (seconds) => {
+      player.currentTime = seconds;
+      player.play().catch(() => {}); // the player's own error says it
+    });
+    this.#address ??= URL.createObjectURL(this.file);
+    player.src = this.#address;
+    player.addEventListener("timeupdate", () => course.moveTo(player.currentTime));
+    player.addEventListener("error", () => {
+      player.replaceWith(element("p", { class: "state" }, "This browser cannot play this file."));
+    });
+    if (rest.length) {
+      const summary = element("summary", {}, `${rest.length} more ${rest.length === 1 ? "genre" : "genres"}`);
+      parts.push(element("details", {}, summary, bars(rest, false)));
+    }
+    return [element("div", { class: "result" }, element("div", {}, ...parts), element("div", {}, course.node, player))];
+  }
+}
+
+function verdict(answer) {
+  const genre = [element("strong", {}, answer.label), ` ${percent(answer.confidence)}`];
+  if (answer.confident) return element("p", { class: "verdict" }, ...genre);
+  return element(
+    "div",
+    {},
+    element("p", { class: "verdict" }, element("span", { class: "badge" }, "Not sure"), " perhaps ", ...genre),
+    element("p", { class: "state" }, sentence(answer.reason ?? "the service gives no reason")),
+  );
+}
+
+function bars(ranked, coloured) {
+  const rows = ranked.map(([genre, share], i) => {
+    const bar = element("span", { class: coloured ? `bar c${i + 1}` : "bar others" });
+    bar.style.width = `${100 * share}%`;
+    return element(
+      "li",
+      {},
+      element("span", { class: "genre" }, genre),
+      element("span", { class: "track", "aria-hidden": "true" }, bar),
+      element("span", { class: "share" }, percent(share)),
+    );
+  });
+  return element("ol", { class: "bars" }, ...rows);
+}

@@ -1,0 +1,61 @@
+// Elements from text: whatever comes from outside (names of files, words of the service) is set as text, never as markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function filled(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (value === true) node.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
+  }
+  node.append(...children.filter((child) => child !== null));
+  return node;
+}
+
+/** Make an HTML element; `onclick: f` in the attributes listens. */
+export function element(tag, attributes = {}, ...children) {
+  return filled(document.createElement(tag), attributes, children);
+}
+
+/** Make an SVG element. */
+export function drawn(tag, attributes = {}, ...children) {
+  return filled(document.createElementNS(SVG, tag), attributes, children);
+}
+
+/** Return the element of the page with an id. */
+export function byId(id) {
+  return document.getElementById(id);
+}
+
+export function percent(share, digits = 0) {
+  return `${(100 * share).toFixed(digits)}%`;
+}
+
+/** 75.4 seconds as 1:15. */
+export function clock(seconds) {
+  const whole = Math.floor(seconds);
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+}
+
+export function size(bytes) {
+  if (bytes < 1000) return `${bytes} bytes`;
+  return bytes < 1e6 ? `${(bytes / 1e3).toFixed(0)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+export function sentence(words) {
+  const text = words.charAt(0).toUpperCase() + words.slice(1);
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}
+
+let pending = [];
+
+/** Have a screen reader say something; what comes within half a second is said together. */
+export function announce(words) {
+  pending.push(words);
+  if (pending.length > 1) return;
+  setTimeout(() => {
+    const status = byId("status");
+    status.textContent = pending.length > 4 ? `${pending.length} files have news. ${pending.at(-1)}` : pending.join(" ");
+    pending = [];
+  }, 500);
+}

@@ -1,0 +1,99 @@
+// What the service says of its model: figures, history of the training, confusion matrix.
+
+import { get, Refusal } from "./api.js";
+import { lineChart } from "./chart.js";
+import { byId, element, percent, sentence } from "./dom.js";
+
+const SVG = "image/svg+xml";
+
+/** Return what an address answers, null where the model's sidecar does not say it. */
+async function recorded(address, accept) {
+  try {
+    return await get(address, accept);
+  } catch (refusal) {
+    if (refusal instanceof Refusal && refusal.code === "not_recorded") return null;
+    throw refusal;
+  }
+}
+
+/** Fill the section of the model; false while there is none. Throws a Refusal if the service does not answer. */
+export async function showModel() {
+  const health = await get("api/health");
+  const notice = byId("notice");
+  notice.hidden = health.ready;
+  notice.textContent = health.ready ? "" : `The service is not ready (${health.reason}): files wait until it is.`;
+  if (!health.ready) return false;
+  const [metrics, { genres }, history, confusion] = await Promise.all([
+    get("api/metrics"),
+    get("api/genres"),
+    recorded("api/metrics/history"),
+    recorded("api/metrics/confusion"),
+  ]);
+  const drawing = confusion && (await recorded("api/metrics/confusion", SVG));
+  byId("model").replaceChildren(
+    element("p", {}, `It knows ${genres.length} genres: ${genres.join(", ")}.`),
+    figures(health, metrics),
+    history ? curves(history.history) : element("p", { class: "state" }, "Its training's history is not recorded."),
+    drawing ? matrix(confusion, drawing) : element("p", { class: "state" }, "Its confusion matrix is not recorded."),
+  );
+  return true;
+}
+
+function figures(health, { val_acc, macro_f1, val_loss, epoch, test, provenance }) {
+  const share = (value) => (Number.isFinite(value) ? percent(value, 1) : null);
+  const plain = (value) => (Number.isFinite(value) ? value.toFixed(3) : null);
+  const asked = health.device === health.device_requested ? "" : ` (${health.device_requested} asked for)`;
+  const sources = Object.entries(provenance?.clips_per_source ?? {}).map(([name, count]) => `${name} ${count}`);
+  const split = provenance?.split ?? {};
+  const rows = {
+    Model: health.model,
+    "Runs on": health.device && health.device + asked,
+    "Validation accuracy": share(val_acc),
+    "Validation macro F1": plain(macro_f1),
+    "Validation loss": plain(val_loss),
+    "Test accuracy": share(test?.accuracy),
+    "Test macro F1": plain(test?.macro_f1),
+    "Test tracks": test?.n_tracks,
+    "Test calibration error": plain(test?.calibration_error),
+    Parameters: provenance?.n_parameters?.toLocaleString("en"),
+    "Clips by source": sources.join(", "),
+    Split: Object.entries(split).map(([name, value]) => `${name} ${value}`).join(", ").replace("split ", ""),
+    "Chosen epoch": epoch,
+  };
+  const known = Object.entries(rows).filter(([, value]) => value || value === 0);
+  return element(
+    "dl",
+    {},
+    ...known.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, String(value)))),
+  );
+}
+
+function curves(history) {
+  const right = { val_acc: "accuracy", val_macro_f1: "macro F1" };
+  const loss = { train_loss: "training", val_loss: "validation" };
+  const charts = [
+    lineChart("Validation", history, right, (value) => percent(value)),
+    lineChart("Loss", history, loss, (value) => value.toFixed(2)),
+  ];
+  return element("div", { class: "charts" }, ...charts);
+}
+
+function matrix({ labels, matrix: counts }, drawing) {
+  const mixed = counts
+    .flatMap((row, i) => row.map((count, j) => ({ count, words: `${labels[i]} taken for ${labels[j]} (${count})`, i, j })))
+    .filter(({ count, i, j }) => count && i !== j)
+    .sort((a, b) => b.count - a.count)
+    .slice(0, 3)
+    .map(({ words }) => words);
+  const words = sentence(mixed.length ? `most often mixed up: ${mixed.join(", ")}` : "nothing was mixed up");
+  const image = element("img", { alt: `Confusion matrix of ${labels.length} genres. ${words}` });
+  image.addEventListener("load", () => URL.revokeObjectURL(image.src));
+  image.src = URL.createObjectURL(drawing);
+  return element(
+    "figure",
+    { class: "confusion" },
+    element("figcaption", {}, "Confusion matrix of the validation: true genres in rows, answers in columns"),
+    element("p", {}, words),
+    element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Confusion matrix" }, image),
+  );
+}
