@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -87,3 +88,11 @@ def _is_own(url: str, address: str) -> bool:
 def _is_right(response: Response) -> bool:
     """Only the endpoints may refuse: a file of the page that is missing is a fault."""
     return response.ok or urlsplit(response.url).path.startswith("/api/")
+
+
+def wait_until(page: Page, expression: str, seconds: float = 30) -> None:
+    """Wait until an expression is true; the browser's own waiting compiles text, which the page's policy forbids."""
+    deadline = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, f"not true within {seconds:g} s: {expression}"
+        page.wait_for_timeout(50)

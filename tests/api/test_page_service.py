@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page, expect
 
-from tests.api.browser import card, choose, choose_named, chromium, opened, payload
+from tests.api.browser import card, choose, choose_named, chromium, opened, payload, wait_until
 from tests.api.figures import MATRIX, add_figures
 from tests.api.live import Live, live
 from tests.api.requests import audio_bytes
@@ -46,7 +46,7 @@ def test_model_card(browser: Browser, service: Live) -> None:
         expect(page.locator("#model")).to_contain_text("It knows 3 genres: noise, quiet, tone.")
         assert page.locator("#model polyline").count() == 4
         expect(page.locator("#model")).to_contain_text("Most often mixed up: noise taken for quiet (1)")
-        page.wait_for_function("document.querySelector('.confusion img').naturalWidth > 0")
+        wait_until(page, "document.querySelector('.confusion img').naturalWidth > 0")
 
 
 def test_model_without_figures(browser: Browser, tmp_path: Path, model_path: Path) -> None:

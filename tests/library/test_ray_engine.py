@@ -255,6 +255,7 @@ def test_what_the_command_takes_for_bulk(model: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows' names are text")
 def test_a_name_that_is_no_utf_8_becomes_text(classifier: GenreClassifier, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason=WHY)
     path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.wav")
     row = result_row(path, classifier.classify_or_error(Path(path)))
     assert row["path"].endswith("\\udcff.wav")
