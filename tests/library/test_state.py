@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,7 @@ def test_a_file_that_is_something_else_is_left_alone(tmp_path: Path, content: by
 
 
 def test_another_program_s_database_is_left_alone(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "photos.db") as database:
+    with closing(sqlite3.connect(tmp_path / "photos.db")) as database:
         database.execute("CREATE TABLE photos (name TEXT)")
     with pytest.raises(StateError, match="another program's database"):
         LibraryState(tmp_path / "photos.db", "plan")
@@ -191,12 +192,12 @@ def test_runs_killed_at_any_point_lose_nothing_and_do_nothing_twice(model_path: 
         process.send_signal(signal.SIGKILL)
         process.wait()
         printed = wanted
-        with sqlite3.connect(tmp_path / "state") as database:
+        with closing(sqlite3.connect(tmp_path / "state")) as database:
             stored = database.execute("SELECT count(*) FROM answers").fetchone()[0]
         assert stored >= min(printed, 40), "what was printed is stored"
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert len(result.stdout.splitlines()) == 40
     plain = subprocess.run([*command[:-2]], capture_output=True, text=True, check=True)
     assert result.stdout == plain.stdout
-    with sqlite3.connect(tmp_path / "state") as database:
+    with closing(sqlite3.connect(tmp_path / "state")) as database:
         assert database.execute("SELECT count(*), count(DISTINCT digest) FROM files").fetchone() == (40, 40)

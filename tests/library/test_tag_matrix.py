@@ -18,7 +18,7 @@ from tests.synthetic import tone
 KEYS = {".mp3": "TCON", ".wav": "TCON", ".aiff": "TCON", ".tta": "TCON", ".wma": "WM/Genre"}
 KEYS |= dict.fromkeys((".m4a", ".alac.m4a", ".mp4"), "\xa9gen")
 FIRST_ONLY = frozenset(KEYS) | {".wv", ".ape"}
-"""Containers of which FFmpeg shows the first of several values."""
+"""Containers of which some versions of FFmpeg show the first of several values alone."""
 
 
 def stored(path: Path) -> list[str]:
@@ -27,8 +27,10 @@ def stored(path: Path) -> list[str]:
     return [str(value) for value in opened.tags[key]]
 
 
-def seen(suffix: str, genres: tuple[str, ...]) -> str:
-    return genres[0] if suffix in FIRST_ONLY else ";".join(genres)
+def seen(suffix: str, genres: tuple[str, ...]) -> tuple[str, ...]:
+    """What FFmpeg may show: newer versions join in MP4, too."""
+    joined = ";".join(genres)
+    return (genres[0], joined) if suffix in FIRST_ONLY else (joined,)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -57,7 +59,7 @@ def test_matrix(
     assert (change.old, change.new, change.written) == (before, after, before != after)
     assert read_genres(path) == after
     assert stored(path) == list(after)
-    assert genre_seen_by_ffmpeg(path) == seen(suffix, after)
+    assert genre_seen_by_ffmpeg(path) in seen(suffix, after)
     if suffix != ".ape":  # FFmpeg takes the tag for a part of the last frame
         assert packets(path) == audio
     if before == after:

@@ -69,15 +69,24 @@ class LibraryState:
         self._lock = Lock()
         try:
             self._database = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None)
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+        try:
             # A killed process loses nothing in this mode; a power cut at most the last answers.
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=NORMAL")
             self._create()
-        except sqlite3.Error as error:
-            raise StateError(
-                f"the state file {str(path)!r} cannot be used ({error}): name another one, or a folder that can be "
-                "written to"
-            ) from error
+        except BaseException as error:
+            self._database.close()
+            if isinstance(error, sqlite3.Error):
+                raise self._unusable(error) from error
+            raise
+
+    def _unusable(self, error: sqlite3.Error) -> StateError:
+        return StateError(
+            f"the state file {str(self.path)!r} cannot be used ({error}): name another one, or a folder that can be "
+            "written to"
+        )
 
     def _create(self) -> None:
         self._database.execute("BEGIN IMMEDIATE")
