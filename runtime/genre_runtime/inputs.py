@@ -5,13 +5,50 @@ from __future__ import annotations
 import io
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 from genre_runtime.containers import head_behind_tags
 from genre_runtime.errors import AudioNotFoundError, EmptyAudioError, InvalidInputError, UnreadableAudioError
 
 AudioSource = Path | str | bytes | BinaryIO
+
+
+class ReadOnly(io.RawIOBase):
+    """Passes reading on to another file, and nothing else.
+
+    A file that is open for writing too, PyAV would take for one that it is to write.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Read as much as there is room for."""
+        content = self._file.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Move, or stay where that is not possible; returns the position."""
+        # A damaged file can send a decoder to before its beginning. The system then stays where it is; an exception
+        # would come up in the middle of C, which can only print it.
+        with suppress(OSError, ValueError):
+            self._file.seek(offset, whence)
+        return self._file.tell()
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._file.tell()
 
 
 def as_file(source: AudioSource) -> Path | BinaryIO:
@@ -25,11 +62,11 @@ def as_file(source: AudioSource) -> Path | BinaryIO:
     if isinstance(source, str | os.PathLike):
         return Path(source)
     if isinstance(source, bytes | bytearray | memoryview):
-        return io.BytesIO(source)
+        return cast(BinaryIO, ReadOnly(io.BytesIO(source)))
     try:
         source.seek(0)
         if isinstance(source.read(0), bytes):
-            return source
+            return cast(BinaryIO, ReadOnly(source))
     except (AttributeError, OSError, ValueError) as error:
         raise InvalidInputError(
             f"audio comes from {type(source).__name__}: expected a path, bytes or a seekable binary file"

@@ -18,7 +18,7 @@ from genre_runtime.inputs import AudioSource, as_file
 _ERRORS = (av.FFmpegError, OSError, ValueError)
 
 # Until version 19, which lost the option, PyAV refused files whose tags are not UTF-8 unless told otherwise.
-_LENIENT: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
+LENIENT: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
 
 _WITHOUT_INDEX = ("aac", "mp3")
 """Streams whose length and places FFmpeg guesses from the bit rate of their beginning."""
@@ -46,7 +46,7 @@ class PyAvReader:
             file = as_file(source)
             # With its protocol: a colon in a name would otherwise end one.
             opened = f"file:{file.absolute()}" if isinstance(file, Path) else file
-            self._container = av.open(opened, "r", format=name, options={"protocol_whitelist": "file"}, **_LENIENT)
+            self._container = av.open(opened, "r", format=name, options={"protocol_whitelist": "file"}, **LENIENT)
         except _ERRORS as error:
             raise UnreadableAudioError(f"damaged {name} file ({_words(error)})") from error
         if not self._container.streams.audio:

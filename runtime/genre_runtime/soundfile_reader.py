@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -32,24 +31,6 @@ class _SteadyFile(soundfile.SoundFile):  # type: ignore[misc]
         return False
 
 
-class _Patient:
-    """An open file whose `seek` never raises.
-
-    In a damaged file libsndfile seeks before the start; an exception in the middle of its work is printed, not caught.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.read, self.tell = file.read, file.tell
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move, or stay where that is not possible; returns the position."""
-        try:
-            return self._file.seek(offset, whence)
-        except (OSError, ValueError):
-            return self._file.tell()
-
-
 class SoundFileReader:
     """An `AudioReader` over libsndfile.
 
@@ -67,11 +48,8 @@ class SoundFileReader:
 
     def __init__(self, source: AudioSource) -> None:
         file = as_file(source)
-        if isinstance(file, Path):
-            # As bytes, because soundfile cannot encode a name that is no valid text; Windows has no such names.
-            self._file = _SteadyFile(file if os.name == "nt" else os.fsencode(file))
-        else:
-            self._file = _SteadyFile(_Patient(file))
+        # As bytes, because soundfile cannot encode a name that is no valid text; Windows has no such names.
+        self._file = _SteadyFile(os.fsencode(file) if isinstance(file, Path) and os.name != "nt" else file)
         if self._file.format == "RAW":
             self._file.close()
             raise TypeError("taken for headerless samples by its name")

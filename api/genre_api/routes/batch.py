@@ -17,7 +17,6 @@ from genre_api.problems import ServiceError, described, problem_responses
 from genre_api.routes.predict import FORM, PROBLEMS
 from genre_api.schemas import Batch
 from genre_api.service import Service, TheClassifier, TheService
-from genre_api.uploads import audio_of
 from genre_runtime import GenreClassifier
 
 router = APIRouter(tags=["predict"])
@@ -68,7 +67,7 @@ def _item(
     try:
         prediction = classify_audio(
             classifier,
-            audio_of(file.file),
+            file.file,
             n_excerpts=options.n_excerpts(classifier.metadata),
             limits=service.settings.decode_limits,
             stop=stop,

@@ -16,7 +16,6 @@ from genre_api.roots import open_inside
 from genre_api.schemas import Prediction
 from genre_api.service import Service, TheClassifier, TheService
 from genre_api.spectrograms import parse_json, parse_npy
-from genre_api.uploads import audio_of
 from genre_runtime import GenreClassifier
 from genre_runtime import Prediction as Heard
 
@@ -81,7 +80,7 @@ async def predict(
             def job(stop: Event) -> Heard:
                 return classify_audio(
                     classifier,
-                    audio_of(file.file),
+                    file.file,
                     n_excerpts=options.n_excerpts(classifier.metadata),
                     limits=settings.decode_limits,
                     stop=stop,
@@ -125,7 +124,7 @@ def _content_job(
         with open_inside(found, service.settings.audio_roots) as file:
             prediction = classify_audio(
                 classifier,
-                audio_of(file),
+                file,
                 n_excerpts=options.n_excerpts(classifier.metadata),
                 limits=limits,
                 stop=stop,
