@@ -15,6 +15,7 @@ from genre_training.augmentation import (
     low_pass,
     mixup,
     random_crops,
+    shift_bands,
 )
 from genre_training.config import TrainingConfig
 
@@ -102,7 +103,7 @@ def test_whole_augmentation_is_seeded() -> None:
     clips, labels = random_clips().half(), torch.arange(8) % 3
 
     def batch(seed: int) -> tuple[Tensor, Tensor]:
-        crops, targets = Augmentation(TrainingConfig(), 40, 3, (seed,))(clips, labels)
+        crops, targets = Augmentation(TrainingConfig(), 40, 3, torch.arange(128), (seed,))(clips, labels)
         return crops, targets
 
     (crops, targets), (same_crops, same_targets), (other_crops, _) = batch(1), batch(1), batch(2)
@@ -132,3 +133,36 @@ def test_low_pass_cuts_the_top_of_some_clips() -> None:
     assert not cut[:, :85].any()  # never below two thirds of the bands
     assert cut[touched, -1].all()
     assert torch.equal(low_pass(clips, 0.0, torch.Generator()), clips)
+
+
+def test_stretched_crops_are_faster_or_slower_and_never_averaged() -> None:
+    generator = torch.Generator().manual_seed(0)
+    clips = numbered_clips(n_clips=400, n_frames=100)
+    crops = random_crops(clips, 40, generator, stretch=0.2)
+    frames = crops[:, 0] - 100 * torch.arange(400)[:, None]
+    assert torch.equal(frames, frames.round()), "a frame between two frames"
+    assert frames.min() == 0
+    assert frames.max() == 99
+    lengths = (frames[:, -1] - frames[:, 0]) / 39
+    assert lengths.min() < 0.85
+    assert lengths.max() > 1.15
+    assert (lengths > 0.79).all()
+    assert (lengths < 1.25).all()
+    assert (frames.diff(dim=1) >= 0).all()
+
+
+def test_a_stretch_beyond_the_clip_takes_all_of_it() -> None:
+    crops = random_crops(numbered_clips(n_frames=30), 30, torch.Generator().manual_seed(0), stretch=0.5)
+    assert crops.shape == (5, 4, 30)
+    assert (crops[:, 0].amax(dim=1) - 100 * torch.arange(5) <= 29).all()
+
+
+def test_bands_move_along_those_that_are_looked_at() -> None:
+    bands = torch.tensor([1, 3, 4, 7])
+    clips = torch.arange(9.0)[None, :, None].expand(300, 9, 2)
+    shifted = shift_bands(clips, bands, 1, torch.Generator().manual_seed(0))
+    others = torch.tensor([0, 2, 5, 6, 8])
+    assert torch.equal(shifted[:, others], clips[:, others])
+    found = {tuple(row.tolist()) for row in shifted[:, bands, 0]}
+    assert found == {(1, 3, 4, 7), (3, 4, 7, 7), (1, 1, 3, 4)}
+    assert shift_bands(clips, bands, 0, torch.Generator()) is clips

@@ -56,7 +56,7 @@ def test_a_corrected_network_prefers_no_genre_for_being_frequent(
     data: TrainingData, correction: float, often: float
 ) -> None:
     training = TrainingConfig(
-        epochs=8,
+        epochs=16,
         batch_size=30,
         learning_rate=3e-3,
         label_smoothing=0.0,
@@ -69,7 +69,7 @@ def test_a_corrected_network_prefers_no_genre_for_being_frequent(
     )
     recipe = Recipe(DataConfig(), NetworkConfig(widths=(4, 4), n_bands=48), training)
     saved: list[State] = []
-    fit(Trainer(data, recipe, CPU), 8, saved.append, lambda _: None)
+    fit(Trainer(data, recipe, CPU), 16, saved.append, lambda _: None)
     network = GenreNetwork(3, 48, recipe.network).eval()
     network.load_state_dict(saved[-1]["model_state_dict"])
     with torch.inference_mode():

@@ -1,6 +1,11 @@
-"""What training does to its clips, and evaluation never: random crops, equaliser, low-pass, mixup, SpecAugment."""
+"""What training does to its clips, and evaluation never: crops, stretches, shifts, equaliser, low-pass, mixup, masks.
+
+All of it runs on the device that the clips are on, the generator's too.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -36,11 +41,42 @@ class SpecAugment(nn.Module):
         return masked.squeeze(1) + mean
 
 
-def random_crops(clips: Tensor, n_frames: int, generator: torch.Generator) -> Tensor:
-    """Cut one random window of `n_frames` from each of (batch, n_mels, clip_frames)."""
-    latest = clips.shape[2] - n_frames
-    starts = torch.randint(0, latest + 1, (clips.shape[0],), generator=generator).tolist()
-    return torch.stack([clip[:, start : start + n_frames] for clip, start in zip(clips, starts, strict=True)])
+def random_crops(clips: Tensor, n_frames: int, generator: torch.Generator, stretch: float = 0.0) -> Tensor:
+    """Cut one random window from each of (batch, n_mels, clip_frames), as `n_frames` frames.
+
+    With `stretch`, the window is longer or shorter by up to this share and its nearest frames are taken: the music
+    gets faster or slower. Frames are never averaged, for the pictures' are not.
+    """
+    n_clips, n_mels, clip_frames = clips.shape
+    rates = torch.exp(stretch * (2 * _uniform((n_clips, 1), generator) - 1))
+    spans = ((n_frames - 1) * rates).clamp(max=clip_frames - 1)
+    starts = _uniform((n_clips, 1), generator) * (clip_frames - spans) - 0.5
+    steps = torch.linspace(0, 1, n_frames, device=clips.device) if n_frames > 1 else torch.zeros(1, device=clips.device)
+    frames = (starts + spans * steps).round().long().clamp(0, clip_frames - 1)
+    return clips.gather(2, frames[:, None, :].expand(n_clips, n_mels, n_frames))
+
+
+def shift_bands(log_mel: Tensor, bands: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    """Move each clip up or down by up to `most` of the bands that the network looks at, as another key would.
+
+    Parameters
+    ----------
+    log_mel : Tensor, shape (batch, n_mels, n_frames)
+    bands : int64 Tensor, shape (n_bands,)
+        Bands that the network looks at. Between them pictures may hold interpolated ones: a shift over all bands
+        would bring those into view, in some data sets and in training alone.
+    most : int
+        0 leaves the clips as they are.
+    generator : torch.Generator
+    """
+    if most <= 0:
+        return log_mel
+    n_clips, n_mels, n_frames = log_mel.shape
+    moves = torch.randint(-most, most + 1, (n_clips, 1), generator=generator, device=log_mel.device)
+    places = (torch.arange(len(bands), device=log_mel.device) + moves).clamp(0, len(bands) - 1)
+    rows = torch.arange(n_mels, device=log_mel.device).repeat(n_clips, 1)
+    rows[:, bands] = bands[places]
+    return log_mel.gather(1, rows[:, :, None].expand(n_clips, n_mels, n_frames))
 
 
 def equalise(log_mel: Tensor, deviation_db: float, generator: torch.Generator) -> Tensor:
@@ -50,7 +86,8 @@ def equalise(log_mel: Tensor, deviation_db: float, generator: torch.Generator) -
     """
     if deviation_db <= 0:
         return log_mel
-    gains = deviation_db * torch.randn(len(log_mel), 1, EQUALISER_POINTS, generator=generator)
+    shape = (len(log_mel), 1, EQUALISER_POINTS)
+    gains = deviation_db * torch.randn(shape, generator=generator, device=log_mel.device)
     curve = nn.functional.interpolate(gains, size=log_mel.shape[1], mode="linear", align_corners=True)
     return log_mel + curve.transpose(1, 2)
 
@@ -58,9 +95,9 @@ def equalise(log_mel: Tensor, deviation_db: float, generator: torch.Generator) -
 def low_pass(log_mel: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """Silence the highest bands of a `share` of the clips, from a random band in the upper third on."""
     n_clips, n_mels, _ = log_mel.shape
-    cutoff = n_mels * (2 + torch.rand(n_clips, generator=generator)) / 3
-    cutoff[torch.rand(n_clips, generator=generator) >= share] = n_mels
-    cut = torch.arange(n_mels)[None, :, None] >= cutoff[:, None, None]
+    cutoff = n_mels * (2 + _uniform((n_clips,), generator)) / 3
+    cutoff = torch.where(_uniform((n_clips,), generator) < share, cutoff, n_mels)
+    cut = torch.arange(n_mels, device=log_mel.device)[None, :, None] >= cutoff[:, None, None]
     floor = log_mel.amin(dim=(1, 2), keepdim=True)
     return torch.where(cut, floor, log_mel)
 
@@ -85,14 +122,26 @@ def mixup(log_mel: Tensor, targets: Tensor, alpha: float, rng: np.random.Generat
 
 
 class Augmentation:
-    """All of it but the masks, seeded: turns stored clips and label indices into a training batch."""
+    """All of it but the masks, seeded: turns stored clips and label indices into a training batch.
 
-    def __init__(self, config: TrainingConfig, n_frames: int, n_labels: int, seed: tuple[int, ...]) -> None:
+    Parameters
+    ----------
+    config : TrainingConfig
+    n_frames, n_labels : int
+    bands : int64 Tensor
+        See `shift_bands`; on the clips' device.
+    seed : tuple of int
+    """
+
+    def __init__(
+        self, config: TrainingConfig, n_frames: int, n_labels: int, bands: Tensor, seed: tuple[int, ...]
+    ) -> None:
         self._config = config
         self._n_frames = n_frames
         self._n_labels = n_labels
+        self._bands = bands
         self._rng = np.random.default_rng(seed)
-        self._generator = torch.Generator().manual_seed(int(self._rng.integers(2**63)))
+        self._generator = torch.Generator(bands.device).manual_seed(int(self._rng.integers(2**63)))
 
     def __call__(self, clips: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Map (batch, n_mels, clip_frames) and (batch,) to crops and (batch, n_labels) target distributions.
@@ -100,10 +149,15 @@ class Augmentation:
         The label -1 stands for what is no music: its target is every genre alike.
         """
         config, generator = self._config, self._generator
-        crops = random_crops(clips, self._n_frames, generator).float()
+        crops = random_crops(clips, self._n_frames, generator, config.time_stretch).float()
+        crops = shift_bands(crops, self._bands, config.band_shift, generator)
         if config.noise_db:
-            crops = crops + config.noise_db * (2 * torch.rand(crops.shape, generator=generator) - 1)
+            crops = crops + config.noise_db * (2 * _uniform(crops.shape, generator) - 1)
         crops = low_pass(equalise(crops, config.equaliser_db, generator), config.low_pass_share, generator)
         targets = nn.functional.one_hot(labels.clamp(min=0), self._n_labels).float()
-        targets[labels < 0] = 1 / self._n_labels
+        targets = torch.where(labels[:, None] < 0, 1 / self._n_labels, targets)
         return mixup(crops, targets, config.mixup_alpha, self._rng)
+
+
+def _uniform(shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    return torch.rand(tuple(shape), generator=generator, device=generator.device)

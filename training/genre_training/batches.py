@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -43,6 +43,8 @@ class TrainingData:
         Frames of an excerpt that is evaluated.
     outliers : Tensor or None, shape (n_outliers, n_mels, n_frames)
         What is no music: training shows it with the label -1.
+    bands : tuple of int
+        Mel bands that the network looks at; none given means all.
     """
 
     clips: Tensor
@@ -54,6 +56,15 @@ class TrainingData:
     picture_frames: int
     excerpt_frames: int
     outliers: Tensor | None = None
+    bands: tuple[int, ...] = ()
+
+    def on(self, device: torch.device) -> TrainingData:
+        """Return the same with the clips on `device`, if it has room for them twice over; a batch needs some too."""
+        size = self.clips.numel() * self.clips.element_size()
+        if device.type != "cuda" or 2 * size > torch.cuda.mem_get_info(device)[0]:
+            return self
+        outliers = None if self.outliers is None else self.outliers.to(device)
+        return replace(self, clips=self.clips.to(device), outliers=outliers)
 
 
 class Batch(NamedTuple):
@@ -100,7 +111,11 @@ class Batches:
         self._class_weights = class_weights(labels, n_labels, config.class_weights)
         shares = label_shares(data.sources[train], labels, n_labels, self._exponents)
         # A genre without clips gets no correction: it has no logit worth one.
-        self._log_priors = config.prior_correction * torch.from_numpy(np.log(np.where(shares > 0, shares, 1))).float()
+        priors = config.prior_correction * torch.from_numpy(np.log(np.where(shares > 0, shares, 1))).float()
+        device = data.clips.device
+        self._log_priors, self._class_weights = priors.to(device), self._class_weights.to(device)
+        self._labels = torch.from_numpy(data.labels).to(device)
+        self._bands = torch.tensor(data.bands or range(data.clips.shape[1]), device=device)
         self.failed: set[int] = set()
 
     def __len__(self) -> int:
@@ -110,7 +125,7 @@ class Batches:
     def of_epoch(self, epoch: int) -> Iterator[Batch]:
         """Yield the batches of an epoch, augmented."""
         data, config, train = self._data, self._config, self._data.split.train
-        augment = Augmentation(config, data.crop_frames, len(data.names), (self._seed, epoch))
+        augment = Augmentation(config, data.crop_frames, len(data.names), self._bands, (self._seed, epoch))
         rng = np.random.default_rng((self._seed, epoch, 1))
         order = np.random.default_rng((self._seed, epoch))
         for drawn in epoch_batches(
@@ -124,12 +139,12 @@ class Batches:
 
     def _usable(self, batch: Indices) -> tuple[Tensor, Tensor, Tensor]:
         """Clips of a batch, their labels and weights in the loss; what failed is silence without any weight."""
-        clips = self._data.clips[torch.from_numpy(batch)]
-        labels = torch.from_numpy(self._data.labels[batch])
+        chosen = torch.from_numpy(batch).to(self._labels.device)
+        clips, labels = self._data.clips[chosen], self._labels[chosen]
         weights = self._class_weights[labels]
         failed = ~torch.isfinite(clips).all(dim=2).all(dim=1)
         if failed.any():
-            self.failed.update(batch[failed.numpy()].tolist())
+            self.failed.update(batch[failed.cpu().numpy()].tolist())
             clips = torch.where(failed[:, None, None], torch.full_like(clips, SILENCE_DB), clips)
             labels = torch.where(failed, -1, labels)  # mixup may blend it into another clip, but not its genre
             weights = weights * ~failed
@@ -142,9 +157,9 @@ class Batches:
         n_outliers = round(self._config.outlier_share * len(clips))
         if self._data.outliers is None or not n_outliers:
             return clips, labels, weights
-        chosen = torch.from_numpy(rng.integers(len(self._data.outliers), size=n_outliers))
+        chosen = torch.from_numpy(rng.integers(len(self._data.outliers), size=n_outliers)).to(clips.device)
         return (
             torch.cat([clips[:-n_outliers], self._data.outliers[chosen]]),
-            torch.cat([labels[:-n_outliers], torch.full((n_outliers,), -1)]),
-            torch.cat([weights[:-n_outliers], torch.ones(n_outliers)]),
+            torch.cat([labels[:-n_outliers], labels.new_full((n_outliers,), -1)]),
+            torch.cat([weights[:-n_outliers], weights.new_ones(n_outliers)]),
         )

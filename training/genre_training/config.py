@@ -64,6 +64,10 @@ class TrainingConfig:
         Beta parameter of mixup; 0 turns it off.
     frequency_mask, time_mask : int
         Largest SpecAugment mask in bands and frames, two of each; 0 turns it off.
+    time_stretch : float
+        Share by which a crop is played faster or slower at most; 0 turns it off.
+    band_shift : int
+        Bands by which a crop is moved up or down at most, as another key would; 0 turns it off.
     equaliser_db : float
         Deviation of the random gain curve laid over a clip's spectrum; 0 turns it off.
     low_pass_share : float
@@ -103,6 +107,8 @@ class TrainingConfig:
     mixup_alpha: float = 0.3
     frequency_mask: int = 24
     time_mask: int = 16
+    time_stretch: float = 0.0
+    band_shift: int = 0
     equaliser_db: float = 3.0
     low_pass_share: float = 0.3
     noise_db: float = 0.5
@@ -129,6 +135,8 @@ class TrainingConfig:
             ("mixup_alpha", 0.0, 100.0),
             ("frequency_mask", 0, 100_000),
             ("time_mask", 0, 100_000),
+            ("time_stretch", 0.0, 0.5),
+            ("band_shift", 0, 20),
             ("equaliser_db", 0.0, 40.0),
             ("low_pass_share", 0.0, 1.0),
             ("noise_db", 0.0, 40.0),

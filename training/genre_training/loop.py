@@ -55,6 +55,7 @@ class Trainer:
 
     def __init__(self, data: TrainingData, recipe: Recipe, device: torch.device) -> None:
         config = recipe.training
+        data = data.on(device)
         self._data, self._config, self._seed, self._device = data, config, recipe.data.seed, device
         torch.manual_seed(self._seed)
         network = GenreNetwork(len(data.names), data.clips.shape[1], recipe.network).to(device)

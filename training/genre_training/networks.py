@@ -89,6 +89,11 @@ class NetworkConfig:
         return cls(**{**values, "widths": tuple(values.get("widths", cls.widths))})
 
 
+def network_bands(config: NetworkConfig, n_mels: int) -> tuple[int, ...]:
+    """Mel bands that a network looks at, in order."""
+    return tuple(band for band in picked_bands(min(config.n_bands, n_mels), n_mels) if band < config.top_band)
+
+
 def standardise(log_mel: Tensor) -> Tensor:
     """Give each clip (batch, n_mels, n_frames) zero mean and unit deviation; a constant clip becomes zero."""
     centred = log_mel - log_mel.mean(dim=(1, 2), keepdim=True)
@@ -106,8 +111,7 @@ class GenreNetwork(nn.Module):
 
     def __init__(self, n_labels: int, n_mels: int, config: NetworkConfig) -> None:
         super().__init__()
-        picked = picked_bands(min(config.n_bands, n_mels), n_mels)
-        bands = torch.tensor([band for band in picked if band < config.top_band])
+        bands = torch.tensor(network_bands(config, n_mels))
         self.register_buffer("bands", bands, persistent=False)
         body: Body = BODIES[config.kind](config.widths, config.blocks, len(bands))
         self.body = body

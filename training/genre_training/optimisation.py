@@ -77,12 +77,10 @@ def running_average(network: nn.Module, decay: float) -> AveragedModel:
 
     def average(kept: Sequence[Tensor], current: Sequence[Tensor], n_averaged: Tensor | int) -> None:
         n = float(n_averaged)
-        share = 1 - min(decay, (1 + n) / (10 + n))
-        for old, new in zip(kept, current, strict=True):
-            if old.is_floating_point():
-                old.lerp_(new, share)
-            else:
-                old.copy_(new)
+        if kept[0].is_floating_point():  # they come in lists of one type
+            torch._foreach_lerp_(list(kept), list(current), 1 - min(decay, (1 + n) / (10 + n)))
+        else:
+            torch._foreach_copy_(list(kept), list(current))
 
     return AveragedModel(network, multi_avg_fn=average, use_buffers=True)
 

@@ -17,6 +17,7 @@ from genre_training.batches import TrainingData
 from genre_training.config import Recipe
 from genre_training.devices import autocast_dtype
 from genre_training.distributed import first_process_first, rank
+from genre_training.networks import network_bands
 from genre_training.outliers import outlier_log_mels
 from genre_training.sources import read_tracks
 from genre_training.splits import Split
@@ -59,6 +60,7 @@ def training_data(
         crop_frames=round(recipe.training.crop_seconds / audio.frame_seconds),
         picture_frames=round(recipe.training.picture_seconds / audio.frame_seconds),
         excerpt_frames=round(recipe.training.excerpt_seconds / audio.frame_seconds),
+        bands=network_bands(recipe.network, audio.n_mels),
     )
 
 
