@@ -25,10 +25,16 @@ class Branches(nn.Module):
 
     def forward(self, log_mel: Tensor) -> Tensor:
         """Map crops (batch, n_mels, n_frames) to the logits of each branch, (n_branches, batch, n_labels)."""
-        latest = max(0, log_mel.shape[2] - self._picture_frames)
-        start = int(torch.randint(0, latest + 1, ()))
-        picture = self._spec_augment(log_mel[:, :, start : start + self._picture_frames])
+        picture = self._spec_augment(self._part(log_mel))
         logits = [self.network.read_picture(picture)[0].float()]
         if self.network.statistics is not None:
             logits.append(self.network.read_statistics(log_mel)[0].float())
         return torch.stack(logits)
+
+    def _part(self, log_mel: Tensor) -> Tensor:
+        """Cut a part of each crop, from a place of its own; a number read back from the device would stop it there."""
+        n_clips, n_mels, n_frames = log_mel.shape
+        length = min(self._picture_frames, n_frames)
+        starts = torch.randint(0, n_frames - length + 1, (n_clips, 1), device=log_mel.device)
+        frames = starts + torch.arange(length, device=log_mel.device)
+        return log_mel.gather(2, frames[:, None, :].expand(n_clips, n_mels, length))
