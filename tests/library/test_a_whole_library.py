@@ -74,7 +74,7 @@ def test_a_library_is_as_it_was(originals: dict[str, Path], model_path: Path, tm
     broken = {row["path"] for row in rows if "error" in row}
     # The .ape file is made by hand: its tags are real, its sound is not.
     assert len(broken) == len([i for i in range(N_FILES) if i % 10 == 3 or SUFFIXES[i % len(SUFFIXES)] == ".ape"])
-    known = int(resumed.stderr.split(" of them known")[0].split()[-1])
+    known = int(resumed.stderr.split(" known from before")[0].split(", ")[-1].split()[0])
     assert known >= N_FILES // 3
 
     tagged = genre("tag", "--from", tmp_path / "all.jsonl", "--write", "--unsure", "--journal", journal)

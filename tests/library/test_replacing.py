@@ -150,6 +150,26 @@ def test_an_interruption_leaves_nothing_lying(make_file: MakeFile, monkeypatch: 
     assert folder_of(path) == [path.name]
 
 
+@posix
+@pytest.mark.parametrize("kind", ["pipe", "device", "link to a pipe"])
+def test_what_might_never_end_is_not_read(make_file: MakeFile, tmp_path: Path, kind: str) -> None:
+    path, journal = make_file(".flac"), tmp_path / "j.jsonl"
+    write_genres(path, ["Jazz"], journal=journal)
+    path.unlink()
+    if kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        os.mkfifo(tmp_path / "pipe" if kind == "link to a pipe" else path)
+    if kind == "link to a pipe":
+        path.symlink_to("pipe")
+    with pytest.raises(UntaggableError, match="no regular file"):
+        read_genres(path)
+    with pytest.raises(UntaggableError, match="no regular file"):
+        write_genres(path, ["Jazz"], journal=journal)
+    (undone,) = undo(journal)
+    assert isinstance(undone.error, ChangedFileError)
+
+
 def test_a_change_by_another_program_wins(make_file: MakeFile, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make_file(".flac")
     synced = replacing._sync

@@ -154,3 +154,33 @@ def test_the_default_journal_lies_in_the_state_folder(tmp_path: Path, monkeypatc
     monkeypatch.setattr("sys.platform", "win32")
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
     assert default_journal().parent == tmp_path / "local" / "genre" / "journals"
+
+
+@pytest.mark.parametrize("kind", ["song", "results", "text", "folder"])
+def test_no_journal_is_written_into_what_is_something_else(make_file: MakeFile, journal: Journal, kind: str) -> None:
+    path, other = make_file(".flac"), journal.path
+    other.parent.mkdir()
+    if kind == "folder":
+        other.mkdir()
+    else:
+        row = json.dumps({"path": str(path), "label": "rock", "old": {}}) + "\n"
+        other.write_bytes({"song": path.read_bytes(), "results": row.encode(), "text": b"notes of mine\n"}[kind])
+    before = other.read_bytes() if other.is_file() else None
+    original = path.read_bytes()
+    with pytest.raises(JournalError, match="name another"):
+        write_genres(path, ["Jazz"], journal=journal)
+    assert path.read_bytes() == original
+    assert (other.read_bytes() if other.is_file() else None) == before
+
+
+@pytest.mark.parametrize("n_bytes", [0, 5, 20, 200])
+def test_a_journal_torn_by_a_crash_is_gone_on_with(make_file: MakeFile, journal: Journal, n_bytes: int) -> None:
+    path = make_file(".flac")
+    original = path.read_bytes()
+    write_genres(path, ["Jazz"], journal=journal)
+    assert [item.error for item in undo(journal)] == [None]
+    journal.path.write_bytes(journal.path.read_bytes()[:n_bytes])
+    write_genres(path, ["Folk"], journal=Journal(journal.path))
+    assert path.read_bytes() != original
+    list(undo(journal))
+    assert path.read_bytes() == original

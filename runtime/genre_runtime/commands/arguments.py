@@ -80,7 +80,9 @@ def named_paths(names: Sequence[str]) -> Iterator[str]:
     for name in names:
         if name == "-":
             text = _decode_list(sys.stdin.buffer.read() if sys.stdin else b"")
-            yield from (line for line in text.replace("\r\n", "\n").split("\n") if line)
+            # Names apart by NUL, as `find -print0` gives them, may have line breaks.
+            lines = text.split("\0") if "\0" in text else text.replace("\r\n", "\n").split("\n")
+            yield from filter(None, lines)
         else:
             yield name
 

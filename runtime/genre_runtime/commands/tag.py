@@ -99,6 +99,9 @@ def _tagging(options: argparse.Namespace) -> Tagging:
     from genre_runtime.library.journal import Journal, default_journal
     from genre_runtime.library.tagging import Tagging
 
+    journal = Journal(options.journal or default_journal()) if options.write else None
+    if journal is not None:
+        journal.check()
     return Tagging(
         write=options.write,
         mode="overwrite" if options.overwrite else "append" if options.append else "empty",
@@ -106,7 +109,7 @@ def _tagging(options: argparse.Namespace) -> Tagging:
         top=options.top,
         min_confidence=options.min_confidence,
         genre_map=GenreMap() if options.map is None else read_map(options.map),
-        journal=Journal(options.journal or default_journal()) if options.write else None,
+        journal=journal,
         id3_version=None if options.id3_version is None else 3 if options.id3_version == "2.3" else 4,
         keep_mtime=options.keep_mtime,
     )

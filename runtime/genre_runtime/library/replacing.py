@@ -83,14 +83,21 @@ def target_of(path: Path) -> Path:
     Raises
     ------
     AudioNotFoundError, TagWriteError
+    UntaggableError
+        It leads to a folder, or to a pipe or device, of which reading might never end.
     """
     try:
-        return path.resolve(strict=True)
+        target = path.resolve(strict=True)
+        mode = target.stat().st_mode
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: NUL in the name
         raise AudioNotFoundError(path) from error
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
         words = error if isinstance(error, OSError) else OSError(str(error))
         raise TagWriteError.from_os_error(path, words) from error
+    if not stat.S_ISREG(mode):
+        kind = "a folder: expected a file" if stat.S_ISDIR(mode) else "no regular file: expected an audio file"
+        raise UntaggableError(f"this is {kind}")
+    return target
 
 
 def file_sha256(path: Path) -> str:

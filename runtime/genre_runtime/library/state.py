@@ -22,6 +22,10 @@ from genre_runtime.errors import GenreError, InvalidInputError
 from genre_runtime.prediction import FloatArray, Prediction
 
 SCHEMA_VERSION = 1
+
+IN_MEMORY = Path(":memory:")
+"""In the place of a file: what is known is forgotten when it is closed."""
+
 BUSY_SECONDS = 30.0
 """How long to wait for another run that writes into the same file."""
 

@@ -100,6 +100,8 @@ def _restore(path: Path, entry: Entry) -> None:
 
 
 def _sha256(path: Path) -> str:
+    if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+        raise ChangedFileError("this is no regular file any more, and stays as it is")
     try:
         return file_sha256(path)
     except (FileNotFoundError, NotADirectoryError) as error:
