@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from genre_runtime.errors import InvalidInputError, UnreadableAudioError
+from genre_runtime.errors import GenreError, InvalidInputError, UnreadableAudioError
 from genre_runtime.library.adapters import TagAdapter, adapter_of, import_mutagen
 from genre_runtime.library.errors import TagWriteError, UntaggableError
 from genre_runtime.library.journal import Entry, FileState, Journal
@@ -184,9 +184,7 @@ def _reading(path: Path) -> Iterator[None]:
         raise UntaggableError(f"the tags cannot be read or written safely ({error or type(error).__name__})") from error
     except PermissionError as error:
         raise UnreadableAudioError(f"{error.strerror}: check the permissions") from error
-    except IsADirectoryError as error:
-        raise UntaggableError("this is a folder: expected a file") from error
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        if isinstance(error, UntaggableError):
-            raise
+    except (OSError, GenreError):
+        raise
+    except Exception as error:  # damage makes mutagen raise what it likes, and ends one file's work, not the run's
         raise UntaggableError(f"the tags are damaged ({type(error).__name__}: {error})") from error
