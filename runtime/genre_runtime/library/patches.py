@@ -7,10 +7,12 @@ distances; those are tried at every point, and what is found nowhere is kept. Of
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import struct
 import zlib
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +64,7 @@ def difference(earlier: BinaryIO, later: BinaryIO) -> bytes:
     return zlib.compress(struct.pack(">I", len(listed)) + listed + kept, 9)
 
 
-def restore(patch: bytes, later: BinaryIO, out: BinaryIO) -> None:
+def restore(patch: bytes, later: BinaryIO, out: BinaryIO | io.RawIOBase) -> None:
     """Write the earlier file to `out`.
 
     Raises
@@ -86,6 +88,30 @@ def restore(patch: bytes, later: BinaryIO, out: BinaryIO) -> None:
         while length > 0 and (block := later.read(min(length, _COPY_WINDOW))):
             out.write(block)
             length -= len(block)
+
+
+def restored_sha256(patch: bytes, later: BinaryIO) -> str:
+    """Return the sha256, hexadecimal, of what `restore` would write.
+
+    Raises
+    ------
+    JournalError
+    """
+    digest = _Digest()
+    restore(patch, later, digest)
+    return digest.sha256.hexdigest()
+
+
+class _Digest(io.RawIOBase):
+    """A file that keeps the checksum alone of what is written to it."""
+
+    def __init__(self) -> None:
+        self.sha256 = hashlib.sha256()
+
+    def write(self, content: Any) -> int:
+        """Take bytes in."""
+        self.sha256.update(content)
+        return len(content)
 
 
 def _run(earlier: BinaryIO, later: BinaryIO, position: int, distance: int) -> int:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from genre_runtime.errors import AudioNotFoundError
+from genre_runtime.errors import AudioNotFoundError, GenreError
 from genre_runtime.library.errors import ChangedFileError, TagWriteError, UntaggableError
 from genre_runtime.library.journal import FileState, sync_folder
 
@@ -56,7 +56,11 @@ def replace_file(
         try:
             shutil.copyfile(path, copy)
             old = FileState(file_sha256(copy), status.st_size, status.st_mtime_ns)
-            edit(path, copy)
+            try:
+                edit(path, copy)
+            except GenreError:
+                _unchanged(path, status)  # where the file was changed, that is the reason to name
+                raise
             _copy_status(path, status, copy)
             time_ns = mtime_ns(status)
             os.utime(copy, ns=(status.st_atime_ns, time.time_ns() if time_ns is None else time_ns))

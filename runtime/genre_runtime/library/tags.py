@@ -17,9 +17,9 @@ from typing import Literal
 
 from genre_runtime.errors import GenreError, InvalidInputError, UnreadableAudioError
 from genre_runtime.library.adapters import TagAdapter, adapter_of, import_mutagen
-from genre_runtime.library.errors import TagWriteError, UntaggableError
+from genre_runtime.library.errors import ChangedFileError, TagWriteError, UntaggableError
 from genre_runtime.library.journal import Entry, FileState, Journal
-from genre_runtime.library.patches import difference
+from genre_runtime.library.patches import difference, restored_sha256
 from genre_runtime.library.payload import payload_sha256
 from genre_runtime.library.replacing import replace_file, target_of
 from genre_runtime.library.undoing import Undone, undo
@@ -123,6 +123,8 @@ def write_genres(
             return
         with open(target, "rb") as earlier, open(copy, "rb") as later:
             patch = difference(earlier, later)
+            if restored_sha256(patch, later) != old.sha256:  # by now the file is another one than was copied
+                raise ChangedFileError("another program changed the file meanwhile: nothing was written, try again")
         try:
             book.record(Entry(target, old, new, change.old, change.new, patch))
         except OSError as error:
