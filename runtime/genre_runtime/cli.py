@@ -1,11 +1,12 @@
 """Command `genre`: its verbs, and what is the same for all of them.
 
-Exit status: 0 every file was classified, 1 some were not, 2 wrong usage, 130 interrupted.
+The exit statuses and the environment are described where users read of them, in `EPILOG`.
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
 import sys
@@ -19,6 +20,38 @@ VERBS = (classify, tag, report, playlist, similar, demo, info, completion)
 
 WRONG_USAGE = (DeviceUnavailableError, MissingDependencyError, ModelNotFoundError)
 """Errors about what the command was told or where it was installed, not about a file."""
+
+
+EPILOG = """examples:
+  genre classify song.mp3                            one file
+  genre classify ~/Music --state music.genre --format jsonl --output genres.jsonl
+                                                     a library; the same line again listens to what is new
+  genre report genres.jsonl                          a page to look at
+  genre tag --from genres.jsonl                      what would be written into the files' tags
+  genre tag --from genres.jsonl --write              write it; the line to undo it is printed
+  genre similar song.mp3 --in ~/Music --state music.genre
+                                                     what sounds like this song
+
+`genre COMMAND --help` explains a command and has more examples.
+
+exit status:
+  0     every file was classified, tagged or restored
+  1     some were not, each named on the error stream with the reason, or there were none
+  2     wrong usage: words, files of settings, devices or packages that cannot be had
+  130   interrupted; what was printed or written is complete
+
+environment:
+  GENRE_MODEL      the model to use where --model names none
+  XDG_STATE_HOME   the journals of `genre tag` lie below it in genre/journals (default: ~/.local/state; on Windows
+                   below %LOCALAPPDATA%, on macOS below ~/Library/Application Support)
+  RAY_ADDRESS      the cluster of `genre classify --engine ray`
+  NO_COLOR         need not be set: nothing is ever coloured
+
+Results go to the output stream, all else to the error stream; a bar with rate and time left is shown where that is a
+terminal. Names that are no UTF-8, or have control characters, are shown with escapes; jsonl and json have them whole.
+"""
+
+ADVICE = {errno.ENOSPC: "make room, or name another place to write to", errno.EACCES: "check the permissions"}
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -36,7 +69,9 @@ def main(words: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:  # a folder that cannot be written, a full disk
-        print(f"genre: {error}", file=sys.stderr)
+        named = f"{error.filename}: " if error.filename else ""
+        advice = f": {ADVICE[error.errno]}" if error.errno in ADVICE else ""
+        print(f"genre: {named}{error.strerror or error}{advice}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("genre: interrupted; what was printed is complete", file=sys.stderr)
@@ -47,8 +82,8 @@ def command_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command."""
     parser = argparse.ArgumentParser(
         prog="genre",
-        description="Music genres of audio files, without torch.",
-        epilog=classify.EXAMPLES,
+        description="Tell the genres of music files, write them into their tags, report on a library. Works offline.",
+        epilog=EPILOG,
         formatter_class=arguments.Formatter,
     )
     parser.add_argument("--version", action="version", version=f"genre {__version__}")

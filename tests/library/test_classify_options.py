@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import struct
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -127,3 +130,40 @@ def test_a_folder_that_cannot_be_read_is_an_error(genre: Genre, music: Path) -> 
     assert status == 1
     assert "tone.wav" in out
     assert "the folder cannot be read" in err
+
+
+def test_a_full_disk_is_said_with_advice(genre: Genre, music: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no device is always full here")
+    status, _, err = genre("classify", music, "--output", "/dev/full", "--format", "jsonl")
+    assert status == 1
+    assert "No space left on device: make room" in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other terminals")
+def test_a_terminal_sees_rate_and_time_left_without_colours(music: Path, model_path: Path) -> None:
+    import fcntl
+    import pty
+    import termios
+
+    program = "import sys; from genre_runtime.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, "classify", str(music), "--model", str(model_path)]
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, stdin=subprocess.DEVNULL) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                shown += (block := os.read(ours, 4096))
+            except OSError:  # the other end is closed
+                break
+            if not block:
+                break
+    os.close(ours)
+    assert process.returncode == 0
+    assert re.search(rb"0/2 \[00:00<\?, \?file/s\]", shown), shown
+    assert b"2 of 2 files classified" in shown
+    assert not re.search(rb"\x1b\[[0-9;]*m", shown), "no colours, whatever NO_COLOR says"
+    piped = subprocess.run(command, capture_output=True, check=True)
+    assert b"file/s" not in piped.stdout + piped.stderr

@@ -24,11 +24,22 @@ if TYPE_CHECKING:
 DATABASE = b"SQLite format 3\0"
 """What a state file begins with."""
 
+DESCRIPTION = """
+Tell the genres of audio files. Results come in the files' order, as soon as they are there. Folders are searched for
+names of audio files; hidden files and other names are counted. A file named outright is tried whatever its name. Of
+files with the same bytes, one is listened to. A file that cannot be classified is named on the error stream, has an
+entry with the reason in jsonl, json and csv, and ends nothing. A question mark stands behind answers that are not
+confident.
+"""
+
 EXAMPLES = """examples:
   genre classify song.mp3                      one file
   genre classify ~/Music > genres.txt          every audio file below a folder
   genre classify ~/Music --format csv          for a spreadsheet
+  genre classify 'albums/**/*.flac'            a pattern, where the shell knows no **
   find . -name '*.mp3' | genre classify -      a list of paths, one a line, on stdin
+  find . -name '*.mp3' -print0 | genre classify -
+                                               names with line breaks, too
   genre classify song.mp3 --excerpts all       listen to the whole track
   genre classify ~/Music --state music.genre --output genres.jsonl --format jsonl
                                                interrupt it, run it again next month: only what is new is listened to
@@ -43,14 +54,19 @@ def add_parser(verbs: Any) -> None:
         "classify",
         parents=[arguments.model_options(), arguments.listening_options()],
         help="genres of files and folders",
-        description="Tell the genres of audio files. Results come in the files' order, as soon as they are there.",
+        description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=arguments.Formatter,
     )
     parser.add_argument(
         "paths", nargs="+", type=arguments.path, metavar="PATH", help="file, folder, pattern, or - for a list on stdin"
     )
-    parser.add_argument("--format", choices=("table", "jsonl", "json", "csv"), default="table")
+    parser.add_argument(
+        "--format",
+        choices=("table", "jsonl", "json", "csv"),
+        default="table",
+        help="table for people, jsonl and json with every probability and excerpt, csv (default: %(default)s)",
+    )
     parser.add_argument("--output", metavar="FILE", help="write the results here instead of on stdout")
     parser.add_argument("--top", type=arguments.positive, metavar="K", help="the K best genres only")
     parser.add_argument(

@@ -17,6 +17,12 @@ from genre_runtime.errors import GenreError, InvalidInputError
 if TYPE_CHECKING:
     from genre_runtime.library.tagging import Outcome, Tagging
 
+DESCRIPTION = """
+Write genres into the tags of files: MP3, FLAC, Ogg, Opus, M4A, WMA, APE, WavPack, Musepack, TTA, AIFF and WAV. Without
+--write, show what would be written and change nothing. Files that have a genre stay as they are unless --overwrite or
+--append is given, and answers that are not confident are not written unless --unsure is.
+"""
+
 EXAMPLES = """examples:
   genre tag ~/Music                                show what would be written; nothing is
   genre tag ~/Music --write                        files without a genre get one, where the model is sure
@@ -38,6 +44,7 @@ def add_parser(verbs: Any) -> None:
         "tag",
         parents=[arguments.model_options(), arguments.listening_options()],
         help="write genres into the tags of files, or show what would be written",
+        description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=arguments.Formatter,
     )
