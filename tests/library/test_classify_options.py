@@ -71,7 +71,7 @@ def test_equal_files_are_heard_once_and_named(
     for name in ("tone.wav", "another.wav"):
         assert rows[name]["probabilities"] == rows["a copy.wav"]["probabilities"]
         assert rows[name]["excerpts"] == rows["a copy.wav"]["excerpts"]
-    assert "2 have the same bytes as another" in err
+    assert "2 with the same bytes as another" in err
     assert f"tone.wav  (the same bytes as {first})" in genre(*command)[1]
     assert genre(*command, "--format", "csv")[1].splitlines()[2].endswith(first)
 

@@ -24,7 +24,7 @@ def test_table(genre: Genre, music: Path) -> None:
     assert first.split()[0] == "tone"
     assert first.endswith(str(music / "tone.wav"))
     assert second.endswith(str(music / "sub" / "noise.FLAC"))
-    assert err == "2 of 2 files classified on cpu, 2 hidden passed over, 1 passed over whose names are no audio's\n"
+    assert err == "2 of 2 files classified on cpu, 2 hidden and 1 other files passed over\n"
 
 
 def test_jsonl(genre: Genre, music: Path) -> None:

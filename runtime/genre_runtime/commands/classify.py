@@ -240,9 +240,7 @@ def _summarise(n_files: int, counts: Counter[str], device: str, passed_over: Fin
     if counts["known"]:
         words.append(f"{counts['known']} of {n_files} known from before or equal to another file")
     if counts["equal"]:
-        words.append(f"{counts['equal']} have the same bytes as another")
-    if passed_over is not None and passed_over.n_hidden:
-        words.append(f"{passed_over.n_hidden} hidden passed over")
-    if passed_over is not None and passed_over.n_others:
-        words.append(f"{passed_over.n_others} passed over whose names are no audio's")
+        words.append(f"{counts['equal']} with the same bytes as another")
+    if passed_over is not None and (passed_over.n_hidden or passed_over.n_others):
+        words.append(f"{passed_over.n_hidden} hidden and {passed_over.n_others} other files passed over")
     print(", ".join(words), file=sys.stderr)
