@@ -9,8 +9,12 @@ import argparse
 import errno
 import io
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from genre_runtime.commands import arguments, classify, completion, demo, info, playlist, report, similar, tag
 from genre_runtime.errors import DeviceUnavailableError, GenreError, MissingDependencyError, ModelNotFoundError
@@ -38,7 +42,7 @@ exit status:
   0     every file was classified, tagged or restored
   1     some were not, each named on the error stream with the reason, or there were none
   2     wrong usage: words, files of settings, devices or packages that cannot be had
-  130   interrupted; what was printed or written is complete
+  130   interrupted (143 ended, 129 its terminal closed); what was printed or written is complete
 
 environment:
   GENRE_MODEL      the model to use where --model names none
@@ -58,6 +62,11 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     options = command_parser().parse_args(words)
     _prepare_streams()
+    with _ended_cleanly():
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     try:
         status: int = options.run(options)
         sys.stdout.flush()
@@ -73,9 +82,29 @@ def main(words: Sequence[str] | None = None) -> int:
         advice = f": {ADVICE[error.errno]}" if error.errno in ADVICE else ""
         print(f"genre: {named}{error.strerror or error}{advice}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
         print("genre: interrupted; what was printed is complete", file=sys.stderr)
-        return 130
+        return 128 + (interruption.args[0] if interruption.args else signal.SIGINT)
+
+
+@contextmanager
+def _ended_cleanly() -> Iterator[None]:
+    """Take a request to end, or a terminal that is closed, for Ctrl-C: what is half done is cleared away."""
+
+    def end(number: int, frame: object) -> None:  # noqa: ARG001
+        raise KeyboardInterrupt(number)
+
+    former: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():  # no other may
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup's stays
+                former[number] = signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def command_parser() -> argparse.ArgumentParser:

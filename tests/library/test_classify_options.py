@@ -122,6 +122,20 @@ def test_what_is_passed_over_is_counted(music: Path) -> None:
     assert (finder.n_hidden, finder.n_others, finder.unreadable) == (2, 1, [])
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links are for administrators there")
+def test_links_to_folders_are_counted(genre: Genre, music: Path) -> None:
+    (music / "round").symlink_to(music)
+    (music / "link.wav").symlink_to("tone.wav")
+    status, out, err = genre("classify", music)
+    assert status == 0
+    assert [line.split(str(music))[1][1:].split()[0] for line in out.splitlines()[1:]] == [
+        "link.wav",
+        "tone.wav",
+        str(Path("sub", "noise.FLAC")),
+    ]
+    assert "1 links to folders passed over" in err
+
+
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may read everything")
 def test_a_folder_that_cannot_be_read_is_an_error(genre: Genre, music: Path) -> None:
     (music / "sub").chmod(0)

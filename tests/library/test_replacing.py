@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -136,6 +137,33 @@ for path in sys.argv[2:]:
     assert all(read_genres(path) in ((), ("Jazz", "Pop")) for path in paths)
     assert [item.error for item in undo(journal)] != []
     assert {path.read_bytes() for path in paths} == {original}
+
+
+@posix
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_request_to_end_leaves_nothing_lying(make_file: MakeFile, tmp_path: Path, number: signal.Signals) -> None:
+    path = make_file(".flac")
+    row = {"path": str(path), "label": "jazz", "confident": True, "probabilities": {"jazz": 1.0}}
+    (tmp_path / "results.jsonl").write_text(json.dumps(row))
+    program = """
+import os, signal, sys, time
+from genre_runtime import cli
+from genre_runtime.library import replacing
+number = int(sys.argv.pop())
+signal.signal(number, signal.SIG_DFL)
+def wait(path):
+    os.kill(os.getpid(), number)
+    time.sleep(60)
+replacing._sync = wait
+sys.exit(cli.main(sys.argv[1:]))
+"""
+    words = ["tag", "--from", str(tmp_path / "results.jsonl"), "--write", "--journal", str(tmp_path / "journal.jsonl")]
+    done = subprocess.run([sys.executable, "-c", program, *words, str(int(number))], capture_output=True, text=True)
+    assert done.returncode == 128 + number, done.stderr
+    assert "interrupted" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert folder_of(path) == [path.name]
+    assert read_genres(path) == ()
 
 
 def test_an_interruption_leaves_nothing_lying(make_file: MakeFile, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -243,4 +243,6 @@ def _summarise(n_files: int, counts: Counter[str], device: str, passed_over: Fin
         words.append(f"{counts['equal']} with the same bytes as another")
     if passed_over is not None and (passed_over.n_hidden or passed_over.n_others):
         words.append(f"{passed_over.n_hidden} hidden and {passed_over.n_others} other files passed over")
+    if passed_over is not None and passed_over.n_links:
+        words.append(f"{passed_over.n_links} links to folders passed over")
     print(", ".join(words), file=sys.stderr)
