@@ -9,13 +9,13 @@ import shutil
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
 import pytest
 
-from genre_runtime.commands import tag
+from genre_runtime.commands import arguments, tag
 from genre_runtime.errors import GenreError
 from genre_runtime.library.tags import read_genres, write_genres
 from tests.synthetic import noise, tone, write_audio
@@ -239,3 +239,20 @@ def test_keep_mtime_and_journal_of_choice(genre_tag: Tag, music: Path, tmp_path:
     assert status == 0
     assert path.stat().st_mtime_ns == 10**18
     assert f"genre tag --undo '{tmp_path / 'my journal.jsonl'}'" in err
+
+
+@pytest.mark.parametrize(
+    ("platform", "name", "shown"),
+    [
+        ("linux", "/home/ada/it's", "'/home/ada/it'\"'\"'s'"),
+        ("linux", "/home/ada/j.jsonl", "/home/ada/j.jsonl"),
+        ("win32", "C:\\Users\\Ada\\j.jsonl", "C:\\Users\\Ada\\j.jsonl"),
+        ("win32", "C:\\Users\\Ada L\\j.jsonl", '"C:\\Users\\Ada L\\j.jsonl"'),
+    ],
+)
+def test_a_path_is_printed_as_the_shell_takes_it(
+    monkeypatch: pytest.MonkeyPatch, platform: str, name: str, shown: str
+) -> None:
+    path = (PurePosixPath if platform == "linux" else PureWindowsPath)(name)
+    monkeypatch.setattr(sys, "platform", platform)
+    assert arguments.quoted(path) == shown

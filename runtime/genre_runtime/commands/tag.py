@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -173,7 +172,7 @@ def _summarise(counts: dict[str, int], tagging: Tagging) -> None:
     words = "written" if tagging.write else "would be written, add --write to do it"
     print(f"{counts['changed']} of {n_files} files {words}; {counts['failed']} failed", file=sys.stderr)
     if counts["changed"] and tagging.journal is not None:
-        print(f"to undo this: genre tag --undo {shlex.quote(str(tagging.journal.path))}", file=sys.stderr)
+        print(f"to undo this: genre tag --undo {arguments.quoted(tagging.journal.path)}", file=sys.stderr)
 
 
 def _undo(journal: Path) -> int:
