@@ -12,6 +12,7 @@ import pytest
 from genre_runtime.library.errors import UntaggableError
 from genre_runtime.library.tags import read_genres, undo, write_genres
 from tests.library.conftest import MakeFile
+from tests.library.mpc_file import write_mpc
 
 apev2: Any = import_module("mutagen.apev2")  # mutagen's own types are incomplete
 flac: Any = import_module("mutagen.flac")
@@ -226,6 +227,22 @@ def test_apev2_and_id3v1_at_the_end(make_file: MakeFile, tmp_path: Path, suffix:
     assert str(found["REPLAYGAIN_TRACK_GAIN"]) == "-7.5 dB"
     assert path.read_bytes()[-128:] == id3v1(b"title", 8)
     assert [item.error for item in undo(tmp_path / "j")] == [None]
+    assert path.read_bytes() == original
+
+
+@pytest.mark.parametrize("stream_version", [7, 8])
+@pytest.mark.parametrize("with_id3v1", [False, True])
+def test_musepack(tmp_path: Path, stream_version: int, with_id3v1: bool) -> None:
+    path, journal = write_mpc(tmp_path / "song.mpc", stream_version), tmp_path / "j"
+    path.write_bytes(path.read_bytes() + id3v1(b"title", 255) * with_id3v1)
+    original = path.read_bytes()
+    write_genres(path, ["Jazz"], journal=journal)
+    write_genres(path, ["Ćumbia", "Pop"], "append", journal=journal)
+    assert read_genres(path) == ("Jazz", "Ćumbia", "Pop")
+    assert list(apev2.APEv2(path)["Genre"]) == ["Jazz", "Ćumbia", "Pop"]
+    audio = original[: len(original) - 128 * with_id3v1]
+    assert path.read_bytes().startswith(audio)
+    assert [(item.n_restored, item.error) for item in undo(journal)] == [(2, None)]
     assert path.read_bytes() == original
 
 
