@@ -133,6 +133,8 @@ def _run(earlier: BinaryIO, later: BinaryIO, position: int, distance: int) -> in
 def _gap(window: bytes, later: BinaryIO, offset: int) -> int:
     """Return where in `window` the first grain begins that the later file holds at the same place from `offset` on."""
     skipped = -(min(0, offset) // GRAIN) * GRAIN  # whole grains that would lie before the file's beginning
+    if skipped >= len(window):
+        return len(window)
     other = _read(later, offset + skipped, len(window) - skipped)
     n = min(len(window) - skipped, len(other)) // GRAIN
     if n < 1:
