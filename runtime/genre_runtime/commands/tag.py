@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +31,7 @@ EXAMPLES = """examples:
   genre tag ~/Music --write --map mine.txt         by your own names: lines such as  hiphop = Hip-Hop
   genre classify ~/Music --format jsonl > all.jsonl
   genre tag --from all.jsonl --unsure              listen once, decide later
+  genre tag ~/Music --write --state music.genre    listen to nothing twice, not even to what is tagged now
   genre tag --undo JOURNAL                         every file as it was, byte for byte
 
 The audio and all other tags stay as they are. A file is replaced by a checked copy in one step, so that a crash
@@ -61,6 +64,7 @@ def add_parser(verbs: Any) -> None:
     add("--keep-mtime", action="store_true", help="keep the files' modification times")
     add("--id3-version", choices=("2.3", "2.4"), help="of ID3 tags (default: as it is, 2.4 where there is none)")
     add("--from", dest="results", type=Path, metavar="RESULTS", help="take answers of `genre classify --format jsonl`")
+    add("--state", type=Path, metavar="FILE", help="of `genre classify`: take its answers, keep them for tagged files")
     add("--journal", type=Path, metavar="FILE", help="record changes here (default: a new file, named at the end)")
     add("--undo", type=Path, metavar="JOURNAL", help="restore every file that the journal names")
     parser.set_defaults(run=run)
@@ -89,16 +93,25 @@ def run(options: argparse.Namespace) -> int:
 def _tag(options: argparse.Namespace) -> int:
     from genre_runtime.files import expand
     from genre_runtime.library.adapters import import_mutagen
+    from genre_runtime.library.state import LibraryState
     from genre_runtime.library.tagging import tag_answered
 
     import_mutagen()  # missing, it would be every file's error
     tagging = _tagging(options)
+    if options.results is not None and not options.write:
+        options.state = None  # nothing will be changed that it should know of
     paths = list(expand(arguments.named_paths(options.paths)))
     if options.paths and not paths:
         raise InvalidInputError("no audio files found: the folder holds none or the list is empty")
-    if options.results is None:
-        return _report(_classified(tagging, paths, options), tagging, len(paths))
-    return _report(tag_answered(tagging, options.results, paths), tagging, len(paths) or None)
+    with ExitStack() as stack:
+        if options.results is None:
+            outcomes = _classified(tagging, paths, options, stack)
+        else:
+            if options.state is not None:
+                tagging = replace(tagging, state=stack.enter_context(closing(LibraryState(options.state, ""))))
+            outcomes = tag_answered(tagging, options.results, paths)
+        stack.enter_context(closing(outcomes))  # ends what is under way, before the state is closed
+        return _report(outcomes, tagging, len(paths) or None)
 
 
 def _tagging(options: argparse.Namespace) -> Tagging:
@@ -122,8 +135,12 @@ def _tagging(options: argparse.Namespace) -> Tagging:
     )
 
 
-def _classified(tagging: Tagging, paths: list[Path], options: argparse.Namespace) -> Iterator[tuple[Path, Outcome]]:
+def _classified(
+    tagging: Tagging, paths: list[Path], options: argparse.Namespace, stack: ExitStack
+) -> Generator[tuple[Path, Outcome], None, None]:
     from genre_runtime.classifier import GenreClassifier
+    from genre_runtime.library.engine import Library, plan_of
+    from genre_runtime.library.state import LibraryState
     from genre_runtime.library.tagging import tag_classified
     from genre_runtime.prediction import Prediction
 
@@ -131,6 +148,14 @@ def _classified(tagging: Tagging, paths: list[Path], options: argparse.Namespace
     classifier = GenreClassifier.load(options.model, device=options.device, threads=1 if jobs > 1 else 0)
     tagging.genre_map.check(classifier.labels)
     excerpts = arguments.excerpt_count(options)
+    if options.state is not None:
+        state = stack.enter_context(closing(LibraryState(options.state, plan_of(classifier, excerpts))))
+        library = Library(classifier, excerpts, state)
+
+        def look_up(wanted: Iterable[Path]) -> Iterator[Prediction | GenreError]:
+            return (outcome.result for outcome in library.classify(wanted, jobs))
+
+        return tag_classified(replace(tagging, state=state), paths, look_up)
 
     def classify(wanted: Iterable[Path]) -> Iterator[Prediction | GenreError]:
         return classifier.classify_files(wanted, excerpts=excerpts, jobs=jobs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,7 +70,7 @@ class Library:
         self._classifier, self._excerpts, self._state = classifier, excerpts, state
         self._locks = [Lock() for _ in range(N_LOCKS)]
 
-    def classify(self, paths: Sequence[Path], jobs: int = 0) -> Generator[Outcome, None, None]:
+    def classify(self, paths: Iterable[Path], jobs: int = 0) -> Generator[Outcome, None, None]:
         """Yield the outcome of each path, in order, `jobs` at a time (0: one a core).
 
         Raises
@@ -81,11 +81,12 @@ class Library:
         if self._state is not None:
             yield from self._in_order(paths, jobs, self._state, None)
             return
+        every = list(paths)
         with closing(LibraryState(IN_MEMORY, "")) as state:
-            yield from self._in_order(paths, jobs, state, _shared_sizes(paths))
+            yield from self._in_order(every, jobs, state, _shared_sizes(every))
 
     def _in_order(
-        self, paths: Sequence[Path], jobs: int, state: LibraryState, sizes: frozenset[int] | None
+        self, paths: Iterable[Path], jobs: int, state: LibraryState, sizes: frozenset[int] | None
     ) -> Generator[Outcome, None, None]:
         def look_up(path: Path, stop: Event) -> Outcome:
             return self._look_up(path, stop, state, sizes)

@@ -129,6 +129,12 @@ class LibraryState:
         """Keep the answer to a content."""
         self._execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", digest, self._plan, *_packed(result))
 
+    def carry_over(self, old: bytes, new: bytes) -> None:
+        """Keep the answers to a content for another one that sounds the same: its tags alone were changed."""
+        self._execute(
+            "INSERT OR IGNORE INTO answers SELECT ?, plan, answer, embedding FROM answers WHERE digest = ?", new, old
+        )
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:

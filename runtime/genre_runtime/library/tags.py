@@ -43,6 +43,8 @@ class Change:
     reason : str or None
         Why they are the same, in words; None where they differ.
     written : bool
+    digests : (bytes, bytes) or None
+        Of a file that was written: sha256 before and after.
     """
 
     path: Path
@@ -50,6 +52,7 @@ class Change:
     new: tuple[str, ...]
     reason: str | None = None
     written: bool = False
+    digests: tuple[bytes, bytes] | None = None
 
 
 def read_genres(path: Path | str) -> tuple[str, ...]:
@@ -118,7 +121,10 @@ def write_genres(
         with _reading(original):
             _write_and_check(adapter, original, copy, change.new, id3_version)
 
+    digests: list[bytes] = []
+
     def record(old: FileState, new: FileState, copy: Path) -> None:
+        digests[:] = map(bytes.fromhex, (old.sha256, new.sha256))
         if book is None:
             return
         with open(target, "rb") as earlier, open(copy, "rb") as later:
@@ -132,7 +138,7 @@ def write_genres(
             raise TagWriteError(target, f"the journal {str(book.path)!r} cannot be written ({words})") from error
 
     replace_file(target, edit, record, lambda status: status.st_mtime_ns if keep_mtime else None)
-    return replace(change, written=True)
+    return replace(change, written=True, digests=(digests[0], digests[1]))
 
 
 def _planned(path: Path, old: tuple[str, ...], genres: tuple[str, ...], mode: Mode) -> Change:
