@@ -27,8 +27,8 @@ OLDEST, NEWEST = (3, 11), (3, 13)
 DEFAULT_DATA = os.environ.get("GENRE_DATA", "data")
 
 
-@task(help={"ray": "with Ray, half a gigabyte, so that its tests run too"})
-def setup(c: Context, ray: bool = False) -> None:
+@task(help={"ray": "with Ray, half a gigabyte, so that its tests run too (default: on Linux)"})
+def setup(c: Context, ray: bool = sys.platform.startswith("linux")) -> None:
     """Create .venv with every member and the test tools, at the pinned versions."""
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
         raise Exit(f"Python {sys.version.split()[0]} found: expected 3.11 to 3.13")

@@ -26,6 +26,8 @@ class Finder:
         Hidden files and folders passed over.
     n_others : int
         Files passed over for their name's suffix.
+    n_links : int
+        Links to folders passed over, which might lead round in a circle.
     unreadable : list of OSError
         Folders that could not be looked into; each names its folder.
     """
@@ -33,6 +35,7 @@ class Finder:
     def __init__(self) -> None:
         self.n_hidden = 0
         self.n_others = 0
+        self.n_links = 0
         self.unreadable: list[OSError] = []
 
     def find(self, names: Iterable[str]) -> Iterator[Path]:
@@ -57,7 +60,8 @@ class Finder:
         for parent, folders, names in os.walk(folder, onerror=self.unreadable.append):
             visible = sorted(name for name in folders if not name.startswith("."))
             self.n_hidden += len(folders) - len(visible)
-            folders[:] = visible
+            folders[:] = [name for name in visible if not Path(parent, name).is_symlink()]
+            self.n_links += len(visible) - len(folders)
             for name in sorted(names):
                 if name.startswith("."):
                     self.n_hidden += 1

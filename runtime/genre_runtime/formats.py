@@ -20,8 +20,8 @@ Result = Prediction | GenreError
 class Writer(Protocol):
     """Writes results one by one."""
 
-    def write(self, path: Path, result: Result) -> None:
-        """Write one result."""
+    def write(self, path: Path, result: Result, same_as: Path | None = None) -> None:
+        """Write one result; `same_as` is an earlier file of the same bytes."""
         ...
 
     def close(self) -> None:
@@ -29,11 +29,15 @@ class Writer(Protocol):
         ...
 
 
-def result_dict(path: Path, result: Result) -> dict[str, Any]:
-    """JSON object of one result: the prediction, or `{"path", "error": {"code", "message"}}`."""
+def result_dict(path: Path, result: Result, same_as: Path | None = None) -> dict[str, Any]:
+    """JSON object of one result: the prediction, or `{"path", "error": {"code", "message"}}`.
+
+    Where an earlier file has the same bytes, `same_as` is its path.
+    """
+    equal = {} if same_as is None else {"same_as": str(same_as)}
     if isinstance(result, Prediction):
-        return {**result.to_dict(), "path": str(path)}
-    return {"path": str(path), "error": {"code": result.code, "message": str(result)}}
+        return {**result.to_dict(), "path": str(path), **equal}
+    return {"path": str(path), "error": {"code": result.code, "message": str(result)}, **equal}
 
 
 class TableWriter:
@@ -43,7 +47,7 @@ class TableWriter:
         self._stream = stream
         self._started = False
 
-    def write(self, path: Path, result: Result) -> None:
+    def write(self, path: Path, result: Result, same_as: Path | None = None) -> None:
         """Write one row; the heading goes before the first."""
         if isinstance(result, GenreError):
             return
@@ -52,7 +56,8 @@ class TableWriter:
             self._started = True
         others = [f"{label} {value:.0%}" for label, value in list(result.probabilities.items())[1:3]]
         mark = "" if result.confident else "?"
-        self._row(result.label, f"{result.confidence:.0%}", mark, ", ".join(others), printable(path))
+        equal = "" if same_as is None else f"  (the same bytes as {printable(same_as)})"
+        self._row(result.label, f"{result.confidence:.0%}", mark, ", ".join(others), printable(path) + equal)
 
     def _row(self, genre: str, sure: str, mark: str, others: str, path: str) -> None:
         self._stream.write(f"{genre:<14}{sure:>4} {mark:<2} {others:<37}{path}\n")
@@ -68,9 +73,9 @@ class JsonLinesWriter:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def write(self, path: Path, result: Result) -> None:
+    def write(self, path: Path, result: Result, same_as: Path | None = None) -> None:
         """Write one line."""
-        self._stream.write(json.dumps(result_dict(path, result)) + "\n")
+        self._stream.write(json.dumps(result_dict(path, result, same_as)) + "\n")
         self._stream.flush()
 
     def close(self) -> None:
@@ -84,9 +89,9 @@ class JsonWriter:
         self._stream = stream
         self._separator = "[\n"
 
-    def write(self, path: Path, result: Result) -> None:
+    def write(self, path: Path, result: Result, same_as: Path | None = None) -> None:
         """Write one element."""
-        self._stream.write(self._separator + json.dumps(result_dict(path, result)))
+        self._stream.write(self._separator + json.dumps(result_dict(path, result, same_as)))
         self._separator = ",\n"
 
     def close(self) -> None:
@@ -95,20 +100,21 @@ class JsonWriter:
 
 
 class CsvWriter:
-    """One row a file: path, label, confidence, confident, duration_seconds, device, error."""
+    """One row a file: path, label, confidence, confident, duration_seconds, device, error, same_as."""
 
-    COLUMNS = ("path", "label", "confidence", "confident", "duration_seconds", "device", "error")
+    COLUMNS = ("path", "label", "confidence", "confident", "duration_seconds", "device", "error", "same_as")
 
     def __init__(self, stream: TextIO) -> None:
         self._writer = csv.DictWriter(stream, self.COLUMNS, extrasaction="ignore", lineterminator="\n")
         self._writer.writeheader()
 
-    def write(self, path: Path, result: Result) -> None:
+    def write(self, path: Path, result: Result, same_as: Path | None = None) -> None:
         """Write one row."""
-        row = result_dict(path, result)
+        row = result_dict(path, result, same_as)
         if "error" in row:
             row["error"] = row["error"]["message"]
-        self._writer.writerow({**row, "path": printable(path)})
+        equal = "" if same_as is None else printable(same_as)
+        self._writer.writerow({**row, "path": printable(path), "same_as": equal})
 
     def close(self) -> None:
         """Write nothing more."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 from typing import TypeVar
@@ -12,7 +12,9 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def ordered_map(function: Callable[[Item, Event], Result], items: Iterable[Item], jobs: int) -> Iterator[Result]:
+def ordered_map(
+    function: Callable[[Item, Event], Result], items: Iterable[Item], jobs: int
+) -> Generator[Result, None, None]:
     """Yield `function(item, stop)` for each item, in order, `jobs` at a time.
 
     Items are taken as results are, at most twice as many as `jobs` ahead, so there may be endlessly many. Closing the

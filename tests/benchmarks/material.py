@@ -82,6 +82,19 @@ class Material:
                 _copy(paths[number % n_distinct], paths[number])
         return paths
 
+    def unequal_tracks(self, n_tracks: int, seconds: float, n_distinct: int) -> list[Path]:
+        """Return the tracks in a folder of their own, each with a title, so that no two have the same bytes."""
+        folder = self.folder / f"library-{n_tracks}-{n_distinct}-of-{seconds:g}s"
+        paths = []
+        for number, track in enumerate(self.tracks(n_tracks, seconds, n_distinct)):
+            paths.append(folder / track.name)
+            if not paths[-1].is_file():
+                folder.mkdir(parents=True, exist_ok=True)
+                title = f"track {number}".encode().ljust(30, b"\0")
+                with replacing(paths[-1]) as temporary:
+                    temporary.write_bytes(track.read_bytes() + b"TAG" + title + bytes(94) + b"\xff")
+        return paths
+
     def clip(self, seconds: float) -> Path:
         """Return one MP3 of a clip."""
         path = self.folder / f"clip-{seconds:g}s.mp3"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.benchmarks import latency, processes, throughput
+from tests.benchmarks import latency, library, processes, throughput
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.figures import Figure
 
@@ -15,6 +15,7 @@ MEASURES: dict[str, Measure] = {
     "import": processes.import_time,
     "overhead": throughput.overhead,
     "jobs": throughput.jobs,
+    "library": library.library,
     "latency": latency.latency,
     "front_end": latency.front_end,
     "memory": processes.memory,

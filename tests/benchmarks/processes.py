@@ -22,13 +22,10 @@ IMPORT_ROUNDS = 4
 
 def cold_start(bench: Bench) -> list[Figure]:
     """Wall time of `genre classify clip.mp3` and of the reference, each as a new process."""
-    command = shutil.which("genre", path=str(Path(sys.executable).parent))
-    if command is None:
-        raise BenchmarkError(f"no command `genre` beside {sys.executable}: run `invoke setup`")
     clip = str(bench.clip)
-    ours = (command, "classify", clip, "--model", str(bench.model_path), "--device", "cpu")
+    ours = (genre_command(), "classify", clip, "--model", str(bench.model_path), "--device", "cpu")
     theirs = (sys.executable, "-m", "tests.benchmarks.reference", str(bench.checkpoint_path), clip)
-    sides = {"genre": lambda: _run(ours), "reference": lambda: _run(theirs)}
+    sides = {"genre": lambda: run(ours), "reference": lambda: run(theirs)}
     seconds = alternate("cold start, genre / reference", sides, bench.plan.rounds, warm_up=bench.plan.warm_up)
     ratio = seconds["genre"] / seconds["reference"]
     return [
@@ -49,7 +46,7 @@ def import_time(bench: Bench) -> list[Figure]:
         for statement in statements:
             # The child's own clock leaves out the interpreter's start, which varies by more than the import takes.
             code = f"import time; started = time.perf_counter(); {statement}; print(time.perf_counter() - started)"
-            elapsed = float(_run((sys.executable, "-c", code)))
+            elapsed = float(run((sys.executable, "-c", code)))
             if number:
                 seconds[statement].append(elapsed)
     return [figure("import", statement, seconds[statement], "s", target) for statement, target in statements.items()]
@@ -81,14 +78,22 @@ def memory(bench: Bench) -> list[Figure]:
     ]
 
 
+def genre_command() -> str:
+    """Return the path of the command `genre` of this environment."""
+    command = shutil.which("genre", path=str(Path(sys.executable).parent))
+    if command is None:
+        raise BenchmarkError(f"no command `genre` beside {sys.executable}: run `invoke setup`")
+    return command
+
+
 def _peak_memory(bench: Bench, paths: Sequence[Path], excerpts: str, title: str) -> tuple[float, float]:
     """Return MB and seconds of a child that classifies `paths`."""
     command = (sys.executable, "-m", "tests.benchmarks.child", str(bench.model_path), str(bench.cores), excerpts)
-    answer = json.loads(_run(command, "\n".join(map(str, paths)), title))
+    answer = json.loads(run(command, "\n".join(map(str, paths)), title))
     return answer["peak_bytes"] / 1e6, answer["seconds"]
 
 
-def _run(command: Sequence[str], text: str = "", title: str = "") -> str:
+def run(command: Sequence[str], text: str = "", title: str = "") -> str:
     """Run a command to its end and return what it printed; with a title, the time it takes is shown."""
     pipe = subprocess.PIPE
     with (

@@ -18,7 +18,7 @@ from tests.benchmarks.bench import MODEL, QUICK, ROOT, Bench, all_classified
 from tests.benchmarks.figures import BenchmarkError, Figure, Target, alternate, figure
 from tests.benchmarks.material import Material
 from tests.benchmarks.measures import MEASURES
-from tests.benchmarks.processes import _run
+from tests.benchmarks.processes import run
 
 DOCUMENTED = {
     "": {"schema_version", "date", "quick", "machine", "plan", "interrupted", "failed", "figures"},
@@ -111,12 +111,12 @@ def test_a_file_that_fails_fails_the_measure(bench: Bench, tmp_path: Path) -> No
 
 def test_a_child_that_fails_is_told_in_one_line() -> None:
     with pytest.raises(BenchmarkError, match=r"failed: it is too late$"):
-        _run((sys.executable, "-c", "raise SystemExit('early\\nit is too late')"))
+        run((sys.executable, "-c", "raise SystemExit('early\\nit is too late')"))
 
 
 def test_a_child_gets_its_input_and_a_clock() -> None:
     echo = "import sys, time; time.sleep(0.7); print(sys.stdin.read())"
-    assert _run((sys.executable, "-c", echo), "text", "waiting") == "text\n"
+    assert run((sys.executable, "-c", echo), "text", "waiting") == "text\n"
 
 
 @pytest.mark.parametrize("ending", [KeyboardInterrupt, BenchmarkError])
@@ -145,5 +145,9 @@ def test_sounds_are_the_same_each_time_and_made_once(tmp_path: Path) -> None:
     contents = [path.read_bytes() for path in first]
     assert contents == [path.read_bytes() for path in second]
     assert len(set(contents)) == 2
+    unequal = Material(tmp_path / "a").unequal_tracks(4, 2, 2)
+    assert [path.read_bytes()[:-128] for path in unequal] == contents
+    assert len({path.read_bytes() for path in unequal}) == 4
+    assert sorted(unequal[0].parent.iterdir()) == unequal
     first[0].write_bytes(b"kept")
     assert Material(tmp_path / "a").tracks(4, 2, 2)[0].read_bytes() == b"kept"

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
+import struct
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from genre_runtime import GenreClassifier, GenreError, Prediction
 from genre_runtime.files import Finder
 from tests.runtime.conftest import Genre
-from tests.synthetic import tone, write_audio
+from tests.synthetic import noise, tone, write_audio
 
 
 def test_state_is_reported_and_speaks_the_same(genre: Genre, music: Path, tmp_path: Path) -> None:
@@ -20,7 +26,7 @@ def test_state_is_reported_and_speaks_the_same(genre: Genre, music: Path, tmp_pa
     again, second, err = genre(*command)
     assert (status, again) == (0, 0)
     assert first == second
-    assert "2 of them known from before" in err
+    assert "2 of 2 known from before" in err
 
 
 def test_results_go_to_a_file(genre: Genre, music: Path, tmp_path: Path) -> None:
@@ -29,8 +35,61 @@ def test_results_go_to_a_file(genre: Genre, music: Path, tmp_path: Path) -> None
     assert (status, out) == (0, "")
     assert (tmp_path / "genres.csv").read_text(encoding="utf-8") == printed
     status, _, err = genre("classify", music, "--output", tmp_path / "no such folder" / "genres.csv")
-    assert status == 1
-    assert "no such folder" in err
+    assert status == 2
+    assert "lies in no folder that there is" in err
+
+
+@pytest.mark.parametrize("remembered", [False, True])
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_equal_files_are_heard_once_and_named(
+    genre: Genre, music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remembered: bool, jobs: int
+) -> None:
+    shutil.copy(music / "tone.wav", music / "a copy.wav")
+    shutil.copy(music / "tone.wav", music / "sub" / "another.wav")
+    write_audio(music / "z other.wav", noise(12))  # of the same size, with other bytes
+    heard = []
+    listen = GenreClassifier.classify_or_error
+
+    def counted(self: GenreClassifier, path: Path, **rest: Any) -> Prediction | GenreError:
+        heard.append(path.name)
+        return listen(self, path, **rest)
+
+    monkeypatch.setattr(GenreClassifier, "classify_or_error", counted)
+    command = ["classify", music, "--jobs", jobs, *(["--state", tmp_path / "state"] if remembered else [])]
+    status, out, err = genre(*command, "--format", "jsonl")
+    rows = {Path(row["path"]).name: row for row in map(json.loads, out.splitlines())}
+    assert status == 0
+    assert len(heard) == 3
+    first = str(music / "a copy.wav")
+    assert {name: row.get("same_as") for name, row in rows.items()} == {
+        "a copy.wav": None,
+        "tone.wav": first,
+        "z other.wav": None,
+        "another.wav": first,
+        "noise.FLAC": None,
+    }
+    for name in ("tone.wav", "another.wav"):
+        assert rows[name]["probabilities"] == rows["a copy.wav"]["probabilities"]
+        assert rows[name]["excerpts"] == rows["a copy.wav"]["excerpts"]
+    assert "2 with the same bytes as another" in err
+    assert f"tone.wav  (the same bytes as {first})" in genre(*command)[1]
+    assert genre(*command, "--format", "csv")[1].splitlines()[2].endswith(first)
+
+
+def test_results_never_cost_a_song_or_a_state(genre: Genre, music: Path, tmp_path: Path) -> None:
+    song, state = music / "tone.wav", tmp_path / "state"
+    odd = song.rename(music / "tone.odd")
+    write_audio(song, tone(1))
+    assert genre("classify", song, "--state", state)[0] == 0
+    for output in (song, odd, state, music, tmp_path / "none" / "out"):
+        before = output.read_bytes() if output.is_file() else None
+        status, out, err = genre("classify", song, odd, "--output", output)
+        assert (status, out) == (2, "")
+        assert "name another file" in err
+        assert (output.read_bytes() if output.is_file() else None) == before
+    assert genre("classify", song, "--state", tmp_path / "new", "--output", tmp_path / "new")[0] == 2
+    assert genre("classify", song, "--output", tmp_path / "genres.txt")[0] == 0
+    assert genre("classify", song, "--output", tmp_path / "genres.txt")[0] == 0, "former results may be replaced"
 
 
 def test_top_shortens_the_answer(genre: Genre, music: Path) -> None:
@@ -63,6 +122,20 @@ def test_what_is_passed_over_is_counted(music: Path) -> None:
     assert (finder.n_hidden, finder.n_others, finder.unreadable) == (2, 1, [])
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links are for administrators there")
+def test_links_to_folders_are_counted(genre: Genre, music: Path) -> None:
+    (music / "round").symlink_to(music)
+    (music / "link.wav").symlink_to("tone.wav")
+    status, out, err = genre("classify", music)
+    assert status == 0
+    assert [line.split(str(music))[1][1:].split()[0] for line in out.splitlines()[1:]] == [
+        "link.wav",
+        "tone.wav",
+        str(Path("sub", "noise.FLAC")),
+    ]
+    assert "1 links to folders passed over" in err
+
+
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may read everything")
 def test_a_folder_that_cannot_be_read_is_an_error(genre: Genre, music: Path) -> None:
     (music / "sub").chmod(0)
@@ -71,3 +144,40 @@ def test_a_folder_that_cannot_be_read_is_an_error(genre: Genre, music: Path) -> 
     assert status == 1
     assert "tone.wav" in out
     assert "the folder cannot be read" in err
+
+
+def test_a_full_disk_is_said_with_advice(genre: Genre, music: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no device is always full here")
+    status, _, err = genre("classify", music, "--output", "/dev/full", "--format", "jsonl")
+    assert status == 1
+    assert "No space left on device: make room" in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other terminals")
+def test_a_terminal_sees_rate_and_time_left_without_colours(music: Path, model_path: Path) -> None:
+    import fcntl
+    import pty
+    import termios
+
+    program = "import sys; from genre_runtime.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, "classify", str(music), "--model", str(model_path)]
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, stdin=subprocess.DEVNULL) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                shown += (block := os.read(ours, 4096))
+            except OSError:  # the other end is closed
+                break
+            if not block:
+                break
+    os.close(ours)
+    assert process.returncode == 0
+    assert re.search(rb"0/2 \[00:00<\?, \?file/s\]", shown), shown
+    assert b"2 of 2 files classified" in shown
+    assert not re.search(rb"\x1b\[[0-9;]*m", shown), "no colours, whatever NO_COLOR says"
+    piped = subprocess.run(command, capture_output=True, check=True)
+    assert b"file/s" not in piped.stdout + piped.stderr

@@ -12,6 +12,7 @@ import pytest
 from genre_runtime.library.errors import UntaggableError
 from genre_runtime.library.tags import read_genres, undo, write_genres
 from tests.library.conftest import MakeFile
+from tests.library.mpc_file import write_mpc
 
 apev2: Any = import_module("mutagen.apev2")  # mutagen's own types are incomplete
 flac: Any = import_module("mutagen.flac")
@@ -101,6 +102,74 @@ def test_unknown_frames_forbid_another_version(make_file: MakeFile) -> None:
     assert path.read_bytes() == original
 
 
+COMMENT = b"\0eng\0"
+
+
+@pytest.mark.parametrize(
+    ("version", "frames", "lost"),
+    [
+        (3, [(b"TALB", b"\x09of no known encoding")], "TALB"),
+        (4, [(b"POPM", b"somebody")], "POPM"),
+        (3, [(b"COMM", COMMENT + b"one"), (b"COMM", COMMENT + b"two")], "COMM"),
+        (3, [(b"POPM", b"a\0\1"), (b"POPM", b"a\0\2")], "POPM"),
+        (2, [(b"TAL", b"\x09of no known encoding")], "TALB"),
+    ],
+)
+def test_frames_that_would_be_lost_are_named(
+    make_file: MakeFile, version: int, frames: list[tuple[bytes, bytes]], lost: str
+) -> None:
+    path = make_file(".mp3")
+    title = (b"TT2" if version == 2 else b"TIT2", b"\0title")
+    path.write_bytes(id3v2(version, title, *frames) + path.read_bytes())
+    original = path.read_bytes()
+    with pytest.raises(UntaggableError, match=rf"would be lost \({lost}\)"):
+        write_genres(path, ["Jazz"], journal=None)
+    assert path.read_bytes() == original
+
+
+@pytest.mark.parametrize("kind", [".wav", ".aiff"])
+def test_frames_that_would_be_lost_are_named_in_chunks(make_file: MakeFile, kind: str) -> None:
+    path = make_file(kind)
+    write_genres(path, ["Rock"], journal=None, id3_version=3)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"TCON", b"TALB").replace(b"\0Rock", b"\x09Rock"))
+    with pytest.raises(UntaggableError, match=r"would be lost \(TALB\)"):
+        write_genres(path, ["Jazz"], journal=None)
+
+
+def test_texts_of_one_name_are_joined(make_file: MakeFile) -> None:
+    path = make_file(".mp3")
+    twice = [(b"TPE1", b"\0one"), (b"TPE1", b"\0two"), (b"COMM", COMMENT + b"of its own")]
+    path.write_bytes(id3v2(4, *twice) + path.read_bytes())
+    write_genres(path, ["Jazz"], journal=None)
+    found: Any = id3.ID3(path)
+    assert found["TPE1"].text == ["one", "two"]
+    assert found.getall("COMM")[0].text == ["of its own"]
+
+
+def test_sizes_as_itunes_wrote_them(make_file: MakeFile, tmp_path: Path) -> None:
+    path = make_file(".mp3")
+    title = b"\3" + b"x" * 299  # its size is not given in seven bits a byte, as version 2.4 has it
+    body = b"TIT2" + struct.pack(">IH", len(title), 0) + title + b"TPE1" + struct.pack(">IH", 4, 0) + b"\3one"
+    head = b"ID3\4\0\0" + bytes(len(body) >> shift & 0x7F for shift in (21, 14, 7, 0))
+    path.write_bytes(head + body + path.read_bytes())
+    original = path.read_bytes()
+    write_genres(path, ["Jazz"], journal=tmp_path / "j")
+    found: Any = id3.ID3(path)
+    assert (str(found["TIT2"]), str(found["TPE1"])) == ("x" * 299, "one")
+    assert [item.error for item in undo(tmp_path / "j")] == [None]
+    assert path.read_bytes() == original
+
+
+def test_a_wav_file_with_a_forged_size_is_an_error_of_ours(make_file: MakeFile) -> None:
+    path = make_file(".wav")
+    path.write_bytes(path.read_bytes()[:4] + b"\xff\xff\xff\xff" + path.read_bytes()[8:])
+    original = path.read_bytes()
+    with pytest.raises(UntaggableError, match="damaged"):
+        write_genres(path, ["Jazz"], journal=None)
+    assert path.read_bytes() == original
+
+
 def test_a_version_asked_for_carries_the_frames_over(make_file: MakeFile) -> None:
     path = make_file(".mp3")
     path.write_bytes(id3v2(4, (b"TIT2", b"\0title"), (b"TDRC", b"\x001999-05-06")) + path.read_bytes())
@@ -158,6 +227,22 @@ def test_apev2_and_id3v1_at_the_end(make_file: MakeFile, tmp_path: Path, suffix:
     assert str(found["REPLAYGAIN_TRACK_GAIN"]) == "-7.5 dB"
     assert path.read_bytes()[-128:] == id3v1(b"title", 8)
     assert [item.error for item in undo(tmp_path / "j")] == [None]
+    assert path.read_bytes() == original
+
+
+@pytest.mark.parametrize("stream_version", [7, 8])
+@pytest.mark.parametrize("with_id3v1", [False, True])
+def test_musepack(tmp_path: Path, stream_version: int, with_id3v1: bool) -> None:
+    path, journal = write_mpc(tmp_path / "song.mpc", stream_version), tmp_path / "j"
+    path.write_bytes(path.read_bytes() + id3v1(b"title", 255) * with_id3v1)
+    original = path.read_bytes()
+    write_genres(path, ["Jazz"], journal=journal)
+    write_genres(path, ["Ćumbia", "Pop"], "append", journal=journal)
+    assert read_genres(path) == ("Jazz", "Ćumbia", "Pop")
+    assert list(apev2.APEv2(path)["Genre"]) == ["Jazz", "Ćumbia", "Pop"]
+    audio = original[: len(original) - 128 * with_id3v1]
+    assert path.read_bytes().startswith(audio)
+    assert [(item.n_restored, item.error) for item in undo(journal)] == [(2, None)]
     assert path.read_bytes() == original
 
 

@@ -30,15 +30,18 @@ def ray() -> Iterator[Any]:
     """One Ray for all tests: starting it takes longer than they do."""
     pytest.importorskip("ray.data", reason=WHY)
     ray = ray_engine._import_ray()
-    ray.init(
-        "local",
-        num_cpus=2,
-        num_gpus=0,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="CRITICAL",
-        object_store_memory=100 * 2**20,
-    )
+    with pytest.MonkeyPatch.context() as patched:
+        # Workers unpickle a class of this module, wherever pytest was started.
+        patched.setenv("PYTHONPATH", str(Path(__file__).parents[2]), prepend=os.pathsep)
+        ray.init(
+            "local",
+            num_cpus=2,
+            num_gpus=0,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="CRITICAL",
+            object_store_memory=100 * 2**20,
+        )
     yield ray
     ray.shutdown()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -138,6 +139,33 @@ for path in sys.argv[2:]:
     assert {path.read_bytes() for path in paths} == {original}
 
 
+@posix
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_request_to_end_leaves_nothing_lying(make_file: MakeFile, tmp_path: Path, number: signal.Signals) -> None:
+    path = make_file(".flac")
+    row = {"path": str(path), "label": "jazz", "confident": True, "probabilities": {"jazz": 1.0}}
+    (tmp_path / "results.jsonl").write_text(json.dumps(row))
+    program = """
+import os, signal, sys, time
+from genre_runtime import cli
+from genre_runtime.library import replacing
+number = int(sys.argv.pop())
+signal.signal(number, signal.SIG_DFL)
+def wait(path):
+    os.kill(os.getpid(), number)
+    time.sleep(60)
+replacing._sync = wait
+sys.exit(cli.main(sys.argv[1:]))
+"""
+    words = ["tag", "--from", str(tmp_path / "results.jsonl"), "--write", "--journal", str(tmp_path / "journal.jsonl")]
+    done = subprocess.run([sys.executable, "-c", program, *words, str(int(number))], capture_output=True, text=True)
+    assert done.returncode == 128 + number, done.stderr
+    assert "interrupted" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert folder_of(path) == [path.name]
+    assert read_genres(path) == ()
+
+
 def test_an_interruption_leaves_nothing_lying(make_file: MakeFile, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make_file(".flac")
 
@@ -148,6 +176,26 @@ def test_an_interruption_leaves_nothing_lying(make_file: MakeFile, monkeypatch: 
     with pytest.raises(KeyboardInterrupt):
         write_genres(path, ["Jazz"], journal=None)
     assert folder_of(path) == [path.name]
+
+
+@posix
+@pytest.mark.parametrize("kind", ["pipe", "device", "link to a pipe"])
+def test_what_might_never_end_is_not_read(make_file: MakeFile, tmp_path: Path, kind: str) -> None:
+    path, journal = make_file(".flac"), tmp_path / "j.jsonl"
+    write_genres(path, ["Jazz"], journal=journal)
+    path.unlink()
+    if kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        os.mkfifo(tmp_path / "pipe" if kind == "link to a pipe" else path)
+    if kind == "link to a pipe":
+        path.symlink_to("pipe")
+    with pytest.raises(UntaggableError, match="no regular file"):
+        read_genres(path)
+    with pytest.raises(UntaggableError, match="no regular file"):
+        write_genres(path, ["Jazz"], journal=journal)
+    (undone,) = undo(journal)
+    assert isinstance(undone.error, ChangedFileError)
 
 
 def test_a_change_by_another_program_wins(make_file: MakeFile, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -155,6 +156,17 @@ def test_a_file_that_is_something_else_is_left_alone(tmp_path: Path, content: by
     with pytest.raises(StateError, match=r"cannot be used|another program"):
         LibraryState(path, "plan")
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("answer", [b"", b"rubbish", zlib.compress(b"[]"), zlib.compress(b"{}")])
+def test_a_damaged_answer_is_none(listener: Listener, library: Path, tmp_path: Path, answer: bytes) -> None:
+    first = classify(listener, library, tmp_path / "state")
+    with closing(sqlite3.connect(tmp_path / "state")) as database, database:
+        database.execute("UPDATE answers SET answer = ?", [answer])
+    assert said(classify(listener, library, tmp_path / "state")) == said(first)
+    assert len(listener.heard) == 3
+    assert said(classify(listener, library, tmp_path / "state")) == said(first)
+    assert listener.heard == []
 
 
 def test_another_program_s_database_is_left_alone(tmp_path: Path) -> None:

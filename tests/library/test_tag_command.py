@@ -9,13 +9,14 @@ import shutil
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
 import pytest
 
-from genre_runtime.commands import tag
+from genre_runtime import GenreClassifier, Prediction
+from genre_runtime.commands import arguments, tag
 from genre_runtime.errors import GenreError
 from genre_runtime.library.tags import read_genres, write_genres
 from tests.synthetic import noise, tone, write_audio
@@ -99,6 +100,32 @@ def test_write_and_undo(genre_tag: Tag, music: Path) -> None:
     assert "1 files restored; 0 failed" in err
     status, out, _ = genre_tag("--undo", journal)
     assert (status, out[:8]) == (0, "as it wa")
+
+
+def test_a_state_file_knows_files_that_were_tagged(
+    genre_tag: Tag, music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+    listen = GenreClassifier.classify_or_error
+
+    def counted(self: GenreClassifier, path: Path, **rest: Any) -> Prediction | GenreError:
+        heard.append(path.name)
+        return listen(self, path, **rest)
+
+    monkeypatch.setattr(GenreClassifier, "classify_or_error", counted)
+    _, first, _ = genre_tag(music, "--state", tmp_path / "state.db")
+    assert sorted(heard) == ["noise.flac", "tone.mp3"], "the others are settled without listening"
+    _, second, _ = genre_tag(music, "--state", tmp_path / "state.db", "--write")
+    assert second == first.replace("would write  ", "written      ")
+    _, _, err = genre_tag(music, "--state", tmp_path / "state.db", "--write", "--append", "--unsure", "--top", "2")
+    journal = err.strip().splitlines()[-1].removeprefix("to undo this: genre tag --undo ")
+    assert genre_tag("--undo", journal)[0] == 0
+    genre_tag(music, "--state", tmp_path / "state.db", "--overwrite")
+    assert sorted(heard) == ["noise.flac", "tagged.ogg", "tone.mp3"]
+    (tmp_path / "state.db").write_bytes(b"no database, but long enough to be looked at as one" * 100)
+    status, _, err = genre_tag(music, "--state", tmp_path / "state.db", "--write", "--overwrite")
+    assert status == 2
+    assert "cannot be used" in err
 
 
 def test_unsure_top_map_and_append(genre_tag: Tag, music: Path, tmp_path: Path) -> None:
@@ -239,3 +266,20 @@ def test_keep_mtime_and_journal_of_choice(genre_tag: Tag, music: Path, tmp_path:
     assert status == 0
     assert path.stat().st_mtime_ns == 10**18
     assert f"genre tag --undo '{tmp_path / 'my journal.jsonl'}'" in err
+
+
+@pytest.mark.parametrize(
+    ("platform", "name", "shown"),
+    [
+        ("linux", "/home/ada/it's", "'/home/ada/it'\"'\"'s'"),
+        ("linux", "/home/ada/j.jsonl", "/home/ada/j.jsonl"),
+        ("win32", "C:\\Users\\Ada\\j.jsonl", "C:\\Users\\Ada\\j.jsonl"),
+        ("win32", "C:\\Users\\Ada L\\j.jsonl", '"C:\\Users\\Ada L\\j.jsonl"'),
+    ],
+)
+def test_a_path_is_printed_as_the_shell_takes_it(
+    monkeypatch: pytest.MonkeyPatch, platform: str, name: str, shown: str
+) -> None:
+    path = (PurePosixPath if platform == "linux" else PureWindowsPath)(name)
+    monkeypatch.setattr(sys, "platform", platform)
+    assert arguments.quoted(path) == shown

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from genre_runtime.errors import AudioNotFoundError
+from genre_runtime.library import replacing
 from genre_runtime.library.errors import ChangedFileError, JournalError, TagWriteError
 from genre_runtime.library.journal import Entry, Journal, default_journal
+from genre_runtime.library.patches import difference
 from genre_runtime.library.tags import read_genres, undo, write_genres
 from tests.library.conftest import SUFFIXES, MakeFile
 
@@ -154,3 +158,71 @@ def test_the_default_journal_lies_in_the_state_folder(tmp_path: Path, monkeypatc
     monkeypatch.setattr("sys.platform", "win32")
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
     assert default_journal().parent == tmp_path / "local" / "genre" / "journals"
+
+
+@pytest.mark.parametrize("kind", ["song", "results", "text", "folder"])
+def test_no_journal_is_written_into_what_is_something_else(make_file: MakeFile, journal: Journal, kind: str) -> None:
+    path, other = make_file(".flac"), journal.path
+    other.parent.mkdir()
+    if kind == "folder":
+        other.mkdir()
+    else:
+        row = json.dumps({"path": str(path), "label": "rock", "old": {}}) + "\n"
+        other.write_bytes({"song": path.read_bytes(), "results": row.encode(), "text": b"notes of mine\n"}[kind])
+    before = other.read_bytes() if other.is_file() else None
+    original = path.read_bytes()
+    with pytest.raises(JournalError, match="name another"):
+        write_genres(path, ["Jazz"], journal=journal)
+    assert path.read_bytes() == original
+    assert (other.read_bytes() if other.is_file() else None) == before
+
+
+@pytest.mark.parametrize("n_bytes", [0, 5, 20, 200])
+def test_a_journal_torn_by_a_crash_is_gone_on_with(make_file: MakeFile, journal: Journal, n_bytes: int) -> None:
+    path = make_file(".flac")
+    original = path.read_bytes()
+    write_genres(path, ["Jazz"], journal=journal)
+    assert [item.error for item in undo(journal)] == [None]
+    journal.path.write_bytes(journal.path.read_bytes()[:n_bytes])
+    write_genres(path, ["Folk"], journal=Journal(journal.path))
+    assert path.read_bytes() != original
+    list(undo(journal))
+    assert path.read_bytes() == original
+
+
+def test_two_runs_at_once_record_nothing_that_cannot_be_undone(
+    make_file: MakeFile, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_file(".mp3")
+    original = path.read_bytes()
+    copy_status = replacing._copy_status
+
+    def meet(*arguments: Any) -> None:  # a second run makes the same change while the first is at it
+        monkeypatch.setattr(replacing, "_copy_status", copy_status)
+        assert write_genres(path, ["Jazz"], journal=Journal(journal.path)).written
+        copy_status(*arguments)
+
+    monkeypatch.setattr(replacing, "_copy_status", meet)
+    with pytest.raises(ChangedFileError, match="another program"):
+        write_genres(path, ["Jazz"], journal=journal)
+    assert read_genres(path) == ("Jazz",)
+    assert [item.error for item in undo(journal)] == [None]
+    assert path.read_bytes() == original
+
+
+@pytest.mark.parametrize("n_good", [0, 1])
+def test_a_record_that_does_not_do_is_made_up_for_by_another(
+    make_file: MakeFile, journal: Journal, n_good: int
+) -> None:
+    path = make_file(".mp3")
+    original = path.read_bytes()
+    write_genres(path, ["Jazz"], journal=journal)
+    tagged = path.read_bytes()
+    (line,) = journal.path.read_text().splitlines()
+    entry = Entry.from_json(line.encode())
+    with open(path, "rb") as same:
+        bad = replace(entry, patch=difference(same, same))
+    journal.path.write_text("".join(f"{text}\n" for text in [line] * n_good + [bad.to_json()] * 2))
+    (undone,) = undo(journal)
+    assert (undone.error is None) is bool(n_good)
+    assert path.read_bytes() == (original if n_good else tagged)

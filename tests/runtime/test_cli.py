@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -23,13 +24,14 @@ def test_table(genre: Genre, music: Path) -> None:
     assert first.split()[0] == "tone"
     assert first.endswith(str(music / "tone.wav"))
     assert second.endswith(str(music / "sub" / "noise.FLAC"))
-    assert err == "2 of 2 files classified on cpu\n"
+    assert err == "2 of 2 files classified on cpu, 2 hidden and 1 other files passed over\n"
 
 
 def test_jsonl(genre: Genre, music: Path) -> None:
     status, out, err = genre("classify", music / "tone.wav", music / "none.wav", "--format", "jsonl")
     answer, failure = map(json.loads, out.splitlines())
     assert status == 1
+    assert "same_as" not in answer
     keys = {"path", "label", "confidence", "confident", "probabilities", "excerpts", "duration_seconds", "device"}
     assert keys <= set(answer)
     assert (answer["path"], answer["label"]) == (str(music / "tone.wav"), "tone")
@@ -56,7 +58,7 @@ def test_csv(genre: Genre, music: Path) -> None:
     assert status == 1
     assert rows[0]["label"] == "tone"
     assert rows[2]["label"] == ""
-    assert list(rows[0]) == ["path", "label", "confidence", "confident", "duration_seconds", "device", "error"]
+    assert ",".join(rows[0]) == "path,label,confidence,confident,duration_seconds,device,error,same_as"
     assert float(rows[0]["confidence"]) > 0.5
     assert rows[0]["error"] == ""
     assert "none.wav" in rows[2]["error"]
@@ -88,6 +90,16 @@ def test_list_on_stdin(genre: Genre, music: Path, monkeypatch: pytest.MonkeyPatc
     found = [json.loads(line)["path"] for line in out.splitlines()]
     assert status == 1
     assert found == [str(music / "tone.wav"), str(music / "sub" / "noise.FLAC"), str(music / "none.wav")]
+
+
+def test_list_with_nul_on_stdin(genre: Genre, music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [write_audio(music / "two words.wav", tone(1)), music / "tone.wav"]
+    if sys.platform != "win32":
+        names.append(write_audio(music / "line\nbreak.wav", tone(2)))
+    _give_on_stdin(monkeypatch, b"".join(os.fsencode(name) + b"\0" for name in names))
+    status, out, _ = genre("classify", "-", "--format", "jsonl")
+    assert status == 0
+    assert [json.loads(line)["path"] for line in out.splitlines()] == list(map(str, names))
 
 
 def test_excerpts_and_jobs(genre: Genre, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import locale
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -52,6 +53,14 @@ def path(text: str) -> str:
     return text
 
 
+def quoted(path: PurePath) -> str:
+    """Return a path as this system's shells take it for one word."""
+    import shlex
+    import subprocess
+
+    return subprocess.list2cmdline([str(path)]) if sys.platform == "win32" else shlex.quote(str(path))
+
+
 def excerpts(text: str) -> str | int:
     """Return `all` or a positive number."""
     return text if text == "all" else positive(text)
@@ -80,7 +89,9 @@ def named_paths(names: Sequence[str]) -> Iterator[str]:
     for name in names:
         if name == "-":
             text = _decode_list(sys.stdin.buffer.read() if sys.stdin else b"")
-            yield from (line for line in text.replace("\r\n", "\n").split("\n") if line)
+            # Names apart by NUL, as `find -print0` gives them, may have line breaks.
+            lines = text.split("\0") if "\0" in text else text.replace("\r\n", "\n").split("\n")
+            yield from filter(None, lines)
         else:
             yield name
 

@@ -17,14 +17,29 @@ from genre_runtime.commands.progress import file_progress
 from genre_runtime.errors import GenreError, InvalidInputError
 
 if TYPE_CHECKING:
+    from genre_runtime.files import Finder
     from genre_runtime.library.engine import Outcome
     from genre_runtime.prediction import Prediction
+
+DATABASE = b"SQLite format 3\0"
+"""What a state file begins with."""
+
+DESCRIPTION = """
+Tell the genres of audio files. Results come in the files' order, as soon as they are there. Folders are searched for
+names of audio files; hidden files and other names are counted. A file named outright is tried whatever its name. Of
+files with the same bytes, one is listened to. A file that cannot be classified is named on the error stream, has an
+entry with the reason in jsonl, json and csv, and ends nothing. A question mark stands behind answers that are not
+confident.
+"""
 
 EXAMPLES = """examples:
   genre classify song.mp3                      one file
   genre classify ~/Music > genres.txt          every audio file below a folder
   genre classify ~/Music --format csv          for a spreadsheet
+  genre classify 'albums/**/*.flac'            a pattern, where the shell knows no **
   find . -name '*.mp3' | genre classify -      a list of paths, one a line, on stdin
+  find . -name '*.mp3' -print0 | genre classify -
+                                               names with line breaks, too
   genre classify song.mp3 --excerpts all       listen to the whole track
   genre classify ~/Music --state music.genre --output genres.jsonl --format jsonl
                                                interrupt it, run it again next month: only what is new is listened to
@@ -39,14 +54,19 @@ def add_parser(verbs: Any) -> None:
         "classify",
         parents=[arguments.model_options(), arguments.listening_options()],
         help="genres of files and folders",
-        description="Tell the genres of audio files. Results come in the files' order, as soon as they are there.",
+        description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=arguments.Formatter,
     )
     parser.add_argument(
         "paths", nargs="+", type=arguments.path, metavar="PATH", help="file, folder, pattern, or - for a list on stdin"
     )
-    parser.add_argument("--format", choices=("table", "jsonl", "json", "csv"), default="table")
+    parser.add_argument(
+        "--format",
+        choices=("table", "jsonl", "json", "csv"),
+        default="table",
+        help="table for people, jsonl and json with every probability and excerpt, csv (default: %(default)s)",
+    )
     parser.add_argument("--output", metavar="FILE", help="write the results here instead of on stdout")
     parser.add_argument("--top", type=arguments.positive, metavar="K", help="the K best genres only")
     parser.add_argument(
@@ -82,12 +102,11 @@ def run(options: argparse.Namespace) -> int:
         print(f"genre: {printable(Path(error.filename))}: the folder cannot be read: {error.strerror}", file=sys.stderr)
     if not paths:
         raise InvalidInputError("no audio files found: the folder holds none or the list is empty")
-    passed_over = [f"{finder.n_hidden} hidden"] * bool(finder.n_hidden) + [f"{finder.n_others} other"] * bool(
-        finder.n_others
-    )
-    if passed_over and sys.stderr.isatty():
-        print(f"{' and '.join(passed_over)} files were passed over", file=sys.stderr)
-    return max(classify(paths, options), 1 if finder.unreadable else 0)
+    why_not = _unfit_output(options, paths)
+    if why_not is not None:
+        print(f"genre: the output {options.output!r} {why_not}: name another file", file=sys.stderr)
+        return 2
+    return max(classify(paths, options, passed_over=finder), 1 if finder.unreadable else 0)
 
 
 def is_bulk(options: argparse.Namespace) -> bool:
@@ -97,7 +116,12 @@ def is_bulk(options: argparse.Namespace) -> bool:
     return options.engine == "ray" or named or str(options.output).endswith(".parquet")
 
 
-def classify(paths: Sequence[Path], options: argparse.Namespace, shown: Callable[[Path], Path] = Path) -> int:
+def classify(
+    paths: Sequence[Path],
+    options: argparse.Namespace,
+    shown: Callable[[Path], Path] = Path,
+    passed_over: Finder | None = None,
+) -> int:
     """Classify files and write the results as they come; return the exit status.
 
     Parameters
@@ -107,6 +131,8 @@ def classify(paths: Sequence[Path], options: argparse.Namespace, shown: Callable
         model, device, excerpts, jobs, format, and if there are any output, top, min_confidence, state.
     shown : callable
         How a path is written.
+    passed_over : Finder, optional
+        What found the paths, and counted the other files.
     """
     from genre_runtime.formats import WRITERS, printable
 
@@ -124,12 +150,12 @@ def classify(paths: Sequence[Path], options: argparse.Namespace, shown: Callable
             with bar.external_write_mode():
                 if isinstance(outcome.result, GenreError):
                     print(f"genre: {printable(outcome.path)}: {outcome.result}", file=sys.stderr)
-                    writer.write(shown(outcome.path), outcome.result)
-                else:
-                    writer.write(shown(outcome.path), _as_asked(outcome.result, options))
+                same_as = None if outcome.same_as is None else shown(outcome.same_as)
+                writer.write(shown(outcome.path), _as_asked(outcome.result, options), same_as)
             bar.update()
-    if len(paths) > 1 and (options.format == "table" or counts["known"] or getattr(options, "output", None)):
-        _summarise(len(paths), counts, device)
+    somebody_reads = options.format == "table" or getattr(options, "output", None) or sys.stderr.isatty()
+    if len(paths) > 1 and (somebody_reads or counts["known"]):
+        _summarise(len(paths), counts, device, passed_over)
     return 1 if counts["failed"] else 0
 
 
@@ -152,7 +178,7 @@ def outcomes_of(paths: Sequence[Path], options: argparse.Namespace) -> Iterator[
     try:
         yield classifier.device, outcomes
     finally:
-        outcomes.close()  # type: ignore[attr-defined]  # ends what is under way, before its state is closed
+        outcomes.close()  # ends what is under way, before its state is closed
         if state is not None:
             state.close()
 
@@ -166,8 +192,32 @@ def _output(name: str | None) -> Iterator[TextIO]:
         yield stream
 
 
-def _as_asked(prediction: Prediction, options: argparse.Namespace) -> Prediction:
+def _unfit_output(options: argparse.Namespace, paths: Sequence[Path]) -> str | None:
+    """Return why results may not be written there: a slip such as `--output *.mp3` should cost nobody a song."""
+    from genre_runtime.files import AUDIO_SUFFIXES
+
+    if options.output is None:
+        return None
+    output = Path(options.output)
+    if not output.parent.is_dir():
+        return "lies in no folder that there is"
+    if options.state is not None and output.absolute() == options.state.absolute():
+        return "is the state file, too"
+    if not output.is_file():
+        return "is a folder" if output.is_dir() else None
+    with output.open("rb") as file:
+        is_database = file.read(len(DATABASE)) == DATABASE
+    if is_database:
+        return "is a state file"
+    if output.suffix.lower() in AUDIO_SUFFIXES or output.absolute() in (path.absolute() for path in paths):
+        return "is there already and may be a piece of music"
+    return None
+
+
+def _as_asked(prediction: Prediction | GenreError, options: argparse.Namespace) -> Prediction | GenreError:
     """Apply --min-confidence and --top."""
+    if isinstance(prediction, GenreError):
+        return prediction
     least, top = getattr(options, "min_confidence", None), getattr(options, "top", None)
     if least is not None:
         silent = all(excerpt.silent for excerpt in prediction.excerpts)
@@ -185,10 +235,14 @@ def _as_asked(prediction: Prediction, options: argparse.Namespace) -> Prediction
     return prediction
 
 
-def _summarise(n_files: int, counts: Counter[str], device: str) -> None:
+def _summarise(n_files: int, counts: Counter[str], device: str, passed_over: Finder | None) -> None:
     words = [f"{n_files - counts['failed']} of {n_files} files classified on {device}"]
     if counts["known"]:
-        words.append(f"{counts['known']} of them known from before or equal to another file")
+        words.append(f"{counts['known']} of {n_files} known from before or equal to another file")
     if counts["equal"]:
-        words.append(f"{counts['equal']} have the same bytes as another")
+        words.append(f"{counts['equal']} with the same bytes as another")
+    if passed_over is not None and (passed_over.n_hidden or passed_over.n_others):
+        words.append(f"{passed_over.n_hidden} hidden and {passed_over.n_others} other files passed over")
+    if passed_over is not None and passed_over.n_links:
+        words.append(f"{passed_over.n_links} links to folders passed over")
     print(", ".join(words), file=sys.stderr)

@@ -25,6 +25,7 @@ def add_parser(verbs: Any) -> None:
     parser = verbs.add_parser(
         "completion",
         help="print what makes a shell complete the command",
+        description="Print a script by which a shell completes the command's words; save it where the shell looks.",
         epilog=EXAMPLES,
         formatter_class=arguments.Formatter,
     )

@@ -14,7 +14,10 @@ from genre_runtime.commands.classify import classify
 def add_parser(verbs: Any) -> None:
     """Add the verb to the command."""
     parser = verbs.add_parser(
-        "demo", parents=[arguments.model_options()], help="synthesise three pieces and classify them"
+        "demo",
+        parents=[arguments.model_options()],
+        help="synthesise three pieces and classify them",
+        description="Synthesise three short pieces and classify them: does it work here? No music is needed.",
     )
     parser.add_argument("--keep", metavar="FOLDER", type=Path, help="keep the pieces in this folder")
     parser.set_defaults(run=run, jobs=0, excerpts=None, format="table")

@@ -11,7 +11,12 @@ from genre_runtime.commands import arguments
 
 def add_parser(verbs: Any) -> None:
     """Add the verb to the command."""
-    parser = verbs.add_parser("info", parents=[arguments.model_options()], help="the model and the devices")
+    parser = verbs.add_parser(
+        "info",
+        parents=[arguments.model_options()],
+        help="the model and the devices",
+        description="Show the model, its validation figures, the versions, and which devices work here.",
+    )
     parser.add_argument("--format", choices=("table", "json"), default="table")
     parser.set_defaults(run=run)
 

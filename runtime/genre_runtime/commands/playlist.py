@@ -29,7 +29,11 @@ a file: address; one with a line break is named and left out, since no playlist 
 def add_parser(verbs: Any) -> None:
     """Add the verb to the command."""
     parser = verbs.add_parser(
-        "playlist", help="a playlist a genre, from results", epilog=EXAMPLES, formatter_class=arguments.Formatter
+        "playlist",
+        help="a playlist a genre, from results",
+        description="Write an M3U8 playlist of each genre of results, in UTF-8, confident answers alone by default.",
+        epilog=EXAMPLES,
+        formatter_class=arguments.Formatter,
     )
     add = parser.add_argument
     add("results", type=arguments.path, metavar="RESULTS", help="of `genre classify --format jsonl`; - for stdin")

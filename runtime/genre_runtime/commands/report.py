@@ -27,7 +27,11 @@ is a former report; any other is left alone unless --force is given.
 def add_parser(verbs: Any) -> None:
     """Add the verb to the command."""
     parser = verbs.add_parser(
-        "report", help="one page to look at, from results", epilog=EXAMPLES, formatter_class=arguments.Formatter
+        "report",
+        help="one page to look at, from results",
+        description="One HTML page of results: genres, confidence, playing time, unsure and failed files, timeline",
+        epilog=EXAMPLES,
+        formatter_class=arguments.Formatter,
     )
     add = parser.add_argument
     add("results", type=arguments.path, metavar="RESULTS", help="of `genre classify --format jsonl`; - for stdin")

@@ -63,7 +63,8 @@ def run(options: argparse.Namespace) -> int:
             bar.update()
             if isinstance(outcome.result, GenreError):
                 if not found:  # the track itself comes first
-                    raise outcome.result
+                    print(f"genre: {printable(track)}: {outcome.result}", file=sys.stderr)
+                    return 1
                 failed += 1
                 print(f"genre: {printable(outcome.path)}: {outcome.result}", file=sys.stderr)
             elif outcome.result.embedding is not None:

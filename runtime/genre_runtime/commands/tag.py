@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,12 @@ from genre_runtime.errors import GenreError, InvalidInputError
 if TYPE_CHECKING:
     from genre_runtime.library.tagging import Outcome, Tagging
 
+DESCRIPTION = """
+Write genres into the tags of files: MP3, FLAC, Ogg, Opus, M4A, WMA, APE, WavPack, Musepack, TTA, AIFF and WAV. Without
+--write, show what would be written and change nothing. Files that have a genre stay as they are unless --overwrite or
+--append is given, and answers that are not confident are not written unless --unsure is.
+"""
+
 EXAMPLES = """examples:
   genre tag ~/Music                                show what would be written; nothing is
   genre tag ~/Music --write                        files without a genre get one, where the model is sure
@@ -24,11 +31,13 @@ EXAMPLES = """examples:
   genre tag ~/Music --write --map mine.txt         by your own names: lines such as  hiphop = Hip-Hop
   genre classify ~/Music --format jsonl > all.jsonl
   genre tag --from all.jsonl --unsure              listen once, decide later
+  genre tag ~/Music --write --state music.genre    listen to nothing twice, not even to what is tagged now
   genre tag --undo JOURNAL                         every file as it was, byte for byte
 
 The audio and all other tags stay as they are. A file is replaced by a checked copy in one step, so that a crash
 leaves it whole; what it takes to undo a change is recorded in the journal before the change is made. Files with
-several names (hard links) are left alone; of a symbolic link, the target is changed.
+several names (hard links) are left alone; of a symbolic link, the target is changed. A power cut may leave a
+hidden copy, `.genre-*.tmp`, beside a file, which nobody needs.
 """
 
 
@@ -38,6 +47,7 @@ def add_parser(verbs: Any) -> None:
         "tag",
         parents=[arguments.model_options(), arguments.listening_options()],
         help="write genres into the tags of files, or show what would be written",
+        description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=arguments.Formatter,
     )
@@ -54,6 +64,7 @@ def add_parser(verbs: Any) -> None:
     add("--keep-mtime", action="store_true", help="keep the files' modification times")
     add("--id3-version", choices=("2.3", "2.4"), help="of ID3 tags (default: as it is, 2.4 where there is none)")
     add("--from", dest="results", type=Path, metavar="RESULTS", help="take answers of `genre classify --format jsonl`")
+    add("--state", type=Path, metavar="FILE", help="of `genre classify`: take its answers, keep them for tagged files")
     add("--journal", type=Path, metavar="FILE", help="record changes here (default: a new file, named at the end)")
     add("--undo", type=Path, metavar="JOURNAL", help="restore every file that the journal names")
     parser.set_defaults(run=run)
@@ -82,16 +93,25 @@ def run(options: argparse.Namespace) -> int:
 def _tag(options: argparse.Namespace) -> int:
     from genre_runtime.files import expand
     from genre_runtime.library.adapters import import_mutagen
+    from genre_runtime.library.state import LibraryState
     from genre_runtime.library.tagging import tag_answered
 
     import_mutagen()  # missing, it would be every file's error
     tagging = _tagging(options)
+    if options.results is not None and not options.write:
+        options.state = None  # nothing will be changed that it should know of
     paths = list(expand(arguments.named_paths(options.paths)))
     if options.paths and not paths:
         raise InvalidInputError("no audio files found: the folder holds none or the list is empty")
-    if options.results is None:
-        return _report(_classified(tagging, paths, options), tagging, len(paths))
-    return _report(tag_answered(tagging, options.results, paths), tagging, len(paths) or None)
+    with ExitStack() as stack:
+        if options.results is None:
+            outcomes = _classified(tagging, paths, options, stack)
+        else:
+            if options.state is not None:
+                tagging = replace(tagging, state=stack.enter_context(closing(LibraryState(options.state, ""))))
+            outcomes = tag_answered(tagging, options.results, paths)
+        stack.enter_context(closing(outcomes))  # ends what is under way, before the state is closed
+        return _report(outcomes, tagging, len(paths) or None)
 
 
 def _tagging(options: argparse.Namespace) -> Tagging:
@@ -99,6 +119,9 @@ def _tagging(options: argparse.Namespace) -> Tagging:
     from genre_runtime.library.journal import Journal, default_journal
     from genre_runtime.library.tagging import Tagging
 
+    journal = Journal(options.journal or default_journal()) if options.write else None
+    if journal is not None:
+        journal.check()
     return Tagging(
         write=options.write,
         mode="overwrite" if options.overwrite else "append" if options.append else "empty",
@@ -106,14 +129,18 @@ def _tagging(options: argparse.Namespace) -> Tagging:
         top=options.top,
         min_confidence=options.min_confidence,
         genre_map=GenreMap() if options.map is None else read_map(options.map),
-        journal=Journal(options.journal or default_journal()) if options.write else None,
+        journal=journal,
         id3_version=None if options.id3_version is None else 3 if options.id3_version == "2.3" else 4,
         keep_mtime=options.keep_mtime,
     )
 
 
-def _classified(tagging: Tagging, paths: list[Path], options: argparse.Namespace) -> Iterator[tuple[Path, Outcome]]:
+def _classified(
+    tagging: Tagging, paths: list[Path], options: argparse.Namespace, stack: ExitStack
+) -> Generator[tuple[Path, Outcome], None, None]:
     from genre_runtime.classifier import GenreClassifier
+    from genre_runtime.library.engine import Library, plan_of
+    from genre_runtime.library.state import LibraryState
     from genre_runtime.library.tagging import tag_classified
     from genre_runtime.prediction import Prediction
 
@@ -121,6 +148,14 @@ def _classified(tagging: Tagging, paths: list[Path], options: argparse.Namespace
     classifier = GenreClassifier.load(options.model, device=options.device, threads=1 if jobs > 1 else 0)
     tagging.genre_map.check(classifier.labels)
     excerpts = arguments.excerpt_count(options)
+    if options.state is not None:
+        state = stack.enter_context(closing(LibraryState(options.state, plan_of(classifier, excerpts))))
+        library = Library(classifier, excerpts, state)
+
+        def look_up(wanted: Iterable[Path]) -> Iterator[Prediction | GenreError]:
+            return (outcome.result for outcome in library.classify(wanted, jobs))
+
+        return tag_classified(replace(tagging, state=state), paths, look_up)
 
     def classify(wanted: Iterable[Path]) -> Iterator[Prediction | GenreError]:
         return classifier.classify_files(wanted, excerpts=excerpts, jobs=jobs)
@@ -162,7 +197,7 @@ def _summarise(counts: dict[str, int], tagging: Tagging) -> None:
     words = "written" if tagging.write else "would be written, add --write to do it"
     print(f"{counts['changed']} of {n_files} files {words}; {counts['failed']} failed", file=sys.stderr)
     if counts["changed"] and tagging.journal is not None:
-        print(f"to undo this: genre tag --undo {shlex.quote(str(tagging.journal.path))}", file=sys.stderr)
+        print(f"to undo this: genre tag --undo {arguments.quoted(tagging.journal.path)}", file=sys.stderr)
 
 
 def _undo(journal: Path) -> int:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event, Lock
 
 from genre_runtime.classifier import FROM_MODEL, ExcerptCount, GenreClassifier
 from genre_runtime.errors import AudioLimitError, EmptyAudioError, GenreError, UnreadableAudioError
-from genre_runtime.library.state import LibraryState, content_digest
+from genre_runtime.library.state import IN_MEMORY, LibraryState, content_digest
 from genre_runtime.parallel import ordered_map
 from genre_runtime.prediction import Prediction
 
@@ -32,13 +34,16 @@ class Outcome:
     known : bool
         Whether nobody had to listen: the answer is from an earlier run, or of an equal file.
     same_as : Path or None
-        A file of this run, seen before, with the same bytes.
+        The first file of this run, in the order of the paths, if it has the same bytes.
+    digest : bytes or None
+        Of the file's bytes, where it was needed.
     """
 
     path: Path
     result: Prediction | GenreError
     known: bool = False
     same_as: Path | None = None
+    digest: bytes | None = None
 
 
 def plan_of(classifier: GenreClassifier, excerpts: ExcerptCount) -> str:
@@ -49,14 +54,14 @@ def plan_of(classifier: GenreClassifier, excerpts: ExcerptCount) -> str:
 
 
 class Library:
-    """Classifies files, with or without a state file.
+    """Classifies files, with or without a state file. Of equal files, one is listened to.
 
     Parameters
     ----------
     classifier : GenreClassifier
     excerpts : int or None, optional
     state : LibraryState, optional
-        Without one, every file is listened to.
+        Without one, answers last as long as the run, and a file's bytes are only compared with those of its size.
     """
 
     def __init__(
@@ -64,9 +69,8 @@ class Library:
     ) -> None:
         self._classifier, self._excerpts, self._state = classifier, excerpts, state
         self._locks = [Lock() for _ in range(N_LOCKS)]
-        self._seen: dict[bytes, Path] = {}
 
-    def classify(self, paths: Iterable[Path], jobs: int = 0) -> Iterator[Outcome]:
+    def classify(self, paths: Iterable[Path], jobs: int = 0) -> Generator[Outcome, None, None]:
         """Yield the outcome of each path, in order, `jobs` at a time (0: one a core).
 
         Raises
@@ -74,38 +78,63 @@ class Library:
         StateError
             The state file fails; what was answered until then is in it.
         """
-        function = self._listen if self._state is None else self._look_up
-        return ordered_map(function, paths, jobs or os.cpu_count() or 1)
+        if self._state is not None:
+            yield from self._in_order(paths, jobs, self._state, None)
+            return
+        every = list(paths)
+        with closing(LibraryState(IN_MEMORY, "")) as state:
+            yield from self._in_order(every, jobs, state, _shared_sizes(every))
+
+    def _in_order(
+        self, paths: Iterable[Path], jobs: int, state: LibraryState, sizes: frozenset[int] | None
+    ) -> Generator[Outcome, None, None]:
+        def look_up(path: Path, stop: Event) -> Outcome:
+            return self._look_up(path, stop, state, sizes)
+
+        seen: dict[bytes, Path] = {}
+        with closing(ordered_map(look_up, paths, jobs or os.cpu_count() or 1)) as outcomes:
+            for outcome in outcomes:
+                first = outcome.path if outcome.digest is None else seen.setdefault(outcome.digest, outcome.path)
+                yield outcome if first == outcome.path else replace(outcome, same_as=first)
 
     def _listen(self, path: Path, stop: Event) -> Outcome:
         return Outcome(path, self._classifier.classify_or_error(path, excerpts=self._excerpts, stop=stop))
 
-    def _look_up(self, path: Path, stop: Event) -> Outcome:
-        assert self._state is not None
+    def _look_up(self, path: Path, stop: Event, state: LibraryState, sizes: frozenset[int] | None) -> Outcome:
         try:
             status = path.stat()
             if not stat.S_ISREG(status.st_mode) or not status.st_size:
                 return self._listen(path, stop)
-            digest = self._state.find(path, status)
+            if sizes is not None and status.st_size not in sizes:
+                return self._listen(path, stop)
+            digest = state.find(path, status)
             changed = digest is None
             digest = digest or content_digest(path)
         except (OSError, ValueError):  # listening says in words what is wrong
             return self._listen(path, stop)
         with self._locks[digest[0] % N_LOCKS]:  # of equal files at the same time, one is listened to
-            result = self._state.answer(digest)
+            result = state.answer(digest)
             known = result is not None
             if result is None:
                 result = self._classifier.classify_or_error(path, excerpts=self._excerpts, stop=stop)
                 lasting = isinstance(result, (Prediction, *_LASTING))
                 if stop.is_set() or not lasting or _changed(path, status):
                     return Outcome(path, result)
-                self._state.store(digest, result)
-            first = self._seen.setdefault(digest, path)
+                state.store(digest, result)
         if changed:
-            self._state.remember(path, status, digest)
+            state.remember(path, status, digest)
         if isinstance(result, Prediction):
             result = replace(result, path=path, device=self._classifier.device)
-        return Outcome(path, result, known, None if first == path else first)
+        return Outcome(path, result, known, digest=digest)
+
+
+def _shared_sizes(paths: Sequence[Path]) -> frozenset[int]:
+    """Return the sizes that several files have: only such can be equal, and the others need not be read for it."""
+    counts: Counter[int] = Counter()
+    for path in paths:
+        with suppress(OSError, ValueError):  # that path's error will say so
+            counts[path.stat().st_size] += 1
+    return frozenset(size for size, count in counts.items() if count > 1)
 
 
 def _changed(path: Path, status: os.stat_result) -> bool:

@@ -45,7 +45,7 @@ class TagWriteError(GenreError, OSError):
         """Say in words what the system's error means for this file."""
         if getattr(error, "winerror", None) == _IN_USE:
             return cls(path, "another program has the file open: close it there")
-        words = error.strerror or str(error)
+        words = error.strerror or str(error) or "the file ends too early or cannot be read"
         advice = _ADVICE.get(error.errno or 0)
         return cls(path, f"{advice} ({words})" if advice else words)
 

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 from genre_runtime.library.adapters import Written, import_mutagen
 from genre_runtime.library.errors import UntaggableError
+from genre_runtime.library.raw_frames import RAW, refuse_lost_frames
 from genre_runtime.library.riff_info import riff_info_genres
 from genre_runtime.library.trailing import genre_of_id3v1, put_id3v1, read_id3v1, refuse_lyrics3, take_id3v1
 
@@ -45,6 +46,8 @@ class LeadingId3Adapter:
     def write(self, file: BinaryIO, genres: Sequence[str], id3_version: int | None) -> Written:
         """Replace the genres in every tag that has them."""
         tags = self._load(file)  # takes up what an ID3v1 tag says where there is no other
+        if tags.size:
+            refuse_lost_frames(tags, import_mutagen("mutagen.id3").ID3(_rewound(file), **RAW))
         written, version = _replace(tags, genres, id3_version)
         tail = take_id3v1(file)
         ape = _load_ape(file)
@@ -99,15 +102,22 @@ class ChunkId3Adapter:
         opened = self._load(file)
         if opened.tags is None:
             opened.add_tags()
+        else:
+            refuse_lost_frames(opened.tags, self._load(file, **RAW).tags)
         written, version = _replace(opened.tags, genres, id3_version)
         file.seek(0)
         opened.tags.save(file, v2_version=version, v23_sep=None)
         return written
 
-    def _load(self, file: BinaryIO) -> Any:
-        file.seek(0)
+    def _load(self, file: BinaryIO, **options: Any) -> Any:
         module, name = ("wave", "WAVE") if self._kind == "wav" else ("aiff", "AIFF")
-        return getattr(import_mutagen(f"mutagen.{module}"), name)(file, translate=False, load_v1=False)
+        options = {"translate": False, "load_v1": False} | options
+        return getattr(import_mutagen(f"mutagen.{module}"), name)(_rewound(file), **options)
+
+
+def _rewound(file: BinaryIO) -> BinaryIO:
+    file.seek(0)
+    return file
 
 
 def _genres(tags: Any) -> tuple[str, ...]:

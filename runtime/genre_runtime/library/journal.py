@@ -10,6 +10,7 @@ import base64
 import binascii
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +21,11 @@ from typing import Any
 from genre_runtime.library.errors import JournalError
 
 VERSION = 1
+
+_FIRST = b'{"path": "'
+_BEGINNING = re.compile(rb'\s*\{"path": "(?:[^"\\]|\\.)*", "old": \{')
+"""How the lines of a journal begin; those of results begin with a path, too."""
+_N_BYTES_CHECKED = 2**17
 
 
 @dataclass(frozen=True)
@@ -108,15 +114,39 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._checked = False
+
+    def check(self) -> None:
+        """Check that appending to the file would spoil nothing of somebody else's.
+
+        Raises
+        ------
+        JournalError
+            The name leads to something that is no journal.
+        OSError
+            It cannot be read.
+        """
+        if self._checked or not self.path.exists():
+            return
+        if not self.path.is_file():
+            raise JournalError(f"{str(self.path)!r} is no regular file: name another one for the journal")
+        with open(self.path, "rb") as file:
+            start = file.read(_N_BYTES_CHECKED)
+        # A crash may have left the first line without its end.
+        torn = start.startswith(_FIRST[: len(start)]) and len(start) < _N_BYTES_CHECKED and b"\n" not in start
+        if start and not torn and not _BEGINNING.match(start):
+            raise JournalError(f"{str(self.path)!r} is there already and no journal: name another file")
+        self._checked = True
 
     def record(self, entry: Entry) -> None:
         """Append an entry and wait until it is on the disk.
 
         Raises
         ------
-        OSError
+        JournalError, OSError
             The journal cannot be written: the change must not be made.
         """
+        self.check()
         fresh = not self.path.exists()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         line = entry.to_json().encode() + b"\n"

@@ -7,10 +7,12 @@ distances; those are tried at every point, and what is found nowhere is kept. Of
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import struct
 import zlib
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +64,7 @@ def difference(earlier: BinaryIO, later: BinaryIO) -> bytes:
     return zlib.compress(struct.pack(">I", len(listed)) + listed + kept, 9)
 
 
-def restore(patch: bytes, later: BinaryIO, out: BinaryIO) -> None:
+def restore(patch: bytes, later: BinaryIO, out: BinaryIO | io.RawIOBase) -> None:
     """Write the earlier file to `out`.
 
     Raises
@@ -88,6 +90,30 @@ def restore(patch: bytes, later: BinaryIO, out: BinaryIO) -> None:
             length -= len(block)
 
 
+def restored_sha256(patch: bytes, later: BinaryIO) -> str:
+    """Return the sha256, hexadecimal, of what `restore` would write.
+
+    Raises
+    ------
+    JournalError
+    """
+    digest = _Digest()
+    restore(patch, later, digest)
+    return digest.sha256.hexdigest()
+
+
+class _Digest(io.RawIOBase):
+    """A file that keeps the checksum alone of what is written to it."""
+
+    def __init__(self) -> None:
+        self.sha256 = hashlib.sha256()
+
+    def write(self, content: Any) -> int:
+        """Take bytes in."""
+        self.sha256.update(content)
+        return len(content)
+
+
 def _run(earlier: BinaryIO, later: BinaryIO, position: int, distance: int) -> int:
     """Count the bytes from `position` on that lie in the later file too, `distance` further on."""
     run, window = 0, GRAIN  # most places that are tried match nothing: look closer only where it is worth it
@@ -107,6 +133,8 @@ def _run(earlier: BinaryIO, later: BinaryIO, position: int, distance: int) -> in
 def _gap(window: bytes, later: BinaryIO, offset: int) -> int:
     """Return where in `window` the first grain begins that the later file holds at the same place from `offset` on."""
     skipped = -(min(0, offset) // GRAIN) * GRAIN  # whole grains that would lie before the file's beginning
+    if skipped >= len(window):
+        return len(window)
     other = _read(later, offset + skipped, len(window) - skipped)
     n = min(len(window) - skipped, len(other)) // GRAIN
     if n < 1:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from genre_runtime.errors import AudioNotFoundError
+from genre_runtime.errors import AudioNotFoundError, GenreError
 from genre_runtime.library.errors import ChangedFileError, TagWriteError, UntaggableError
 from genre_runtime.library.journal import FileState, sync_folder
 
@@ -56,7 +56,11 @@ def replace_file(
         try:
             shutil.copyfile(path, copy)
             old = FileState(file_sha256(copy), status.st_size, status.st_mtime_ns)
-            edit(path, copy)
+            try:
+                edit(path, copy)
+            except GenreError:
+                _unchanged(path, status)  # where the file was changed, that is the reason to name
+                raise
             _copy_status(path, status, copy)
             time_ns = mtime_ns(status)
             os.utime(copy, ns=(status.st_atime_ns, time.time_ns() if time_ns is None else time_ns))
@@ -83,14 +87,21 @@ def target_of(path: Path) -> Path:
     Raises
     ------
     AudioNotFoundError, TagWriteError
+    UntaggableError
+        It leads to a folder, or to a pipe or device, of which reading might never end.
     """
     try:
-        return path.resolve(strict=True)
+        target = path.resolve(strict=True)
+        mode = target.stat().st_mode
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: NUL in the name
         raise AudioNotFoundError(path) from error
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
         words = error if isinstance(error, OSError) else OSError(str(error))
         raise TagWriteError.from_os_error(path, words) from error
+    if not stat.S_ISREG(mode):
+        kind = "a folder: expected a file" if stat.S_ISDIR(mode) else "no regular file: expected an audio file"
+        raise UntaggableError(f"this is {kind}")
+    return target
 
 
 def file_sha256(path: Path) -> str:

@@ -18,10 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from genre_runtime.errors import GenreError, InvalidInputError
+from genre_runtime.errors import GenreError
 from genre_runtime.prediction import FloatArray, Prediction
 
 SCHEMA_VERSION = 1
+
+IN_MEMORY = Path(":memory:")
+"""In the place of a file: what is known is forgotten when it is closed."""
+
 BUSY_SECONDS = 30.0
 """How long to wait for another run that writes into the same file."""
 
@@ -112,7 +116,7 @@ class LibraryState:
         return digest
 
     def answer(self, digest: bytes) -> Prediction | GenreError | None:
-        """Return the answer to a content, or None."""
+        """Return the answer to a content, or None; a damaged one is none."""
         found = self._query("SELECT answer, embedding FROM answers WHERE digest = ? AND plan = ?", digest, self._plan)
         return None if found is None else _unpacked(*found)
 
@@ -124,6 +128,12 @@ class LibraryState:
     def store(self, digest: bytes, result: Prediction | GenreError) -> None:
         """Keep the answer to a content."""
         self._execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", digest, self._plan, *_packed(result))
+
+    def carry_over(self, old: bytes, new: bytes) -> None:
+        """Keep the answers to a content for another one that sounds the same: its tags alone were changed."""
+        self._execute(
+            "INSERT OR IGNORE INTO answers SELECT ?, plan, answer, embedding FROM answers WHERE digest = ?", new, old
+        )
 
     def close(self) -> None:
         """Close the file."""
@@ -138,7 +148,10 @@ class LibraryState:
             with self._lock:
                 return self._database.execute(statement, values)
         except sqlite3.Error as error:
-            raise StateError(f"the state file {str(self.path)!r} failed: {error}") from error
+            raise StateError(
+                f"the state file {str(self.path)!r} failed ({error}): if it is damaged, remove it to begin anew; else "
+                "make room and run the same line again"
+            ) from error
 
 
 def content_digest(path: Path) -> bytes:
@@ -164,14 +177,14 @@ def _packed(result: Prediction | GenreError) -> tuple[bytes, bytes | None]:
     return zlib.compress(json.dumps(result.to_dict()).encode()), embedding
 
 
-def _unpacked(answer: bytes, embedding: bytes | None) -> Prediction | GenreError:
+def _unpacked(answer: bytes, embedding: bytes | None) -> Prediction | GenreError | None:
     try:
         values = json.loads(zlib.decompress(answer))
         if "error" in values:
             return KnownError(values["error"]["code"], values["error"]["message"])
         return Prediction.from_dict(values, _floats(embedding))
-    except (ValueError, KeyError, TypeError, zlib.error) as error:
-        raise InvalidInputError(f"an answer in the state file is damaged ({error}): remove the file") from error
+    except (ValueError, KeyError, TypeError, AttributeError, zlib.error):
+        return None
 
 
 def _floats(embedding: bytes | None) -> FloatArray | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -13,6 +14,7 @@ from genre_runtime.errors import GenreError, InvalidInputError
 from genre_runtime.library.answers import Answer, read_answers
 from genre_runtime.library.genre_map import GenreMap
 from genre_runtime.library.journal import Journal
+from genre_runtime.library.state import LibraryState, StateError
 from genre_runtime.library.tags import Change, Mode, plan_genres, read_genres, write_genres
 from genre_runtime.prediction import Prediction
 
@@ -40,6 +42,8 @@ class Tagging:
     journal : Journal or None
     id3_version : 3, 4 or None
     keep_mtime : bool
+    state : LibraryState or None
+        Where answers to files lie, so that they are kept for the changed ones.
     """
 
     write: bool = False
@@ -51,6 +55,7 @@ class Tagging:
     journal: Journal | None = None
     id3_version: Literal[3, 4] | None = None
     keep_mtime: bool = False
+    state: LibraryState | None = None
 
     def apply(self, path: Path, answer: Answer | GenreError) -> Outcome:
         """Change one file as its answer asks for; an error is returned, not raised."""
@@ -65,7 +70,7 @@ class Tagging:
                 return Change(path, old, old, "has a genre" if old and self.mode == "empty" else why)
             if not self.write:
                 return plan_genres(path, names, self.mode)
-            return write_genres(
+            change = write_genres(
                 path,
                 names,
                 self.mode,
@@ -75,6 +80,10 @@ class Tagging:
             )
         except GenreError as error:
             return error
+        if self.state is not None and change.digests is not None:
+            with suppress(StateError):  # the file is written; at worst it is listened to again
+                self.state.carry_over(*change.digests)
+        return change
 
     def _why_not(self, answer: Answer, labels: Sequence[str], names: Sequence[str]) -> str | None:
         if not answer.confident and not self.unsure:
@@ -84,7 +93,9 @@ class Tagging:
         return None if names else f"the map leaves out {', '.join(labels)}"
 
 
-def tag_classified(tagging: Tagging, paths: Iterable[Path], classify: Classify) -> Iterator[tuple[Path, Outcome]]:
+def tag_classified(
+    tagging: Tagging, paths: Iterable[Path], classify: Classify
+) -> Generator[tuple[Path, Outcome], None, None]:
     """Classify files and tag them, in order; files whose genre stays anyway are not listened to."""
     settled: deque[tuple[Path, Outcome | None]] = deque()
 
@@ -105,7 +116,7 @@ def tag_classified(tagging: Tagging, paths: Iterable[Path], classify: Classify) 
             yield path, outcome
 
 
-def tag_answered(tagging: Tagging, results: Path, paths: Sequence[Path]) -> Iterator[tuple[Path, Outcome]]:
+def tag_answered(tagging: Tagging, results: Path, paths: Sequence[Path]) -> Generator[tuple[Path, Outcome], None, None]:
     """Tag files by the answers of an earlier run; where `paths` are given, those alone.
 
     A line that is no answer is an outcome of the results file. The last answer for a file counts.

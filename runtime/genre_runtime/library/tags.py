@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from genre_runtime.errors import InvalidInputError, UnreadableAudioError
+from genre_runtime.errors import GenreError, InvalidInputError, UnreadableAudioError
 from genre_runtime.library.adapters import TagAdapter, adapter_of, import_mutagen
-from genre_runtime.library.errors import TagWriteError, UntaggableError
+from genre_runtime.library.errors import ChangedFileError, TagWriteError, UntaggableError
 from genre_runtime.library.journal import Entry, FileState, Journal
-from genre_runtime.library.patches import difference
+from genre_runtime.library.patches import difference, restored_sha256
 from genre_runtime.library.payload import payload_sha256
 from genre_runtime.library.replacing import replace_file, target_of
 from genre_runtime.library.undoing import Undone, undo
@@ -43,6 +43,8 @@ class Change:
     reason : str or None
         Why they are the same, in words; None where they differ.
     written : bool
+    digests : (bytes, bytes) or None
+        Of a file that was written: sha256 before and after.
     """
 
     path: Path
@@ -50,6 +52,7 @@ class Change:
     new: tuple[str, ...]
     reason: str | None = None
     written: bool = False
+    digests: tuple[bytes, bytes] | None = None
 
 
 def read_genres(path: Path | str) -> tuple[str, ...]:
@@ -118,11 +121,16 @@ def write_genres(
         with _reading(original):
             _write_and_check(adapter, original, copy, change.new, id3_version)
 
+    digests: list[bytes] = []
+
     def record(old: FileState, new: FileState, copy: Path) -> None:
+        digests[:] = map(bytes.fromhex, (old.sha256, new.sha256))
         if book is None:
             return
         with open(target, "rb") as earlier, open(copy, "rb") as later:
             patch = difference(earlier, later)
+            if restored_sha256(patch, later) != old.sha256:  # by now the file is another one than was copied
+                raise ChangedFileError("another program changed the file meanwhile: nothing was written, try again")
         try:
             book.record(Entry(target, old, new, change.old, change.new, patch))
         except OSError as error:
@@ -130,7 +138,7 @@ def write_genres(
             raise TagWriteError(target, f"the journal {str(book.path)!r} cannot be written ({words})") from error
 
     replace_file(target, edit, record, lambda status: status.st_mtime_ns if keep_mtime else None)
-    return replace(change, written=True)
+    return replace(change, written=True, digests=(digests[0], digests[1]))
 
 
 def _planned(path: Path, old: tuple[str, ...], genres: tuple[str, ...], mode: Mode) -> Change:
@@ -184,9 +192,7 @@ def _reading(path: Path) -> Iterator[None]:
         raise UntaggableError(f"the tags cannot be read or written safely ({error or type(error).__name__})") from error
     except PermissionError as error:
         raise UnreadableAudioError(f"{error.strerror}: check the permissions") from error
-    except IsADirectoryError as error:
-        raise UntaggableError("this is a folder: expected a file") from error
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        if isinstance(error, UntaggableError):
-            raise
+    except (OSError, GenreError):
+        raise
+    except Exception as error:  # damage makes mutagen raise what it likes, and ends one file's work, not the run's
         raise UntaggableError(f"the tags are damaged ({type(error).__name__}: {error})") from error

@@ -68,16 +68,23 @@ def undo(journal: Journal | Path | str) -> Iterator[Undone]:
 def _undo_file(path: Path, entries: Sequence[Entry]) -> Undone:
     """Take back a file's changes, the latest first, from the one that it is in the state of."""
     n_restored, known = 0, False
+    unusable: JournalError | None = None
     genres: tuple[str, ...] = ()
     try:
         sha256 = _sha256(path)
         for entry in entries:
             if sha256 == entry.new.sha256:
-                _restore(path, entry)
-                n_restored += 1
+                try:
+                    _restore(path, entry)
+                except JournalError as error:  # another record of the same change may do
+                    unusable, known = error, True
+                    continue
+                n_restored, unusable = n_restored + 1, None
             elif sha256 != entry.old.sha256:  # made and taken back before, or never made
                 continue
             sha256, known, genres = entry.old.sha256, True, entry.old_genres
+        if unusable is not None:
+            raise unusable
         if not known:
             raise ChangedFileError("the file was changed since: it is not as the journal left it, and stays as it is")
     except GenreError as error:
@@ -100,6 +107,8 @@ def _restore(path: Path, entry: Entry) -> None:
 
 
 def _sha256(path: Path) -> str:
+    if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+        raise ChangedFileError("this is no regular file any more, and stays as it is")
     try:
         return file_sha256(path)
     except (FileNotFoundError, NotADirectoryError) as error:

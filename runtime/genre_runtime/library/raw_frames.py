@@ -1,0 +1,60 @@
+"""ID3v2 frames that mutagen passes over or joins while it reads a tag: saved again, the tag would lack them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from genre_runtime.library.adapters import import_mutagen
+from genre_runtime.library.errors import UntaggableError
+
+
+class _NoneKnown(dict[str, Any]):
+    """Frame classes by name, of which none is at hand, so that mutagen keeps the bytes of every frame.
+
+    It is asked whether there is a name, too, to tell by known names which way a tag counts its bytes.
+    """
+
+    def __contains__(self, name: object) -> bool:
+        return name in import_mutagen("mutagen.id3").Frames
+
+
+RAW: dict[str, Any] = {"translate": False, "load_v1": False, "known_frames": _NoneKnown()}
+"""Options to load a tag's frames as they are."""
+
+
+def refuse_lost_frames(tags: Any, raw: Any) -> None:
+    """Raise if a tag has frames that would be lost with its next saving.
+
+    Texts of one name (T...) are joined to one frame of several texts, which loses nothing; of two ratings, comments or
+    lyrics that ought to be one, mutagen keeps one or makes another; damaged frames are dropped.
+
+    Parameters
+    ----------
+    tags, raw : mutagen.id3.ID3
+        The same tag, loaded to be saved again and with `RAW`.
+
+    Raises
+    ------
+    UntaggableError
+    """
+    kept = Counter(frame.FrameID for frame in tags.values()) + Counter(map(_name, tags.unknown_frames))
+    found = Counter(map(_name, raw.unknown_frames))
+    lost = sorted(
+        name for name, count in found.items() if name != "TCON" and kept[name] < (1 if name.startswith("T") else count)
+    )
+    if lost:
+        raise UntaggableError(
+            f"the ID3 tag has frames that are damaged or double and would be lost ({', '.join(lost)}): save it with a "
+            "tag editor first"
+        )
+
+
+def _name(frame: bytes) -> str:
+    """Return the name of a frame, by version 2.3: the older have three letters."""
+    id3 = import_mutagen("mutagen.id3")
+    name = frame[:4].rstrip(b"\0").decode("ascii", errors="replace")
+    old = id3.Frames_2_2.get(frame[:3].decode("ascii", errors="replace"))
+    if name in id3.Frames or old is None:
+        return name
+    return str(old.__base__.__name__)
