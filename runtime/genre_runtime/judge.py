@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genre_runtime.batching import SharedBatches
-from genre_runtime.errors import InvalidInputError
+from genre_runtime.errors import InvalidInputError, InvalidModelError
 from genre_runtime.excerpts import MIN_EXCERPT_SECONDS, Excerpt
+from genre_runtime.graph_check import OUTPUTS
 from genre_runtime.metadata import ModelMetadata
 from genre_runtime.prediction import ExcerptPrediction
-from genre_runtime.session import create_session
+from genre_runtime.session import create_session, one_line
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -110,7 +111,19 @@ class Judge:
 
 
 def _outputs(session: InferenceSession, inputs: dict[str, FloatArray]) -> FloatArray:
-    return np.concatenate(session.run(["logits", "embedding"], inputs), axis=1)
+    (name, batch), *_ = inputs.items()
+    try:
+        outputs = session.run(list(OUTPUTS), inputs)
+    except Exception as error:  # ONNX Runtime raises its own classes straight below Exception
+        raise InvalidModelError(
+            f"ONNX Runtime cannot run the model on {name} {batch.shape}: {one_line(error)}; the graph is damaged, "
+            "or the device is short of memory: export the model again, or use another device"
+        ) from error
+    if any(len(output) != len(batch) for output in outputs):
+        raise InvalidModelError(
+            f"the model answers {name} {batch.shape} with {len(outputs[0])} rows: expected one a clip, export it again"
+        )
+    return np.concatenate(outputs, axis=1)
 
 
 def _batches(excerpts: Iterable[Excerpt], max_batch: int) -> Iterator[list[Excerpt]]:
