@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float32]
 
 SILENCE_PEAK = 1e-3
-"""An excerpt whose loudest sample stays below this (-60 dB of full scale) is silent."""
+"""An excerpt that stays within this (-60 dB of full scale) of one level is silent: nobody hears a direct current."""
 
 MAX_BATCH = 32
 """Most excerpts handed to the graph at once on a GPU; a CPU takes them one by one, which keeps them in its cache."""
@@ -65,7 +65,7 @@ class Judge:
             outputs = self.run(np.stack([excerpt.waveform for excerpt in batch]))
             for excerpt, row in zip(batch, outputs, strict=True):
                 end = excerpt.start_seconds + excerpt.waveform.size / rate
-                silent = bool(np.abs(excerpt.waveform).max() < SILENCE_PEAK)
+                silent = bool(np.ptp(excerpt.waveform) < 2 * SILENCE_PEAK)
                 results.append(self._prediction(excerpt.start_seconds, end, row, silent))
         return results
 

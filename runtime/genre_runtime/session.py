@@ -33,8 +33,9 @@ _PROVIDERS = {
     "openvino": "OpenVINOExecutionProvider",
     "cpu": "CPUExecutionProvider",
 }
-# TF32 keeps ten bits of a factor: too few for a spectrum with 80 dB of range.
-_OPTIONS = {"cuda": {"use_tf32": "0"}}
+# TF32 keeps ten bits of a factor: too few for a spectrum with 80 dB of range. By default cuDNN tries every algorithm of
+# every convolution anew for each shape it meets, and shapes are many: batches of any size, excerpts of any length.
+_OPTIONS = {"cuda": {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}}
 
 DEVICES = ("auto", *_PROVIDERS)
 
@@ -66,6 +67,12 @@ def available_devices() -> tuple[str, ...]:
     """Devices the installed ONNX Runtime was built for; whether one works shows when a session is made."""
     built = import_onnxruntime().get_available_providers()
     return tuple(name for name, provider in _PROVIDERS.items() if provider in built)
+
+
+def other_providers() -> tuple[str, ...]:
+    """Providers of the installed ONNX Runtime that are no device here, such as Azure's, which calls servers."""
+    built = import_onnxruntime().get_available_providers()
+    return tuple(provider for provider in built if provider not in _PROVIDERS.values())
 
 
 def create_session(

@@ -13,8 +13,7 @@ from genre_runtime import GenreClassifier
 from genre_runtime.errors import DeviceUnavailableError, InvalidModelError, MissingDependencyError
 from genre_runtime.info import describe, describe_in_words, probe_devices
 from genre_runtime.session import available_devices
-from tests.runtime.test_session import sign
-from tests.synthetic import tone
+from tests.synthetic import sign, tone
 
 
 @pytest.mark.parametrize("device", ["gpu", "CPU", "", "cuda:0"])
@@ -65,7 +64,9 @@ def test_cuda_that_does_not_start(model_path: Path, monkeypatch: pytest.MonkeyPa
     classifier = GenreClassifier.load(model_path, device="auto")
     providers = pretender.tried[-1]
     assert [name for name, _ in providers] == ["CUDAExecutionProvider", "CPUExecutionProvider"], "it was tried"
-    assert dict(providers)["CUDAExecutionProvider"] == {"use_tf32": "0"}, "ten bits are too few for 80 dB"
+    options = dict(providers)["CUDAExecutionProvider"]
+    assert options["use_tf32"] == "0", "ten bits are too few for 80 dB"
+    assert options["cudnn_conv_algo_search"] == "HEURISTIC", "the exhaustive search begins anew for each shape"
     assert (classifier.device_requested, classifier.device) == ("auto", "cpu")
     assert classifier.classify(tone(1), 22_050).device == "cpu"
 
@@ -94,6 +95,16 @@ def test_info_says_of_every_device_whether_it_works(model_path: Path, monkeypatc
     assert "would use cpu" in devices["cuda"]
     assert devices["tensorrt"] == "not in this ONNX Runtime"
     assert devices["cpu"] == "works"
+
+
+def test_info_names_providers_that_are_no_devices(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    offered = ["AzureExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(_Pretender, "get_available_providers", lambda self: offered)
+    classifier = GenreClassifier.load(model_path, device="cpu")
+    monkeypatch.setattr("genre_runtime.session.import_onnxruntime", _Pretender)
+    assert probe_devices(classifier)["AzureExecutionProvider"] == "offered by ONNX Runtime, but not used here"
+    words = describe_in_words(describe(classifier) | {"devices": probe_devices(classifier)})
+    assert "  AzureExecutionProvider offered by" in words
 
 
 def test_info_warns_of_two_onnxruntimes(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -17,9 +16,7 @@ from genre_runtime import AudioConfig, GenreClassifier
 from genre_runtime.errors import InvalidModelError, ModelNotFoundError
 from genre_runtime.metadata import AUDIO_METADATA_KEY, LABELS_METADATA_KEY, read_metadata
 from genre_runtime.session import create_session
-from tests.synthetic import tone
-
-GRAPHS = {"waveform": "best_model.onnx", "log_mel": "best_model.logmel.onnx"}
+from tests.synthetic import GRAPHS, sign, tone
 
 
 def _edit_sidecar(model_path: Path, edit: Callable[[dict[str, Any]], None]) -> None:
@@ -27,12 +24,6 @@ def _edit_sidecar(model_path: Path, edit: Callable[[dict[str, Any]], None]) -> N
     values = json.loads(path.read_text(encoding="utf-8"))
     edit(values)
     path.write_text(json.dumps(values), encoding="utf-8")
-
-
-def sign(model_path: Path, kind: str = "waveform") -> None:
-    """Make the sidecar vouch for a graph as it is."""
-    sha256 = hashlib.sha256(model_path.with_name(GRAPHS[kind]).read_bytes()).hexdigest()
-    _edit_sidecar(model_path, lambda values: values["graphs"][kind].update(sha256=sha256))
 
 
 def _set_graph_metadata(model_path: Path, **facts: str) -> None:

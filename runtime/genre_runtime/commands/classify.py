@@ -112,6 +112,7 @@ def classify(paths: Sequence[Path], options: argparse.Namespace, shown: Callable
 
     arguments.silence_decoders()
     counts: Counter[str] = Counter()
+    unsure: str | None = None
     with (
         _output(getattr(options, "output", None)) as stream,
         outcomes_of(paths, options) as (device, outcomes),
@@ -126,8 +127,14 @@ def classify(paths: Sequence[Path], options: argparse.Namespace, shown: Callable
                     print(f"genre: {printable(outcome.path)}: {outcome.result}", file=sys.stderr)
                     writer.write(shown(outcome.path), outcome.result)
                 else:
-                    writer.write(shown(outcome.path), _as_asked(outcome.result, options))
+                    prediction = _as_asked(outcome.result, options)
+                    writer.write(shown(outcome.path), prediction)
+                    counts.update(unsure=not prediction.confident)
+                    unsure = unsure or prediction.reason
             bar.update()
+    if unsure is not None and options.format == "table":
+        several = f", {counts['unsure']} files; the first" if counts["unsure"] > 1 else ""
+        print(f"? not sure{several}: {unsure}", file=sys.stderr)
     if len(paths) > 1 and (options.format == "table" or counts["known"] or getattr(options, "output", None)):
         _summarise(len(paths), counts, device)
     return 1 if counts["failed"] else 0
