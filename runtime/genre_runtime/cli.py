@@ -10,12 +10,14 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
-from genre_runtime.commands import arguments, classify, completion, demo, info, playlist, report, similar, tag
+from genre_runtime.commands import arguments
 from genre_runtime.errors import DeviceUnavailableError, GenreError, MissingDependencyError, ModelNotFoundError
 from genre_runtime.version import __version__
 
-VERBS = (classify, tag, report, playlist, similar, demo, info, completion)
+VERBS = ("classify", "tag", "report", "playlist", "similar", "demo", "info", "completion")
+"""Each is a module of `genre_runtime.commands`."""
 
 WRONG_USAGE = (DeviceUnavailableError, MissingDependencyError, ModelNotFoundError)
 """Errors about what the command was told or where it was installed, not about a file."""
@@ -23,7 +25,9 @@ WRONG_USAGE = (DeviceUnavailableError, MissingDependencyError, ModelNotFoundErro
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    options = command_parser().parse_args(words)
+    words = sys.argv[1:] if words is None else words
+    # A verb named first is the only one whose code is read: a short command is over before all eight would be.
+    options = command_parser(words[:1] if words[:1] and words[0] in VERBS else VERBS).parse_args(words)
     _prepare_streams()
     try:
         status: int = options.run(options)
@@ -43,18 +47,19 @@ def main(words: Sequence[str] | None = None) -> int:
         return 130
 
 
-def command_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command."""
+def command_parser(names: Sequence[str] = VERBS) -> argparse.ArgumentParser:
+    """Return the parser of the command, with all of its verbs or some."""
+    modules = [import_module(f"genre_runtime.commands.{name}") for name in names]
     parser = argparse.ArgumentParser(
         prog="genre",
         description="Music genres of audio files, without torch.",
-        epilog=classify.EXAMPLES,
+        epilog=getattr(modules[0], "EXAMPLES", None),
         formatter_class=arguments.Formatter,
     )
     parser.add_argument("--version", action="version", version=f"genre {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
-    for verb in VERBS:
-        verb.add_parser(verbs)
+    for module in modules:
+        module.add_parser(verbs)
     return parser
 
 

@@ -8,12 +8,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event, Lock
+from typing import TYPE_CHECKING
 
 from genre_runtime.classifier import FROM_MODEL, ExcerptCount, GenreClassifier
 from genre_runtime.errors import AudioLimitError, EmptyAudioError, GenreError, UnreadableAudioError
-from genre_runtime.library.state import LibraryState, content_digest
 from genre_runtime.parallel import ordered_map
 from genre_runtime.prediction import Prediction
+
+if TYPE_CHECKING:
+    from genre_runtime.library.state import LibraryState
 
 N_LOCKS = 256
 
@@ -81,6 +84,8 @@ class Library:
         return Outcome(path, self._classifier.classify_or_error(path, excerpts=self._excerpts, stop=stop))
 
     def _look_up(self, path: Path, stop: Event) -> Outcome:
+        from genre_runtime.library.state import content_digest  # SQLite's code, where there is a state alone
+
         assert self._state is not None
         try:
             status = path.stat()
