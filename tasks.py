@@ -142,6 +142,20 @@ def golden(c: Context) -> None:
     _run(PYTHON, "tests/golden/make.py")
 
 
+@task
+def parity(c: Context) -> None:
+    """Measure the shipped model's front ends and graphs against each other: tests/parity/README.md."""
+    _ready()
+    _run(PYTHON, "-m", "tests.parity")
+
+
+@task(help={"pythons": "names of programs, space between them"})
+def wheel(c: Context, pythons: str = "python3.11 python3.12 python3.13") -> None:
+    """Build the runtime's wheel and run its tests in new environments that hold nothing else."""
+    _ready()
+    _run(PYTHON, "-m", "tests.wheel", "--pythons", *pythons.split())
+
+
 @task(
     help={
         "only": "names of measures, space between them",

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
-from onnx import TensorProto, checker, helper, save
 
 from genre_runtime.metadata import (
     AUDIO_METADATA_KEY,
@@ -22,6 +21,7 @@ from genre_runtime.metadata import (
 
 RATE = 22_050
 LABELS = ("noise", "quiet", "tone")
+GRAPHS = {"waveform": "best_model.onnx", "log_mel": "best_model.logmel.onnx"}
 
 
 def tone(seconds: float = 2.0, rate: int = RATE, frequency: float = 440.0) -> NDArray[np.float32]:
@@ -47,6 +47,8 @@ def write_model(folder: Path, *, threshold: float = 0.5) -> Path:
     Its logits grow with the clip's mean absolute level `a`: noise 4 a, quiet 1 - 20 a, tone 10 a. So a tone
     of half amplitude is "tone" and silence is "quiet", with certainty that shows in the probabilities.
     """
+    from onnx import TensorProto, checker, helper, save  # here, so that sounds can be made without it
+
     audio = AudioConfig()
     weights = helper.make_tensor("weights", TensorProto.FLOAT, [1, 3], [4.0, -20.0, 10.0])
     bias = helper.make_tensor("bias", TensorProto.FLOAT, [3], [0.0, 1.0, 0.0])
@@ -58,9 +60,8 @@ def write_model(folder: Path, *, threshold: float = 0.5) -> Path:
         "waveform": ["batch", "n_samples"],
         "log_mel": ["batch", audio.n_mels, "n_frames"],
     }
-    names = {"waveform": "best_model.onnx", "log_mel": "best_model.logmel.onnx"}
     graphs = {}
-    for kind, name in names.items():
+    for kind, name in GRAPHS.items():
         nodes = [
             helper.make_node("Abs", [kind], ["level"]),
             helper.make_node("ReduceMean", ["level", "axes"], ["pooled"], keepdims=0),
@@ -92,6 +93,15 @@ def write_model(folder: Path, *, threshold: float = 0.5) -> Path:
         metrics={"val_acc": 0.75, "val_loss": 0.5, "epoch": 3, "macro_f1": 0.7},
         provenance={"split": {"split": "grouped"}},
     )
-    path = folder / names["waveform"]
+    path = folder / GRAPHS["waveform"]
     path.with_suffix(".json").write_text(metadata.to_json(), encoding="utf-8")
     return path
+
+
+def sign(model_path: Path, kind: str = "waveform") -> None:
+    """Make the sidecar vouch for a graph as it is now."""
+    sidecar = model_path.with_suffix(".json")
+    values = json.loads(sidecar.read_text(encoding="utf-8"))
+    content = model_path.with_name(GRAPHS[kind]).read_bytes()
+    values["graphs"][kind]["sha256"] = hashlib.sha256(content).hexdigest()
+    sidecar.write_text(json.dumps(values), encoding="utf-8")

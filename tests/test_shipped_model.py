@@ -34,6 +34,28 @@ def test_unheard_sounds_that_are_no_music_get_no_confident_genre(
     assert not prediction.confident, f"{kind}: {prediction.label} {prediction.confidence:.0%}"
 
 
+T = np.arange(30 * RATE) / RATE
+
+NOT_MUSIC = {
+    **{f"sine of {hz} Hz": 0.5 * np.sin(2 * np.pi * hz * T) for hz in (50, 440, 3_000, 7_000, 10_000)},
+    "square wave": 0.3 * np.sign(np.sin(2 * np.pi * 220 * T)),
+    "dial tone": 0.3 * (np.sin(2 * np.pi * 350 * T) + np.sin(2 * np.pi * 440 * T)),
+    "quiet noise": noise(30).astype(np.float64) / 30,
+    "dither": np.random.default_rng(0).integers(-1, 2, T.size) / 2**15,
+    "direct current": np.full(T.size, 0.5),
+    "a click each half second": (np.arange(T.size) % 11_025 == 0) * 0.9,
+}
+
+
+@pytest.mark.parametrize("name", NOT_MUSIC)
+def test_what_is_no_music_is_answered_with_a_reason(classifier: GenreClassifier, name: str) -> None:
+    prediction = classifier.classify(NOT_MUSIC[name].astype(np.float32), RATE)
+    assert not prediction.confident, f"{name}: {prediction.label} {prediction.confidence:.0%}"
+    assert prediction.reason
+    silent = name in ("dither", "direct current")
+    assert (prediction.reason == "the track is silent") == silent
+
+
 @pytest.mark.parametrize(
     "waveform", [noise(30), tone(30), np.zeros(30 * RATE, np.float32)], ids=["white noise", "tone", "silence"]
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from genre_export.parity import TOLERANCES
+from genre_export.parity import parity_table
 from genre_runtime.metadata import ModelMetadata
 from genre_training.evaluation import TARGET_PRECISION
 
@@ -182,14 +182,7 @@ def _per_genre(values: Any) -> str:
 
 
 def _parity(worst: Any) -> str:
-    lines = [
-        "Largest difference from the reference (spectrograms: NumPy; logits and embedding: torch):\n",
-        "| what | measured | allowed | why |",
-        "|---|---|---|---|",
-    ]
-    lines += [
-        f"| {name} | {worst[name]:.2g} {tolerance.unit} | {tolerance.limit:g} {tolerance.unit} | {tolerance.reason} |"
-        for name, tolerance in TOLERANCES.items()
-        if name in worst
-    ]
-    return "\n".join([*lines, ""])
+    return (
+        "Largest difference from the reference (spectrograms: NumPy; logits and embedding: torch):\n\n"
+        f"{parity_table(worst)}\n"
+    )

@@ -57,13 +57,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _publish(options: argparse.Namespace) -> None:
-    from genre_export.parity import TOLERANCES
+    from genre_export.parity import parity_table
     from genre_export.publish import publish
 
     print(f"exporting {options.checkpoint} ...")
     worst = publish(options.checkpoint, options.output, options.data)
-    for name, tolerance in TOLERANCES.items():
-        print(f"  {name:<26} {worst[name]:9.2e} {tolerance.unit:<3} (allowed {tolerance.limit:g})")
+    print(parity_table(worst))
     print(f"published to {options.output}")
 
 

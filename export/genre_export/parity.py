@@ -7,14 +7,16 @@ export refuses to publish a graph beyond them.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import librosa
 import numpy as np
 import torch
 import torchaudio
+from torch import Tensor
 
 from genre_export.graphs import WaveformGraph
 from genre_runtime.errors import GenreError
@@ -95,20 +97,42 @@ def measure_parity(graph: WaveformGraph, run_waveform: Run, run_log_mel: Run) ->
         worst[name] = max(worst[name], float(difference) if np.isfinite(difference) else np.inf)
 
     for waveform in parity_signals(config).values():
-        reference = log_mel_spectrogram(waveform, config)
         with torch.inference_mode():
             logits, embedding, log_mel = graph(torch.from_numpy(waveform)[None])
         onnx = run_waveform(waveform[None])
-        note("librosa log_mel", _librosa_log_mel(waveform, config), reference)
-        note("torchaudio log_mel", _torchaudio_log_mel(waveform, config), reference)
-        note("torch log_mel", log_mel[0], reference)
-        note("onnx log_mel", onnx["log_mel"][0], reference)
+        front_ends = _log_mels(waveform, config, log_mel[0], onnx["log_mel"][0])
+        reference = front_ends.pop("numpy")
+        for name, found in front_ends.items():
+            note(f"{name} log_mel", found, reference)
         note("onnx logits", onnx["logits"], logits)
         note("onnx embedding", onnx["embedding"], embedding)
         note("onnx logits from log_mel", run_log_mel(reference[None])["logits"], logits)
         loud = np.stack([waveform, np.ones_like(waveform)])
         note("onnx batch independence", run_waveform(loud)["logits"][0], onnx["logits"][0])
     return worst
+
+
+def measure_pairs(graph: WaveformGraph, run_waveform: Run) -> dict[tuple[str, str], float]:
+    """Largest difference in dB between each two front ends over `parity_signals`, by their names."""
+    worst: dict[tuple[str, str], float] = {}
+    for waveform in parity_signals(graph.front_end.config).values():
+        with torch.inference_mode():
+            log_mel = graph.front_end(torch.from_numpy(waveform)[None])[0]
+        onnx = run_waveform(waveform[None])["log_mel"][0]
+        for pair in combinations(_log_mels(waveform, graph.front_end.config, log_mel, onnx).items(), 2):
+            (one, left), (other, right) = pair
+            worst[one, other] = max(worst.get((one, other), 0.0), float(np.abs(left - right).max()))
+    return worst
+
+
+def parity_table(worst: Mapping[str, float]) -> str:
+    """Return what was measured beside what is allowed, and why, as a Markdown table."""
+    lines = ["| what | measured | allowed | why |", "|---|---|---|---|"]
+    for name, tolerance in TOLERANCES.items():
+        if name in worst:
+            unit = f" {tolerance.unit}".rstrip()
+            lines.append(f"| {name} | {worst[name]:.2g}{unit} | {tolerance.limit:g}{unit} | {tolerance.reason} |")
+    return "\n".join(lines)
 
 
 def check_parity(worst: dict[str, float]) -> None:
@@ -120,6 +144,19 @@ def check_parity(worst: dict[str, float]) -> None:
     ]
     if beyond:
         raise ParityError(f"the exported graph is not published, it strays from the reference: {'; '.join(beyond)}")
+
+
+def _log_mels(
+    waveform: FloatArray, config: AudioConfig, torch_log_mel: Tensor, onnx: FloatArray
+) -> dict[str, FloatArray]:
+    """The same clip by every front end, each (n_mels, n_frames)."""
+    return {
+        "numpy": log_mel_spectrogram(waveform, config),
+        "librosa": _librosa_log_mel(waveform, config),
+        "torchaudio": _torchaudio_log_mel(waveform, config),
+        "torch": torch_log_mel.numpy(),
+        "onnx": onnx,
+    }
 
 
 def _librosa_log_mel(waveform: FloatArray, config: AudioConfig) -> FloatArray:

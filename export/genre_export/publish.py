@@ -64,7 +64,7 @@ def publish(checkpoint_path: Path, output: Path, data_folder: Path | None = None
         write_waveform_graph(graph, staging / GRAPH_FILES["waveform"], facts)
         write_log_mel_graph(graph.classifier, audio, staging / GRAPH_FILES["log_mel"], facts)
         worst = measure_parity(
-            graph, _runner(staging / GRAPH_FILES["waveform"]), _runner(staging / GRAPH_FILES["log_mel"])
+            graph, runner(staging / GRAPH_FILES["waveform"]), runner(staging / GRAPH_FILES["log_mel"])
         )
         check_parity(worst)
         # What is measured on the finished graphs cannot stand inside them: the sidecar alone has it.
@@ -134,7 +134,8 @@ def _metadata(checkpoint: Checkpoint, audio: AudioConfig, labels: tuple[str, ...
     )
 
 
-def _runner(path: Path) -> Run:
+def runner(path: Path) -> Run:
+    """Return a graph on the CPU as a function from a batch to its outputs by name."""
     session = import_onnxruntime().InferenceSession(str(path), providers=["CPUExecutionProvider"])
     (source,) = [value.name for value in session.get_inputs()]
     names = [value.name for value in session.get_outputs()]

@@ -3,34 +3,57 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
+from onnx import ModelProto
 from tqdm import tqdm
 
+from genre_export.graphs import LogMelGraph, write_log_mel_graph
 from genre_export.publish import GRAPH_FILES, SIDECAR_FILE, graph_files, write_sidecar
-from genre_export.variant_gate import Clips, VariantScore, answers, open_cpu, read_clips, times
+from genre_export.variant_clips import VariantData, measured_networks
+from genre_export.variant_gate import Timing, VariantScore, answers, open_cpu, times
 from genre_export.variants import finish, float16_network, int8_network, with_front_end
+from genre_runtime.features import FloatArray
 from genre_runtime.metadata import ModelMetadata, read_metadata
-from genre_training.checkpoint import CheckpointError, load_checkpoint
+from genre_runtime.session import import_onnxruntime
+from genre_training.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from genre_training.scoring import network_of
 
 BASELINE = "float32"
 VARIANTS = ("float16", "int8")
 
 
+@dataclass(frozen=True)
+class Answers:
+    """What the networks measured answered in one precision, over all their clips.
+
+    Attributes
+    ----------
+    right : bool array, shape (n_clips,)
+    same : bool array, shape (n_clips,)
+        As float32 answers.
+    """
+
+    right: NDArray[np.bool_]
+    same: NDArray[np.bool_]
+
+
 def publish_variants(checkpoint_path: Path, models: Path, data_folder: Path, cache: Path) -> list[VariantScore]:
     """Make every variant of the model in `models`; those that pay are laid beside it, older ones that do not removed.
 
-    A variant kept is `best_model.<name>.onnx` with a spectrogram graph and a sidecar of its own, so the runtime loads
-    it like any other model.
+    What a variant loses is measured on clips that its network never saw: the checkpoint's validation, or, when it
+    learnt from everything, that of its folds, each quantised in the same way. A variant kept is
+    `best_model.<name>.onnx` with a spectrogram graph and a sidecar of its own, so the runtime loads it like any other.
 
     Parameters
     ----------
     checkpoint_path : Path
-        The checkpoint that the model was exported from: it names the clips that validation held out.
+        The checkpoint that the model was exported from, its folds beside it.
     models : Path
         Folder of the published model.
     data_folder : Path
@@ -57,26 +80,35 @@ def publish_variants(checkpoint_path: Path, models: Path, data_folder: Path, cac
         )
     for kind, graph in metadata.graphs.items():
         open_cpu(models / graph.file, metadata, kind)  # refuses what is damaged before anything is made of it
-    clips = read_clips(checkpoint, metadata, data_folder, cache)
+    networks = list(measured_networks(checkpoint, checkpoint_path))
+    data = VariantData(metadata, data_folder, cache)
     with tempfile.TemporaryDirectory(dir=models, prefix=".variants-") as folder:
         staging = Path(folder)
-        sidecars = {name: _make(name, metadata, models, staging, clips) for name in tqdm(VARIANTS, "variants")}
-        scores = _measure({BASELINE: (models, metadata)} | {n: (staging, m) for n, m in sidecars.items()}, clips)
+        found = _answers(networks, data, metadata, staging)
+        calibration = data.calibration(checkpoint)
+        sidecars = {name: _make(name, metadata, models, staging, calibration) for name in VARIANTS}
+        paths = [models / metadata.graphs["waveform"].file, *(staging / _names(one)["waveform"] for one in VARIANTS)]
+        scores = _scores(found, paths, times(paths, staging), len(networks))
         for score in scores[1:]:
             _keep_or_remove(score, scores[0], sidecars[score.name], staging, models)
     return scores
 
 
 def table(scores: Sequence[VariantScore]) -> str:
-    """Return the figures as lines of text; the first of `scores` is float32."""
+    """Return the figures as a Markdown table; the first of `scores` is float32."""
+    networks = "the network's" if scores[0].n_networks == 1 else f"{scores[0].n_networks} folds'"
     lines = [
-        f"accuracy on {scores[0].n_clips} validation clips; CPU time from a track's excerpts to logits, one thread",
-        f"{'':<8} {'MiB':>6} {'accuracy':>9} {'same answer':>12} {'ms':>7} {'speed-up':>9}",
+        f"Accuracy on {networks} {scores[0].n_clips} validation clips. CPU time of a track on one thread: `graph` from "
+        "its excerpts to logits, `file` from an MP3 of four minutes to its genre.",
+        "",
+        "| | MiB | accuracy | same answer | graph, ms | speed-up | file, ms | speed-up | |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for i, one in enumerate(scores):
         lines.append(
-            f"{one.name:<8} {one.n_bytes / 2**20:6.1f} {one.accuracy:9.2%} {one.agreement:12.2%} "
-            f"{one.milliseconds:7.1f} {one.speed_up:8.2f}x  {one.verdict if i else ''}".rstrip()
+            f"| {one.name} | {one.n_bytes / 2**20:.1f} | {one.accuracy:.2%} | {one.agreement:.2%} | "
+            f"{one.timing.graph:.1f} | {one.graph_speed_up:.2f} | {one.timing.file:.1f} | {one.file_speed_up:.2f} | "
+            f"{one.verdict if i else ''} |"
         )
     return "\n".join(lines)
 
@@ -89,39 +121,64 @@ def _sidecar(variant: str) -> str:
     return str(Path(_names(variant)["waveform"]).with_suffix(".json"))
 
 
-def _make(variant: str, metadata: ModelMetadata, models: Path, staging: Path, clips: Clips) -> ModelMetadata:
-    """Write both graphs of a variant into `staging`; returns the sidecar that belongs to them."""
+def _convert(variant: str, network: ModelProto, calibration: FloatArray) -> ModelProto:
+    """Return a spectrogram graph in the variant's precision."""
+    return float16_network(network) if variant == "float16" else int8_network(network, calibration)
+
+
+def _answers(
+    networks: Sequence[Checkpoint], data: VariantData, metadata: ModelMetadata, staging: Path
+) -> dict[str, Answers]:
+    """Answers of every precision over the clips of all networks, float32 first."""
+    right: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in (BASELINE, *VARIANTS)}
+    same: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in (BASELINE, *VARIANTS)}
+    for network in tqdm(networks, "networks measured", unit="network", leave=False):
+        clips = data.held_out(network)
+        path = staging / "measured.onnx"
+        write_log_mel_graph(LogMelGraph(network_of(network), metadata.temperature), metadata.audio, path, {})
+        float32 = onnx.load(path)
+        graphs = {BASELINE: float32} | {name: _convert(name, float32, clips.calibration) for name in VARIANTS}
+        given = {name: answers(_session(graph), clips, name) for name, graph in graphs.items()}
+        for name, one in given.items():
+            right[name].append(one == clips.labels)
+            same[name].append(one == given[BASELINE])
+    return {name: Answers(np.concatenate(right[name]), np.concatenate(same[name])) for name in right}
+
+
+def _session(graph: ModelProto) -> object:
+    return import_onnxruntime().InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+
+
+def _make(variant: str, metadata: ModelMetadata, models: Path, staging: Path, calibration: FloatArray) -> ModelMetadata:
+    """Write both graphs of a variant and the sidecar that belongs to them into `staging`; returns the sidecar."""
     published = {kind: onnx.load(models / graph.file) for kind, graph in metadata.graphs.items()}
-    float32 = published["log_mel"]
-    network = float16_network(float32) if variant == "float16" else int8_network(float32, clips.calibration)
+    network = _convert(variant, published["log_mel"], calibration)
     graphs = {"waveform": with_front_end(published["waveform"], network), "log_mel": network}
     for kind, name in _names(variant).items():
         onnx.save(finish(graphs[kind], published[kind]), staging / name)
-    return replace(metadata, graphs=graph_files(staging, _names(variant)))
+    sidecar = replace(metadata, graphs=graph_files(staging, _names(variant)))
+    write_sidecar(sidecar, staging / _sidecar(variant))
+    return sidecar
 
 
-def _measure(models: Mapping[str, tuple[Path, ModelMetadata]], clips: Clips) -> list[VariantScore]:
-    """Score every model, float32 first among them: its folder and its sidecar by name."""
-
-    def sessions(kind: str) -> list[Any]:
-        return [open_cpu(folder / one.graphs[kind].file, one, kind) for folder, one in models.values()]
-
-    given = [answers(session, clips, name) for name, session in zip(models, sessions("log_mel"), strict=True)]
-    # The mean, because some systems count a thread's time in ticks that are longer than one call.
-    seconds = times(sessions("waveform"), models[BASELINE][1]).mean(axis=0)
-    accuracies = [float((one == clips.labels).mean()) for one in given]
+def _scores(
+    found: dict[str, Answers], paths: Sequence[Path], timings: Sequence[Timing], n_networks: int
+) -> list[VariantScore]:
+    accuracy = {name: float(one.right.mean()) for name, one in found.items()}
     return [
         VariantScore(
             name=name,
-            n_bytes=(folder / metadata.graphs["waveform"].file).stat().st_size,
-            n_clips=len(clips.labels),
-            accuracy=accuracies[i],
-            loss=accuracies[0] - accuracies[i],
-            agreement=float((given[i] == given[0]).mean()),
-            milliseconds=float(1e3 * seconds[i]),
-            speed_up=float(seconds[0] / seconds[i]),
+            n_bytes=path.stat().st_size,
+            n_clips=len(one.right),
+            n_networks=n_networks,
+            accuracy=accuracy[name],
+            agreement=float(one.same.mean()),
+            timing=timing,
+            loss=accuracy[BASELINE] - accuracy[name],
+            graph_speed_up=timings[0].graph / timing.graph,
+            file_speed_up=timings[0].file / timing.file,
         )
-        for i, (name, (folder, metadata)) in enumerate(models.items())
+        for (name, one), path, timing in zip(found.items(), paths, timings, strict=True)
     ]
 
 
@@ -136,10 +193,12 @@ def _keep_or_remove(
     measured = {
         "name": score.name,
         "n_clips": score.n_clips,
+        "n_networks": score.n_networks,
         "accuracy": score.accuracy,
         "accuracy_float32": float32.accuracy,
         "agreement": score.agreement,
-        "speed_up": score.speed_up,
+        "graph_speed_up": score.graph_speed_up,
+        "file_speed_up": score.file_speed_up,
     }
     sidecar = replace(metadata, provenance={**metadata.provenance, "variant": measured})
     write_sidecar(sidecar, staging / _sidecar(score.name))

@@ -1,57 +1,52 @@
-"""Which variants pay: accuracy on the clips that validation held out, and speed side by side on the CPU."""
+"""Which variants pay: accuracy on clips that validation held out, and speed side by side on the CPU."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from genre_runtime.features import FloatArray
-from genre_runtime.metadata import ModelMetadata
+from genre_export.variant_clips import Clips
+from genre_runtime.classifier import GenreClassifier
+from genre_runtime.demo import PIECES, SAMPLE_RATE
+from genre_runtime.metadata import ModelMetadata, read_metadata
 from genre_runtime.session import create_session
-from genre_training.calibration import Labels, track_probabilities
-from genre_training.checkpoint import Checkpoint
+from genre_runtime.waveforms import resample
+from genre_training.calibration import track_probabilities
 from genre_training.evaluation import excerpt_logits
-from genre_training.sources import read_tracks
-from genre_training.store import label_indices, open_store
-from genre_training.tracks import DataError
 
 LARGEST_LOSS = 0.005
 """Accuracy that a variant may lose, as a share: half a point."""
 SMALLEST_GAIN = 1.1
-"""Times as fast as float32 that a variant must be."""
-N_CALIBRATION = 128
+"""Times as fast as float32 that a variant must be, from the file to the genre."""
 N_ROUNDS = 100
 CLIPS_AT_ONCE = 64
+TRACK_SECONDS, TRACK_RATE = 240, 44_100
 
 
 @dataclass(frozen=True)
-class Clips:
-    """Spectrograms to make variants by.
+class Timing:
+    """CPU time of one track, mean of the rounds, milliseconds.
 
     Attributes
     ----------
-    validation : Tensor, float16, shape (n_clips, n_mels, clip_frames)
-        The clips that the checkpoint's validation held out.
-    labels : int64 array, shape (n_clips,)
-    calibration : float32 array, shape (n_calibration, n_mels, n_frames)
-        An excerpt of each of some clips that training saw.
-    n_frames : int
-        Frames of an excerpt.
+    graph : float
+        From a track's excerpts to logits.
+    file : float
+        From an MP3 file of four minutes to its genre, default excerpts: decoding included.
     """
 
-    validation: Tensor
-    labels: Labels
-    calibration: FloatArray
-    n_frames: int
+    graph: float
+    file: float
 
 
 @dataclass(frozen=True)
@@ -64,75 +59,42 @@ class VariantScore:
     n_bytes : int
         Size of the waveform graph.
     n_clips : int
-        Validation clips.
+        Validation clips, over all networks measured.
+    n_networks : int
     accuracy : float
-        On the validation clips, 0 to 1.
+        On these clips, 0 to 1.
     agreement : float
-        Share of these clips that get the same genre as from float32.
-    milliseconds : float
-        Mean CPU time of the waveform graph for a track's excerpts, one thread.
-    speed_up : float
-        float32's time divided by this one's.
+        Share of them that get the same genre as from float32.
+    timing : Timing
+        Of the published model in this precision.
     loss : float
         Accuracy lost against float32; negative when the variant is better.
+    graph_speed_up, file_speed_up : float
+        float32's times divided by this one's.
     """
 
     name: str
     n_bytes: int
     n_clips: int
+    n_networks: int
     accuracy: float
     agreement: float
-    milliseconds: float
-    speed_up: float
+    timing: Timing
     loss: float
+    graph_speed_up: float
+    file_speed_up: float
 
     @property
     def pays(self) -> bool:
         """Whether the variant is worth keeping."""
-        return self.loss <= LARGEST_LOSS and self.speed_up >= SMALLEST_GAIN
+        return self.loss <= LARGEST_LOSS and self.file_speed_up >= SMALLEST_GAIN
 
     @property
     def verdict(self) -> str:
         """`kept`, or why not."""
         if self.loss > LARGEST_LOSS:
             return f"not kept: loses more than {100 * LARGEST_LOSS:g} points of accuracy"
-        return "kept" if self.pays else f"not kept: not {SMALLEST_GAIN:g} times as fast"
-
-
-def read_clips(checkpoint: Checkpoint, metadata: ModelMetadata, data_folder: Path, cache: Path) -> Clips:
-    """Find the clips that validation held out, and others to calibrate by.
-
-    Raises
-    ------
-    DataError
-        There are none, or the folder cannot be read.
-    """
-    held_out = checkpoint.get("held_out", {})
-    validation = set(held_out.get("validation", ()))
-    if not validation:
-        raise DataError(
-            "the checkpoint held no clips out for validation, so what a variant loses cannot be measured: take one "
-            "that was trained on a split"
-        )
-    store = open_store(read_tracks(data_folder), metadata.audio, cache)
-    ids = [track.track_id for track in store.tracks]
-    rows = [i for i, name in enumerate(ids) if name in validation]
-    unseen = validation.union(held_out.get("test", ()))
-    others = [i for i, name in enumerate(ids) if name not in unseen]
-    if not rows or not others:
-        raise DataError(
-            f"{data_folder} holds {len(rows)} of the {len(validation)} clips that the checkpoint's validation held "
-            f"out and {len(others)} that it trained on: expected the data folder it was trained with"
-        )
-    n_frames = round(metadata.excerpt_seconds / metadata.audio.frame_seconds)
-    drawn = np.random.default_rng(0).choice(others, min(N_CALIBRATION, len(others)), replace=False)
-    start = max(0, (store.log_mel.shape[2] - n_frames) // 2)
-    return Clips(
-        validation=torch.from_numpy(np.array(store.log_mel[rows])),
-        labels=label_indices([store.tracks[i] for i in rows], metadata.labels),
-        calibration=store.log_mel[np.sort(drawn), :, start : start + n_frames].astype(np.float32),
-        n_frames=n_frames,
-    )
+        return "kept" if self.pays else f"not kept: files not {SMALLEST_GAIN:g} times as fast"
 
 
 def answers(session: Any, clips: Clips, name: str) -> NDArray[np.int64]:
@@ -147,28 +109,57 @@ def answers(session: Any, clips: Clips, name: str) -> NDArray[np.int64]:
     return best
 
 
-def times(sessions: Sequence[Any], metadata: ModelMetadata, n_rounds: int = N_ROUNDS) -> NDArray[np.float64]:
-    """Seconds of CPU that each waveform graph takes for one track's excerpts, shape (n_rounds, n_sessions).
+def times(paths: Sequence[Path], scratch: Path, n_rounds: int = N_ROUNDS) -> list[Timing]:
+    """Measure each waveform graph, its sidecar beside it, on one track; returns them in the same order.
 
-    The sessions compute on the calling thread alone, so its CPU time leaves out what others do on the machine; they
-    take turns, so that what remains of it, a slower clock or a colder cache, meets all of them.
+    The track is written into the folder `scratch`.
+
+    Everything computes on the calling thread, so its CPU time leaves out what others do on the machine; the graphs take
+    turns, so that what remains of it, a slower clock or a colder cache, meets all of them.
     """
+    track = _track(scratch / "track.mp3")
+    metadata = read_metadata(paths[0])
     n_samples = round(metadata.excerpt_seconds * metadata.audio.sample_rate)
-    waveform = np.random.default_rng(0).standard_normal((metadata.n_excerpts, n_samples)).astype(np.float32) * 0.1
-    for session in sessions:
-        session.run(["logits"], {"waveform": waveform})  # the first call plans its memory
-    seconds = np.zeros((n_rounds, len(sessions)))
-    for row in tqdm(seconds, "speed", unit="round", leave=False):
-        for i, session in enumerate(sessions):
-            start = time.thread_time()
-            session.run(["logits"], {"waveform": waveform})
-            row[i] = time.thread_time() - start
-    return seconds
+    excerpts = np.random.default_rng(0).standard_normal((metadata.n_excerpts, 1, n_samples)).astype(np.float32) * 0.1
+
+    def graph_of(path: Path) -> Callable[[], object]:
+        session = open_cpu(path, read_metadata(path), "waveform")  # one excerpt at a time, as the runtime does on a CPU
+        return lambda: [session.run(["logits", "embedding"], {"waveform": excerpt}) for excerpt in excerpts]
+
+    def file_of(path: Path) -> Callable[[], object]:
+        classifier = GenreClassifier.load(path, device="cpu", threads=1)
+        return lambda: classifier.classify_file(track)
+
+    graph = _in_turn([graph_of(path) for path in paths], "speed, graph", n_rounds)
+    file = _in_turn([file_of(path) for path in paths], "speed, file", n_rounds)
+    return [Timing(*pair) for pair in zip(graph, file, strict=True)]
 
 
 def open_cpu(path: Path, metadata: ModelMetadata, kind: str) -> Any:
     """Open a graph as the runtime does, on one thread of the CPU."""
     return create_session(path, metadata, kind, "cpu", 1)[0]
+
+
+def _in_turn(jobs: Sequence[Callable[[], object]], what: str, n_rounds: int) -> list[float]:
+    """Mean milliseconds of CPU of each job: the mean, because some systems count in ticks longer than one job."""
+    for job in jobs:
+        job()  # the first call plans its memory
+    seconds = np.zeros((n_rounds, len(jobs)))
+    for row in tqdm(seconds, what, unit="round", leave=False):
+        for i, job in enumerate(jobs):
+            start = time.thread_time()
+            job()
+            row[i] = time.thread_time() - start
+    return [float(mean) for mean in 1e3 * seconds.mean(axis=0)]
+
+
+def _track(path: Path) -> Path:
+    """Write an MP3 of four minutes in stereo: the pieces of `genre demo` one after the other, over and over."""
+    piece = np.concatenate([make() for make in PIECES.values()])
+    mono = np.resize(0.8 * piece / np.abs(piece).max(), TRACK_SECONDS * SAMPLE_RATE).astype(np.float32)
+    left = resample(mono, SAMPLE_RATE, TRACK_RATE)
+    soundfile.write(path, np.stack([left, np.roll(left, TRACK_RATE // 100)], axis=1), TRACK_RATE, format="MP3")
+    return path
 
 
 class _SessionNetwork(nn.Module):

@@ -14,13 +14,15 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
-from genre_runtime.commands import arguments, classify, completion, demo, info, playlist, report, similar, tag
+from genre_runtime.commands import arguments
 from genre_runtime.errors import DeviceUnavailableError, GenreError, MissingDependencyError, ModelNotFoundError
 from genre_runtime.version import __version__
 
-VERBS = (classify, tag, report, playlist, similar, demo, info, completion)
+VERBS = ("classify", "tag", "report", "playlist", "similar", "demo", "info", "completion")
+"""Each is a module of `genre_runtime.commands`."""
 
 WRONG_USAGE = (DeviceUnavailableError, MissingDependencyError, ModelNotFoundError)
 """Errors about what the command was told or where it was installed, not about a file."""
@@ -60,7 +62,9 @@ ADVICE = {errno.ENOSPC: "make room, or name another place to write to", errno.EA
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    options = command_parser().parse_args(words)
+    words = sys.argv[1:] if words is None else words
+    # A verb named first is the only one whose code is read: a short command is over before all eight would be.
+    options = command_parser(words[:1] if words[:1] and words[0] in VERBS else VERBS).parse_args(words)
     _prepare_streams()
     with _ended_cleanly():
         return _run(options)
@@ -107,8 +111,9 @@ def _ended_cleanly() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def command_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command."""
+def command_parser(names: Sequence[str] = VERBS) -> argparse.ArgumentParser:
+    """Return the parser of the command, with all of its verbs or some."""
+    modules = [import_module(f"genre_runtime.commands.{name}") for name in names]
     parser = argparse.ArgumentParser(
         prog="genre",
         description="Tell the genres of music files, write them into their tags, report on a library. Works offline.",
@@ -117,8 +122,8 @@ def command_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"genre {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
-    for verb in VERBS:
-        verb.add_parser(verbs)
+    for module in modules:
+        module.add_parser(verbs)
     return parser
 
 

@@ -54,10 +54,12 @@ class TableWriter:
         if not self._started:
             self._row("genre", "sure", "", "otherwise", "file")
             self._started = True
-        others = [f"{label} {value:.0%}" for label, value in list(result.probabilities.items())[1:3]]
+        others = ", ".join(f"{label} {value:.0%}" for label, value in list(result.probabilities.items())[1:3])
+        if all(excerpt.silent for excerpt in result.excerpts):  # the next best genres of silence say nothing
+            others = result.reason or others
         mark = "" if result.confident else "?"
         equal = "" if same_as is None else f"  (the same bytes as {printable(same_as)})"
-        self._row(result.label, f"{result.confidence:.0%}", mark, ", ".join(others), printable(path) + equal)
+        self._row(result.label, f"{result.confidence:.0%}", mark, others, printable(path) + equal)
 
     def _row(self, genre: str, sure: str, mark: str, others: str, path: str) -> None:
         self._stream.write(f"{genre:<14}{sure:>4} {mark:<2} {others:<37}{path}\n")
@@ -100,9 +102,9 @@ class JsonWriter:
 
 
 class CsvWriter:
-    """One row a file: path, label, confidence, confident, duration_seconds, device, error, same_as."""
+    """One row a file: path, label, confidence, confident, why not, duration_seconds, device, error, same_as."""
 
-    COLUMNS = ("path", "label", "confidence", "confident", "duration_seconds", "device", "error", "same_as")
+    COLUMNS = ("path", "label", "confidence", "confident", "reason", "duration_seconds", "device", "error", "same_as")
 
     def __init__(self, stream: TextIO) -> None:
         self._writer = csv.DictWriter(stream, self.COLUMNS, extrasaction="ignore", lineterminator="\n")

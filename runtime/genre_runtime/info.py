@@ -8,7 +8,7 @@ from typing import Any
 
 from genre_runtime.classifier import GenreClassifier
 from genre_runtime.errors import GenreError
-from genre_runtime.session import DEVICES, available_devices, create_session, import_onnxruntime
+from genre_runtime.session import DEVICES, available_devices, create_session, import_onnxruntime, other_providers
 from genre_runtime.version import __version__
 
 ONNXRUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")
@@ -16,7 +16,7 @@ ONNXRUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxr
 
 
 def probe_devices(classifier: GenreClassifier) -> dict[str, str]:
-    """Try every device: `works`, or why it does not."""
+    """Try every device: `works`, or why it does not; behind them what else ONNX Runtime offers."""
     built_in = available_devices()
     answers = {}
     for device in DEVICES[1:]:
@@ -28,7 +28,7 @@ def probe_devices(classifier: GenreClassifier) -> dict[str, str]:
             answers[device] = "works"
         except GenreError as error:
             answers[device] = f"does not work: {error}"
-    return answers
+    return answers | dict.fromkeys(other_providers(), "offered by ONNX Runtime, but not used here")
 
 
 def installed_onnxruntimes() -> dict[str, str]:

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genre_runtime.batching import SharedBatches
-from genre_runtime.errors import InvalidInputError
+from genre_runtime.errors import InvalidInputError, InvalidModelError
 from genre_runtime.excerpts import MIN_EXCERPT_SECONDS, Excerpt
+from genre_runtime.graph_check import OUTPUTS
 from genre_runtime.metadata import ModelMetadata
 from genre_runtime.prediction import ExcerptPrediction
-from genre_runtime.session import create_session
+from genre_runtime.session import create_session, one_line
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float32]
 
 SILENCE_PEAK = 1e-3
-"""An excerpt whose loudest sample stays below this (-60 dB of full scale) is silent."""
+"""An excerpt that stays within this (-60 dB of full scale) of one level is silent: nobody hears a direct current."""
 
 MAX_BATCH = 32
 """Most excerpts handed to the graph at once on a GPU; a CPU takes them one by one, which keeps them in its cache."""
@@ -64,7 +65,7 @@ class Judge:
             outputs = self.run(np.stack([excerpt.waveform for excerpt in batch]))
             for excerpt, row in zip(batch, outputs, strict=True):
                 end = excerpt.start_seconds + excerpt.waveform.size / rate
-                silent = bool(np.abs(excerpt.waveform).max() < SILENCE_PEAK)
+                silent = bool(np.ptp(excerpt.waveform) < 2 * SILENCE_PEAK)
                 results.append(self._prediction(excerpt.start_seconds, end, row, silent))
         return results
 
@@ -110,7 +111,19 @@ class Judge:
 
 
 def _outputs(session: InferenceSession, inputs: dict[str, FloatArray]) -> FloatArray:
-    return np.concatenate(session.run(["logits", "embedding"], inputs), axis=1)
+    (name, batch), *_ = inputs.items()
+    try:
+        outputs = session.run(list(OUTPUTS), inputs)
+    except Exception as error:  # ONNX Runtime raises its own classes straight below Exception
+        raise InvalidModelError(
+            f"ONNX Runtime cannot run the model on {name} {batch.shape}: {one_line(error)}; the graph is damaged, "
+            "or the device is short of memory: export the model again, or use another device"
+        ) from error
+    if any(len(output) != len(batch) for output in outputs):
+        raise InvalidModelError(
+            f"the model answers {name} {batch.shape} with {len(outputs[0])} rows: expected one a clip, export it again"
+        )
+    return np.concatenate(outputs, axis=1)
 
 
 def _batches(excerpts: Iterable[Excerpt], max_batch: int) -> Iterator[list[Excerpt]]:

@@ -12,6 +12,9 @@ from genre_runtime.containers import may_be_audio, not_audio
 from genre_runtime.errors import UnreadableAudioError
 from genre_runtime.inputs import AudioSource, head_of
 
+MAX_SAMPLE_RATE = 1_536_000
+"""Twice the highest rate in use, Hz. Ten seconds of what a header may claim, 4 GHz, would fill any memory."""
+
 
 class AudioReader(Protocol):
     """An open file that yields its samples from any second on."""
@@ -44,8 +47,19 @@ def open_audio(source: AudioSource) -> AudioReader:
     EmptyAudioError
         The file has no bytes.
     UnreadableAudioError
-        A folder, a device, no permission, or not audio.
+        A folder, a device, no permission, not audio, or a sample rate that no recording has.
     """
+    reader = _first_that_reads(source)
+    if reader.sample_rate > MAX_SAMPLE_RATE:
+        reader.close()
+        raise UnreadableAudioError(
+            f"the file says it has {reader.sample_rate:,} samples a second: expected at most {MAX_SAMPLE_RATE:,}, its "
+            "header is forged or damaged"
+        )
+    return reader
+
+
+def _first_that_reads(source: AudioSource) -> AudioReader:
     head = head_of(source)
     if not may_be_audio(head):
         raise not_audio(head)

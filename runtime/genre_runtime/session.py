@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import json
-from dataclasses import asdict
+import io
+import warnings
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from genre_runtime.errors import (
     DeviceUnavailableError,
@@ -18,7 +19,8 @@ from genre_runtime.errors import (
     MissingDependencyError,
     ModelNotFoundError,
 )
-from genre_runtime.metadata import AUDIO_METADATA_KEY, LABELS_METADATA_KEY, ModelMetadata
+from genre_runtime.graph_check import check_graph
+from genre_runtime.metadata import ModelMetadata
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -31,8 +33,9 @@ _PROVIDERS = {
     "openvino": "OpenVINOExecutionProvider",
     "cpu": "CPUExecutionProvider",
 }
-# TF32 keeps ten bits of a factor: too few for a spectrum with 80 dB of range.
-_OPTIONS = {"cuda": {"use_tf32": "0"}}
+# TF32 keeps ten bits of a factor: too few for a spectrum with 80 dB of range. By default cuDNN tries every algorithm of
+# every convolution anew for each shape it meets, and shapes are many: batches of any size, excerpts of any length.
+_OPTIONS = {"cuda": {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}}
 
 DEVICES = ("auto", *_PROVIDERS)
 
@@ -48,7 +51,9 @@ def import_onnxruntime() -> ModuleType:
         It is not installed; the message names the two extras.
     """
     try:
-        import onnxruntime
+        with warnings.catch_warnings():  # a build with CUDA complains where there is none
+            warnings.filterwarnings("ignore", message="Failed to register bundled CUDA plugin EP")
+            import onnxruntime
     except ImportError as error:
         raise MissingDependencyError(
             f"ONNX Runtime cannot be imported ({error}): install genre-runtime[cpu], or genre-runtime[gpu] for "
@@ -62,6 +67,12 @@ def available_devices() -> tuple[str, ...]:
     """Devices the installed ONNX Runtime was built for; whether one works shows when a session is made."""
     built = import_onnxruntime().get_available_providers()
     return tuple(name for name, provider in _PROVIDERS.items() if provider in built)
+
+
+def other_providers() -> tuple[str, ...]:
+    """Providers of the installed ONNX Runtime that are no device here, such as Azure's, which calls servers."""
+    built = import_onnxruntime().get_available_providers()
+    return tuple(provider for provider in built if provider not in _PROVIDERS.values())
 
 
 def create_session(
@@ -92,30 +103,61 @@ def create_session(
     """
     onnxruntime = import_onnxruntime()
     graph = _verified_bytes(path, metadata, kind)
+    if device != "cpu":
+        _load_gpu_libraries(onnxruntime)
     devices = available_devices()
     if device != "auto" and device not in devices:
         known = "this ONNX Runtime was not built for it" if device in _PROVIDERS else "there is no such device"
         raise DeviceUnavailableError(device, ("auto", *devices), known)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = _QUIET
-    wanted = ("cuda", "cpu") if device == "auto" and "cuda" in devices else (device,)
-    if device == "auto" and len(wanted) == 1:
-        wanted = ("cpu",)
-    if "cuda" in wanted:
-        onnxruntime.preload_dlls()
-    providers = [(_PROVIDERS[name], _OPTIONS.get(name, {})) for name in dict.fromkeys((*wanted, "cpu"))]
+    wanted = device
+    if device == "auto":
+        wanted = "cuda" if "cuda" in devices else "cpu"
+    why = ""
     try:
-        session = onnxruntime.InferenceSession(graph, options, providers=providers)
+        session = _open(onnxruntime, graph, wanted, threads)
     except Exception as error:  # ONNX Runtime raises its own classes straight below Exception
-        raise InvalidModelError(f"{path.name} is not a graph that ONNX Runtime can run: {error}") from error
+        why = f": {one_line(error)}"
+        try:  # the graph's fault or the device's? The CPU tells
+            if wanted == "cpu":
+                raise
+            session = _open(onnxruntime, graph, "cpu", threads)
+        except Exception as on_cpu:
+            raise InvalidModelError(
+                f"{path.name} is not a graph that ONNX Runtime can run: {one_line(on_cpu)}"
+            ) from on_cpu
     used = _device_used(session)
     if device not in ("auto", used):
         raise DeviceUnavailableError(
-            device, ("auto", *devices), f"ONNX Runtime could not start it and would use {used}"
+            device, ("auto", *devices), f"ONNX Runtime could not start it and would use {used}{why}"
         )
-    _check_graph(session, metadata, path)
+    check_graph(session, metadata, kind, path.name)
     return session, used
+
+
+def _open(onnxruntime: ModuleType, graph: bytes, device: str, threads: int) -> InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = _QUIET
+    # Else the session keeps a plan of its memory for every length it has ever met, 6 KB each, and the last excerpts of
+    # whole tracks are all of different lengths. Without, a run takes as long.
+    options.enable_mem_pattern = False
+    providers = [(_PROVIDERS[name], _OPTIONS.get(name, {})) for name in dict.fromkeys((device, "cpu"))]
+    # Its own fallback prints to stdout, where results belong, and would change the device in the middle of a run.
+    return onnxruntime.InferenceSession(graph, options, providers=providers, enable_fallback=0)
+
+
+def one_line(error: Exception) -> str:
+    """Return ONNX Runtime's message without its line breaks."""
+    return " ".join(str(error).split())
+
+
+def _load_gpu_libraries(onnxruntime: ModuleType) -> None:
+    """Load CUDA's libraries from where pip lays them; a build without CUDA does nothing.
+
+    What is missing is printed to stdout, where results belong; the session says it again.
+    """
+    with contextlib.redirect_stdout(io.StringIO()):
+        onnxruntime.preload_dlls()
 
 
 def _verified_bytes(path: Path, metadata: ModelMetadata, kind: str) -> bytes:
@@ -138,29 +180,3 @@ def _verified_bytes(path: Path, metadata: ModelMetadata, kind: str) -> bytes:
 def _device_used(session: InferenceSession) -> str:
     first = session.get_providers()[0]
     return next((name for name, provider in _PROVIDERS.items() if provider == first), first)
-
-
-def _check_graph(session: InferenceSession, metadata: ModelMetadata, path: Path) -> None:
-    """Compare what the graph says of itself with what the sidecar says."""
-    try:
-        stored: dict[str, Any] = session.get_modelmeta().custom_metadata_map
-    except UnicodeDecodeError as error:
-        raise InvalidModelError(f"{path.name} carries metadata that is no text: export the model again") from error
-    for key, expected in (
-        (AUDIO_METADATA_KEY, asdict(metadata.audio)),
-        (LABELS_METADATA_KEY, list(metadata.labels)),
-    ):
-        try:
-            found = json.loads(stored[key])
-        except (KeyError, ValueError) as error:
-            raise InvalidModelError(f"{path.name} carries no {key}: it was not written by `invoke export`") from error
-        if found != expected:
-            raise InvalidModelError(f"{path.name} and its sidecar disagree on {key}: export the model again")
-    outputs = {output.name: output for output in session.get_outputs()}
-    if "logits" not in outputs:
-        raise InvalidModelError(f"{path.name} answers with {', '.join(outputs)}: expected logits among them")
-    n_labels = outputs["logits"].shape[-1]
-    if n_labels != len(metadata.labels):
-        raise InvalidModelError(
-            f"{path.name} has {n_labels} outputs but the sidecar names {len(metadata.labels)} labels"
-        )

@@ -79,6 +79,6 @@ def test_tolerance_is_tight_enough_to_notice() -> None:
     assert np.abs(found - log_mel_spectrogram(noise(1), config)).max() > 100 * LIMIT
 
 
-@pytest.mark.parametrize(("n_fft", "expected"), [(1, (1, 1)), (2048, (32, 64)), (251, (1, 251)), (961, (31, 31))])
+@pytest.mark.parametrize(("n_fft", "expected"), [(1, (1, 1)), (2048, (64, 32)), (251, (251, 1)), (961, (31, 31))])
 def test_factors_are_as_even_as_they_go(n_fft: int, expected: tuple[int, int]) -> None:
     assert factors(n_fft) == expected

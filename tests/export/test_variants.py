@@ -19,7 +19,8 @@ from genre_export import publish_variants as publish_variants_module
 from genre_export.cli import main
 from genre_export.publish_variants import publish_variants, table
 from genre_export.schema import check_sidecar
-from genre_export.variant_gate import VariantScore
+from genre_export.variant_clips import Clips
+from genre_export.variant_gate import Timing, VariantScore, times
 from genre_export.variants import finish, float16_network, int8_network, with_front_end
 from genre_runtime import GenreClassifier
 from genre_runtime.features import FloatArray, log_mel_spectrogram
@@ -124,11 +125,12 @@ def models(published: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def taking(*seconds: float) -> Any:
+def taking(*milliseconds: float) -> Any:
     """Times as they would be measured of float32, float16 and int8: a test cannot rely on real ones."""
 
-    def times(*_: Any) -> NDArray[np.float64]:
-        return np.array([seconds, seconds])
+    def times(paths: list[Path], *_: Any) -> list[Timing]:
+        assert [path.name for path in paths] == ["best_model.onnx", "best_model.float16.onnx", "best_model.int8.onnx"]
+        return [Timing(graph=one / 2, file=one) for one in milliseconds]
 
     return times
 
@@ -143,15 +145,15 @@ def test_variant_that_pays_is_kept_and_loads_like_any_model(
     before = {path.name for path in models.iterdir()}
     arguments = ["--checkpoint", str(models / "best_model.pt"), "--output", str(models), "--cache", str(tmp_path / "c")]
     assert main([*arguments, "--variants", "--data", str(data)]) == 0
-    head, _, float32, float16, int8 = capsys.readouterr().out.splitlines()
-    assert head.startswith("accuracy on 3 validation clips")
-    assert float32.split()[4:] == ["3000.0", "1.00x"]
-    assert float16.endswith("0.75x  not kept: not 1.1 times as fast")
-    assert int8.endswith("1.50x  kept")
+    head, _, _, _, float32, float16, int8 = capsys.readouterr().out.splitlines()
+    assert head.startswith("Accuracy on the network's 3 validation clips")
+    assert float32.endswith("| 100.00% | 1.5 | 1.00 | 3.0 | 1.00 |  |")
+    assert float16.endswith("| 4.0 | 0.75 | not kept: files not 1.1 times as fast |")
+    assert int8.endswith("| 1.0 | 1.50 | 2.0 | 1.50 | kept |")
     assert {path.name for path in models.iterdir()} - before == VARIANT_FILES
     text = (models / "best_model.int8.json").read_text(encoding="utf-8")
     check_sidecar(text)
-    assert json.loads(text)["provenance"]["variant"]["speed_up"] == 1.5
+    assert json.loads(text)["provenance"]["variant"]["file_speed_up"] == 1.5
     variant = GenreClassifier.load(models / "best_model.int8.onnx", device="cpu", threads=1)
     float32_model = GenreClassifier.load(models / "best_model.onnx", device="cpu", threads=1)
     clip = tone(3) + noise(3)
@@ -181,22 +183,60 @@ def test_variant_that_no_longer_pays_is_removed(
         (-0.02, 2.0, "kept"),
         (0.005, 1.5, "kept"),
         (0.0051, 5.0, "not kept: loses more than 0.5 points of accuracy"),
-        (0.0, 1.09, "not kept: not 1.1 times as fast"),
+        (0.0, 1.09, "not kept: files not 1.1 times as fast"),
     ],
 )
 def test_gate(loss: float, speed_up: float, verdict: str) -> None:
-    float32 = VariantScore("float32", 2**20, 1000, 0.7, 1.0, 10.0, 1.0, 0.0)
-    score = replace(float32, name="int8", accuracy=0.7 - loss, loss=loss, speed_up=speed_up)
+    float32 = VariantScore("float32", 2**20, 1000, 5, 0.7, 1.0, Timing(10.0, 20.0), 0.0, 1.0, 1.0)
+    score = replace(float32, name="int8", loss=loss, graph_speed_up=9.0, file_speed_up=speed_up)
     assert score.verdict == verdict
     assert score.pays == (verdict == "kept")
     lines = table([float32, score]).splitlines()
-    assert lines[-1].endswith(verdict)
+    assert lines[-1].endswith(f"| {verdict} |")
+    assert lines[0].startswith("Accuracy on 5 folds' 1000 validation clips")
     assert "kept" not in lines[-2]
 
 
 def test_checkpoint_that_held_nothing_out_is_refused(published: Path, data: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="held no clips out"):
+    with pytest.raises(DataError, match="held no clips out for validation and has no folds"):
         publish_variants(published / "best_model.pt", published, data, tmp_path / "cache")
+
+
+def test_model_that_learnt_everything_is_measured_by_its_folds(
+    models: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each fold answers the clips that it held out; the right answers of all of them make the accuracy."""
+    checkpoint = load_checkpoint(models / "best_model.pt")
+    for fold in range(5):
+        recipe = {**checkpoint["recipe"], "data": {**checkpoint["recipe"]["data"], "fold": fold}}
+        held_out = {"validation": [f"x/{fold}"], "test": [f"x/{fold + 1}"]}
+        save_checkpoint({**checkpoint, "recipe": recipe, "held_out": held_out}, models / "folds" / f"fold{fold}.pt")
+    everything = {**checkpoint, "folds": 5, "held_out": {"validation": [], "test": []}}
+    save_checkpoint(everything, models / "best_model.pt")
+    monkeypatch.setattr(publish_variants_module, "times", taking(3.0, 4.0, 2.0))
+    right = iter(range(15))
+
+    def one_of_three(_session: Any, clips: Clips, name: str) -> NDArray[np.int64]:
+        assert clips.labels.shape == (1,)
+        assert len(clips.calibration) == N_CLIPS - 2, "what a fold held out must not calibrate it"
+        wrong = name == "int8" and next(right) % 5 == 3
+        return clips.labels + 1 if wrong else clips.labels
+
+    monkeypatch.setattr(publish_variants_module, "answers", one_of_three)
+    float32, _, int8 = publish_variants(models / "best_model.pt", models, data, tmp_path / "cache")
+    assert (float32.n_clips, float32.n_networks, float32.accuracy) == (5, 5, 1.0)
+    assert (int8.accuracy, int8.agreement) == (0.8, 0.8)
+    assert int8.loss == pytest.approx(0.2)
+    assert not int8.pays
+    (models / "folds" / "fold3.pt").unlink()
+    with pytest.raises(CheckpointError, match=r"fold3\.pt"):
+        publish_variants(models / "best_model.pt", models, data, tmp_path / "cache")
+
+
+def test_times_are_those_of_graph_and_file(published: Path, tmp_path: Path) -> None:
+    one, other = times([published / "best_model.onnx"] * 2, tmp_path, n_rounds=2)
+    for timing in (one, other):
+        assert 0 < timing.graph < timing.file, "a file is decoded before its excerpts go through the graph"
 
 
 def test_data_of_another_model_are_refused(models: Path, data: Path, tmp_path: Path) -> None:

@@ -15,12 +15,15 @@ from genre_export.parity import (
     ParityError,
     Run,
     check_parity,
+    measure_pairs,
     measure_parity,
     parity_signals,
+    parity_table,
 )
 from genre_runtime.features import FloatArray, log_mel_spectrogram
 from genre_runtime.metadata import AudioConfig
 from tests.export.tiny import TEMPERATURE, tiny_network
+from tests.parity.__main__ import pairs_table
 
 CONFIG = AudioConfig()
 SIGNALS = parity_signals(CONFIG)
@@ -103,6 +106,26 @@ def test_every_shape_equals_the_reference_and_each_clip_itself_alone(
         np.testing.assert_allclose(logits, alone, atol=TOLERANCES["onnx batch independence"].limit)
         by_spectrogram = run_log_mel(reference[None])["logits"][0]
         np.testing.assert_allclose(logits, by_spectrogram, atol=TOLERANCES["onnx logits from log_mel"].limit)
+
+
+def test_each_two_front_ends_are_compared(graph: WaveformGraph, runners: tuple[Run, Run]) -> None:
+    pairs = measure_pairs(graph, runners[0])
+    assert len(pairs) == 5 * 4 / 2
+    assert min(pairs.values()) > 0
+    assert max(pairs.values()) <= TOLERANCES["torchaudio log_mel"].limit
+    lines = pairs_table(pairs).splitlines()
+    assert lines[0] == "| dB | librosa | torchaudio | torch | onnx |"
+    assert [line.count("|  |") for line in lines[2:]] == [0, 1, 1, 2]
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_table_names_every_tolerance_with_its_reason(worst: dict[str, float]) -> None:
+    rows = parity_table(worst).splitlines()[2:]
+    for row, (name, tolerance) in zip(rows, TOLERANCES.items(), strict=True):
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        assert (cells[0], cells[3]) == (name, tolerance.reason)
+        assert float(cells[1].split()[0]) == pytest.approx(worst[name], rel=0.05)
+        assert float(cells[2].split()[0]) == tolerance.limit
 
 
 def test_every_tolerance_has_a_reason_of_its_own_or_says_which() -> None:

@@ -24,6 +24,8 @@ from tests.synthetic import tone
 
 RATE = 16_000
 
+_U32 = struct.Struct("<I").pack
+
 FORMATS = (
     *(".mp3", ".flac", ".wav", ".aiff", ".ogg", ".opus", ".m4a", ".alac.m4a", ".wma", ".ape", ".au", ".webm"),
     *(".aac", ".mka", ".wv", ".tta", ".caf", ".w64"),
@@ -95,6 +97,20 @@ def _patched(suffix: str, offset: int, content: bytes) -> Callable[[Path], Path]
     return _bytes(f"patched{suffix}", damaged)
 
 
+def _sparse_wav(n_bytes: int, rate: int) -> Callable[[Path], Path]:
+    """Make a file of 8-bit samples that takes no room on the disk: what nobody wrote reads as zeros."""
+
+    def make(folder: Path) -> Path:
+        path = folder / "sparse.wav"
+        form = struct.pack("<HHIIHH", 1, 1, rate, rate, 1, 8)
+        with path.open("wb") as file:
+            file.write(b"RIFF" + _U32(n_bytes + 36) + b"WAVEfmt " + _U32(16) + form + b"data" + _U32(n_bytes))
+            file.truncate(44 + n_bytes)
+        return path
+
+    return make
+
+
 def _first(suffix: str, n_bytes: int) -> Callable[[Path], Path]:
     return _bytes(f"header{suffix}", lambda folder: tone_in(suffix, folder)[:n_bytes])
 
@@ -161,7 +177,6 @@ def _locked(folder: Path) -> Path:
 
 
 LOUD, WAV_RATE, WAV_CHANNELS, WAV_SIZE = np.full(RATE, 0.5, np.float32), 24, 22, 40
-_U32 = struct.Struct("<I").pack
 
 CONTENTS = (
     Hostile("no byte", _bytes("empty.mp3", b""), "empty_audio"),
@@ -189,8 +204,13 @@ CONTENTS = (
     Hostile("WAV at 0 Hz", _patched(".wav", WAV_RATE, _U32(0)), "unreadable_audio"),
     Hostile("WAV at 1 Hz", _wav(LOUD[:30], 1), "tone"),
     Hostile("WAV at 768 kHz", _wav(tone(1, 768_000), 768_000), "tone"),
-    Hostile("WAV at 2 GHz", _patched(".wav", WAV_RATE, _U32(2**31 - 1)), "typed"),
-    Hostile("WAV at 4 GHz", _patched(".wav", WAV_RATE, _U32(2**32 - 1)), "typed"),
+    Hostile("WAV at 1.5 MHz", _wav(tone(0.5, 1_500_000), 1_500_000), "tone"),
+    Hostile("WAV at 2 MHz", _patched(".wav", WAV_RATE, _U32(2_000_000)), "unreadable_audio"),
+    Hostile("WAV at 2 GHz", _patched(".wav", WAV_RATE, _U32(2**31 - 1)), "unreadable_audio"),
+    Hostile("WAV at 4 GHz", _patched(".wav", WAV_RATE, _U32(2**32 - 1)), "unreadable_audio"),
+    Hostile("WAV of 4 GB at 2 GHz", _sparse_wav(2**32 - 99, 2**31 - 1), "unreadable_audio"),
+    Hostile("WAV of 4 GB at 1 Hz", _sparse_wav(2**32 - 99, 1), "typed"),
+    Hostile("WAV of 4 GB at 768 kHz", _sparse_wav(2**32 - 99, 768_000), "typed"),
     Hostile("FLAC forged to 655,350 Hz", _forged_flac(rate=655_350), "typed"),
     Hostile("FLAC forged to 0 Hz", _forged_flac(rate=0), "typed"),
     Hostile("FLAC forged to 2**36 - 1 samples", _forged_flac(n_samples=2**36 - 1), "tone"),

@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from genre_runtime.version import __version__
@@ -25,6 +26,28 @@ def test_table(genre: Genre, music: Path) -> None:
     assert first.endswith(str(music / "tone.wav"))
     assert second.endswith(str(music / "sub" / "noise.FLAC"))
     assert err == "2 of 2 files classified on cpu, 2 hidden and 1 other files passed over\n"
+
+
+def test_every_format_says_why_an_answer_is_not_confident(genre: Genre, tmp_path: Path) -> None:
+    silent = write_audio(tmp_path / "silent.wav", 0 * tone(2))
+    direct = write_audio(tmp_path / "direct.wav", 0 * tone(2) + np.float32(0.4))
+    vague = write_audio(tmp_path / "vague.wav", 0.05 * tone(2))
+    _, out, err = genre("classify", silent)
+    assert "the track is silent" in out
+    assert err == "? not sure: the track is silent\n"
+    _, out, err = genre("classify", vague)
+    assert err.startswith("? not sure: the best genre reaches ")
+    assert "confident answers start at 50%" in err
+    _, out, err = genre("classify", silent, vague, direct)
+    assert err == "? not sure, 3 files; the first: the track is silent\n3 of 3 files classified on cpu\n"
+    _, out, err = genre("classify", vague, direct, "--min-confidence", "99%", "--format", "csv")
+    assert [row["confident"] for row in csv.DictReader(io.StringIO(out))] == ["False", "False"]
+    reasons = [row["reason"] for row in csv.DictReader(io.StringIO(out))]
+    assert "asked for were 99%" in reasons[0]
+    assert reasons[1] == "the track is silent"
+    assert err == "", "results for programs need no words"
+    _, out, _ = genre("classify", direct, "--format", "jsonl")
+    assert json.loads(out)["reason"] == "the track is silent"
 
 
 def test_jsonl(genre: Genre, music: Path) -> None:
@@ -58,7 +81,17 @@ def test_csv(genre: Genre, music: Path) -> None:
     assert status == 1
     assert rows[0]["label"] == "tone"
     assert rows[2]["label"] == ""
-    assert ",".join(rows[0]) == "path,label,confidence,confident,duration_seconds,device,error,same_as"
+    assert list(rows[0]) == [
+        "path",
+        "label",
+        "confidence",
+        "confident",
+        "reason",
+        "duration_seconds",
+        "device",
+        "error",
+        "same_as",
+    ]
     assert float(rows[0]["confidence"]) > 0.5
     assert rows[0]["error"] == ""
     assert "none.wav" in rows[2]["error"]

@@ -10,10 +10,10 @@ import onnxruntime
 import pytest
 
 from genre_runtime import GenreClassifier
-from genre_runtime.errors import DeviceUnavailableError, MissingDependencyError
+from genre_runtime.errors import DeviceUnavailableError, InvalidModelError, MissingDependencyError
 from genre_runtime.info import describe, describe_in_words, probe_devices
 from genre_runtime.session import available_devices
-from tests.synthetic import tone
+from tests.synthetic import sign, tone
 
 
 @pytest.mark.parametrize("device", ["gpu", "CPU", "", "cuda:0"])
@@ -36,14 +36,23 @@ class _Pretender:
 
     SessionOptions = onnxruntime.SessionOptions
 
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.failure = failure
+        self.tried: list[list[tuple[str, dict[str, str]]]] = []
+
     def get_available_providers(self) -> list[str]:
         return ["CUDAExecutionProvider", "CPUExecutionProvider"]
 
     def preload_dlls(self) -> None:
-        pass
+        print("Failed to load libcublas.so")  # as ONNX Runtime does
 
-    def InferenceSession(self, graph: bytes, options: Any, providers: list[tuple[str, dict[str, str]]]) -> Any:  # noqa: N802
-        self.providers = providers
+    def InferenceSession(  # noqa: N802
+        self, graph: bytes, options: Any, providers: list[tuple[str, dict[str, str]]], enable_fallback: int
+    ) -> Any:
+        assert not enable_fallback, "it prints to stdout"
+        self.tried.append(providers)
+        if self.failure and len(providers) > 1:
+            raise self.failure
         return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
@@ -53,12 +62,28 @@ def test_cuda_that_does_not_start(model_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(DeviceUnavailableError, match="would use cpu"):
         GenreClassifier.load(model_path, device="cuda")
     classifier = GenreClassifier.load(model_path, device="auto")
-    assert [name for name, _ in pretender.providers] == ["CUDAExecutionProvider", "CPUExecutionProvider"], (
-        "it was tried"
-    )
-    assert dict(pretender.providers)["CUDAExecutionProvider"] == {"use_tf32": "0"}, "ten bits are too few for 80 dB"
+    providers = pretender.tried[-1]
+    assert [name for name, _ in providers] == ["CUDAExecutionProvider", "CPUExecutionProvider"], "it was tried"
+    options = dict(providers)["CUDAExecutionProvider"]
+    assert options["use_tf32"] == "0", "ten bits are too few for 80 dB"
+    assert options["cudnn_conv_algo_search"] == "HEURISTIC", "the exhaustive search begins anew for each shape"
     assert (classifier.device_requested, classifier.device) == ("auto", "cpu")
     assert classifier.classify(tone(1), 22_050).device == "cpu"
+
+
+def test_cuda_that_fails_is_told_from_a_graph_that_fails(
+    model_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretender = _Pretender(RuntimeError("CUDA failure 100: no CUDA-capable device is detected"))
+    monkeypatch.setattr("genre_runtime.session.import_onnxruntime", lambda: pretender)
+    with pytest.raises(DeviceUnavailableError, match="would use cpu: CUDA failure 100"):
+        GenreClassifier.load(model_path, device="cuda")
+    assert GenreClassifier.load(model_path, device="auto").device == "cpu"
+    model_path.write_bytes(b"no graph")
+    sign(model_path)
+    with pytest.raises(InvalidModelError, match="not a graph that ONNX Runtime can run"):
+        GenreClassifier.load(model_path, device="cuda")
+    assert capsys.readouterr().out == "", "results alone go to stdout"
 
 
 def test_info_says_of_every_device_whether_it_works(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +95,16 @@ def test_info_says_of_every_device_whether_it_works(model_path: Path, monkeypatc
     assert "would use cpu" in devices["cuda"]
     assert devices["tensorrt"] == "not in this ONNX Runtime"
     assert devices["cpu"] == "works"
+
+
+def test_info_names_providers_that_are_no_devices(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    offered = ["AzureExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(_Pretender, "get_available_providers", lambda self: offered)
+    classifier = GenreClassifier.load(model_path, device="cpu")
+    monkeypatch.setattr("genre_runtime.session.import_onnxruntime", _Pretender)
+    assert probe_devices(classifier)["AzureExecutionProvider"] == "offered by ONNX Runtime, but not used here"
+    words = describe_in_words(describe(classifier) | {"devices": probe_devices(classifier)})
+    assert "  AzureExecutionProvider offered by" in words
 
 
 def test_info_warns_of_two_onnxruntimes(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

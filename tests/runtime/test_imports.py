@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import genre_runtime
+from genre_runtime.cli import VERBS, main
+from tests.synthetic import tone, write_audio
 
 HEAVY = ("torch", "librosa", "matplotlib", "onnxruntime", "av", "soundfile", "soxr", "numpy", "tqdm")
 
@@ -45,3 +48,21 @@ def test_every_public_name_can_be_had() -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Classifier'"):
         genre_runtime.Classifier  # noqa: B018
+
+
+def test_a_verb_s_code_is_read_when_it_is_asked_for(model_path: Path, tmp_path: Path) -> None:
+    """Each module costs a millisecond of a command that takes a quarter of a second."""
+    path = write_audio(tmp_path / "tone.wav", tone(1))
+    words = ["classify", str(path), "--model", str(model_path), "--format", "jsonl", "--output", str(tmp_path / "out")]
+    modules = _imported_by(f"from genre_runtime.cli import main\nmain({words!r})")
+    ours = {name.removeprefix("genre_runtime.commands.") for name in modules if ".commands." in name}
+    assert ours & set(VERBS) == {"classify"}
+    assert not modules & {"sqlite3", "mutagen", "genre_runtime.library.state", "torch", "tqdm", "av"}
+
+
+@pytest.mark.parametrize("words", [["--help"], ["no-such-verb"], []])
+def test_all_verbs_are_named_when_none_is(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(words)
+    said = "".join(capsys.readouterr())
+    assert words == [] or all(verb in said for verb in VERBS)

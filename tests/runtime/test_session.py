@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -15,8 +14,9 @@ import pytest
 
 from genre_runtime import AudioConfig, GenreClassifier
 from genre_runtime.errors import InvalidModelError, ModelNotFoundError
-from genre_runtime.metadata import AUDIO_METADATA_KEY, LABELS_METADATA_KEY
-from tests.synthetic import tone
+from genre_runtime.metadata import AUDIO_METADATA_KEY, LABELS_METADATA_KEY, read_metadata
+from genre_runtime.session import create_session
+from tests.synthetic import GRAPHS, sign, tone
 
 
 def _edit_sidecar(model_path: Path, edit: Callable[[dict[str, Any]], None]) -> None:
@@ -26,12 +26,6 @@ def _edit_sidecar(model_path: Path, edit: Callable[[dict[str, Any]], None]) -> N
     path.write_text(json.dumps(values), encoding="utf-8")
 
 
-def _sign(model_path: Path) -> None:
-    """Make the sidecar vouch for the graph as it is."""
-    sha256 = hashlib.sha256(model_path.read_bytes()).hexdigest()
-    _edit_sidecar(model_path, lambda values: values["graphs"]["waveform"].update(sha256=sha256))
-
-
 def _set_graph_metadata(model_path: Path, **facts: str) -> None:
     """Replace what the graph says of itself, and sign it."""
     graph = onnx.load(model_path)
@@ -39,7 +33,7 @@ def _set_graph_metadata(model_path: Path, **facts: str) -> None:
     for key, value in facts.items():
         graph.metadata_props.add(key=key.replace("_", "."), value=value)
     onnx.save(graph, model_path)
-    _sign(model_path)
+    sign(model_path)
 
 
 AUDIO = json.dumps(asdict(AudioConfig()))
@@ -67,7 +61,7 @@ def test_truncated_graph(model_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"no graph at all"])
 def test_graph_that_onnxruntime_cannot_read(model_path: Path, content: bytes) -> None:
     model_path.write_bytes(content)
-    _sign(model_path)
+    sign(model_path)
     with pytest.raises(InvalidModelError, match="ONNX Runtime"):
         GenreClassifier.load(model_path, device="cpu")
 
@@ -127,3 +121,85 @@ def test_the_spectrogram_graph_is_checked_when_it_is_used(model_path: Path) -> N
     assert classifier.classify(tone(1), 22_050).label == "tone"
     with pytest.raises(ModelNotFoundError, match="logmel"):
         classifier.classify_log_mel(np.zeros((128, 10), np.float32))
+
+
+def _without_embedding(graph: onnx.ModelProto) -> None:
+    del graph.graph.output[1]
+
+
+def _with_another_input(graph: onnx.ModelProto) -> None:
+    graph.graph.input.append(onnx.helper.make_tensor_value_info("more", onnx.TensorProto.FLOAT, [1]))
+
+
+def _renamed(graph: onnx.ModelProto) -> None:
+    old = graph.graph.input[0].name
+    graph.graph.input[0].name = "audio"
+    for node in graph.graph.node:
+        node.input[:] = ["audio" if name == old else name for name in node.input]
+
+
+def _of_one_length(graph: onnx.ModelProto) -> None:
+    graph.graph.input[0].type.tensor_type.shape.dim[-1].dim_value = 100
+
+
+def _of_batch_one(graph: onnx.ModelProto) -> None:
+    graph.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+
+
+def _of_other_bands(graph: onnx.ModelProto) -> None:
+    graph.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 64
+
+
+def _in_float16(graph: onnx.ModelProto) -> None:
+    graph.graph.node.append(onnx.helper.make_node("Cast", ["logits"], ["half"], to=onnx.TensorProto.FLOAT16))
+    for node in graph.graph.node:
+        node.output[:] = [{"logits": "full", "half": "logits"}.get(name, name) for name in node.output]
+    graph.graph.node[-1].input[0] = "full"
+    graph.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "words"),
+    [
+        ("waveform", _without_embedding, "answers with logits: expected embedding"),
+        ("log_mel", _without_embedding, "answers with logits: expected embedding"),
+        ("waveform", _with_another_input, "asks for waveform, more: expected waveform alone"),
+        ("waveform", _renamed, "asks for audio: expected waveform alone"),
+        ("waveform", _of_one_length, r"shape \(batch, 100\): expected .* any batch and length"),
+        ("waveform", _of_batch_one, r"shape \(1, n_samples\): expected .* any batch and length"),
+        ("log_mel", _of_other_bands, r"shape \(batch, 64, n_frames\)"),
+        ("waveform", _in_float16, r"answers logits as tensor\(float16\)"),
+    ],
+)
+def test_foreign_graph_that_is_signed_is_refused(
+    model_path: Path, kind: str, change: Callable[[onnx.ModelProto], None], words: str
+) -> None:
+    path = model_path.with_name(GRAPHS[kind])
+    graph = onnx.load(path)
+    change(graph)
+    onnx.save(graph, path)
+    sign(model_path, kind)
+    with pytest.raises(InvalidModelError, match=words):
+        GenreClassifier.load(model_path, device="cpu").classify_log_mel(np.zeros((128, 10), np.float32))
+
+
+def test_graph_that_fails_when_it_runs_is_a_typed_error(model_path: Path) -> None:
+    graph = onnx.load(model_path)
+    graph.graph.node.insert(0, onnx.helper.make_node("Reshape", ["waveform", "shape"], ["seven"]))
+    graph.graph.node[1].input[0] = "seven"
+    graph.graph.initializer.append(onnx.helper.make_tensor("shape", onnx.TensorProto.INT64, [2], [-1, 7]))
+    onnx.save(graph, model_path)
+    sign(model_path)
+    classifier = GenreClassifier.load(model_path, device="cpu")
+    with pytest.raises(InvalidModelError, match=r"cannot run the model on waveform \(1, 22051\).*export"):
+        classifier.classify(np.ones(22_051, np.float32), 22_050)
+    with pytest.raises(InvalidModelError, match=r"answers waveform \(1, 22050\) with 3150 rows"):  # seven samples a row
+        classifier.classify(np.ones(22_050, np.float32), 22_050)
+
+
+def test_no_plan_of_memory_is_kept_for_every_length(model_path: Path) -> None:
+    """ONNX Runtime keeps one for each shape it meets, and tracks end at any length: hours of them would fill memory."""
+    metadata = read_metadata(model_path)
+    for kind, name in GRAPHS.items():
+        session, _ = create_session(model_path.with_name(name), metadata, kind, "cpu", 1)
+        assert not session.get_session_options().enable_mem_pattern

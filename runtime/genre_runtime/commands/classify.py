@@ -138,6 +138,7 @@ def classify(
 
     arguments.silence_decoders()
     counts: Counter[str] = Counter()
+    unsure: str | None = None
     with (
         _output(getattr(options, "output", None)) as stream,
         outcomes_of(paths, options) as (device, outcomes),
@@ -148,11 +149,18 @@ def classify(
             counts.update(failed=isinstance(outcome.result, GenreError), known=outcome.known)
             counts.update(equal=outcome.same_as is not None)
             with bar.external_write_mode():
-                if isinstance(outcome.result, GenreError):
-                    print(f"genre: {printable(outcome.path)}: {outcome.result}", file=sys.stderr)
+                result = _as_asked(outcome.result, options)
+                if isinstance(result, GenreError):
+                    print(f"genre: {printable(outcome.path)}: {result}", file=sys.stderr)
+                else:
+                    counts.update(unsure=not result.confident)
+                    unsure = unsure or result.reason
                 same_as = None if outcome.same_as is None else shown(outcome.same_as)
-                writer.write(shown(outcome.path), _as_asked(outcome.result, options), same_as)
+                writer.write(shown(outcome.path), result, same_as)
             bar.update()
+    if unsure is not None and options.format == "table":
+        several = f", {counts['unsure']} files; the first" if counts["unsure"] > 1 else ""
+        print(f"? not sure{several}: {unsure}", file=sys.stderr)
     somebody_reads = options.format == "table" or getattr(options, "output", None) or sys.stderr.isatty()
     if len(paths) > 1 and (somebody_reads or counts["known"]):
         _summarise(len(paths), counts, device, passed_over)

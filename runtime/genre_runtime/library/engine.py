@@ -10,12 +10,15 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event, Lock
+from typing import TYPE_CHECKING
 
 from genre_runtime.classifier import FROM_MODEL, ExcerptCount, GenreClassifier
 from genre_runtime.errors import AudioLimitError, EmptyAudioError, GenreError, UnreadableAudioError
-from genre_runtime.library.state import IN_MEMORY, LibraryState, content_digest
 from genre_runtime.parallel import ordered_map
 from genre_runtime.prediction import Prediction
+
+if TYPE_CHECKING:
+    from genre_runtime.library.state import LibraryState
 
 N_LOCKS = 256
 
@@ -82,8 +85,14 @@ class Library:
             yield from self._in_order(paths, jobs, self._state, None)
             return
         every = list(paths)
+        sizes = _shared_sizes(every)
+        if not sizes:  # none can be equal to another
+            yield from ordered_map(self._listen, every, jobs or os.cpu_count() or 1)
+            return
+        from genre_runtime.library.state import IN_MEMORY, LibraryState
+
         with closing(LibraryState(IN_MEMORY, "")) as state:
-            yield from self._in_order(every, jobs, state, _shared_sizes(every))
+            yield from self._in_order(every, jobs, state, sizes)
 
     def _in_order(
         self, paths: Iterable[Path], jobs: int, state: LibraryState, sizes: frozenset[int] | None
@@ -101,6 +110,8 @@ class Library:
         return Outcome(path, self._classifier.classify_or_error(path, excerpts=self._excerpts, stop=stop))
 
     def _look_up(self, path: Path, stop: Event, state: LibraryState, sizes: frozenset[int] | None) -> Outcome:
+        from genre_runtime.library.state import content_digest  # SQLite's code, where bytes are compared alone
+
         try:
             status = path.stat()
             if not stat.S_ISREG(status.st_mode) or not status.st_size:
