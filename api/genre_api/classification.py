@@ -11,6 +11,7 @@ from threading import Event
 import numpy as np
 from numpy.typing import NDArray
 
+from genre_api.uploads import named
 from genre_runtime import DecodeLimits, GenreClassifier, Prediction
 from genre_runtime.decoding import stream_excerpts
 from genre_runtime.errors import AudioLimitError
@@ -60,7 +61,7 @@ def classify_audio(
     metadata = classifier.metadata
     rate = metadata.audio.sample_rate
     stream = stream_excerpts(
-        source, rate, excerpt_seconds=metadata.excerpt_seconds, n_excerpts=n_excerpts, limits=limits, stop=stop
+        named(source), rate, excerpt_seconds=metadata.excerpt_seconds, n_excerpts=n_excerpts, limits=limits, stop=stop
     )
     results = []
     for excerpt in _timed(iter(stream), timings):
