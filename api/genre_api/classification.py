@@ -11,6 +11,7 @@ from threading import Event
 import numpy as np
 from numpy.typing import NDArray
 
+from genre_api.pictures import Picture
 from genre_api.uploads import named
 from genre_runtime import DecodeLimits, GenreClassifier, Prediction
 from genre_runtime.decoding import stream_excerpts
@@ -36,6 +37,7 @@ def classify_audio(
     limits: DecodeLimits,
     stop: Event,
     timings: Timings,
+    picture: Picture | None = None,
 ) -> Prediction:
     """Classify audio excerpt by excerpt, with the numbers of `GenreClassifier.classify_file`.
 
@@ -50,6 +52,8 @@ def classify_audio(
         Ends the work within a block or an excerpt.
     timings : Timings
         Is added to, also where an error ends the work.
+    picture : Picture, optional
+        Is given every excerpt.
 
     Raises
     ------
@@ -72,6 +76,8 @@ def classify_audio(
             heard = classifier.classify(excerpt.waveform, rate, excerpts=None).excerpts[0]
         finally:
             timings.model_seconds += time.perf_counter() - began
+        if picture is not None:
+            picture.add(excerpt.waveform, heard.silent)
         start = excerpt.start_seconds
         results.append(replace(heard, start_seconds=start, end_seconds=start + excerpt.waveform.size / rate))
     return summarise(
@@ -84,7 +90,12 @@ def classify_audio(
 
 
 def classify_spectrogram(
-    classifier: GenreClassifier, log_mel: NDArray[np.float32], *, limits: DecodeLimits, timings: Timings
+    classifier: GenreClassifier,
+    log_mel: NDArray[np.float32],
+    *,
+    limits: DecodeLimits,
+    timings: Timings,
+    picture: Picture | None = None,
 ) -> Prediction:
     """Classify a log-mel spectrogram, shape (n_mels, n_frames), dB.
 
@@ -101,9 +112,12 @@ def classify_spectrogram(
         )
     began = time.perf_counter()
     try:
-        return classifier.classify_log_mel(log_mel)
+        prediction = classifier.classify_log_mel(log_mel)
     finally:
         timings.model_seconds += time.perf_counter() - began
+    if picture is not None:
+        picture.add_log_mel(log_mel)
+    return prediction
 
 
 def _timed(excerpts: Iterator[Excerpt], timings: Timings) -> Iterator[Excerpt]:

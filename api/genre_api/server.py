@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import math
 import signal
 from types import FrameType
 from typing import Any
@@ -105,6 +106,7 @@ def make_server(app: FastAPI, settings: Settings) -> Server:
         "loop": "asyncio",
         "access_log": False,
         "server_header": False,
+        "timeout_keep_alive": math.ceil(settings.header_seconds),
         "limit_concurrency": settings.max_connections,
         "timeout_graceful_shutdown": settings.shutdown_seconds,
         "log_config": log_config(settings.log_format, settings.log_level),
