@@ -71,6 +71,17 @@ def test_genres_of_a_file(page: Page) -> None:
     expect(page.get_by_role("status")).to_contain_text("song.wav: tone")
 
 
+def test_of_many_files_the_answers_stand_close_together(page: Page) -> None:
+    choose(page, **{name: wav(tone(2)) for name in "abcde"})
+    card(page, "done", 4)
+    assert page.locator("#results .verdict").count() == 5
+    first = page.locator("#results > li").first
+    expect(first.locator("audio")).to_be_hidden()
+    first.get_by_text("Genres, course and player").click()
+    expect(first.locator("audio")).to_be_visible()
+    wait_until(page, "document.querySelector('.spectrogram img').naturalWidth > 0")
+
+
 def test_uncertain_answers_say_why(page: Page) -> None:
     choose(page, silence=wav(np.zeros(3 * RATE, np.float32)))
     done = card(page, "done")

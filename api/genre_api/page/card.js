@@ -17,9 +17,9 @@ export class Card {
   #progress = null;
   #words = null;
 
-  /** `actions` are `retry(card)`, `remove(card)`, `cancel(card)` and `changed()`. */
-  constructor(file, whole, actions) {
-    Object.assign(this, { file, whole, actions });
+  /** `actions` are `retry(card)`, `remove(card)`, `cancel(card)` and `changed()`; `open` shows details at once. */
+  constructor(file, whole, open, actions) {
+    Object.assign(this, { file, whole, open, actions });
     const name = file.name || "file without a name";
     this.name = name;
     this.#heading = element("h3", { tabindex: "-1" }, element("bdi", {}, name));
@@ -118,7 +118,7 @@ export class Card {
     const ranked = Object.entries(answer.probabilities).sort((a, b) => b[1] - a[1]);
     const first = ranked.slice(0, SHOWN);
     const rest = ranked.slice(SHOWN);
-    const parts = [verdict(answer), bars(first, true)];
+    const parts = [bars(first, true)];
     const player = element("audio", { controls: true, preload: "none", "aria-label": `Play ${this.name}` });
     const course = timeline(answer, first.map(([genre]) => genre), (seconds) => {
       player.currentTime = seconds;
@@ -134,8 +134,15 @@ export class Card {
       parts.push(element("details", {}, summary, bars(rest, false)));
     }
     const picture = drawing ? spectrogram(drawing, answer.excerpts, (blob) => this.#addressOf(blob)) : null;
-    const right = element("div", {}, course.node, picture, player);
-    return [element("div", { class: "result" }, element("div", {}, ...parts), right)];
+    const right = element("div", {}, course.node, picture, course.table, player);
+    const of = element("span", { class: "visually-hidden" }, ` of ${this.name}`);
+    const details = element(
+      "details",
+      { class: "more", open: this.open },
+      element("summary", {}, "Genres, course and player", of),
+      element("div", { class: "result" }, element("div", {}, ...parts), right),
+    );
+    return [verdict(answer), details];
   }
 }
 
