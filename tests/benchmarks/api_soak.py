@@ -62,14 +62,14 @@ def soak(seconds: float, cores: int, material: Material, clip_seconds: float = 3
         wrk = start_wrk(
             service.address, files, connections=CONNECTIONS, seconds=seconds, patient=True, pace_seconds=PACE_SECONDS
         )
+        samples, n_pages = [], 0
         try:
-            samples, n_pages = [], 0
             for sample in _watched(service, seconds):
                 samples.append(sample)
                 n_pages += _ask_the_rest(service, files[0])
-        finally:
-            if wrk.poll() is None and len(samples) * SAMPLE_SECONDS < seconds - SAMPLE_SECONDS:
-                wrk.kill()  # interrupted
+        except BaseException:
+            wrk.kill()
+            raise
         return Soak(samples, load_of(wrk), n_pages)
 
 
