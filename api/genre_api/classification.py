@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Event
 
 import numpy as np
@@ -73,13 +73,11 @@ def classify_audio(
             raise CancelledError
         began = time.perf_counter()
         try:
-            heard = classifier.classify(excerpt.waveform, rate, excerpts=None).excerpts[0]
+            results.append(classifier.classify_excerpt(excerpt))
         finally:
             timings.model_seconds += time.perf_counter() - began
         if picture is not None:
-            picture.add(excerpt.waveform, heard.silent)
-        start = excerpt.start_seconds
-        results.append(replace(heard, start_seconds=start, end_seconds=start + excerpt.waveform.size / rate))
+            picture.add(excerpt.waveform, results[-1].silent)
     return summarise(
         results,
         threshold=metadata.confidence_threshold,
