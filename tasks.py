@@ -24,6 +24,7 @@ PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 STAMP = VENV / "setup-complete"
 MEMBERS = ("runtime", "training", "export", "api", "gui")
 OLDEST, NEWEST = (3, 11), (3, 13)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 DEFAULT_DATA = os.environ.get("GENRE_DATA", "data")
 
 
@@ -171,6 +172,24 @@ def bench(c: Context, only: str = "", quick: bool = False, write_readme: bool = 
     _run(PYTHON, "-m", "tests.benchmarks", *named, *flags)
 
 
+@task(
+    help={
+        "soak": "instead, a light load for long",
+        "minutes": "length of the soak",
+        "quick": "tiny files, short",
+        "write_readme": "keep the table",
+    }
+)
+def bench_api(
+    c: Context, soak: bool = False, minutes: float = 30, quick: bool = False, write_readme: bool = False
+) -> None:
+    """Load the HTTP service with wrk, beside the package on the same files: the tables of api/README.md."""
+    flags = [*(["--quick"] if quick else []), *(["--write-readme"] if write_readme else [])]
+    what = ["soak", "--minutes", str(minutes)] if soak else ["load"]
+    _ready()
+    _run(PYTHON, "-m", "tests.benchmarks.api", *what, *flags)
+
+
 @task(help={"inputs": "mutated files to try", "seed": "another seed, other mutants"})
 def fuzz(c: Context, inputs: int = 50_000, seed: int = 0) -> None:
     """Hand mutated audio files and models to every entry point: tests/fuzz/README.md."""
@@ -248,18 +267,22 @@ def _repair_torchaudio() -> None:
 
 
 def _install_system_packages() -> None:
-    """Install what the window's tests need on Linux, where that is allowed; else say what is missing."""
+    """Install what the tests of the window and of the page need on Linux, if allowed; else say what lacks."""
     if not sys.platform.startswith("linux"):
         return
     packages = [] if shutil.which("Xvfb") else ["xvfb"]
+    if not any(map(shutil.which, BROWSERS)):
+        packages.append("chromium")
+    if not shutil.which("curl"):
+        packages.append("curl")
     if subprocess.run([str(PYTHON), "-c", "import tkinter"], capture_output=True).returncode:
         packages.append("python3-tk")
-    if not packages:
-        return
-    if os.geteuid() == 0 and shutil.which("apt-get"):
+    if packages and os.geteuid() == 0 and shutil.which("apt-get"):
         print(f"installing {' '.join(packages)} with apt-get")
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         subprocess.run(["apt-get", "update", "-qq"], env=quiet)
-        if not subprocess.run(["apt-get", "install", "-y", "-qq", *packages], env=quiet).returncode:
-            return
-    print(f"the window's tests will be skipped: install {' and '.join(packages)} to run them")
+        install = ("apt-get", "install", "-y", "-qq", "--no-install-recommends")
+        # One by one: a system that lacks one of them, as some lack Chromium, still gets the others.
+        packages = [name for name in packages if subprocess.run([*install, name], env=quiet).returncode]
+    if packages:
+        print(f"some tests of the window or the page will be skipped: install {' and '.join(packages)} to run them")

@@ -9,6 +9,7 @@ from fastapi import Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from genre_api.classification import Timings
+from genre_api.pictures import Picture
 from genre_api.problems import ServiceError
 from genre_runtime import ModelMetadata, Prediction
 
@@ -29,10 +30,15 @@ class Options(BaseModel):
         description="excerpts to listen to, spread over the track; default: the model's",
     )
     whole: bool = Field(default=False, description="listen to the whole track instead")
+    spectrogram: bool = Field(default=False, description="draw what was listened to, as PNG in Base64")
 
     def n_excerpts(self, metadata: ModelMetadata) -> int | None:
         """Return the number of excerpts, None for the whole track."""
         return None if self.whole else self.excerpts or metadata.n_excerpts
+
+    def picture(self, metadata: ModelMetadata) -> Picture | None:
+        """Return an empty picture, if one is wanted."""
+        return Picture(metadata.audio, self.whole) if self.spectrogram else None
 
 
 def _checked(options: Annotated[Options, Query()]) -> Options:
@@ -56,7 +62,14 @@ class Stopwatch:
 
 
 def answer(
-    prediction: Prediction, *, name: str | None, top: int, timings: Timings, queue_seconds: float, total_seconds: float
+    prediction: Prediction,
+    *,
+    name: str | None,
+    top: int,
+    timings: Timings,
+    queue_seconds: float,
+    total_seconds: float,
+    spectrogram: str | None = None,
 ) -> dict[str, Any]:
     """Return the JSON object: the package's own, and with it `top` and `timings`.
 
@@ -68,12 +81,15 @@ def answer(
     top : int
     timings : Timings
     queue_seconds, total_seconds : float
+    spectrogram : str, optional
+        PNG in Base64.
     """
     values = prediction.to_dict()
     ranked = list(values["probabilities"].items())[:top]
     return {
         **values,
         "path": sendable(name),
+        "spectrogram": spectrogram,
         "top": [{"label": label, "probability": probability} for label, probability in ranked],
         "timings": {
             "queue_seconds": round(queue_seconds, 6),

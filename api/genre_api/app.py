@@ -81,5 +81,6 @@ def create_app(load: Callable[[], GenreClassifier] | None = None, settings: Sett
         meters=service.meters,
         allowed_hosts=settings.allowed_hosts,
         cors_origins=settings.cors_origins,
+        draining=lambda: service.draining,
     )
     return app

@@ -15,6 +15,8 @@ from genre_api.problems import ServiceError, busy, upload_too_large
 from genre_api.queueing import ClientGone
 
 RETRY_SECONDS = 5
+PIECE_BYTES = 2**19
+"""What a socket gives at once is little: taken one by one, each write to a temporary file waits for a thread."""
 MAX_FIELD_BYTES = 4096
 """The forms of this service have no fields of text worth more."""
 
@@ -57,24 +59,33 @@ class BodyBudget:
         deadline = asyncio.get_running_loop().time() + self._seconds
         more = True
         while more:
+            piece: list[bytes] = []
+            begun = held.n_bytes
             try:
                 async with asyncio.timeout_at(deadline):
-                    message = await request.receive()
+                    while more and held.n_bytes - begun < PIECE_BYTES:
+                        more = await self._receive(request, max_bytes, held, piece)
             except TimeoutError as error:
                 raise ServiceError(
                     408, "body_timeout", f"the body did not arrive within {self._seconds:g} s", {"Connection": "close"}
                 ) from error
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            chunk, more = message.get("body", b""), message.get("more_body", False)
-            if held.n_bytes + len(chunk) > max_bytes:
-                raise upload_too_large(max_bytes)
-            if self.n_bytes + len(chunk) > self._max_total:
-                raise busy(RETRY_SECONDS)
-            held.n_bytes += len(chunk)
-            self.n_bytes += len(chunk)
-            if chunk:
-                yield chunk
+            if held.n_bytes > begun:
+                yield b"".join(piece)
+
+    async def _receive(self, request: Request, max_bytes: int, held: _Held, piece: list[bytes]) -> bool:
+        """Add what has come to `piece`, if it may be held; returns whether there is more."""
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk: bytes = message.get("body", b"")
+        if held.n_bytes + len(chunk) > max_bytes:
+            raise upload_too_large(max_bytes)
+        if self.n_bytes + len(chunk) > self._max_total:
+            raise busy(RETRY_SECONDS)
+        held.n_bytes += len(chunk)
+        self.n_bytes += len(chunk)
+        piece.append(chunk)
+        return bool(message.get("more_body", False))
 
 
 class _Held:

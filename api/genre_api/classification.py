@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Event
 
 import numpy as np
 from numpy.typing import NDArray
 
+from genre_api.pictures import Picture
+from genre_api.uploads import named
 from genre_runtime import DecodeLimits, GenreClassifier, Prediction
 from genre_runtime.decoding import stream_excerpts
 from genre_runtime.errors import AudioLimitError
@@ -35,6 +37,7 @@ def classify_audio(
     limits: DecodeLimits,
     stop: Event,
     timings: Timings,
+    picture: Picture | None = None,
 ) -> Prediction:
     """Classify audio excerpt by excerpt, with the numbers of `GenreClassifier.classify_file`.
 
@@ -49,6 +52,8 @@ def classify_audio(
         Ends the work within a block or an excerpt.
     timings : Timings
         Is added to, also where an error ends the work.
+    picture : Picture, optional
+        Is given every excerpt.
 
     Raises
     ------
@@ -60,7 +65,7 @@ def classify_audio(
     metadata = classifier.metadata
     rate = metadata.audio.sample_rate
     stream = stream_excerpts(
-        source, rate, excerpt_seconds=metadata.excerpt_seconds, n_excerpts=n_excerpts, limits=limits, stop=stop
+        named(source), rate, excerpt_seconds=metadata.excerpt_seconds, n_excerpts=n_excerpts, limits=limits, stop=stop
     )
     results = []
     for excerpt in _timed(iter(stream), timings):
@@ -68,11 +73,11 @@ def classify_audio(
             raise CancelledError
         began = time.perf_counter()
         try:
-            heard = classifier.classify(excerpt.waveform, rate, excerpts=None).excerpts[0]
+            results.append(classifier.classify_excerpt(excerpt))
         finally:
             timings.model_seconds += time.perf_counter() - began
-        start = excerpt.start_seconds
-        results.append(replace(heard, start_seconds=start, end_seconds=start + excerpt.waveform.size / rate))
+        if picture is not None:
+            picture.add(excerpt.waveform, results[-1].silent)
     return summarise(
         results,
         threshold=metadata.confidence_threshold,
@@ -83,7 +88,12 @@ def classify_audio(
 
 
 def classify_spectrogram(
-    classifier: GenreClassifier, log_mel: NDArray[np.float32], *, limits: DecodeLimits, timings: Timings
+    classifier: GenreClassifier,
+    log_mel: NDArray[np.float32],
+    *,
+    limits: DecodeLimits,
+    timings: Timings,
+    picture: Picture | None = None,
 ) -> Prediction:
     """Classify a log-mel spectrogram, shape (n_mels, n_frames), dB.
 
@@ -100,9 +110,12 @@ def classify_spectrogram(
         )
     began = time.perf_counter()
     try:
-        return classifier.classify_log_mel(log_mel)
+        prediction = classifier.classify_log_mel(log_mel)
     finally:
         timings.model_seconds += time.perf_counter() - began
+    if picture is not None:
+        picture.add_log_mel(log_mel)
+    return prediction
 
 
 def _timed(excerpts: Iterator[Excerpt], timings: Timings) -> Iterator[Excerpt]:

@@ -1,12 +1,22 @@
-"""The confusion matrix as SVG."""
+"""The confusion matrix as SVG and PNG."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageFont import FreeTypeFont, ImageFont
 
 CELL = 34
 MARGIN = 130
+SCALE = 2
+"""Pixels of the PNG for each unit of the SVG."""
+
+_DARK = (8, 81, 156)
 
 
 def confusion_svg(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> str:
@@ -42,3 +52,38 @@ def _cell(i: int, j: int, count: int, share: float) -> str:
         f'<rect x="{x}" y="{y}" width="{CELL}" height="{CELL}" stroke="#ddd" fill="#08519c" '
         f'fill-opacity="{share:.3f}"/>{number if count else ""}'
     )
+
+
+def confusion_png(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> bytes:
+    """Draw the same as `confusion_svg` in pixels."""
+    from PIL import Image, ImageDraw, ImageFont  # takes its time, and few requests want pictures
+
+    side = SCALE * (MARGIN + CELL * len(labels) + 10)
+    image = Image.new("RGB", (side, side), "white")
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(12 * SCALE)
+    for i, label in enumerate(labels):
+        place = SCALE * (MARGIN + CELL * (i + 0.5))
+        draw.text((SCALE * (MARGIN - 6), place), label, "black", font, anchor="rm")
+        _write_upwards(image, label, font, place)
+        n_row = sum(matrix[i]) or 1
+        for j, count in enumerate(matrix[i]):
+            share = count / n_row
+            x, y = (SCALE * (MARGIN + CELL * k) for k in (j, i))
+            fill = tuple(round(255 + share * (dark - 255)) for dark in _DARK)
+            draw.rectangle((x, y, x + SCALE * CELL, y + SCALE * CELL), fill, "#dddddd")
+            if count:
+                ink, middle = "white" if share > 0.5 else "black", SCALE * CELL / 2
+                draw.text((x + middle, y + middle), str(count), ink, font, anchor="mm")
+    file = io.BytesIO()
+    image.quantize().save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def _write_upwards(image: Image, label: str, font: FreeTypeFont | ImageFont, x: float) -> None:
+    """Write a column's label above the matrix, from below to above."""
+    from PIL import Image, ImageDraw
+
+    margin, height = SCALE * (MARGIN - 6), SCALE * 20
+    strip = Image.new("RGB", (margin, height), "white")
+    ImageDraw.Draw(strip).text((0, height / 2), label, "black", font, anchor="lm")
+    image.paste(strip.rotate(90, expand=True), (round(x - height / 2), 0))

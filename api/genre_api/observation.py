@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from fastapi import Request
@@ -62,11 +63,20 @@ class Observation:
         resolved to this machine (DNS rebinding) thereby gets nothing.
     cors_origins : tuple of str
         Origins of other sites whose pages may send.
+    draining : callable
+        Whether the service is about to stop. Each answer then closes its connection: a client that sent its next
+        request on it would find the door closed.
     """
 
     def __init__(
-        self, app: ASGIApp, meters: Meters, allowed_hosts: tuple[str, ...] = (), cors_origins: tuple[str, ...] = ()
+        self,
+        app: ASGIApp,
+        meters: Meters,
+        allowed_hosts: tuple[str, ...] = (),
+        cors_origins: tuple[str, ...] = (),
+        draining: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._draining = draining
         self._app = app
         self._origins: set[str | None] = set(cors_origins)
         self._meters = meters
@@ -87,6 +97,8 @@ class Observation:
             if message["type"] == "http.response.start":
                 seen.status = message["status"]
                 _decorate(MutableHeaders(scope=message), request_id, scope["path"])
+                if self._draining():
+                    MutableHeaders(scope=message)["Connection"] = "close"
             await send(message)
 
         try:

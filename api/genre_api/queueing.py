@@ -126,18 +126,32 @@ class WorkQueue:
             stop.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
+    def check_place(self, client: str) -> None:
+        """Refuse a client for whom there is no place now, before anything is done for it.
+
+        Raises
+        ------
+        ServiceError
+            `busy` or `too_many_requests`.
+        """
+        with self._lock:
+            self._refuse_or_pass(client)
+
     def _take_place(self, client: str) -> None:
         with self._lock:
-            if self._per_client and self._places[client] >= self._per_client:
-                raise ServiceError(
-                    429,
-                    "too_many_requests",
-                    f"{self._per_client} of your requests are in work already: wait for one of them",
-                    {"Retry-After": str(self.retry_after)},
-                )
-            if self._places.total() >= self._n_workers + self._length:
-                raise busy(self.retry_after)
+            self._refuse_or_pass(client)
             self._places[client] += 1
+
+    def _refuse_or_pass(self, client: str) -> None:
+        if self._per_client and self._places[client] >= self._per_client:
+            raise ServiceError(
+                429,
+                "too_many_requests",
+                f"{self._per_client} of your requests are in work already: wait for one of them",
+                {"Retry-After": str(self.retry_after)},
+            )
+        if self._places.total() >= self._n_workers + self._length:
+            raise busy(self.retry_after)
 
     def _work(self, job: Callable[[Event], Answer], stop: Event) -> Answer:
         began = time.monotonic()

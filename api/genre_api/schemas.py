@@ -19,6 +19,7 @@ _PREDICTION: dict[str, Any] = {
     "excerpts": [_EXCERPT],
     "duration_seconds": 10.0,
     "device": "cpu",
+    "spectrogram": None,
     "top": [{"label": "rock", "probability": 0.9}],
     "timings": _TIMINGS,
 }
@@ -76,7 +77,11 @@ class Ranked(BaseModel):
 
 
 class Prediction(BaseModel):
-    """The genres of a track. `path` is the client's own name of it; `reason` says why an answer is not confident."""
+    """The genres of a track.
+
+    `path` is the client's own name of it; `reason` says why an answer is not confident; `spectrogram` is a PNG in
+    Base64, the excerpts side by side and the lowest band below, where the option of that name asked for it.
+    """
 
     model_config = with_example(_PREDICTION)
     path: str | None
@@ -88,6 +93,7 @@ class Prediction(BaseModel):
     excerpts: list[Excerpt]
     duration_seconds: float
     device: str
+    spectrogram: str | None
     top: list[Ranked]
     timings: Timings
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import math
 import signal
 from types import FrameType
 from typing import Any
@@ -54,11 +55,14 @@ class Server(uvicorn.Server):
 def impatient_protocol(seconds: float) -> type[H11Protocol]:
     """Make a protocol that closes a connection on which no request's head is complete within `seconds`.
 
-    uvicorn itself waits for ever for the head, so that a few hundred silent connections would be all it can hold.
+    uvicorn itself waits for ever for the head, so that a few hundred silent connections would be all it can hold. It
+    also waits for ever for a client to take its answer: a connection on which nothing of one leaves for `seconds` is
+    cut off.
     """
 
     class ImpatientProtocol(H11Protocol):
         _timer: asyncio.TimerHandle | None = None
+        _stuck: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -74,7 +78,16 @@ def impatient_protocol(seconds: float) -> type[H11Protocol]:
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._unwatch()
+            self._unstick()
             super().connection_lost(exc)
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._expect_less()
+
+        def resume_writing(self) -> None:
+            self._unstick()
+            super().resume_writing()
 
         def _watch(self) -> None:
             if self.cycle is not None and not self.cycle.response_complete:
@@ -89,8 +102,24 @@ def impatient_protocol(seconds: float) -> type[H11Protocol]:
 
         def _give_up(self) -> None:
             self._timer = None
-            if not self.transport.is_closing():
-                self.transport.close()
+            self.transport.close()  # waits until all has left
+            self._expect_less()
+
+        def _expect_less(self) -> None:
+            self._unstick()
+            if waiting := self.transport.get_write_buffer_size():
+                self._stuck = self.loop.call_later(seconds, self._cut_off_unless_less, waiting)
+
+        def _cut_off_unless_less(self, waiting: int) -> None:
+            if self.transport.get_write_buffer_size() >= waiting:
+                self.transport.abort()
+            else:
+                self._expect_less()
+
+        def _unstick(self) -> None:
+            if self._stuck is not None:
+                self._stuck.cancel()
+                self._stuck = None
 
     return ImpatientProtocol
 
@@ -105,6 +134,7 @@ def make_server(app: FastAPI, settings: Settings) -> Server:
         "loop": "asyncio",
         "access_log": False,
         "server_header": False,
+        "timeout_keep_alive": math.ceil(settings.header_seconds),
         "limit_concurrency": settings.max_connections,
         "timeout_graceful_shutdown": settings.shutdown_seconds,
         "log_config": log_config(settings.log_format, settings.log_level),

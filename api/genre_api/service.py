@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from threading import Event
 from typing import Annotated, TypeVar
 
@@ -69,6 +70,16 @@ class Service:
             return self.load_error.code if self.load_error else "internal"
         return None
 
+    @asynccontextmanager
+    async def body(self, request: Request, max_bytes: int) -> AsyncIterator[AsyncGenerator[bytes, None]]:
+        """Give the chunks of a body, as `BodyBudget.body` does; without a place in the queue, refuse it unread.
+
+        Where every client is refused only after its upload, a service that is asked too much has less left to answer.
+        """
+        self.queue.check_place(_client(request))
+        async with self.bodies.body(request, max_bytes) as chunks:
+            yield chunks
+
     async def work(
         self,
         request: Request,
@@ -93,7 +104,7 @@ class Service:
 
         answer = await self.queue.run(
             timed,
-            client=request.client.host if request.client else "",
+            client=_client(request),
             gone=_gone(request),
             seconds=self.settings.request_seconds,
             at_end=at_end,
@@ -113,6 +124,10 @@ def _try_out(classifier: GenreClassifier) -> None:
     audio = classifier.metadata.audio
     classifier.classify(np.zeros(audio.sample_rate, np.float32), audio.sample_rate)
     classifier.classify_log_mel(np.zeros((audio.n_mels, audio.n_frames(audio.sample_rate)), np.float32))
+
+
+def _client(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 async def _gone(request: Request) -> None:

@@ -45,7 +45,9 @@ class Settings(BaseSettings):
     request_seconds: Seconds = Field(default=60.0, description="longest time from the body's end to the answer")
     body_seconds: Seconds = Field(default=60.0, description="longest time for a request's body to arrive")
     header_seconds: Seconds = Field(
-        default=10.0, description="longest time for a request's head to arrive (`genre-api` only)"
+        default=10.0,
+        description="longest time for a request's head to arrive, for a kept connection to say nothing, and for "
+        "nothing of an answer to leave (`genre-api` only)",
     )
     max_connections: Positive = Field(default=512, description="connections at once (`genre-api` only)")
     max_body_bytes: Positive = Field(default=200 * 2**20, description="most bytes of one body")

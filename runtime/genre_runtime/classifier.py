@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from genre_runtime.decoding import stream_excerpts
 from genre_runtime.errors import GenreError, InvalidInputError, ModelNotFoundError, UnreadableAudioError
+from genre_runtime.excerpts import Excerpt
 from genre_runtime.inputs import AudioSource
 from genre_runtime.judge import Judge
 from genre_runtime.limits import DecodeLimits
@@ -175,6 +176,16 @@ class GenreClassifier:
             raise InvalidInputError("log_mel holds values that are no finite numbers: expected decibels")
         duration = log_mel.shape[1] * self.metadata.audio.frame_seconds
         return self._summary(self._judge.log_mel(log_mel), duration, None)
+
+    def classify_excerpt(self, excerpt: Excerpt) -> ExcerptPrediction:
+        """Classify one excerpt that `stream_excerpts` decoded at the model's rate; `summarise` makes a track's answer.
+
+        Raises
+        ------
+        InvalidInputError
+        """
+        (result,) = self._judge.excerpts([excerpt])
+        return result
 
     def classify_files(
         self, paths: Iterable[Path | str], *, excerpts: ExcerptCount = FROM_MODEL, jobs: int = 0

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,13 +44,17 @@ class Live:
 
 
 @contextmanager
-def live(folder: Path, model: Path, **settings: object) -> Iterator[Live]:
-    """Start `genre-api` on a free port and wait until it answers; `body_seconds=2` is a setting."""
+def live(folder: Path, model: Path, variables: Mapping[str, str] | None = None, **settings: object) -> Iterator[Live]:
+    """Start `genre-api` on a free port and wait until it answers; `body_seconds=2` is a setting.
+
+    `variables` are further ones of its environment.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GENRE_")}
+    environment |= variables or {}
     given = {"model": model, "device": "cpu", "workers": 1, "drain_seconds": 0, **settings}
     environment |= {f"GENRE_{name.upper()}": str(value) for name, value in given.items()}
     port, log = free_port(), folder / "log.txt"
-    with log.open("wb") as stream:
+    with log.open("ab") as stream:
         process = subprocess.Popen(
             [COMMAND, "--port", str(port)], env=environment, stdout=stream, stderr=subprocess.STDOUT
         )

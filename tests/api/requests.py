@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from tests.synthetic import RATE, tone
 
-LEAKS = ("Traceback", "genre-", "/tmp", "scratch", "secret", "site-packages", ".py")
+LEAKS = ("Traceback", "/proc", "genre-", "/tmp", "scratch", "secret", "site-packages", ".py")
 
 
 def audio_bytes(seconds: float = 2.0, file_format: str = "WAV") -> bytes:

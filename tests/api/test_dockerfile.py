@@ -1,4 +1,4 @@
-"""What the Dockerfile names is there, since few machines that run these tests can build it."""
+"""What the Dockerfile names is there; `test_dockerfile_lines` runs it."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +42,20 @@ def test_connections_that_say_nothing_are_closed(tmp_path: Path, model_path: Pat
         for content in (b"", b"GET /livez HTTP/1.1\r\nHost: loc", b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\nGET"):
             with service.connect(content) as connection:
                 assert read_all(connection).endswith(b'{"status":"alive"}' if b"\r\n\r\n" in content else b"")
+
+
+def ask_on_and_on(connection: socket.socket) -> None:
+    while True:
+        connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+
+def test_clients_that_do_not_take_their_answers_are_cut_off(tmp_path: Path, model_path: Path) -> None:
+    with live(tmp_path, model_path, header_seconds=0.5) as service, socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(DEADLINE_SECONDS)
+        connection.connect(("127.0.0.1", service.port))
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            ask_on_and_on(connection)
 
 
 def test_body_beyond_the_bound_is_refused_before_it_is_sent(tmp_path: Path, model_path: Path) -> None:
@@ -89,6 +104,7 @@ def test_sigterm_under_load_turns_readiness_and_finishes_what_runs(tmp_path: Pat
         service.terminate()
         ready = httpx2.get(f"{service.address}/readyz")
         assert (ready.status_code, ready.json()["detail"]) == (503, "not ready: draining")
+        assert ready.headers["Connection"] == "close"
         assert httpx2.get(f"{service.address}/livez").status_code == 200
         assert [answer.result().status_code for answer in answers] == [200] * 6
         # The server shuts down in order and then lets the signal take effect, as supervisors expect.
@@ -97,6 +113,32 @@ def test_sigterm_under_load_turns_readiness_and_finishes_what_runs(tmp_path: Pat
     assert "Application shutdown complete." in [line["message"] for line in lines]
     assert sum(line.get("route") == "/api/predict" and line["status"] == 200 for line in lines) == 6
     assert "song.flac" not in service.log.read_text()
+
+
+def test_clients_that_never_stop_lose_no_accepted_request(tmp_path: Path, model_path: Path) -> None:
+    content, n_clients = audio_bytes(20, "FLAC"), 8
+
+    def send_on() -> list[int]:
+        """Send over a kept connection until the door is closed; statuses of what was answered."""
+        statuses: list[int] = []
+        with httpx2.Client(base_url=service.address, timeout=DEADLINE_SECONDS) as client:
+            try:
+                while True:
+                    response = client.post("/api/predict", files={"file": ("song", content)})
+                    statuses.append(response.status_code)
+            except httpx2.TransportError:  # nobody accepts connections any more
+                return statuses
+
+    with live(tmp_path, model_path, drain_seconds=1, queue_length=20) as service, ThreadPoolExecutor(n_clients) as pool:
+        clients = [pool.submit(send_on) for _ in range(n_clients)]
+        wait_until_running(service)
+        service.terminate()
+        assert service.process.wait(DEADLINE_SECONDS) in (0, -15)
+        statuses = [status for client in clients for status in client.result()]
+    entries = [json.loads(line) for line in service.log.read_text().splitlines()]
+    logged = [entry["status"] for entry in entries if entry.get("route") == "/api/predict"]
+    assert set(statuses) == {200}
+    assert logged == statuses, "what the service accepted and what its clients got"
 
 
 def test_requests_in_work_when_patience_ends_do_not_hold_the_process(tmp_path: Path, model_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Mapping
@@ -9,10 +10,12 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from PIL import Image
 
-from genre_api.drawing import confusion_svg
+from genre_api.drawing import CELL, MARGIN, SCALE, confusion_svg
 from genre_api.routes.model import finite
 from genre_runtime import GenreClassifier
 from tests.api.conftest import MakeClient
@@ -71,7 +74,22 @@ def test_history_and_confusion(make_client: MakeClient, model_path: Path) -> Non
     assert response.headers["content-type"] == "image/svg+xml"
     texts = [element.text for element in ElementTree.fromstring(response.content).iter() if element.text]
     assert [text for text in texts if text.isdecimal()] == ["3", "1", "2", "1", "5"]
-    assert_problem(client.get("/api/metrics/confusion", headers={"Accept": "image/png"}), 406, "not_acceptable")
+    assert_problem(client.get("/api/metrics/confusion", headers={"Accept": "image/gif"}), 406, "not_acceptable")
+
+
+def test_confusion_matrix_in_pixels(make_client: MakeClient, model_path: Path) -> None:
+    client = client_of(make_client, model_path, {"confusion_matrix": [[9, 0, 0], [0, 0, 0], [4, 0, 0]]})
+    response = client.get("/api/metrics/confusion", headers={"Accept": "image/png, image/svg+xml;q=0.5"})
+    assert response.headers["content-type"] == "image/png"
+    image = Image.open(io.BytesIO(response.content)).convert("RGB")
+    corners = [
+        [image.getpixel((SCALE * (MARGIN + CELL * j) + 5, SCALE * (MARGIN + CELL * i) + 5)) for j in range(3)]
+        for i in range(3)
+    ]
+    dark, white = (8, 81, 156), (255, 255, 255)
+    assert corners == [[dark, white, white], [white] * 3, [dark, white, white]]
+    labels = np.asarray(image.crop((0, SCALE * MARGIN, SCALE * (MARGIN - 6), image.height)))
+    assert labels.min() < 50, "the labels are written in black"
 
 
 @pytest.mark.parametrize(

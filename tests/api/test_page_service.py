@@ -137,8 +137,7 @@ def test_accessible_on_any_screen(browser: Browser, service: Live, scheme: str, 
         card(page, "done")
         card(page, "failed")
         expect(page.locator("#model figure")).to_have_count(3)
-        for summary in page.locator("summary").all():
-            summary.click()
+        page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         results = Axe().run(page)
         assert results.violations_count == 0, results.generate_report()

@@ -11,6 +11,7 @@ from threading import Event
 from typing import Any
 
 import pytest
+from fastapi import Request
 from fastapi.testclient import TestClient
 
 from genre_api.classification import classify_audio
@@ -75,6 +76,20 @@ def test_beyond_the_queue_the_answer_is_busy_at_once(make_client: MakeClient, ga
         assert [future.result().status_code for future in accepted] == [200, 200]
     assert (queue.n_running, queue.n_waiting) == (0, 0)
     assert upload(client, audio_bytes()).status_code == 200
+
+
+def test_beyond_the_queue_no_body_is_read(make_client: MakeClient, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = make_client(workers=1, queue_length=0)
+    with ThreadPoolExecutor(1) as pool:
+        accepted = pool.submit(upload, client, audio_bytes())
+        wait_for(lambda: service_of(client).queue.n_running)
+        with monkeypatch.context() as patched:
+            patched.setattr(Request, "receive", property(lambda _: pytest.fail("the body was asked for")))
+            assert_problem(upload(client, audio_bytes()), 503, "busy")
+            files = {"files": ("song", audio_bytes())}
+            assert_problem(client.post("/api/predict/batch", files=files), 503, "busy")
+        gate.open.set()
+        assert accepted.result().status_code == 200
 
 
 def test_one_client_cannot_take_every_place(make_client: MakeClient, gate: Gate) -> None:

@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from genre_runtime.metadata import read_metadata
 from tests.api.figures import add_figures
 from tests.api.live import DEADLINE_SECONDS, Live, live
 from tests.synthetic import write_model
 
 COMMAND = Path(sys.executable).with_name("schemathesis")
+HOOKS = Path(__file__).with_name("schema_files.py")
 EXAMPLES = 12
-# Bytes at random are no music, and a path at random names no file: that a right request is refused says nothing.
-EXCLUDED: dict[str, list[str]] = {"GET": [], "POST": ["--exclude-checks", "positive_data_acceptance"]}
+KEY = "a-long-key"
+# A path at random names no file, and rows at random are no spectrogram of this model's height.
+CONFIG = """
+[checks.positive_data_acceptance]
+expected-statuses = ["2XX", 404, 422]
+"""
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+@pytest.fixture(scope="module", params=[None, KEY], ids=["open", "key"])
+def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Live, str]]:
+    """A service, and the key that it asks for or nothing."""
     folder = tmp_path_factory.mktemp("schema")
-    model = write_model(folder)
+    model, key = write_model(folder), request.param
     add_figures(model)
-    with live(folder, model, audio_roots=folder, workers=2) as service:
-        yield service
+    with live(folder, model, audio_roots=folder, workers=2, **({"api_key": key} if key else {})) as service:
+        yield service, key or ""
         assert service.process.poll() is None
         log = service.log.read_text()
     assert "Traceback" not in log
@@ -33,23 +43,26 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_answers_are_as_described(service: Live, tmp_path: Path, method: str) -> None:
-    phases = ["--phases", "examples,coverage,fuzzing", "--generation-deterministic", "--max-examples", str(EXAMPLES)]
+def test_answers_are_as_described(service: tuple[Live, str], tmp_path: Path, method: str) -> None:
+    running, key = service
+    n_mels = read_metadata(Path(running.log.parent, "best_model.onnx")).audio.n_mels
+    (tmp_path / "schemathesis.toml").write_text(CONFIG)
     result = subprocess.run(
         [
-            COMMAND,
-            "run",
-            f"{service.address}/openapi.json",
-            "--no-color",
-            "--include-method",
-            method,
-            *EXCLUDED[method],
-            *phases,
+            *(str(COMMAND), "--no-color", "run", f"{running.address}/openapi.json", "--include-method", method),
+            *("--checks", "all", "--phases", "examples,coverage,fuzzing"),
+            *("--generation-deterministic", "--max-examples", str(EXAMPLES)),
+            *(("--header", f"X-API-Key: {key}") if key else ()),
         ],
         cwd=tmp_path,
+        env={**os.environ, "SCHEMATHESIS_HOOKS": str(HOOKS), "TEST_N_MELS": str(n_mels)},
         capture_output=True,
         text=True,
-        timeout=3 * DEADLINE_SECONDS,
+        timeout=6 * DEADLINE_SECONDS,
     )
-    assert result.returncode == 0, result.stdout
+    assert result.returncode == 0, result.stdout + result.stderr
     assert " passed" in result.stdout.partition("Test cases:")[2]
+    entries = [json.loads(line) for line in running.log.read_text().splitlines()]
+    fine = Counter(entry.get("route") for entry in entries if entry.get("status") == 200 and entry["method"] == method)
+    if method == "POST":  # it has not only been refused
+        assert min(fine["/api/predict"], fine["/api/predict/batch"]) > EXAMPLES, fine

@@ -102,6 +102,14 @@ class Material:
             _write_mp3(path, seconds, 1000)
         return path
 
+    def broken(self) -> Path:
+        """Return a file that is called audio and is none."""
+        path = self.folder / "broken.mp3"
+        if not path.is_file():
+            with replacing(path) as temporary:
+                temporary.write_text("no music, " * 10_000, encoding="ascii")
+        return path
+
     def long_file(self, seconds: float) -> Path:
         """Return a FLAC of that length, mono at 16 kHz."""
         path = self.folder / f"long-{seconds:g}s.flac"

@@ -11,7 +11,7 @@ from genre_training.disk import replacing
 from tests.benchmarks.figures import BenchmarkError, Figure
 
 README = Path(__file__).with_name("README.md")
-BEGIN, END = "<!-- results -->", "<!-- /results -->"
+NAME = "results"
 HEADER = ("measure", "what", "median", "least to largest", "rounds", "target", "met")
 
 
@@ -57,8 +57,13 @@ def markdown(figures: Sequence[Figure], date: str, machine: dict[str, Any]) -> s
     return "\n".join([f"{date}, {where}. {versions}.", "", *lines])
 
 
-def write_readme(text: str, path: Path = README) -> None:
-    """Put `text` between the markers of the README.
+def markers(name: str) -> tuple[str, str]:
+    """The lines between which a table of that name stands."""
+    return f"<!-- {name} -->", f"<!-- /{name} -->"
+
+
+def write_readme(text: str, path: Path = README, name: str = NAME) -> None:
+    """Put `text` between the markers of that name in the README.
 
     Raises
     ------
@@ -66,9 +71,10 @@ def write_readme(text: str, path: Path = README) -> None:
         The markers are not there, once each and in order.
     """
     content = path.read_text(encoding="utf-8")
-    before, begin, rest = content.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in after or END in after:
-        raise BenchmarkError(f"{path.name} lacks the markers {BEGIN} and {END}: put each in once, in this order")
+    first, last = markers(name)
+    before, begin, rest = content.partition(first)
+    _, end, after = rest.partition(last)
+    if not begin or not end or first in after or last in after:
+        raise BenchmarkError(f"{path.name} lacks the markers {first} and {last}: put each in once, in this order")
     with replacing(path) as temporary:
-        temporary.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+        temporary.write_text(f"{before}{first}\n\n{text}\n\n{last}{after}", encoding="utf-8")

@@ -25,6 +25,7 @@ DOCUMENTED = {
     "machine": {"cpu", "cores", "cores_available", "system", "load_average", "versions"},
     "figure": {"measure", "name", "value", "low", "high", "unit", "n", "target", "met"},
 }
+BEGIN, END = table.markers(table.NAME)
 FIGURES = [
     figure("speed", "ours / theirs", [14.0, 20.0, 16.0], "ratio", Target(15, at_most=False)),
     figure("speed", "ours", [0.0321], "s", Target(0.01)),
@@ -86,22 +87,22 @@ def test_the_table_has_three_digits_and_names_a_measure_once() -> None:
 
 def test_the_readme_s_table_is_replaced_and_the_rest_kept(tmp_path: Path) -> None:
     path = tmp_path / "README.md"
-    path.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n", encoding="utf-8")
+    path.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
     machine = {"cpu": "A", "cores": 2, "cores_available": 4, "system": "B", "versions": {"python": "3"}}
     for _ in range(2):
         table.write_readme(table.markdown(FIGURES, "2000-01-01", machine), path)
     text = path.read_text(encoding="utf-8")
-    assert text.startswith(f"before\n{table.BEGIN}\n\n2000-01-01, A, 2 of 4 cores, B. python 3.\n\n| measure |")
-    assert text.endswith(f"|\n\n{table.END}\nafter\n")
+    assert text.startswith(f"before\n{BEGIN}\n\n2000-01-01, A, 2 of 4 cores, B. python 3.\n\n| measure |")
+    assert text.endswith(f"|\n\n{END}\nafter\n")
     assert "old" not in text
 
 
 def test_a_readme_without_markers_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "README.md"
-    path.write_text(f"{table.END} {table.BEGIN}", encoding="utf-8")
+    path.write_text(f"{END} {BEGIN}", encoding="utf-8")
     with pytest.raises(BenchmarkError, match="lacks the markers"):
         table.write_readme("new", path)
-    assert path.read_text(encoding="utf-8") == f"{table.END} {table.BEGIN}"
+    assert path.read_text(encoding="utf-8") == f"{END} {BEGIN}"
 
 
 def test_a_file_that_fails_fails_the_measure(bench: Bench, tmp_path: Path) -> None:

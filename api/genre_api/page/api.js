@@ -44,7 +44,7 @@ export async function get(address, accept = "application/json") {
 export function predict(file, { whole, onSent, signal }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("POST", whole ? "api/predict?whole=true" : "api/predict");
+    request.open("POST", whole ? "api/predict?spectrogram=true&whole=true" : "api/predict?spectrogram=true");
     request.setRequestHeader("Accept", "application/json");
     if (key) request.setRequestHeader("X-API-Key", key);
     request.upload.addEventListener("progress", (event) => onSent(event.loaded / event.total));

@@ -1,6 +1,7 @@
 // One file of the list: how far it is, and then its genres or what went wrong.
 
 import { announce, element, percent, sentence, size } from "./dom.js";
+import { spectrogram } from "./spectrogram.js";
 import { timeline } from "./timeline.js";
 
 const SHOWN = 5;
@@ -9,16 +10,16 @@ export class Card {
   state = "waiting";
   answer = null;
   refusal = null;
-  #address;
+  #addresses = [];
   #body = element("div");
   #buttons = element("div", { class: "buttons" });
   #heading;
   #progress = null;
   #words = null;
 
-  /** `actions` are `retry(card)`, `remove(card)`, `cancel(card)` and `changed()`. */
-  constructor(file, whole, actions) {
-    Object.assign(this, { file, whole, actions });
+  /** `actions` are `retry(card)`, `remove(card)`, `cancel(card)` and `changed()`; `open` shows details at once. */
+  constructor(file, whole, open, actions) {
+    Object.assign(this, { file, whole, open, actions });
     const name = file.name || "file without a name";
     this.name = name;
     this.#heading = element("h3", { tabindex: "-1" }, element("bdi", {}, name));
@@ -41,8 +42,9 @@ export class Card {
   }
 
   finished(answer) {
-    this.answer = answer;
-    this.#settle("done", "", ...this.#result(answer));
+    const { spectrogram: drawing, ...rest } = answer;
+    this.answer = rest; // the picture has its own place, and would make a download ten times as long
+    this.#settle("done", "", ...this.#result(rest, drawing));
     const sure = answer.confident ? "" : "not sure, perhaps ";
     announce(`${this.name}: ${sure}${answer.label}, ${percent(answer.confidence)}.`);
   }
@@ -57,7 +59,7 @@ export class Card {
   /** Free what the card holds; it is not used again. */
   release() {
     this.#body.querySelector("audio")?.pause();
-    if (this.#address) URL.revokeObjectURL(this.#address);
+    this.#addresses.forEach((address) => URL.revokeObjectURL(address));
   }
 
   #work(state, words, share) {
@@ -106,18 +108,23 @@ export class Card {
     if (focused) this.focus();
   }
 
-  #result(answer) {
+  #addressOf(blob) {
+    const address = URL.createObjectURL(blob);
+    this.#addresses.push(address);
+    return address;
+  }
+
+  #result(answer, drawing) {
     const ranked = Object.entries(answer.probabilities).sort((a, b) => b[1] - a[1]);
     const first = ranked.slice(0, SHOWN);
     const rest = ranked.slice(SHOWN);
-    const parts = [verdict(answer), bars(first, true)];
+    const parts = [bars(first, true)];
     const player = element("audio", { controls: true, preload: "none", "aria-label": `Play ${this.name}` });
     const course = timeline(answer, first.map(([genre]) => genre), (seconds) => {
       player.currentTime = seconds;
       player.play().catch(() => {}); // the player's own error says it
     });
-    this.#address ??= URL.createObjectURL(this.file);
-    player.src = this.#address;
+    player.src = this.#addressOf(this.file);
     player.addEventListener("timeupdate", () => course.moveTo(player.currentTime));
     player.addEventListener("error", () => {
       player.replaceWith(element("p", { class: "state" }, "This browser cannot play this file."));
@@ -126,7 +133,16 @@ export class Card {
       const summary = element("summary", {}, `${rest.length} more ${rest.length === 1 ? "genre" : "genres"}`);
       parts.push(element("details", {}, summary, bars(rest, false)));
     }
-    return [element("div", { class: "result" }, element("div", {}, ...parts), element("div", {}, course.node, player))];
+    const picture = drawing ? spectrogram(drawing, answer.excerpts, (blob) => this.#addressOf(blob)) : null;
+    const right = element("div", {}, course.node, picture, course.table, player);
+    const of = element("span", { class: "visually-hidden" }, ` of ${this.name}`);
+    const details = element(
+      "details",
+      { class: "more", open: this.open },
+      element("summary", {}, "Genres, course and player", of),
+      element("div", { class: "result" }, element("div", {}, ...parts), right),
+    );
+    return [verdict(answer), details];
   }
 }
 

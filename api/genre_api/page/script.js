@@ -7,6 +7,8 @@ import { save, toCsv, toJson } from "./download.js";
 import { showModel } from "./model.js";
 import { Queue } from "./queue.js";
 
+const FEW = 3; // of more files than these the answers are shown, and the rest on demand
+
 const maxBytes = Number(document.querySelector("main").dataset.maxBodyBytes);
 const queue = new Queue(askForKey);
 let cards = [];
@@ -53,7 +55,8 @@ function update() {
 
 function addFiles(files) {
   const whole = byId("whole").checked;
-  const added = [...files].map((file) => new Card(file, whole, actions));
+  const open = cards.length + files.length <= FEW;
+  const added = [...files].map((file) => new Card(file, whole, open, actions));
   cards.push(...added);
   byId("results").append(...added.map((card) => card.node));
   if (added.length) announce(`${added.length} ${added.length === 1 ? "file" : "files"} added.`);

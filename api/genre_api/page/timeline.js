@@ -7,7 +7,7 @@ const HEIGHT = 100;
 
 /**
  * Draw the excerpts of an answer. `genres` are those that have a colour, the others are shown together.
- * Returns the element and `moveTo(seconds)` for the cursor; a click calls `onSeek(seconds)`.
+ * Returns the drawing's element, the table's, and `moveTo(seconds)` for the cursor; a click calls `onSeek(seconds)`.
  */
 export function timeline(answer, genres, onSeek) {
   const seconds = Math.max(answer.duration_seconds, ...answer.excerpts.map((excerpt) => excerpt.end_seconds), 0.001);
@@ -34,7 +34,8 @@ export function timeline(answer, genres, onSeek) {
     ...[0, 0.5, 1].map((share) => element("span", {}, clock(share * seconds))),
   );
   return {
-    node: element("div", { class: "timeline" }, picture, axis, table(answer)),
+    node: element("div", { class: "timeline" }, picture, axis),
+    table: table(answer),
     moveTo(time) {
       const x = Math.min(WIDTH, Math.max(0, place(time)));
       cursor.setAttribute("x1", x);

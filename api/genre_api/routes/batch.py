@@ -40,7 +40,7 @@ async def predict_batch(
     settings = service.settings
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
         raise ServiceError(415, "unsupported_media_type", f"send a form ({FORM})", {"Accept-Post": FORM})
-    async with service.bodies.body(request, settings.max_body_bytes) as chunks:
+    async with service.body(request, settings.max_body_bytes) as chunks:
         files = await read_files(
             request, chunks, "files", settings.max_batch, max(settings.max_parts, settings.max_batch)
         )
@@ -63,6 +63,7 @@ def _item(
     service: Service, classifier: GenreClassifier, file: UploadFile, options: Options, stop: Event
 ) -> dict[str, Any]:
     began, timings = time.perf_counter(), Timings()
+    picture = options.picture(classifier.metadata)
     item: dict[str, Any] = {"path": sendable(file.filename), "prediction": None, "error": None}
     try:
         prediction = classify_audio(
@@ -72,10 +73,18 @@ def _item(
             limits=service.settings.decode_limits,
             stop=stop,
             timings=timings,
+            picture=picture,
         )
+        drawn = picture.png() if picture else None
         total = time.perf_counter() - began
         item["prediction"] = answer(
-            prediction, name=file.filename, top=options.top, timings=timings, queue_seconds=0, total_seconds=total
+            prediction,
+            name=file.filename,
+            top=options.top,
+            timings=timings,
+            queue_seconds=0,
+            total_seconds=total,
+            spectrogram=drawn,
         )
         service.meters.classified(timings)
     except CancelledError:

@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from genre_api.drawing import confusion_svg
+from genre_api.drawing import confusion_png, confusion_svg
 from genre_api.model_schemas import Confusion, Genres, History, Metrics
 from genre_api.negotiation import best_type
 from genre_api.problems import ServiceError, problem_responses
@@ -17,13 +17,18 @@ from genre_api.service import TheClassifier, TheService
 
 router = APIRouter(tags=["model"])
 
-SVG = "image/svg+xml"
+SVG, PNG = "image/svg+xml", "image/png"
 _FIGURES = ("n_tracks", "accuracy", "balanced_accuracy", "macro_f1", "calibration_error")
 _PROVENANCE = ("clips_per_source", "clips_left_out", "split", "n_parameters", "versions")
 _NO_MODEL = problem_responses(s503="unavailable")
 _NOT_RECORDED = problem_responses(s404="not_recorded", s503="unavailable")
 _DRAWN: dict[int | str, dict[str, Any]] = {
-    200: {"content": {SVG: {"schema": {"type": "string"}, "example": "<svg>...</svg>"}}},
+    200: {
+        "content": {
+            SVG: {"schema": {"type": "string"}, "example": "<svg>...</svg>"},
+            PNG: {"schema": {"type": "string", "format": "binary"}, "example": "\x89PNG..."},
+        }
+    },
     **_NOT_RECORDED,
     **problem_responses(s406="not_acceptable"),
 }
@@ -67,16 +72,18 @@ async def history(classifier: TheClassifier) -> History:
 
 @router.get("/api/metrics/confusion", response_model=Confusion, responses=_DRAWN)
 async def confusion(request: Request, classifier: TheClassifier) -> Response:
-    """Return validation tracks by true and answered genre, as JSON or, by the Accept header, as SVG (no PNG)."""
-    wanted = best_type(request.headers.get("accept"), ("application/json", SVG))
+    """Return validation tracks by true and answered genre, as JSON or, by the Accept header, as SVG or PNG."""
+    wanted = best_type(request.headers.get("accept"), ("application/json", SVG, PNG))
     if wanted is None:
-        raise ServiceError(406, "not_acceptable", f"this comes as application/json or {SVG}")
+        raise ServiceError(406, "not_acceptable", f"this comes as application/json, {SVG} or {PNG}")
     labels, matrix = list(classifier.labels), classifier.metadata.metrics.get("confusion_matrix")
     if not _is_matrix(matrix, len(labels)):
         raise _not_recorded("confusion matrix")
     headers = {"Vary": "Accept"}
     if wanted == SVG:
         return Response(confusion_svg(labels, matrix), media_type=SVG, headers=headers)
+    if wanted == PNG:
+        return Response(confusion_png(labels, matrix), media_type=PNG, headers=headers)
     return JSONResponse(Confusion(labels=labels, matrix=matrix).model_dump(), headers=headers)
 
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from genre_api.answers import Stopwatch, TheOptions, answer
 from genre_api.bodies import read_bytes, read_files
 from genre_api.classification import Timings, classify_audio, classify_spectrogram
+from genre_api.pictures import Picture
 from genre_api.problems import ServiceError, problem_responses
 from genre_api.roots import open_inside
 from genre_api.schemas import Prediction
@@ -20,6 +21,9 @@ from genre_runtime import GenreClassifier
 from genre_runtime import Prediction as Heard
 
 router = APIRouter(tags=["predict"])
+
+Result = tuple[Heard, str | None, str | None]
+"""A prediction, the client's name of the track, and its picture if one is wanted."""
 
 FORM = "multipart/form-data"
 JSON = "application/json"
@@ -70,31 +74,32 @@ async def predict(
     A spectrogram is made as the model's sidecar says, shape (n_mels, n_frames), the lowest band first, in decibels
     of any reference; all of it is judged. A `path` is read in the folders that the service was given, if any.
     """
-    watch, timings = Stopwatch(request), Timings()
+    watch, timings, picture = Stopwatch(request), Timings(), options.picture(classifier.metadata)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == FORM:
         settings = service.settings
-        async with service.bodies.body(request, settings.max_body_bytes) as chunks:
+        async with service.body(request, settings.max_body_bytes) as chunks:
             [file] = await read_files(request, chunks, "file", 1, settings.max_parts)
 
-            def job(stop: Event) -> Heard:
-                return classify_audio(
+            def job(stop: Event) -> Result:
+                prediction = classify_audio(
                     classifier,
                     file.file,
                     n_excerpts=options.n_excerpts(classifier.metadata),
                     limits=settings.decode_limits,
                     stop=stop,
                     timings=timings,
+                    picture=picture,
                 )
+                return prediction, file.filename, picture.png() if picture else None
 
-            prediction, waited = await service.work(request, job, file.file.close)
-            name = file.filename
+            (prediction, name, drawn), waited = await service.work(request, job, file.file.close)
     elif kind == JSON or kind in NPY:
         max_bytes = service.settings.max_json_bytes if kind == JSON else service.settings.max_npy_bytes
-        async with service.bodies.body(request, max_bytes) as chunks:
+        async with service.body(request, max_bytes) as chunks:
             content = await read_bytes(chunks)
-            job_of_content = _content_job(service, classifier, content, kind, options, timings)
-            (prediction, name), waited = await service.work(request, job_of_content)
+            job_of_content = _content_job(service, classifier, content, kind, options, timings, picture)
+            (prediction, name, drawn), waited = await service.work(request, job_of_content)
     else:
         raise ServiceError(
             415,
@@ -104,23 +109,40 @@ async def predict(
         )
     service.meters.classified(timings)
     return answer(
-        prediction, name=name, top=options.top, timings=timings, queue_seconds=waited, total_seconds=watch.seconds()
+        prediction,
+        name=name,
+        top=options.top,
+        timings=timings,
+        queue_seconds=waited,
+        total_seconds=watch.seconds(),
+        spectrogram=drawn,
     )
 
 
 def _content_job(
-    service: Service, classifier: GenreClassifier, content: bytes, kind: str, options: TheOptions, timings: Timings
-) -> Callable[[Event], tuple[Heard, str | None]]:
-    """Return the job for a body that is no form: its prediction, and the path that it named."""
+    service: Service,
+    classifier: GenreClassifier,
+    content: bytes,
+    kind: str,
+    options: TheOptions,
+    timings: Timings,
+    picture: Picture | None,
+) -> Callable[[Event], Result]:
+    """Return the job for a body that is no form."""
 
-    def job(stop: Event) -> tuple[Heard, str | None]:
+    def job(stop: Event) -> Result:
+        prediction, name = judged(stop)
+        return prediction, name, picture.png() if picture else None
+
+    def judged(stop: Event) -> tuple[Heard, str | None]:
         n_mels, limits = classifier.metadata.audio.n_mels, service.settings.decode_limits
         found = parse_json(content, n_mels) if kind == JSON else parse_npy(content)
         if not isinstance(found, str):
             if options.whole or options.excerpts is not None:
                 detail = "a spectrogram is judged as a whole: leave out excerpts and whole"
                 raise ServiceError(422, "invalid_request", detail)
-            return classify_spectrogram(classifier, found, limits=limits, timings=timings), None
+            prediction = classify_spectrogram(classifier, found, limits=limits, timings=timings, picture=picture)
+            return prediction, None
         with open_inside(found, service.settings.audio_roots) as file:
             prediction = classify_audio(
                 classifier,
@@ -129,6 +151,7 @@ def _content_job(
                 limits=limits,
                 stop=stop,
                 timings=timings,
+                picture=picture,
             )
         return prediction, found
 

@@ -1,0 +1,78 @@
+"""Uploads as paths for decoders, and the hostile files of the runtime sent as uploads."""
+
+from __future__ import annotations
+
+import io
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from genre_api.uploads import named
+from genre_runtime.inputs import AudioSource
+from tests.api.conftest import MakeClient
+from tests.api.requests import LEAKS, audio_bytes, upload
+from tests.runtime.hostile_files import CONTENTS, Hostile, endless_opus
+from tests.synthetic import LABELS
+
+STATUS = {"audio_limit": 413, "unreadable_audio": 415, "empty_audio": 422}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a path for every open file")
+def test_unnamed_file_gets_a_path_with_its_content() -> None:
+    with tempfile.SpooledTemporaryFile(max_size=10**6) as file:
+        file.write(b"content")
+        path = named(file)  # type: ignore[arg-type]
+        assert isinstance(path, Path)
+        assert path.read_bytes() == b"content"
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("source", [Path("song.wav"), "song.wav", b"bytes", io.BytesIO(b"memory")], ids=str)
+def test_what_has_no_open_file_stays_as_it_is(source: AudioSource) -> None:
+    assert named(source) is source
+
+
+def test_where_temporary_files_cannot_be_made_uploads_are_read_from_memory(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    assert upload(client, audio_bytes()).json()["label"] == "tone"
+
+
+@pytest.fixture
+def bounded(make_client: MakeClient) -> TestClient:
+    """A service with the bounds of the runtime's own hostile tests."""
+    return make_client(max_decode_seconds=600, max_decode_bytes=64 * 2**20)
+
+
+@pytest.mark.parametrize("hostile", CONTENTS, ids=lambda hostile: hostile.name)
+def test_hostile_file_as_upload(bounded: TestClient, scratch: Path, tmp_path: Path, hostile: Hostile) -> None:
+    content = hostile.make(tmp_path).read_bytes()
+    one = upload(bounded, content)
+    [of_batch] = bounded.post("/api/predict/batch", files={"files": ("song", content)}).json()["results"]
+    for leak in LEAKS:
+        assert leak not in one.text
+    answer = one.json()
+    if one.status_code == 200:
+        found = answer["label"]
+        assert of_batch["prediction"]["probabilities"] == answer["probabilities"]
+    else:
+        found = answer["code"]
+        assert one.status_code == STATUS[found]
+        assert of_batch["error"] == {"code": found, "message": answer["detail"]}
+    assert found in {*STATUS, *LABELS} if hostile.expected == "typed" else found == hostile.expected
+    assert list(scratch.iterdir()) == []
+
+
+def test_hours_in_few_bytes_are_cut_off(make_client: MakeClient) -> None:
+    client = make_client(max_decode_seconds=60)
+    content = endless_opus(10)
+    assert upload(client, content).status_code == 200
+    assert upload(client, content, whole="true").json()["code"] == "audio_limit"
