@@ -32,14 +32,14 @@ _tags_lock = Lock()  # two runs that write the same files at once would be each 
 
 def find(names: Sequence[str], stop: Event, post: Post) -> None:
     """Find the audio files that names and folders mean."""
-    finder, count = Finder(), 0
+    finder, count = Finder(stop), 0
     found = finder.find(names)
     while (chunk := tuple(islice(found, CHUNK))) and not stop.is_set():
         count += len(chunk)
         post(Found(chunk))
     for error in finder.unreadable:
         post(Notice(f"The folder {one_line(str(error.filename))} cannot be read: {error.strerror}.", bad=True))
-    if not count and names and not finder.unreadable:
+    if not count and names and not finder.unreadable and not stop.is_set():
         others = f" ({counted(finder.n_others, 'other file')} in it)" if finder.n_others else ""
         post(Notice(f"There is no audio file in that folder{others}."))
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import gc
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from genre_gui.version import __version__
+
+PATIENCE_SECONDS = 5.0
+"""How long threads may take to end when the window is closed."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _open(paths: Sequence[str], model: Path | None) -> int:
     from dataclasses import replace
 
-    from genre_gui import theme
+    from genre_gui import garbage, theme
+    from genre_gui.background import outliving
     from genre_gui.controller import Controller
     from genre_gui.settings import load_settings, settings_path
     from genre_gui.window import Window
@@ -46,16 +50,22 @@ def _open(paths: Sequence[str], model: Path | None) -> int:
         settings = replace(settings, model=str(model.absolute()))
     theme.choose_appearance(settings.theme)
     controller = Controller()
-    try:
+
+    def show() -> None:
         window = Window(controller, settings, file)
         if word:
             window.banner.say(word)
         window.add(paths)
         window.mainloop()
+
+    try:
+        with garbage.collected_here():
+            show()
     finally:
         controller.close()  # however the window went
-    del window
-    gc.collect()  # fonts and pictures: collected in another thread they would wait for a main loop that is no more
+    if outliving(PATIENCE_SECONDS):  # in a call that nothing can end, such as a driver's; Python would wait for it
+        sys.stdout.flush()
+        os._exit(0)
     return 0
 
 

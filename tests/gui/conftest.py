@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 
 from genre_gui.backend import Backend, Load, LocalBackend, Wish
+from genre_gui.background import outliving
 from genre_gui.controller import Controller
 from genre_gui.events import Event
+from genre_gui.garbage import collected_here
 from genre_gui.settings import Settings
 from genre_gui.tracks import State, Track
 from genre_runtime import GenreClassifier
@@ -74,6 +76,8 @@ def open_controller(backend: Backend) -> Iterator[OpenController]:
     yield make
     for controller in controllers:
         controller.close()
+    left = outliving(DEADLINE_SECONDS)
+    assert not left, f"these threads go on after their controller was closed: {left}"
 
 
 @pytest.fixture
@@ -90,7 +94,10 @@ def open_window(display: None, open_controller: OpenController) -> Iterator[Open
     errors: list[object] = []
 
     def open_one(
-        load: Load | None = None, settings: Settings | None = None, file: Path | None = None, jobs: int | None = 2
+        load: Load | None = None,
+        settings: Settings | None = None,
+        file: Path | None = None,
+        jobs: int | None = 2,
     ) -> Window:
         window = Window(open_controller(load, jobs, loaded=False), settings or Settings(theme="light"), file)
         window.report_callback_exception = lambda *error: errors.append(error)
@@ -98,10 +105,11 @@ def open_window(display: None, open_controller: OpenController) -> Iterator[Open
         window.update()
         return window
 
-    yield open_one
-    for window in windows:
-        with contextlib.suppress(tkinter.TclError):  # the test may have closed it
-            window.close()
+    with collected_here():
+        yield open_one
+        while windows:
+            with contextlib.suppress(tkinter.TclError):  # the test may have closed it
+                windows.pop().close()
     assert errors == []
 
 

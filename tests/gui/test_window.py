@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+import tkinter.font
 from pathlib import Path
 from typing import Any
 
@@ -355,3 +356,27 @@ def test_removed_while_chosen_leaves_nothing_behind(open_window: OpenWindow, tmp
     assert text(window.tracks.detail.name) == "Nothing chosen"
     add(window, tmp_path / "song.wav")
     assert row(window, 1)[0] == "song.wav"
+
+
+def test_no_other_thread_collects_what_a_window_leaves(open_window: OpenWindow) -> None:
+    window = open_window()
+    collected_in: list[str] = []
+
+    class Font(tkinter.font.Font):
+        def __del__(self) -> None:
+            collected_in.append(threading.current_thread().name)
+
+    font = Font(window)
+    font.itself = font  # type: ignore[attr-defined]  # reachable by nothing but the collector
+    del font
+
+    def allocate() -> None:
+        kept = [[number] for number in range(200_000)]
+        assert kept
+
+    thread = threading.Thread(target=allocate, name="genre-gui-test")
+    thread.start()
+    thread.join(DEADLINE_SECONDS)
+    assert collected_in == []
+    drive(window, lambda: collected_in != [])
+    assert collected_in == [threading.current_thread().name]
