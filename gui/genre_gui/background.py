@@ -57,6 +57,10 @@ class Background:
         """Do something else."""
         return self._chores.submit(self._guarded, work)
 
+    def lasting(self, work: Callable[[Post], None]) -> None:
+        """Do something that takes as long as the window is open, in a thread of its own."""
+        threading.Thread(target=self._guarded, args=(work,), name=f"{THREADS}-watch", daemon=True).start()
+
     def close(self) -> None:
         """Drop what has not begun, tell the rest to stop, and return at once."""
         self.stop.set()

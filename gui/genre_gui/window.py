@@ -78,6 +78,8 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         self.banner = Banner(self)
         self.banner.grid(row=1, column=0, padx=MIDDLE, pady=(0, NARROW), sticky="ew")
         self.banner.hide()
+        if self.controller.fixed:
+            self.header.fix()
         adding = (("Add files …", self.ask_files), ("Add a folder …", self.ask_folder))
         using = (("Write tags …", self.open_tags), ("Export …", self.export))
         self.tracks = TracksPage(self, self.controller, adding, using)
@@ -86,6 +88,8 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
     def model(self) -> ModelPanel:
         """The page about the model, made when it is wanted first: the window appears the sooner."""
         page = ModelPanel(self, self.ask_model, self.controller.try_devices)
+        if self.controller.fixed:
+            page.fix()
         if self.controller.backend is not None:
             page.show(self.controller.backend)
         return page

@@ -66,8 +66,8 @@ def open_controller(backend: Backend) -> Iterator[OpenController]:
     """Make controllers over the tiny model or another one, and close them after the test."""
     controllers: list[Controller] = []
 
-    def make(load: Load | None = None, jobs: int | None = 2, *, loaded: bool = True) -> Controller:
-        controller = Controller(load or (lambda _: backend), jobs)
+    def make(load: Load | None = None, jobs: int | None = 2, *, loaded: bool = True, fixed: bool = False) -> Controller:
+        controller = Controller(load or (lambda _: backend), jobs, fixed=fixed)
         controllers.append(controller)
         if loaded:
             controller.load(Wish())
@@ -98,8 +98,12 @@ def open_window(display: None, open_controller: OpenController) -> Iterator[Open
         settings: Settings | None = None,
         file: Path | None = None,
         jobs: int | None = 2,
+        *,
+        fixed: bool = False,
     ) -> Window:
-        window = Window(open_controller(load, jobs, loaded=False), settings or Settings(theme="light"), file)
+        window = Window(
+            open_controller(load, jobs, loaded=False, fixed=fixed), settings or Settings(theme="light"), file
+        )
         window.report_callback_exception = lambda *error: errors.append(error)
         windows.append(window)
         window.update()
