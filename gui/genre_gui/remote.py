@@ -104,7 +104,7 @@ class RemoteBackend:
             if answer.status == 200:
                 return _prediction(values, path, self._client.address)
             if answer.status == 401:
-                return KeyRefusedError(self._client.address, _key() != "")
+                return KeyRefusedError(self._client.address, service_key() != "")
             if values.get("code") in _UNREADY_CODES:
                 self._watcher.doubt()
             elif values.get("code") not in _WAIT_CODES or waited >= BUSY_SECONDS:
@@ -121,7 +121,7 @@ def connecting(url: str) -> Callable[[Wish], Backend]:
     ------
     AddressError
     """
-    client = Client(url, _key())
+    client = Client(url, service_key())
     return lambda _: RemoteBackend(client)
 
 
@@ -154,7 +154,7 @@ def _facts(client: Client) -> dict[str, dict[str, Any]]:
     ):
         answer = client.get(path)
         if answer.status == 401:
-            raise KeyRefusedError(client.address, _key() != "")
+            raise KeyRefusedError(client.address, service_key() != "")
         if answer.status != 200 and name not in ("history", "confusion"):
             raise NoServiceError(client.address, f"status {answer.status} at {path}")
         found[name] = answer.values() if answer.status == 200 else {}
@@ -213,5 +213,6 @@ def _pause(answer: Answer) -> float:
     return min(max(seconds, 0.1), LONGEST_PAUSE)
 
 
-def _key() -> str:
+def service_key() -> str:
+    """Return the key to send; empty: none."""
     return os.environ.get(KEY_VARIABLE, "")
