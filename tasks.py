@@ -213,7 +213,7 @@ def _wanted() -> str:
 def _extra(member: str, ray: bool) -> str:
     if member == "runtime":
         return "[cpu,library,ray]" if ray else "[cpu,library]"
-    return "[drop]" if member == "gui" else ""
+    return "[drop,play]" if member == "gui" else ""
 
 
 def _run(*command: str | Path) -> None:

@@ -19,6 +19,7 @@ from genre_gui.controller import Controller
 from genre_gui.dropping import accept_drops
 from genre_gui.header import Header
 from genre_gui.model_panel import ModelPanel
+from genre_gui.player import Player
 from genre_gui.reactions import react, show_fault
 from genre_gui.settings import Settings, save_settings
 from genre_gui.tag_page import TagPage
@@ -44,12 +45,20 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
     settings : Settings
     settings_file : Path or None
         Where they are kept; None: nowhere.
+    player : Player, optional
     """
 
-    def __init__(self, controller: Controller, settings: Settings, settings_file: Path | None = None) -> None:
+    def __init__(
+        self,
+        controller: Controller,
+        settings: Settings,
+        settings_file: Path | None = None,
+        player: Player | None = None,
+    ) -> None:
         super().__init__(fg_color=BACKGROUND, className="genre-gui")
         self.controller, self.settings = controller, settings
         self._settings_file = settings_file
+        self._player = player or Player()
         self._tag_numbers: list[int] = []
         self.title("Music genres")
         self.minsize(*MIN_SIZE)
@@ -82,7 +91,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
             self.header.fix()
         adding = (("Add files …", self.ask_files), ("Add a folder …", self.ask_folder))
         using = (("Write tags …", self.open_tags), ("Export …", self.export))
-        self.tracks = TracksPage(self, self.controller, adding, using)
+        self.tracks = TracksPage(self, self.controller, self._player, self.banner.say, adding, using)
 
     @cached_property
     def model(self) -> ModelPanel:
@@ -170,6 +179,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
 
     def close(self) -> None:
         """Close at once, whatever is in work."""
+        self._player.pause()
         self.controller.close()
         self.after_cancel(self._next_poll)
         self._save()

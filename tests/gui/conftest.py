@@ -19,6 +19,7 @@ from genre_gui.background import outliving
 from genre_gui.controller import Controller
 from genre_gui.events import Event
 from genre_gui.garbage import collected_here
+from genre_gui.player import Player
 from genre_gui.settings import Settings
 from genre_gui.tracks import State, Track
 from genre_runtime import GenreClassifier
@@ -100,10 +101,10 @@ def open_window(display: None, open_controller: OpenController) -> Iterator[Open
         jobs: int | None = 2,
         *,
         fixed: bool = False,
+        player: Player | None = None,
     ) -> Window:
-        window = Window(
-            open_controller(load, jobs, loaded=False, fixed=fixed), settings or Settings(theme="light"), file
-        )
+        controller = open_controller(load, jobs, loaded=False, fixed=fixed)
+        window = Window(controller, settings or Settings(theme="light"), file, player)
         window.report_callback_exception = lambda *error: errors.append(error)
         windows.append(window)
         window.update()
