@@ -13,6 +13,7 @@ from genre_gui.background import Post
 from genre_gui.events import DevicesTried, Finished, Found, Heard, Notice, Started, Tagged, TagsFinished, TagsUndone
 from genre_gui.words import counted, one_line, sentence
 from genre_runtime import GenreError, Prediction
+from genre_runtime.errors import MissingDependencyError
 from genre_runtime.files import Finder
 
 if TYPE_CHECKING:  # imported where they are used: most of them the window does not need to appear
@@ -70,6 +71,16 @@ def listen(key: tuple[int, int], path: Path, metadata: ModelMetadata, whole: boo
         post(Heard(*key, sounds_of(path, metadata, whole=whole, stop=stop)))
     except GenreError:
         post(Heard(*key, ()))
+
+
+def offered_devices() -> tuple[str, ...]:
+    """Return what the installed ONNX Runtime offers; nothing where there is none."""
+    from genre_runtime.session import available_devices
+
+    try:
+        return available_devices()
+    except MissingDependencyError:
+        return ()
 
 
 def try_devices(backend: Backend, post: Post) -> None:

@@ -39,7 +39,7 @@ from genre_runtime.errors import DeviceUnavailableError
 if TYPE_CHECKING:
     from genre_gui.pictures import Sound
 
-AHEAD = 2
+AHEAD = 5
 """Files handed to the threads for each that can be in work: they never wait for the next tick."""
 
 
@@ -63,6 +63,8 @@ class Controller:
     wish : Wish
         The model and device asked for last.
     loading : bool
+    devices : tuple of str
+        What the installed ONNX Runtime offers, as far as is known.
     link : Link or None
         How the connection to the service stands, if the backend is one.
     refused : GenreError or None
@@ -77,6 +79,7 @@ class Controller:
         self.wish = Wish()
         self.loading = False
         self.refused: GenreError | None = None
+        self.devices: tuple[str, ...] = ()
         self.link: Link | None = None
         self._load = load
         self._background = Background(jobs)
@@ -97,7 +100,8 @@ class Controller:
 
         def work(post: Post) -> None:
             try:
-                post(Loaded(turn, self._load(wish)))
+                backend = self._load(wish)
+                post(Loaded(turn, backend, () if self.fixed else chores.offered_devices()))
             except GenreError as error:
                 post(NotLoaded(turn, error))
 
@@ -247,7 +251,8 @@ class Controller:
             case Finished(number, _, result):
                 self._in_work.pop(number, None)
                 self.tracks[number].finish(result)
-            case Loaded(turn, backend):
+            case Loaded(turn, backend, devices):
+                self.devices = devices
                 self._use(turn, backend)
             case LinkChanged(_, link):
                 self.link = link

@@ -42,10 +42,11 @@ class Finished:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model is ready."""
+    """A model is ready, and ONNX Runtime offers these devices."""
 
     turn: int
     backend: Backend
+    devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from tkinter import Misc
 
 import customtkinter
@@ -71,12 +71,10 @@ class Header(customtkinter.CTkFrame):  # type: ignore[misc]
         """Show the device asked for."""
         self.device.set(device_name(device))
 
-    def show_model(self, backend: Backend, asked: str) -> None:
+    def show_model(self, backend: Backend, asked: str, devices: Iterable[str]) -> None:
         """Show which model is in use and where it really runs, and offer what ONNX Runtime has."""
-        from genre_runtime.session import available_devices
-
         self.model.configure(text=f"{shortened(backend.name)} on {device_name(backend.device)}")
-        self._offer({*ALWAYS_NAMED, *available_devices(), asked})
+        self._offer({*ALWAYS_NAMED, *devices, asked})
 
     def show_link(self, link: Link) -> None:
         """Show how the connection to the service stands."""

@@ -68,7 +68,7 @@ def run(
 def _live(paths: Sequence[str], model: Path | None, controller: Controller, received: list[int] | None) -> None:
     from dataclasses import replace
 
-    from genre_gui import garbage, theme
+    from genre_gui import theme, ui_thread
     from genre_gui.settings import load_settings, settings_path
     from genre_gui.window import Window
 
@@ -88,7 +88,7 @@ def _live(paths: Sequence[str], model: Path | None, controller: Controller, rece
         window.mainloop()
 
     try:
-        with garbage.collected_here():
+        with ui_thread.undisturbed():
             show()
     finally:
         controller.close()  # however the window went

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from tkinter import Event, Misc, ttk
 
 import customtkinter
@@ -14,6 +15,9 @@ from genre_gui.widgets import card, label
 
 HEADINGS = Cells("File", "Genre", "Confidence", "Length", "   State")
 WIDTHS = Cells(*map(str, (250, 130, 96, 70, 104)))
+MOST_ROWS = 200
+"""Rows drawn anew at a time: more would stop the window."""
+
 REARRANGE_SECONDS = 0.5
 """A table that is sorted while results come in is put in order this often, not at each of them."""
 
@@ -42,6 +46,7 @@ class QueueTable(customtkinter.CTkFrame):  # type: ignore[misc]
         self._descending = False
         self._filter = ""
         self._rows: set[int] = set()
+        self._behind: dict[int, None] = {}
         self._empty = ""
         self._arranged_at = 0.0
         self._out_of_order = False
@@ -80,8 +85,26 @@ class QueueTable(customtkinter.CTkFrame):  # type: ignore[misc]
         return [int(item) for item in self.tree.get_children()]
 
     def show(self, numbers: Iterable[int]) -> None:
-        """Show how tracks stand now, those that have no row yet in new ones."""
-        for number in numbers:
+        """Show how tracks stand now, new ones in new rows: a few at once, and more with every `tick`."""
+        self._behind.update(dict.fromkeys(numbers))
+        self._show_some()
+
+    def tick(self) -> None:
+        """Go on with what is left to do."""
+        if self._behind:
+            self._show_some()
+        self.arrange(now=False)
+
+    @property
+    def behind(self) -> int:
+        """Number of tracks whose rows do not show yet how they stand."""
+        return len(self._behind)
+
+    def _show_some(self) -> None:
+        for number in list(islice(self._behind, MOST_ROWS)):
+            del self._behind[number]
+            if number not in self._tracks:
+                continue
             track, item = self._tracks[number], str(number)
             cells = track.cells()
             cells = cells._replace(state=f"   {cells.state}")  # apart from the numbers, which end where it begins
@@ -141,7 +164,7 @@ class QueueTable(customtkinter.CTkFrame):  # type: ignore[misc]
         if not now and (not self._out_of_order or time.monotonic() < self._arranged_at + REARRANGE_SECONDS):
             return
         numbers = arranged(self._tracks.values(), self._filter, self._column, self._descending)
-        self.tree.set_children("", *map(str, numbers))
+        self.tree.set_children("", *(str(number) for number in numbers if number in self._rows))
         self._out_of_order, self._arranged_at = False, time.monotonic()
         self._show_hint()
 

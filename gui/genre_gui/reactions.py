@@ -53,8 +53,8 @@ def react(window: Window, events: Sequence[Event]) -> None:
 
 def _react(window: Window, event: Event) -> None:
     match event:
-        case Loaded(_, backend):
-            window.header.show_model(backend, window.controller.wish.device)
+        case Loaded(_, backend, devices):
+            window.header.show_model(backend, window.controller.wish.device, devices)
             if "model" in vars(window):
                 window.model.show(backend)
             window.tracks.show_chosen()

@@ -115,7 +115,7 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
 
     def tick(self, waits_for: str) -> None:
         """Bring order and counts up to date; `waits_for` says what keeps the queue waiting, if anything does."""
-        self.table.arrange(now=False)
+        self.table.tick()
         self.detail.follow()
         tracks = self._controller.tracks
         states = Counter(track.state for track in tracks.values())

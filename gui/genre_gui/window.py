@@ -11,7 +11,7 @@ from typing import Any
 
 import customtkinter
 
-from genre_gui import choosing, garbage, keys, theme
+from genre_gui import choosing, keys, theme, ui_thread
 from genre_gui.backend import Wish
 from genre_gui.background import report
 from genre_gui.banner import Banner
@@ -77,7 +77,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         wish = Wish(Path(settings.model) if settings.model else None, settings.device)
         self.after(FIRST_MILLISECONDS, controller.load, wish)
         self._next_poll = self.after(POLL_MILLISECONDS, self._poll)
-        garbage.settle()
+        ui_thread.settle()
 
     def _build(self) -> None:
         self.grid_columnconfigure(0, weight=1)
@@ -207,7 +207,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         self._follow_appearance()
         react(self, self.controller.poll(TRACKS_PER_TICK))
         self.tracks.tick(self.controller.waits_for)
-        garbage.collect_if_due()
+        ui_thread.collect_if_due()
 
     def _follow_appearance(self) -> None:
         look = (theme.dark(), theme.scaling(self))

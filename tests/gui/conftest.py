@@ -18,10 +18,10 @@ from genre_gui.backend import Backend, Load, LocalBackend, Wish
 from genre_gui.background import outliving
 from genre_gui.controller import Controller
 from genre_gui.events import Event
-from genre_gui.garbage import collected_here
 from genre_gui.player import Player
 from genre_gui.settings import Settings
 from genre_gui.tracks import State, Track
+from genre_gui.ui_thread import undisturbed
 from genre_runtime import GenreClassifier
 
 DEADLINE_SECONDS = 30.0
@@ -110,7 +110,7 @@ def open_window(display: None, open_controller: OpenController) -> Iterator[Open
         window.update()
         return window
 
-    with collected_here():
+    with undisturbed():
         yield open_one
         while windows:
             with contextlib.suppress(tkinter.TclError):  # the test may have closed it
