@@ -80,10 +80,11 @@ def _react(window: Window, event: Event) -> None:
 
 def _show_link(window: Window, link: Link) -> None:
     controller = window.controller
-    window.header.show_link(link)
+    ended = link.state is LinkState.ENDED
+    window.header.show_link(replace(link, words="the service has ended") if ended else link)
     if link.anew:
         controller.load(controller.wish)
-    if link.state is LinkState.ENDED:
+    if ended:
         again: Answer = ("Start it again", lambda: controller.load(controller.wish))
         window.banner.say(f"{link.words}. What is not done waits.", again, bad=True)
 

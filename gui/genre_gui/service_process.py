@@ -35,7 +35,13 @@ _DEFAULTS = {
     "DRAIN_SECONDS": "0",
     "SHUTDOWN_SECONDS": "1",
 }
-_FIXED = {"LOG_FORMAT": "text", "ALLOWED_HOSTS": "", "HOST": "127.0.0.1", "CLIENT_REQUESTS": "0"}
+_FIXED = {
+    "LOG_FORMAT": "text",
+    "LOG_LEVEL": "warning",
+    "ALLOWED_HOSTS": "",
+    "HOST": "127.0.0.1",
+    "CLIENT_REQUESTS": "0",
+}
 
 
 class ServiceProcess:

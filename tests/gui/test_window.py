@@ -380,3 +380,14 @@ def test_no_other_thread_collects_what_a_window_leaves(open_window: OpenWindow) 
     assert collected_in == []
     drive(window, lambda: collected_in != [])
     assert collected_in == [threading.current_thread().name]
+
+
+@pytest.mark.parametrize("size", ["920x680", "1120x740", "1280x900"])
+def test_no_column_is_cut_off(open_window: OpenWindow, tmp_path: Path, size: str) -> None:
+    window = open_window(settings=Settings(theme="light", size=size))
+    add(window, *(write_audio(tmp_path / f"{number}.wav", tone(1)) for number in range(40)))
+    tree = window.tracks.table.tree
+    for column in ("genre", "confidence", "file"):
+        window.tracks.table.sort(column)
+        window.update()
+        assert sum(tree.column(name, "width") for name in tree.cget("columns")) <= tree.winfo_width()
