@@ -207,9 +207,11 @@ class Spectrogram(Chart):
         self.redraw()
 
     def draw(self, size: tuple[int, int]) -> None:
-        """Draw the picture and the times below it."""
+        """Draw the picture and the times below it, if there is room for them."""
         width, height = size
         floor = height - self.px(18)
+        if floor < 1:
+            return
         if not self._sounds:
             if self._words:
                 self.box(0, 0, width, floor, colour(TRACK))

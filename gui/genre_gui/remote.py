@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
 from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -31,6 +33,8 @@ MOST_BREAKS = 3
 
 BUSY_SECONDS = 600.0
 LONGEST_PAUSE = 30.0
+LONGEST_NAME = 100
+LONGEST_SECONDS = 1e7
 _WAIT_CODES = ("busy", "too_many_requests")
 _UNREADY_CODES = ("unavailable", "not_ready")
 
@@ -163,7 +167,7 @@ def _facts(client: Client) -> dict[str, dict[str, Any]]:
 
 def _metadata(facts: Mapping[str, Mapping[str, Any]], address: str) -> ModelMetadata:
     labels = facts["genres"].get("genres")
-    if not isinstance(labels, list) or not labels or not all(isinstance(label, str) for label in labels):
+    if not isinstance(labels, list) or not labels or not all(map(is_name, labels)):
         raise NoServiceError(address, "it names no genres")
     metrics, matrix = dict(facts["metrics"]), facts["confusion"].get("matrix")
     metrics |= {"history": facts["history"].get("history"), "confusion_matrix": matrix}
@@ -198,11 +202,43 @@ def scores_by_matrix(labels: list[str], matrix: list[list[int]]) -> dict[str, di
 
 
 def _prediction(values: dict[str, Any], path: Path, address: str) -> Prediction:
-    known = {name: value for name, value in values.items() if name not in ("top", "timings")}
+    known = {item.name: values.get(item.name) for item in fields(Prediction) if item.name != "embedding"}
     try:
-        return Prediction.from_dict({**known, "path": str(path)})
-    except (KeyError, TypeError) as error:
+        prediction = Prediction.from_dict({**known, "path": str(path)})
+        _check(prediction)
+    except (KeyError, TypeError, ValueError) as error:
         raise NoServiceError(address, f"its answer is no prediction: {error}") from error
+    return prediction
+
+
+def _check(prediction: Prediction) -> None:
+    """Raise ValueError for what the window could not show."""
+    stretches = [(excerpt.start_seconds, excerpt.end_seconds) for excerpt in prediction.excerpts]
+    probabilities = [prediction.probabilities, *(excerpt.probabilities for excerpt in prediction.excerpts)]
+    if not stretches or not all(probabilities):
+        raise ValueError("it holds nothing")
+    for mapping in probabilities:
+        if not isinstance(mapping, dict) or not all(is_name(label) for label in mapping):
+            raise ValueError("a genre is no name")
+    shares = [prediction.confidence, *(share for mapping in probabilities for share in mapping.values())]
+    seconds = [prediction.duration_seconds, *(second for stretch in stretches for second in stretch)]
+    if not all(_is_number(share) and 0 <= share <= 1 for share in shares):
+        raise ValueError("a probability is no number from 0 to 1")
+    if not all(_is_number(second) and 0 <= second <= LONGEST_SECONDS for second in seconds):
+        raise ValueError("a time is no number of seconds")
+    if not is_name(prediction.label) or not is_name(prediction.device) or type(prediction.confident) is not bool:
+        raise ValueError("its words are of another kind")
+    if prediction.reason is not None and not isinstance(prediction.reason, str):
+        raise ValueError("its reason is no text")
+
+
+def is_name(value: object) -> bool:
+    """Tell whether a value is text on one line that is not too long."""
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_NAME and value.isprintable()
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _pause(answer: Answer) -> float:

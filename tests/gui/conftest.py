@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ def open_window(display: None, open_controller: OpenController) -> Iterator[Open
 
     customtkinter.set_appearance_mode("light")
     windows: list[Window] = []
-    errors: list[object] = []
+    errors: list[tuple[Any, ...]] = []
 
     def open_one(
         load: Load | None = None,
@@ -115,7 +116,7 @@ def open_window(display: None, open_controller: OpenController) -> Iterator[Open
         while windows:
             with contextlib.suppress(tkinter.TclError):  # the test may have closed it
                 windows.pop().close()
-    assert errors == []
+    assert not errors, "".join(traceback.format_exception(errors[0][1]))
 
 
 def wait(controller: Controller, until: Callable[[], bool]) -> list[Event]:

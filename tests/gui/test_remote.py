@@ -200,6 +200,28 @@ def test_a_busy_service_is_asked_again(song: Path) -> None:
         ((500, {}, {}), "failed at this file (status 500)"),
         ((200, {"label": "rock"}, {}), "its answer is no prediction"),
         ((200, {}, {}), "its answer is no prediction"),
+        *(
+            ((200, {**PREDICTION, name: value}, {}), "its answer is no prediction")
+            for name, value in (
+                ("confidence", "high"),
+                ("confidence", 1.5),
+                ("confident", "yes"),
+                ("label", "two\nlines"),
+                ("label", None),
+                ("label", "x" * 1000),
+                ("probabilities", {}),
+                ("probabilities", {"tone": None}),
+                ("probabilities", ["tone"]),
+                ("excerpts", []),
+                ("excerpts", 7),
+                ("excerpts", [{"start_seconds": 0, "end_seconds": 1e300, "probabilities": {"tone": 1.0}}]),
+                ("excerpts", [{"start_seconds": 0, "end_seconds": 1, "probabilities": {"tone": 1.0}, "more": 1}]),
+                ("duration_seconds", float("nan")),
+                ("duration_seconds", -1),
+                ("device", 3),
+                ("reason", ["because"]),
+            )
+        ),
         (problem(413, "audio_limit", "too long"), "too long"),
     ],
 )
