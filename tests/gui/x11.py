@@ -25,18 +25,25 @@ class _ClientMessage(ctypes.Structure):
     )
 
 
+_ignore = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(lambda *_: 0)
+
+
 @contextmanager
 def _opened() -> Iterator[tuple[Any, ctypes.c_void_p]]:
     library = ctypes.CDLL(ctypes.util.find_library("X11") or "libX11.so.6")
     library.XOpenDisplay.restype = ctypes.c_void_p
     for name in ("XDefaultRootWindow", "XInternAtom"):
         getattr(library, name).restype = ctypes.c_ulong
+    library.XSetErrorHandler.restype = ctypes.c_void_p
+    before = library.XSetErrorHandler(_ignore)  # a window may go while it is looked at, and the usual answer is exit()
     display = ctypes.c_void_p(library.XOpenDisplay(None))
     assert display.value, "the screen of the tests cannot be opened"
     try:
         yield library, display
     finally:
+        library.XSync(display, 0)
         library.XCloseDisplay(display)
+        library.XSetErrorHandler(ctypes.c_void_p(before))
 
 
 def find(title: str) -> int | None:
