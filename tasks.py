@@ -136,6 +136,19 @@ def gui(c: Context) -> None:
     _member("genre-gui")
 
 
+@task(help={"port": "the only port of the service; by default 8000, or a free one if that is taken"})
+def app(c: Context, port: int = 0) -> None:
+    """Start the service and open the desktop window on it; closing the window ends both."""
+    _ready()
+    command = [str(BIN / "genre-app"), *(["--port", str(port)] if port else [])]
+    if os.name == "nt":
+        _run(*command)
+    else:  # in the place of this process, so that whoever ends it ends the window, and with it the service
+        os.chdir(ROOT)
+        sys.stdout.flush()
+        os.execv(command[0], command)  # noqa: S606  # a fixed argument list
+
+
 @task
 def golden(c: Context) -> None:
     """Make the golden values again; review the difference before committing it."""
@@ -233,7 +246,7 @@ def _wanted() -> str:
 def _extra(member: str, ray: bool) -> str:
     if member == "runtime":
         return "[cpu,library,ray]" if ray else "[cpu,library]"
-    return "[drop]" if member == "gui" else ""
+    return "[drop,play]" if member == "gui" else ""
 
 
 def _run(*command: str | Path) -> None:

@@ -1,6 +1,6 @@
 """What the window needs of a classifier, and the one that works on this machine.
 
-Another one, such as a client of the HTTP service, only has to offer the same names.
+Another one, such as `genre_gui.remote`, only has to offer the same names.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Event
 from typing import Protocol
 
+from genre_gui.link import Link
 from genre_runtime import GenreClassifier, GenreError, Prediction
 from genre_runtime.classifier import FROM_MODEL
 from genre_runtime.metadata import ModelMetadata
@@ -40,6 +41,10 @@ class Backend(Protocol):
 
     def devices(self) -> dict[str, str]:
         """Return for each device `works`, or why it does not."""
+        ...
+
+    def watch(self, tell: Callable[[Link], object], stop: Event) -> None:
+        """Tell how the connection stands until `stop` is set; return at once if there is none to watch."""
         ...
 
 
@@ -94,3 +99,6 @@ class LocalBackend:
         from genre_runtime.info import probe_devices
 
         return probe_devices(self._classifier)
+
+    def watch(self, tell: Callable[[Link], object], stop: Event) -> None:
+        """Return: nothing lies between."""

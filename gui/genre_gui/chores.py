@@ -13,6 +13,7 @@ from genre_gui.background import Post
 from genre_gui.events import DevicesTried, Finished, Found, Heard, Notice, Started, Tagged, TagsFinished, TagsUndone
 from genre_gui.words import counted, one_line, sentence
 from genre_runtime import GenreError, Prediction
+from genre_runtime.errors import MissingDependencyError
 from genre_runtime.files import Finder
 
 if TYPE_CHECKING:  # imported where they are used: most of them the window does not need to appear
@@ -32,14 +33,14 @@ _tags_lock = Lock()  # two runs that write the same files at once would be each 
 
 def find(names: Sequence[str], stop: Event, post: Post) -> None:
     """Find the audio files that names and folders mean."""
-    finder, count = Finder(), 0
+    finder, count = Finder(stop), 0
     found = finder.find(names)
     while (chunk := tuple(islice(found, CHUNK))) and not stop.is_set():
         count += len(chunk)
         post(Found(chunk))
     for error in finder.unreadable:
         post(Notice(f"The folder {one_line(str(error.filename))} cannot be read: {error.strerror}.", bad=True))
-    if not count and names and not finder.unreadable:
+    if not count and names and not finder.unreadable and not stop.is_set():
         others = f" ({counted(finder.n_others, 'other file')} in it)" if finder.n_others else ""
         post(Notice(f"There is no audio file in that folder{others}."))
 
@@ -70,6 +71,16 @@ def listen(key: tuple[int, int], path: Path, metadata: ModelMetadata, whole: boo
         post(Heard(*key, sounds_of(path, metadata, whole=whole, stop=stop)))
     except GenreError:
         post(Heard(*key, ()))
+
+
+def offered_devices() -> tuple[str, ...]:
+    """Return what the installed ONNX Runtime offers; nothing where there is none."""
+    from genre_runtime.session import available_devices
+
+    try:
+        return available_devices()
+    except MissingDependencyError:
+        return ()
 
 
 def try_devices(backend: Backend, post: Post) -> None:

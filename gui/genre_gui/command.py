@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import gc
-import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from genre_gui.opening import run
 from genre_gui.version import __version__
+
+if TYPE_CHECKING:
+    from genre_gui.backend import Load
+    from genre_gui.controller import Controller
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -17,51 +20,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="genre-gui", description="Show the genres of music in a window.")
     parser.add_argument("paths", nargs="*", metavar="PATH", help="file or folder to classify when the window is open")
     parser.add_argument("--model", type=Path, metavar="FILE", help="another .onnx model, its .json beside it")
+    parser.add_argument("--api", metavar="URL", help="use the service at this address, its key in $GENRE_API_KEY")
     parser.add_argument("--version", action="version", version=__version__)
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl+C ends it, without a traceback
+    if options.api is not None and options.model is not None:
+        parser.error("--model and --api exclude each other: the service has a model of its own")
+    load = None if options.api is None else _connecting(options.api, parser)
+
+    def make_controller() -> Controller:
+        from genre_gui.controller import Controller
+
+        return Controller() if load is None else Controller(load, fixed=True)
+
+    return run(parser.prog, options.paths, options.model, make_controller)
+
+
+def _connecting(url: str, parser: argparse.ArgumentParser) -> Load:
+    from genre_gui.remote import connecting
+    from genre_runtime import GenreError
+
     try:
-        import tkinter
-    except ImportError as error:
-        print(f"genre-gui: Tk is missing ({error}): {_how_to_get_tk()}", file=sys.stderr)
-        return 1
-    try:
-        return _open(options.paths, options.model)
-    except tkinter.TclError as error:
-        print(f"genre-gui: no window can be opened ({error}): start it from a desktop session", file=sys.stderr)
-        return 1
-
-
-def _open(paths: Sequence[str], model: Path | None) -> int:
-    from dataclasses import replace
-
-    from genre_gui import theme
-    from genre_gui.controller import Controller
-    from genre_gui.settings import load_settings, settings_path
-    from genre_gui.window import Window
-
-    file = settings_path()
-    settings, word = load_settings(file)
-    if model is not None:
-        settings = replace(settings, model=str(model.absolute()))
-    theme.choose_appearance(settings.theme)
-    controller = Controller()
-    try:
-        window = Window(controller, settings, file)
-        if word:
-            window.banner.say(word)
-        window.add(paths)
-        window.mainloop()
-    finally:
-        controller.close()  # however the window went
-    del window
-    gc.collect()  # fonts and pictures: collected in another thread they would wait for a main loop that is no more
-    return 0
-
-
-def _how_to_get_tk() -> str:
-    if sys.platform.startswith("linux"):
-        return "install python3-tk by the system's package manager"
-    if sys.platform == "darwin":
-        return "install python-tk by Homebrew, or Python from python.org"
-    return "run Python's installer again and choose tcl/tk"
+        return connecting(url)
+    except GenreError as error:
+        parser.error(str(error))

@@ -17,7 +17,20 @@ from genre_gui import chores
 from genre_gui.backend import Backend, Load, LocalBackend, Wish
 from genre_gui.background import Background, Post
 from genre_gui.ear import Ear
-from genre_gui.events import Event, Finished, Found, Heard, Loaded, NotLoaded, Started, Tagged, TagsFinished
+from genre_gui.events import (
+    Event,
+    Finished,
+    Found,
+    Heard,
+    LinkChanged,
+    Loaded,
+    NotLoaded,
+    Started,
+    Tagged,
+    TagsFinished,
+)
+from genre_gui.link import Link, LinkState
+from genre_gui.refusals import ServiceError
 from genre_gui.tag_runs import Manner, TagRuns
 from genre_gui.tracks import UNFINISHED, State, Track
 from genre_runtime import GenreError
@@ -26,7 +39,7 @@ from genre_runtime.errors import DeviceUnavailableError
 if TYPE_CHECKING:
     from genre_gui.pictures import Sound
 
-AHEAD = 2
+AHEAD = 5
 """Files handed to the threads for each that can be in work: they never wait for the next tick."""
 
 
@@ -39,6 +52,8 @@ class Controller:
         Makes a backend, in a thread of its own.
     jobs : int, optional
         Files in work at once.
+    fixed : bool
+        Whether model and device are what the backend has, and cannot be wished for.
 
     Attributes
     ----------
@@ -48,24 +63,32 @@ class Controller:
     wish : Wish
         The model and device asked for last.
     loading : bool
+    devices : tuple of str
+        What the installed ONNX Runtime offers, as far as is known.
+    link : Link or None
+        How the connection to the service stands, if the backend is one.
     refused : GenreError or None
         Why the wish of last could not be met; if it is the device, nothing is done until there is a new wish.
     tags : TagRuns
     """
 
-    def __init__(self, load: Load = LocalBackend.load, jobs: int | None = None) -> None:
+    def __init__(self, load: Load = LocalBackend.load, jobs: int | None = None, *, fixed: bool = False) -> None:
+        self.fixed = fixed
         self.tracks: dict[int, Track] = {}
         self.backend: Backend | None = None
         self.wish = Wish()
         self.loading = False
         self.refused: GenreError | None = None
+        self.devices: tuple[str, ...] = ()
+        self.link: Link | None = None
         self._load = load
         self._background = Background(jobs)
         self.tags = TagRuns(self._background)
         self._waiting: OrderedDict[int, None] = OrderedDict()
         self._in_work: dict[int, Flag] = {}
+        self._unwatch = Flag()
         self._ear = Ear(self._background)
-        self._load_turn = 0
+        self._load_turn = self._watched = 0
         self._met = self.wish
         self._next = 0
 
@@ -77,7 +100,8 @@ class Controller:
 
         def work(post: Post) -> None:
             try:
-                post(Loaded(turn, self._load(wish)))
+                backend = self._load(wish)
+                post(Loaded(turn, backend, () if self.fixed else chores.offered_devices()))
             except GenreError as error:
                 post(NotLoaded(turn, error))
 
@@ -156,13 +180,17 @@ class Controller:
         """What keeps tracks waiting, in words; empty if nothing does."""
         if self.loading:
             return "the model is loading"
+        if self.link is not None and self.link.state is not LinkState.CONNECTED:
+            return "waiting for the service"
         if isinstance(self.refused, DeviceUnavailableError):
             return "waiting for a device"
+        if isinstance(self.refused, ServiceError) and self.backend is None:
+            return "waiting for the service"
         return "waiting for a model" if self.refused and self.backend is None else ""
 
     def close(self) -> None:
         """End all work, without waiting for it."""
-        for stop in self._in_work.values():
+        for stop in (self._unwatch, *self._in_work.values()):
             stop.set()
         self._background.close()
 
@@ -187,9 +215,24 @@ class Controller:
             stop = self._in_work[track.number] = Flag()
             self._background.file(chores.classifying(replace(track), self.backend, stop))
 
+    def _use(self, turn: int, backend: Backend) -> None:
+        """Take another backend; tracks that the one before has in work begin anew."""
+        self._unwatch.set()
+        for number in reversed(list(self._in_work)):
+            self._stop(self.tracks[number])
+            self.tracks[number].state = State.WAITING
+            self._waiting[number] = None
+            self._waiting.move_to_end(number, last=False)
+        self.backend, self.loading, self._met = backend, False, self.wish
+        self.link, self._watched, stop = None, turn, Flag()
+        self._unwatch = stop
+        self._background.lasting(lambda post: backend.watch(lambda link: post(LinkChanged(turn, link)), stop))
+
     def _take(self, event: Event) -> bool:
         """Change the state as an event says; return whether it still matters."""
         if isinstance(event, Loaded | NotLoaded) and event.turn != self._load_turn:
+            return False
+        if isinstance(event, LinkChanged) and event.turn != self._watched:
             return False
         if isinstance(event, Tagged | TagsFinished):
             return self.tags.matters(event)
@@ -208,8 +251,11 @@ class Controller:
             case Finished(number, _, result):
                 self._in_work.pop(number, None)
                 self.tracks[number].finish(result)
-            case Loaded(_, backend):
-                self.backend, self.loading, self._met = backend, False, self.wish
+            case Loaded(turn, backend, devices):
+                self.devices = devices
+                self._use(turn, backend)
+            case LinkChanged(_, link):
+                self.link = link
             case NotLoaded(_, error):
                 self.refused, self.loading = error, False
                 if self.backend is not None and not isinstance(error, DeviceUnavailableError):

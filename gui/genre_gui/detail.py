@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from tkinter import Misc
 from typing import Any
 
 import customtkinter
 
+from genre_gui.audio_output import NoOutputError
 from genre_gui.drawing import Bars, Spectrogram, Timeline
 from genre_gui.pictures import Sound
+from genre_gui.player import Player
 from genre_gui.theme import CARD, ERROR, MIDDLE, MUTED, NARROW, TEXT, WARNING, WIDE
 from genre_gui.tracks import UNFINISHED, Track
-from genre_gui.widgets import label
+from genre_gui.widgets import button, label
 from genre_gui.words import clock, device_name, one_line, sentence, shortened
 from genre_runtime import GenreError, Prediction
 from genre_runtime.metadata import ModelMetadata
 
 WIDTH = 380
+PLAY, PAUSE = "▶  Play", "❚❚  Pause"
 LONGEST_FOLDER = 60
 
 
 class Detail(customtkinter.CTkFrame):  # type: ignore[misc]
     """One track, or a word on what to do.
+
+    Parameters
+    ----------
+    master : Misc
+    player : Player
+        Has the track that is shown.
+    complain : callable
+        Told in words why nothing is heard.
 
     Attributes
     ----------
@@ -30,7 +41,8 @@ class Detail(customtkinter.CTkFrame):  # type: ignore[misc]
         What is shown.
     """
 
-    def __init__(self, master: Misc) -> None:
+    def __init__(self, master: Misc, player: Player, complain: Callable[[str], object]) -> None:
+        self.player, self._complain = player, complain
         super().__init__(master, corner_radius=MIDDLE, fg_color=CARD, width=WIDTH)
         self.grid_propagate(False)
         self.grid_columnconfigure(0, weight=1)
@@ -43,6 +55,10 @@ class Detail(customtkinter.CTkFrame):  # type: ignore[misc]
         self.bars.put(4, MIDDLE)
         self._headings = [label(self, text, size=12, colour=MUTED) for text in ("Genre over time", "What was heard")]
         self._row(5, self._headings[0], MIDDLE)
+        self.play = button(self, PLAY, self.toggle, "text")
+        self.play.configure(height=26)
+        self.play.grid(row=5, column=0, padx=(0, MIDDLE), pady=(NARROW, 0), sticky="e")
+        self.timeline.sought = self._seek
         self.timeline.put(6, NARROW)
         self._row(7, self._headings[1], NARROW)
         self.spectrogram.put(8, NARROW, MIDDLE)
@@ -52,6 +68,8 @@ class Detail(customtkinter.CTkFrame):  # type: ignore[misc]
     def show(self, track: Track | None, metadata: ModelMetadata | None) -> None:
         """Show how a track stands."""
         self.track = track
+        self.player.load(track.path if track is not None and track.prediction is not None else None)
+        self.follow()
         if track is None:
             self._show_words("Nothing chosen", "", "Choose a track to see its genres.")
             return
@@ -81,10 +99,35 @@ class Detail(customtkinter.CTkFrame):  # type: ignore[misc]
         else:
             self.spectrogram.say("Listening …" if sounds is None else "no spectrogram")
 
+    def toggle(self) -> None:
+        """Play, or pause."""
+        if self.player.playing:
+            self.player.pause()
+        elif self.track is not None and self.track.prediction is not None:
+            self.player.play()
+        self.follow()
+
+    def follow(self) -> None:
+        """Show where the track is played."""
+        playing, error = self.player.playing, self.player.error
+        words = PAUSE if playing else PLAY
+        if error is not None:
+            words = f"No sound: {error.short}" if isinstance(error, NoOutputError) else "No sound"
+        if words != self.play.cget("text"):
+            self.play.configure(text=words)
+            if error is not None:
+                self._complain(f"{sentence(error)}.")
+        position = self.player.position
+        self.timeline.move_cursor(position if playing or position else None)
+
     def redraw(self) -> None:
         """Draw again in the present appearance."""
         for chart in (self.bars, self.timeline, self.spectrogram):
             chart.redraw()
+
+    def _seek(self, seconds: float) -> None:
+        self.player.seek(seconds)
+        self.follow()
 
     def _show_words(self, name: str, place: str, words: str, colour: Any = TEXT) -> None:
         self._texts(name, place, "", words)
@@ -100,7 +143,7 @@ class Detail(customtkinter.CTkFrame):  # type: ignore[misc]
                 shown.grid_remove()
 
     def _show_charts(self, shown: bool) -> None:
-        for widget in (self.bars, self.timeline, self.spectrogram, *self._headings):
+        for widget in (self.bars, self.timeline, self.spectrogram, self.play, *self._headings):
             if shown:
                 widget.grid()
             else:
@@ -114,5 +157,6 @@ class Detail(customtkinter.CTkFrame):  # type: ignore[misc]
 def _how_sure(prediction: Prediction, metadata: ModelMetadata | None) -> str:
     if not prediction.confident:
         return f"Not sure: {one_line(prediction.reason or 'no reason given')}."
-    start = f"; confident answers start at {metadata.confidence_threshold:.0%}" if metadata else ""
+    threshold = metadata.confidence_threshold if metadata else 0.0  # a service does not tell it
+    start = f"; confident answers start at {threshold:.0%}" if threshold else ""
     return f"Sure: {prediction.confidence:.0%}{start}."

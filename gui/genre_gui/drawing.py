@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tkinter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from tkinter import Misc
 from typing import Literal
 
@@ -115,17 +115,33 @@ class Bars(Chart):
 
 
 class Timeline(Chart):
-    """Which genre each stretch of the track speaks for: a column each, as high as it is sure."""
+    """Which genre each stretch of the track speaks for: a column each, as high as it is sure.
+
+    Attributes
+    ----------
+    sought : callable
+        Told the time, seconds, on which the mouse was pressed.
+    """
 
     def __init__(self, master: Misc) -> None:
         super().__init__(master, 84)
         self.prediction: Prediction | None = None
         self._labels: Sequence[str] = ()
+        self._cursor: float | None = None
+        self.sought: Callable[[float], object] = lambda _: None
+        self.bind("<Button-1>", self._seek)
+        self.bind("<B1-Motion>", self._seek)
 
     def show(self, prediction: Prediction | None, labels: Sequence[str] = ()) -> None:
         """Show a prediction, or nothing; `labels` give each genre its colour."""
         self.prediction, self._labels = prediction, labels
         self.redraw()
+
+    def move_cursor(self, seconds: float | None) -> None:
+        """Show where the track is played; None: nowhere."""
+        if seconds != self._cursor:
+            self._cursor = seconds
+            self._draw_cursor()
 
     def draw(self, size: tuple[int, int]) -> None:
         """Draw the columns and the time below them."""
@@ -140,6 +156,25 @@ class Timeline(Chart):
             self._column(excerpt, start, max(start + 1, end), floor)
         self.text(0, height - self.px(7), "0:00")
         self.text(width, height - self.px(7), clock(duration), anchor="e")
+        self._draw_cursor()
+
+    def _draw_cursor(self) -> None:
+        self.delete("cursor")
+        if self._cursor is None or self.prediction is None or not self.prediction.duration_seconds > 0:
+            return
+        width, floor = self.winfo_width(), self.winfo_height() - self.px(18)
+        x = min(1.0, self._cursor / self.prediction.duration_seconds) * (width - 1)
+        self.create_line(x, 0, x, floor, fill=colour(TEXT), width=self.px(2), tags="cursor")
+        words, room = clock(self._cursor), self.px(70)  # between the times of both ends
+        place = min(max(x, room), width - room)
+        self.create_text(
+            place, floor + self.px(11), text=words, fill=colour(TEXT), font=font(self, 12, "bold"), tags="cursor"
+        )
+
+    def _seek(self, event: tkinter.Event[Misc]) -> None:
+        if self.prediction is not None:
+            share = min(max(event.x / max(1, self.winfo_width()), 0.0), 1.0)
+            self.sought(share * self.prediction.duration_seconds)
 
     def _column(self, excerpt: ExcerptPrediction, start: float, end: float, floor: int) -> None:
         label, value = max(excerpt.probabilities.items(), key=lambda item: item[1])
@@ -172,9 +207,11 @@ class Spectrogram(Chart):
         self.redraw()
 
     def draw(self, size: tuple[int, int]) -> None:
-        """Draw the picture and the times below it."""
+        """Draw the picture and the times below it, if there is room for them."""
         width, height = size
         floor = height - self.px(18)
+        if floor < 1:
+            return
         if not self._sounds:
             if self._words:
                 self.box(0, 0, width, floor, colour(TRACK))

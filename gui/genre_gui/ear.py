@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from genre_gui import chores
@@ -31,6 +32,10 @@ class Ear:
         if key not in self._kept and key != self._wanted:
             self._wanted = key
             path, whole, stop = track.path, track.whole, self._background.stop
+            if not metadata.graphs and track.prediction is not None:  # a service does not tell what it listens to
+                excerpts = track.prediction.excerpts
+                seconds = max(excerpt.end_seconds - excerpt.start_seconds for excerpt in excerpts)
+                metadata = replace(metadata, n_excerpts=len(excerpts), excerpt_seconds=seconds)
 
             def work(post: Post) -> None:
                 if self._wanted == key:  # the user may have gone on to another track

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what tags and spectrograms need would keep the window from appearing
     from genre_gui.backend import Backend
+    from genre_gui.link import Link
     from genre_gui.pictures import Sound
     from genre_gui.tracks import Result
     from genre_runtime import GenreError
@@ -41,10 +42,11 @@ class Finished:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model is ready."""
+    """A model is ready, and ONNX Runtime offers these devices."""
 
     turn: int
     backend: Backend
+    devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,14 @@ class NotLoaded:
 
     turn: int
     error: GenreError
+
+
+@dataclass(frozen=True)
+class LinkChanged:
+    """The connection to the service stands otherwise than before."""
+
+    turn: int
+    link: Link
 
 
 @dataclass(frozen=True)
@@ -117,6 +127,7 @@ Event = (
     | Finished
     | Loaded
     | NotLoaded
+    | LinkChanged
     | DevicesTried
     | Heard
     | Tagged

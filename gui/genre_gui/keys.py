@@ -21,6 +21,7 @@ def bind(window: Window) -> None:
         "r": window.tracks.retry,
         "e": window.export,
         "t": window.open_tags,
+        "p": window.tracks.detail.toggle,
         "f": lambda: _find(window),
     }
     for key, command in shortcuts.items():

@@ -38,7 +38,8 @@ class ModelPanel(customtkinter.CTkScrollableFrame):  # type: ignore[misc]
         self.name = label(top, "The model is loading …", size=20, bold=True)
         self.name.grid(row=0, column=0, padx=WIDE, pady=(MIDDLE, NARROW), sticky="ew")
         button(top, "Which devices work?", try_devices, "text").grid(row=0, column=1, padx=0, pady=(MIDDLE, NARROW))
-        button(top, "Open another model …", open_model).grid(row=0, column=2, padx=WIDE, pady=(MIDDLE, NARROW))
+        self.open = button(top, "Open another model …", open_model)
+        self.open.grid(row=0, column=2, padx=WIDE, pady=(MIDDLE, NARROW))
         strip = customtkinter.CTkFrame(top, fg_color="transparent")
         strip.grid(row=1, column=0, columnspan=3, padx=WIDE, pady=(0, NARROW), sticky="ew")
         self.numbers = [self._number(strip, column) for column in range(N_NUMBERS)]
@@ -66,6 +67,10 @@ class ModelPanel(customtkinter.CTkScrollableFrame):  # type: ignore[misc]
         self.losses.show(history_of(metadata))
         self.accuracy.show(history_of(metadata))
         self.facts.configure(text=facts_in_words(metadata))
+
+    def fix(self) -> None:
+        """Offer no other model."""
+        self.open.grid_remove()
 
     def show_devices(self, answers: Mapping[str, str]) -> None:
         """Show which devices work, and why others do not."""

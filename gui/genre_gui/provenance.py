@@ -53,24 +53,29 @@ def history_of(metadata: ModelMetadata) -> Sequence[Mapping[str, Any]]:
 
 def facts_in_words(metadata: ModelMetadata) -> str:
     """Return what the model listens to and comes from, a line each."""
-    provenance, audio = metadata.provenance, metadata.audio
+    provenance = metadata.provenance
     split, versions = _mapping(provenance.get("split")), _mapping(provenance.get("versions"))
     clips = _mapping(provenance.get("clips_per_source"))
-    confident = _mapping(_mapping(metadata.metrics.get("test")).get("confident"))
     lines = [
         ("Genres", ", ".join(metadata.labels)),
-        (
-            "Listens to",
-            f"{metadata.n_excerpts} excerpts of {metadata.excerpt_seconds:g} s at {audio.sample_rate} Hz, "
-            f"{audio.n_mels} mel bands",
-        ),
-        ("Confident from", f"{metadata.confidence_threshold:.0%}{_confident(confident)}"),
+        *(_listening(metadata) if metadata.graphs else ()),
         ("Data", ", ".join(f"{source} {count}" for source, count in clips.items())),
         ("Split", ", ".join(f"{name} {value}" for name, value in split.items())),
         ("Parameters", f"{provenance['n_parameters']:,}" if isinstance(provenance.get("n_parameters"), int) else ""),
         ("Made with", ", ".join(f"{name} {value}" for name, value in versions.items())),
     ]
     return "\n".join(f"{name}:  {one_line(value)}" for name, value in lines if value)
+
+
+def _listening(metadata: ModelMetadata) -> list[tuple[str, str]]:
+    """Return what a service does not tell of its model."""
+    audio = metadata.audio
+    confident = _mapping(_mapping(metadata.metrics.get("test")).get("confident"))
+    excerpts = f"{metadata.n_excerpts} excerpts of {metadata.excerpt_seconds:g} s"
+    return [
+        ("Listens to", f"{excerpts} at {audio.sample_rate} Hz, {audio.n_mels} mel bands"),
+        ("Confident from", f"{metadata.confidence_threshold:.0%}{_confident(confident)}"),
+    ]
 
 
 def _confident(values: Mapping[str, Any]) -> str:

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from tkinter import Event, Misc, ttk
+from typing import Literal
 
 import customtkinter
 
-from genre_gui.theme import CARD, ERROR, MIDDLE, MUTED, NARROW, TABLE, WARNING, colour, scaling
+from genre_gui.theme import ERROR, MUTED, NARROW, TABLE, WARNING, colour, scaling
 from genre_gui.tracks import Cells, State, Track, arranged
-from genre_gui.widgets import card, label
+from genre_gui.widgets import card, label, scrolled
 
 HEADINGS = Cells("File", "Genre", "Confidence", "Length", "   State")
-WIDTHS = Cells(*map(str, (250, 130, 96, 70, 104)))
+WIDTHS = Cells(*map(str, (120, 66, 96, 64, 92)))
+"""Least widths, pixels before scaling; file and genre share what is left."""
+
+NUMBERS = ("confidence", "duration")
+MOST_ROWS = 200
+"""Rows drawn anew at a time: more would stop the window."""
+
 REARRANGE_SECONDS = 0.5
 """A table that is sorted while results come in is put in order this often, not at each of them."""
 
@@ -42,6 +50,7 @@ class QueueTable(customtkinter.CTkFrame):  # type: ignore[misc]
         self._descending = False
         self._filter = ""
         self._rows: set[int] = set()
+        self._behind: dict[int, None] = {}
         self._empty = ""
         self._arranged_at = 0.0
         self._out_of_order = False
@@ -53,12 +62,11 @@ class QueueTable(customtkinter.CTkFrame):  # type: ignore[misc]
         surface.grid_columnconfigure(0, weight=1)
         self.tree = ttk.Treeview(surface, columns=Cells._fields, show="headings", style=TABLE, selectmode="extended")
         self.tree.grid(row=0, column=0, padx=(NARROW, 0), pady=NARROW, sticky="nsew")
-        bar = customtkinter.CTkScrollbar(surface, command=self.tree.yview, fg_color=CARD)
-        bar.grid(row=0, column=1, pady=MIDDLE, padx=2, sticky="ns")
-        self.tree.configure(yscrollcommand=bar.set)
+        scrolled(self.tree)
         self.hint = label(surface, "", size=15, colour=MUTED)
         self.hint.configure(justify="center", anchor="center")
         self._head()
+        self._size_columns()
         self.restyle()
         self.tree.bind("<<TreeviewSelect>>", lambda _: chosen())
         self.tree.bind("<Control-a>", self.choose_all)
@@ -80,8 +88,26 @@ class QueueTable(customtkinter.CTkFrame):  # type: ignore[misc]
         return [int(item) for item in self.tree.get_children()]
 
     def show(self, numbers: Iterable[int]) -> None:
-        """Show how tracks stand now, those that have no row yet in new ones."""
-        for number in numbers:
+        """Show how tracks stand now, new ones in new rows: a few at once, and more with every `tick`."""
+        self._behind.update(dict.fromkeys(numbers))
+        self._show_some()
+
+    def tick(self) -> None:
+        """Go on with what is left to do."""
+        if self._behind:
+            self._show_some()
+        self.arrange(now=False)
+
+    @property
+    def behind(self) -> int:
+        """Number of tracks whose rows do not show yet how they stand."""
+        return len(self._behind)
+
+    def _show_some(self) -> None:
+        for number in list(islice(self._behind, MOST_ROWS)):
+            del self._behind[number]
+            if number not in self._tracks:
+                continue
             track, item = self._tracks[number], str(number)
             cells = track.cells()
             cells = cells._replace(state=f"   {cells.state}")  # apart from the numbers, which end where it begins
@@ -141,25 +167,22 @@ class QueueTable(customtkinter.CTkFrame):  # type: ignore[misc]
         if not now and (not self._out_of_order or time.monotonic() < self._arranged_at + REARRANGE_SECONDS):
             return
         numbers = arranged(self._tracks.values(), self._filter, self._column, self._descending)
-        self.tree.set_children("", *map(str, numbers))
+        self.tree.set_children("", *(str(number) for number in numbers if number in self._rows))
         self._out_of_order, self._arranged_at = False, time.monotonic()
         self._show_hint()
 
     def _head(self) -> None:
-        for name, heading, width in zip(Cells._fields, HEADINGS, WIDTHS, strict=True):
+        for name, heading in zip(Cells._fields, HEADINGS, strict=True):
             arrow = (" ▼" if self._descending else " ▲") if name == self._column else ""
-            right = name in ("confidence", "duration")
-            self.tree.heading(
-                name, text=heading + arrow, anchor="e" if right else "w", command=lambda name=name: self.sort(name)
-            )
+            anchor: Literal["e", "w"] = "e" if name in NUMBERS else "w"
+            self.tree.heading(name, text=heading + arrow, anchor=anchor, command=lambda name=name: self.sort(name))
+
+    def _size_columns(self) -> None:
+        """Give all columns their least width: a table that is made wider than its place is cut off at its right."""
+        for name, width in zip(Cells._fields, WIDTHS, strict=True):
             pixels = round(int(width) * scaling(self))
-            self.tree.column(
-                name,
-                width=pixels,
-                minwidth=pixels // 2,
-                anchor="e" if right else "w",
-                stretch=name in ("file", "genre"),
-            )
+            anchor: Literal["e", "w"] = "e" if name in NUMBERS else "w"
+            self.tree.column(name, width=pixels, minwidth=pixels, anchor=anchor, stretch=name in ("file", "genre"))
 
     def say_when_empty(self, words: str) -> None:
         """Say what to do while no row is shown."""

@@ -14,6 +14,7 @@ from genre_gui.events import (
     Finished,
     Found,
     Heard,
+    LinkChanged,
     Loaded,
     Notice,
     NotLoaded,
@@ -22,12 +23,17 @@ from genre_gui.events import (
     TagsFinished,
     TagsUndone,
 )
+from genre_gui.link import Link, LinkState
+from genre_gui.refusals import AwayError, NotReadyError, ServiceError
 from genre_gui.words import one_line, sentence
 from genre_runtime import GenreError
 from genre_runtime.errors import DeviceUnavailableError
 
 if TYPE_CHECKING:
     from genre_gui.window import Window
+
+RETRY_MILLISECONDS = 2000
+"""From one try to reach a service to the next."""
 
 
 def react(window: Window, events: Sequence[Event]) -> None:
@@ -47,13 +53,15 @@ def react(window: Window, events: Sequence[Event]) -> None:
 
 def _react(window: Window, event: Event) -> None:
     match event:
-        case Loaded(_, backend):
-            window.header.show_model(backend, window.controller.wish.device)
+        case Loaded(_, backend, devices):
+            window.header.show_model(backend, window.controller.wish.device, devices)
             if "model" in vars(window):
                 window.model.show(backend)
             window.tracks.show_chosen()
         case NotLoaded(_, error):
             _say_not_loaded(window, error)
+        case LinkChanged(_, link):
+            _show_link(window, link)
         case DevicesTried(answers):
             window.model.show_devices(answers)
         case Heard(number, _, sounds):
@@ -70,6 +78,17 @@ def _react(window: Window, event: Event) -> None:
             show_fault(window, report)
 
 
+def _show_link(window: Window, link: Link) -> None:
+    controller = window.controller
+    ended = link.state is LinkState.ENDED
+    window.header.show_link(replace(link, words="the service has ended") if ended else link)
+    if link.anew:
+        controller.load(controller.wish)
+    if ended:
+        again: Answer = ("Start it again", lambda: controller.load(controller.wish))
+        window.banner.say(f"{link.words}. What is not done waits.", again, bad=True)
+
+
 def show_fault(window: Window, report: str) -> None:
     """Say that this program has a fault, and offer the report of it."""
 
@@ -83,6 +102,15 @@ def show_fault(window: Window, report: str) -> None:
 
 def _say_not_loaded(window: Window, error: GenreError) -> None:
     controller = window.controller
+    if isinstance(error, AwayError | NotReadyError) and controller.fixed:
+        window.header.show_link(Link(LinkState.LOST, f"not connected: {error}; trying again …"))
+        window.after(RETRY_MILLISECONDS, lambda: controller.load(controller.wish))
+        return
+    if isinstance(error, ServiceError):
+        again: Answer = ("Try again", lambda: controller.load(controller.wish))
+        window.header.show_link(Link(LinkState.LOST, "not connected"))
+        window.banner.say(f"{sentence(error)}.", again, bad=True)
+        return
     if isinstance(error, DeviceUnavailableError):
         words = f"{sentence(error)}. Shall the CPU do the work?"
         window.banner.say(words, ("Use the CPU", lambda: _use_cpu(window)), bad=True)

@@ -10,8 +10,8 @@ import customtkinter
 
 from genre_gui.events import Tagged, TagsFinished, TagsUndone
 from genre_gui.tag_runs import Manner
-from genre_gui.theme import BAR, CARD, ERROR, MIDDLE, MUTED, NARROW, TABLE, TEXT, colour, scaling
-from genre_gui.widgets import button, card, label, menu, reachable
+from genre_gui.theme import BAR, ERROR, MIDDLE, MUTED, NARROW, TABLE, TEXT, colour, scaling
+from genre_gui.widgets import button, card, label, menu, reachable, scrolled
 from genre_gui.words import counted, one_line, sentence
 from genre_runtime import GenreError
 
@@ -147,7 +147,5 @@ class TagPage(customtkinter.CTkFrame):  # type: ignore[misc]
             tree.heading(name, text=heading, anchor="w")
             tree.column(name, width=round(width * scaling(self)), anchor="w")
         tree.grid(row=0, column=0, padx=(NARROW, 0), pady=NARROW, sticky="nsew")
-        bar = customtkinter.CTkScrollbar(surface, command=tree.yview, fg_color=CARD)
-        bar.grid(row=0, column=1, pady=MIDDLE, padx=2, sticky="ns")
-        tree.configure(yscrollcommand=bar.set)
+        scrolled(tree)
         return tree

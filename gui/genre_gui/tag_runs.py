@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genre_gui import chores
-from genre_gui.background import Background
+from genre_gui.background import Background, Post
 from genre_gui.events import Tagged, TagsFinished
 from genre_gui.tracks import Track
 from genre_runtime import Prediction
@@ -78,7 +78,11 @@ class TagRuns:
     def _begin(self, *, write: bool) -> None:
         self._run += 1
         run, answers, stop, manner = self._run, self._answers, self._background.stop, self._manner
-        tagging = chores.tagging(write=write, mode=manner.mode, unsure=manner.unsure, top=manner.top)
-        if tagging.journal is not None:
-            self.journal = tagging.journal.path
-        self._background.chore(lambda post: chores.tag(answers, tagging, run, stop, post))
+
+        def work(post: Post) -> None:  # what it imports takes too long for the UI's thread
+            tagging = chores.tagging(write=write, mode=manner.mode, unsure=manner.unsure, top=manner.top)
+            if tagging.journal is not None:
+                self.journal = tagging.journal.path
+            chores.tag(answers, tagging, run, stop, post)
+
+        self._background.chore(work)

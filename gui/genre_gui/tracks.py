@@ -21,7 +21,7 @@ class State(StrEnum):
     LISTENING = "listening"
     DONE = "done"
     UNSURE = "not sure"
-    FAILED = "not readable"
+    FAILED = "failed"
     CANCELLED = "cancelled"
 
 

@@ -11,6 +11,7 @@ import customtkinter
 
 from genre_gui.controller import Controller
 from genre_gui.detail import Detail
+from genre_gui.player import Player
 from genre_gui.queue_table import QueueTable
 from genre_gui.theme import BAR, CARD, MIDDLE, MUTED, NARROW, OUTLINE, TEXT, TRACK
 from genre_gui.tracks import UNFINISHED, State
@@ -27,11 +28,22 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
     ----------
     master : Misc
     controller : Controller
+    player : Player
+    complain : callable
+        Told in words why a track is not heard.
     first, last : sequence of (text, command)
         Buttons at the left and at the right of the filter.
     """
 
-    def __init__(self, master: Misc, controller: Controller, first: Sequence[Action], last: Sequence[Action]) -> None:
+    def __init__(
+        self,
+        master: Misc,
+        controller: Controller,
+        player: Player,
+        complain: Callable[[str], object],
+        first: Sequence[Action],
+        last: Sequence[Action],
+    ) -> None:
         super().__init__(master, fg_color="transparent")
         self._controller = controller
         self.grid_columnconfigure(0, weight=1)
@@ -39,7 +51,7 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
         self._tools(first, last).grid(row=0, column=0, columnspan=2, pady=(0, NARROW), sticky="ew")
         self.table = QueueTable(self, controller.tracks, self.show_chosen)
         self.table.grid(row=1, column=0, sticky="nsew")
-        self.detail = Detail(self)
+        self.detail = Detail(self, player, complain)
         self.detail.grid(row=1, column=1, rowspan=2, padx=(MIDDLE, 0), sticky="nsew")
         self._actions().grid(row=2, column=0, pady=(NARROW, 0), sticky="ew")
 
@@ -103,7 +115,8 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
 
     def tick(self, waits_for: str) -> None:
         """Bring order and counts up to date; `waits_for` says what keeps the queue waiting, if anything does."""
-        self.table.arrange(now=False)
+        self.table.tick()
+        self.detail.follow()
         tracks = self._controller.tracks
         states = Counter(track.state for track in tracks.values())
         count = sum(states.values())

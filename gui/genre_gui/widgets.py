@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tkinter
 from collections.abc import Callable, Sequence
-from tkinter import Event, Misc
+from tkinter import Event, Misc, ttk
 from typing import Any, Literal
 
 import customtkinter
 
 from genre_gui.theme import (
     CARD,
+    MIDDLE,
     MUTED,
     NARROW,
     ON_PRIMARY,
@@ -120,6 +121,21 @@ def tabs(master: Misc, values: Sequence[str], command: Callable[[str], object]) 
 def card(master: Misc, colour: Colour = CARD) -> Any:
     """Return a surface with round corners."""
     return customtkinter.CTkFrame(master, corner_radius=2 * NARROW, fg_color=colour)
+
+
+def scrolled(table: ttk.Treeview) -> None:
+    """Put a bar beside a table in column 0 of a card, for as long as not all of it fits."""
+    bar = customtkinter.CTkScrollbar(table.master, command=table.yview, fg_color=CARD)
+    bar.grid(row=0, column=1, pady=MIDDLE, padx=2, sticky="ns")
+
+    def moved(first: float, last: float) -> None:
+        bar.set(first, last)
+        if float(first) <= 0.0 and float(last) >= 1.0:
+            bar.grid_remove()
+        else:
+            bar.grid()
+
+    table.configure(yscrollcommand=moved)
 
 
 def reachable(widget: Any, ring: Any = None) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import customtkinter
 
-from genre_gui import choosing, keys, theme
+from genre_gui import choosing, keys, theme, ui_thread
 from genre_gui.backend import Wish
 from genre_gui.background import report
 from genre_gui.banner import Banner
@@ -19,6 +19,7 @@ from genre_gui.controller import Controller
 from genre_gui.dropping import accept_drops
 from genre_gui.header import Header
 from genre_gui.model_panel import ModelPanel
+from genre_gui.player import Player
 from genre_gui.reactions import react, show_fault
 from genre_gui.settings import Settings, save_settings
 from genre_gui.tag_page import TagPage
@@ -44,12 +45,20 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
     settings : Settings
     settings_file : Path or None
         Where they are kept; None: nowhere.
+    player : Player, optional
     """
 
-    def __init__(self, controller: Controller, settings: Settings, settings_file: Path | None = None) -> None:
+    def __init__(
+        self,
+        controller: Controller,
+        settings: Settings,
+        settings_file: Path | None = None,
+        player: Player | None = None,
+    ) -> None:
         super().__init__(fg_color=BACKGROUND, className="genre-gui")
         self.controller, self.settings = controller, settings
         self._settings_file = settings_file
+        self._player = player or Player()
         self._tag_numbers: list[int] = []
         self.title("Music genres")
         self.minsize(*MIN_SIZE)
@@ -68,6 +77,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         wish = Wish(Path(settings.model) if settings.model else None, settings.device)
         self.after(FIRST_MILLISECONDS, controller.load, wish)
         self._next_poll = self.after(POLL_MILLISECONDS, self._poll)
+        ui_thread.settle()
 
     def _build(self) -> None:
         self.grid_columnconfigure(0, weight=1)
@@ -77,14 +87,18 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         self.banner = Banner(self)
         self.banner.grid(row=1, column=0, padx=MIDDLE, pady=(0, NARROW), sticky="ew")
         self.banner.hide()
+        if self.controller.fixed:
+            self.header.fix()
         adding = (("Add files …", self.ask_files), ("Add a folder …", self.ask_folder))
         using = (("Write tags …", self.open_tags), ("Export …", self.export))
-        self.tracks = TracksPage(self, self.controller, adding, using)
+        self.tracks = TracksPage(self, self.controller, self._player, self.banner.say, adding, using)
 
     @cached_property
     def model(self) -> ModelPanel:
         """The page about the model, made when it is wanted first: the window appears the sooner."""
         page = ModelPanel(self, self.ask_model, self.controller.try_devices)
+        if self.controller.fixed:
+            page.fix()
         if self.controller.backend is not None:
             page.show(self.controller.backend)
         return page
@@ -165,6 +179,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
 
     def close(self) -> None:
         """Close at once, whatever is in work."""
+        self._player.pause()
         self.controller.close()
         self.after_cancel(self._next_poll)
         self._save()
@@ -192,6 +207,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         self._follow_appearance()
         react(self, self.controller.poll(TRACKS_PER_TICK))
         self.tracks.tick(self.controller.waits_for)
+        ui_thread.collect_if_due()
 
     def _follow_appearance(self) -> None:
         look = (theme.dark(), theme.scaling(self))

@@ -6,6 +6,7 @@ import glob
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from threading import Event
 
 AUDIO_SUFFIXES = frozenset(
     f".{name}"
@@ -20,6 +21,11 @@ AUDIO_SUFFIXES = frozenset(
 class Finder:
     """Finds files, and counts what it passes over.
 
+    Parameters
+    ----------
+    stop : threading.Event, optional
+        Set from another thread, it ends the search within a folder.
+
     Attributes
     ----------
     n_hidden : int
@@ -32,7 +38,8 @@ class Finder:
         Folders that could not be looked into; each names its folder.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stop: Event | None = None) -> None:
+        self._stop = stop
         self.n_hidden = 0
         self.n_others = 0
         self.n_links = 0
@@ -58,6 +65,8 @@ class Finder:
 
     def _walk(self, folder: Path) -> Iterator[Path]:
         for parent, folders, names in os.walk(folder, onerror=self.unreadable.append):
+            if self._stop is not None and self._stop.is_set():
+                return
             visible = sorted(name for name in folders if not name.startswith("."))
             self.n_hidden += len(folders) - len(visible)
             folders[:] = [name for name in visible if not Path(parent, name).is_symlink()]

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,13 @@ from typing import Any
 import pytest
 
 from genre_gui.backend import Backend, Load, LocalBackend, Wish
+from genre_gui.background import outliving
 from genre_gui.controller import Controller
 from genre_gui.events import Event
+from genre_gui.player import Player
 from genre_gui.settings import Settings
 from genre_gui.tracks import State, Track
+from genre_gui.ui_thread import undisturbed
 from genre_runtime import GenreClassifier
 
 DEADLINE_SECONDS = 30.0
@@ -64,8 +68,8 @@ def open_controller(backend: Backend) -> Iterator[OpenController]:
     """Make controllers over the tiny model or another one, and close them after the test."""
     controllers: list[Controller] = []
 
-    def make(load: Load | None = None, jobs: int | None = 2, *, loaded: bool = True) -> Controller:
-        controller = Controller(load or (lambda _: backend), jobs)
+    def make(load: Load | None = None, jobs: int | None = 2, *, loaded: bool = True, fixed: bool = False) -> Controller:
+        controller = Controller(load or (lambda _: backend), jobs, fixed=fixed)
         controllers.append(controller)
         if loaded:
             controller.load(Wish())
@@ -74,6 +78,8 @@ def open_controller(backend: Backend) -> Iterator[OpenController]:
     yield make
     for controller in controllers:
         controller.close()
+    left = outliving(DEADLINE_SECONDS)
+    assert not left, f"these threads go on after their controller was closed: {left}"
 
 
 @pytest.fixture
@@ -87,22 +93,30 @@ def open_window(display: None, open_controller: OpenController) -> Iterator[Open
 
     customtkinter.set_appearance_mode("light")
     windows: list[Window] = []
-    errors: list[object] = []
+    errors: list[tuple[Any, ...]] = []
 
     def open_one(
-        load: Load | None = None, settings: Settings | None = None, file: Path | None = None, jobs: int | None = 2
+        load: Load | None = None,
+        settings: Settings | None = None,
+        file: Path | None = None,
+        jobs: int | None = 2,
+        *,
+        fixed: bool = False,
+        player: Player | None = None,
     ) -> Window:
-        window = Window(open_controller(load, jobs, loaded=False), settings or Settings(theme="light"), file)
+        controller = open_controller(load, jobs, loaded=False, fixed=fixed)
+        window = Window(controller, settings or Settings(theme="light"), file, player)
         window.report_callback_exception = lambda *error: errors.append(error)
         windows.append(window)
         window.update()
         return window
 
-    yield open_one
-    for window in windows:
-        with contextlib.suppress(tkinter.TclError):  # the test may have closed it
-            window.close()
-    assert errors == []
+    with undisturbed():
+        yield open_one
+        while windows:
+            with contextlib.suppress(tkinter.TclError):  # the test may have closed it
+                windows.pop().close()
+    assert not errors, "".join(traceback.format_exception(errors[0][1]))
 
 
 def wait(controller: Controller, until: Callable[[], bool]) -> list[Event]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 
+from genre_gui.link import Link
 from genre_gui.tracks import Result
 from genre_runtime import Prediction
 from genre_runtime.metadata import AudioConfig, GraphFile, ModelMetadata
@@ -58,3 +59,6 @@ class FakeBackend:
     def devices(self) -> dict[str, str]:
         """Return what a machine without a GPU says."""
         return {"cuda": "not in this ONNX Runtime", "cpu": "works"}
+
+    def watch(self, tell: Callable[[Link], object], stop: Event) -> None:
+        """Have no connection."""

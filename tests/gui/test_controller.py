@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 
 import pytest
 
 from genre_gui.backend import Backend, Wish
+from genre_gui.background import outliving
 from genre_gui.events import Broken, Found, Notice, NotLoaded
 from genre_gui.tracks import Result, State
 from genre_runtime import GenreError, Prediction
@@ -162,9 +164,7 @@ def test_close_does_not_wait(open_controller: OpenController, tmp_path: Path) ->
     gate.wait_for(2)
     controller.close()
     assert not gate.opened.is_set()
-    deadline = threading.Event()
-    while any(thread.name.startswith("genre-gui-file") for thread in threading.enumerate()):
-        assert not deadline.wait(0.01)
+    assert outliving(DEADLINE_SECONDS) == []
     assert sorted(gate.stopped) == ["a.wav", "b.wav"], "a file was begun after the end"
 
 
@@ -240,9 +240,7 @@ def test_only_the_last_model_wished_for_counts(open_controller: OpenController) 
     wait(controller, lambda: not controller.loading)
     hold.set()
     controller.close()
-    for thread in threading.enumerate():
-        if thread.name.startswith("genre-gui-chore"):
-            thread.join(DEADLINE_SECONDS)
+    assert outliving(DEADLINE_SECONDS) == []
     controller.poll(100)
     assert controller.backend is second
 
@@ -299,3 +297,21 @@ def test_error_of_a_backend_is_an_outcome(open_controller: OpenController, tmp_p
     controller.add([str(tmp_path / "a.wav")])
     wait(controller, finished(controller, 1))
     assert str(controller.tracks[0].result) == "the service is away"
+
+
+def test_close_ends_a_search_that_finds_nothing(
+    open_controller: OpenController, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = Event()
+
+    def endless(folder: Path, **_: object) -> Iterator[tuple[str, list[str], list[str]]]:
+        while True:
+            yield str(folder), [], ["notes.txt"]
+            begun.set()
+
+    monkeypatch.setattr("genre_runtime.files.os.walk", endless)
+    controller = open_controller()
+    controller.add([str(tmp_path)])
+    assert begun.wait(DEADLINE_SECONDS)
+    controller.close()
+    assert outliving(DEADLINE_SECONDS) == []

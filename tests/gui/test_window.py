@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+import tkinter.font
 from pathlib import Path
 from typing import Any
 
@@ -355,3 +356,38 @@ def test_removed_while_chosen_leaves_nothing_behind(open_window: OpenWindow, tmp
     assert text(window.tracks.detail.name) == "Nothing chosen"
     add(window, tmp_path / "song.wav")
     assert row(window, 1)[0] == "song.wav"
+
+
+def test_no_other_thread_collects_what_a_window_leaves(open_window: OpenWindow) -> None:
+    window = open_window()
+    collected_in: list[str] = []
+
+    class Font(tkinter.font.Font):
+        def __del__(self) -> None:
+            collected_in.append(threading.current_thread().name)
+
+    font = Font(window)
+    font.itself = font  # type: ignore[attr-defined]  # reachable by nothing but the collector
+    del font
+
+    def allocate() -> None:
+        kept = [[number] for number in range(200_000)]
+        assert kept
+
+    thread = threading.Thread(target=allocate, name="genre-gui-test")
+    thread.start()
+    thread.join(DEADLINE_SECONDS)
+    assert collected_in == []
+    drive(window, lambda: collected_in != [])
+    assert collected_in == [threading.current_thread().name]
+
+
+@pytest.mark.parametrize("size", ["920x680", "1120x740", "1280x900"])
+def test_no_column_is_cut_off(open_window: OpenWindow, tmp_path: Path, size: str) -> None:
+    window = open_window(settings=Settings(theme="light", size=size))
+    add(window, *(write_audio(tmp_path / f"{number}.wav", tone(1)) for number in range(40)))
+    tree = window.tracks.table.tree
+    for column in ("genre", "confidence", "file"):
+        window.tracks.table.sort(column)
+        window.update()
+        assert sum(tree.column(name, "width") for name in tree.cget("columns")) <= tree.winfo_width()
