@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIG
 
 
 def grow(folder: Path, originals: dict[str, Path]) -> None:
-    """Fill a tree: every container in turn, a tenth broken, odd names, each file with bytes of its own."""
+    """Fill a tree: every container in turn, a tenth broken, odd names, copies as there are in any large library."""
     rng = random.Random(0)
     for i in range(N_FILES):
         suffix = SUFFIXES[i % len(SUFFIXES)]
