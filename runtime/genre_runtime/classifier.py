@@ -29,6 +29,9 @@ FloatArray = NDArray[np.float32]
 
 MODEL_NAME = "best_model.onnx"
 MODEL_VARIABLE = "GENRE_MODEL"
+MAX_THREADS = 1024
+MAX_DECIBELS = 1e6
+"""Of either sign: no spectrogram is in decibels beyond, and the squares of much more overflow float32."""
 
 
 class _FromModel:
@@ -106,14 +109,16 @@ class GenreClassifier:
             `auto` (CUDA if it works, else CPU), `cpu`, `cuda`, ...: a device named but not obtained is an
             error.
         threads : int
-            Threads within one call of the graph; 0 takes every core.
+            Threads within one call of the graph, at most `MAX_THREADS`; 0 takes every core.
         limits : DecodeLimits, optional
             Bounds on what is decoded from one file.
 
         Raises
         ------
-        ModelNotFoundError, InvalidModelError, DeviceUnavailableError, MissingDependencyError
+        ModelNotFoundError, InvalidModelError, DeviceUnavailableError, MissingDependencyError, InvalidInputError
         """
+        if type(threads) is not int or not 0 <= threads <= MAX_THREADS:
+            raise InvalidInputError(f"threads is {threads!r}: expected 1 to {MAX_THREADS}, or 0 for every core")
         path = default_model_path() if model_path is None else Path(model_path)
         return cls(path, read_metadata(path), device, threads, limits or DecodeLimits())
 
@@ -170,10 +175,12 @@ class GenreClassifier:
         InvalidInputError
         """
         n_mels = self.metadata.audio.n_mels
+        if not isinstance(log_mel, np.ndarray):
+            raise InvalidInputError(f"log_mel is a {type(log_mel).__name__}: expected an array ({n_mels}, n_frames)")
         if log_mel.ndim != 2 or log_mel.shape[0] != n_mels or log_mel.shape[1] == 0:
             raise InvalidInputError(f"log_mel has shape {log_mel.shape}: expected ({n_mels}, n_frames)")
-        if log_mel.dtype.kind not in "fiu" or not np.isfinite(log_mel).all():
-            raise InvalidInputError("log_mel holds values that are no finite numbers: expected decibels")
+        if log_mel.dtype.kind not in "fiu" or not (np.abs(log_mel) <= MAX_DECIBELS).all():  # NaN is not either
+            raise InvalidInputError(f"log_mel holds values beyond {MAX_DECIBELS:g} or no numbers: expected decibels")
         duration = log_mel.shape[1] * self.metadata.audio.frame_seconds
         return self._summary(self._judge.log_mel(log_mel), duration, None)
 
@@ -205,8 +212,8 @@ class GenreClassifier:
         Prediction or GenreError
             One a path, in order; an error never ends the run.
         """
-        if jobs < 0:
-            raise InvalidInputError(f"jobs is {jobs}: expected a positive number, or 0 for one a core")
+        if type(jobs) is not int or jobs < 0:
+            raise InvalidInputError(f"jobs is {jobs!r}: expected a positive whole number, or 0 for one a core")
 
         def classify(path: Path | str, stop: Event) -> Prediction | GenreError:
             return self.classify_or_error(path, excerpts=excerpts, stop=stop)

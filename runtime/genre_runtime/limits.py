@@ -9,7 +9,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from genre_runtime.errors import AudioLimitError
+from genre_runtime.errors import AudioLimitError, InvalidInputError
+
+MAX_SAMPLE_RATE = 1_536_000
+"""Twice the highest rate in use, Hz. Ten seconds of what a header may claim, 4 GHz, would fill any memory."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +25,21 @@ class DecodeLimits:
         Most seconds decoded from one file.
     max_bytes : int
         Most bytes of float32 samples, over all channels, decoded from one file.
+
+    Raises
+    ------
+    InvalidInputError
+        One of them is no positive number: nothing is more than NaN, so it would limit nothing.
     """
 
     max_seconds: float = 24 * 3600.0
     max_bytes: int = 64 * 2**30
+
+    def __post_init__(self) -> None:
+        for name in ("max_seconds", "max_bytes"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+                raise InvalidInputError(f"DecodeLimits.{name} is {value!r}: expected a positive number")
 
 
 class Meter:

@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 from genre_runtime.containers import may_be_audio, not_audio
 from genre_runtime.errors import UnreadableAudioError
 from genre_runtime.inputs import AudioSource, head_of
-
-MAX_SAMPLE_RATE = 1_536_000
-"""Twice the highest rate in use, Hz. Ten seconds of what a header may claim, 4 GHz, would fill any memory."""
+from genre_runtime.limits import MAX_SAMPLE_RATE
 
 
 class AudioReader(Protocol):

@@ -64,11 +64,11 @@ class SoundFileReader:
             return
         n_block = max(1, BLOCK_SAMPLES // self.n_channels)
         while n_samples > 0:
-            position = self._file.tell()
+            position = self._position()
             try:
                 block = self._file.read(int(min(n_block, n_samples)), dtype="float32", always_2d=True)
             except soundfile.SoundFileError:  # damaged somewhere in this block: what comes before that counts
-                if n_block <= CAREFUL_SAMPLES or not self._seeks(position):
+                if n_block <= CAREFUL_SAMPLES or position is None or not self._seeks(position):
                     return
                 n_block = CAREFUL_SAMPLES
                 continue
@@ -79,7 +79,7 @@ class SoundFileReader:
 
     def _goes_to(self, start: int) -> bool:
         """Move to a sample, having decoded what comes shortly before it; False where nothing can be had."""
-        at_start = not self._file.tell()
+        at_start = self._position() == 0
         if not start and at_start:
             return True
         try:
@@ -92,6 +92,13 @@ class SoundFileReader:
         except soundfile.SoundFileError:  # past the end that the decoder found
             return False
         return True
+
+    def _position(self) -> int | None:
+        """Where the next read begins; None where libsndfile no longer knows, as in a damaged MP3."""
+        try:
+            return int(self._file.tell())
+        except soundfile.SoundFileError:
+            return None
 
     def _seeks(self, position: int) -> bool:
         try:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from genre_runtime.errors import EmptyAudioError, InvalidInputError
 from genre_runtime.excerpts import MIN_EXCERPT_SECONDS, Excerpt, check_count, consecutive_excerpts, plan_excerpts
+from genre_runtime.limits import MAX_SAMPLE_RATE
 
 FloatArray = NDArray[np.float32]
 
@@ -102,14 +103,16 @@ def cut(
 
 def _checked(waveform: NDArray[Any], rate: int) -> FloatArray:
     """Return float32 samples of shape (n_samples, n_channels)."""
+    if not isinstance(waveform, np.ndarray | np.generic):
+        raise InvalidInputError(f"waveform is a {type(waveform).__name__}: expected a NumPy array of floats in [-1, 1]")
     if waveform.ndim not in (1, 2):
         raise InvalidInputError(
             f"waveform has shape {waveform.shape}: expected (n_samples,) or (n_samples, n_channels)"
         )
     if not np.issubdtype(waveform.dtype, np.floating):
         raise InvalidInputError(f"waveform has dtype {waveform.dtype}: expected floats in [-1, 1]")
-    if isinstance(rate, bool) or not isinstance(rate, int | np.integer) or rate < 1:
-        raise InvalidInputError(f"sample_rate is {rate!r}: expected a positive integer, Hz")
+    if isinstance(rate, bool) or not isinstance(rate, int | np.integer) or not 1 <= rate <= MAX_SAMPLE_RATE:
+        raise InvalidInputError(f"sample_rate is {rate!r}: expected a whole number from 1 to {MAX_SAMPLE_RATE:,}, Hz")
     if waveform.size == 0:
         raise EmptyAudioError("the waveform has no samples: expected at least one")
     if waveform.ndim == 2 and waveform.shape[1] > waveform.shape[0]:

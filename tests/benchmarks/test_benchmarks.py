@@ -13,7 +13,7 @@ import pytest
 
 from genre_runtime import GenreError
 from tests.benchmarks import __main__ as command
-from tests.benchmarks import table
+from tests.benchmarks import devices, table
 from tests.benchmarks.bench import MODEL, QUICK, ROOT, Bench, all_classified
 from tests.benchmarks.figures import BenchmarkError, Figure, Target, alternate, figure
 from tests.benchmarks.material import Material
@@ -152,3 +152,14 @@ def test_sounds_are_the_same_each_time_and_made_once(tmp_path: Path) -> None:
     assert sorted(unequal[0].parent.iterdir()) == unequal
     first[0].write_bytes(b"kept")
     assert Material(tmp_path / "a").tracks(4, 2, 2)[0].read_bytes() == b"kept"
+
+
+def test_a_table_has_a_column_a_device(
+    model_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["devices", "--quick", "--devices", "cpu", "--model", str(model_path)])
+    assert devices.main() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2:4] == ["| | cpu |", "|---|---|"]
+    assert len(lines) == 4 + len(devices.BATCHES) + 2 + 2
+    assert all(float(line.split("|")[2]) > 0 for line in lines[4:])

@@ -131,6 +131,20 @@ def _forged_flac(rate: int | None = None, n_samples: int | None = None) -> Calla
     return _bytes("forged.flac", forge)
 
 
+def _mp3_of_frames(n_frames: int) -> Callable[[Path], Path]:
+    """Change the number of frames that the first frame of an MP3 tells."""
+
+    def forge(folder: Path) -> bytes:
+        soundfile.write(folder / "stereo.mp3", np.tile(tone(0.7, 44_100)[:, None], 2), 44_100)
+        content = bytearray((folder / "stereo.mp3").read_bytes())
+        place = max(content.find(b"Xing"), content.find(b"Info")) + 8
+        assert place > 8
+        content[place : place + 4] = n_frames.to_bytes(4, "big")
+        return bytes(content)
+
+    return _bytes("forged.mp3", forge)
+
+
 def _named(name: str) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
         path = folder / name
@@ -215,6 +229,9 @@ CONTENTS = (
     Hostile("FLAC forged to 0 Hz", _forged_flac(rate=0), "typed"),
     Hostile("FLAC forged to 2**36 - 1 samples", _forged_flac(n_samples=2**36 - 1), "tone"),
     Hostile("FLAC forged to 1 sample", _forged_flac(n_samples=1), "typed"),
+    Hostile("MP3 forged to 1 frame", _mp3_of_frames(1), "typed"),
+    Hostile("MP3 forged to 0 frames", _mp3_of_frames(0), "typed"),
+    Hostile("MP3 forged to 2**32 - 1 frames", _mp3_of_frames(2**32 - 1), "typed"),
     Hostile("WAV forged to 4 GiB of samples", _patched(".wav", WAV_SIZE, _U32(2**32 - 1)), "tone"),
     Hostile("WAV forged to 0 samples", _patched(".wav", WAV_SIZE, _U32(0)), "typed"),
     Hostile("WAV of 8 channels", _wav(np.tile(LOUD[:, None], 8)), "tone"),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
-from genre_runtime import GenreClassifier
+from genre_runtime import DecodeLimits, GenreClassifier
 from genre_runtime.errors import EmptyAudioError, InvalidInputError
 from genre_runtime.features import log_mel_spectrogram
-from tests.synthetic import LABELS, RATE, noise, tone
+from tests.synthetic import LABELS, RATE, noise, sign, tone
 
 
 def test_waveforms_of_several_kinds(classifier: GenreClassifier) -> None:
@@ -36,6 +39,8 @@ def test_waveforms_of_several_kinds(classifier: GenreClassifier) -> None:
         (np.zeros(100, np.float32), 0, "sample_rate"),
         (np.zeros(100, np.float32), 44_100.0, "sample_rate"),
         (np.zeros(100, np.float32), True, "sample_rate"),
+        (np.zeros(100, np.float32), 10**30, "sample_rate.* from 1 to 1,536,000"),
+        (np.zeros(100, np.float32), -1, "sample_rate"),
     ],
 )
 def test_waveforms_that_are_refused(
@@ -45,6 +50,39 @@ def test_waveforms_that_are_refused(
     with pytest.raises(InvalidInputError, match=complaint):
         classifier.classify(waveform, rate)
     assert np.array_equal(waveform, before, equal_nan=waveform.dtype.kind == "f"), "left as it was"
+
+
+@pytest.mark.parametrize("value", [None, "samples", [0.1, 0.2], 0.5])
+def test_what_is_no_array_is_refused(classifier: GenreClassifier, value: Any) -> None:
+    with pytest.raises(InvalidInputError, match=f"waveform is a {type(value).__name__}"):
+        classifier.classify(value, RATE)
+    with pytest.raises(InvalidInputError, match=f"log_mel is a {type(value).__name__}"):
+        classifier.classify_log_mel(value)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e38, 1e300])
+def test_spectrogram_far_from_decibels_is_refused(classifier: GenreClassifier, value: float) -> None:
+    with pytest.raises(InvalidInputError, match="expected decibels"):
+        classifier.classify_log_mel(np.full((128, 20), value))
+
+
+@pytest.mark.parametrize("threads", [-1, 1_000_000, "2", 1.5, True])
+def test_absurd_numbers_of_threads_are_refused(model_path: Path, threads: Any) -> None:
+    with pytest.raises(InvalidInputError, match="threads is"):
+        GenreClassifier.load(model_path, device="cpu", threads=threads)
+
+
+@pytest.mark.parametrize("jobs", [-1, "2", 2.5, True])
+def test_absurd_numbers_of_jobs_are_refused(classifier: GenreClassifier, jobs: Any) -> None:
+    with pytest.raises(InvalidInputError, match="jobs is"):
+        next(classifier.classify_files(["a.wav"], jobs=jobs))
+
+
+@pytest.mark.parametrize("value", [0, -1, float("nan"), "10", None, True])
+@pytest.mark.parametrize("name", ["max_seconds", "max_bytes"])
+def test_limits_that_limit_nothing_are_refused(name: str, value: Any) -> None:
+    with pytest.raises(InvalidInputError, match=f"{name} is"):
+        DecodeLimits(**{name: value})
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, 2), (100, 0)])
@@ -99,18 +137,18 @@ def test_log_mels_that_are_refused(classifier: GenreClassifier, log_mel: np.ndar
         classifier.classify_log_mel(log_mel)
 
 
-def test_a_model_that_answers_no_numbers_is_an_error(classifier: GenreClassifier) -> None:
-    log_mel = np.full((128, 10), 3e38, np.float32)
-    log_mel[0] = 0
+def test_a_model_that_answers_no_numbers_is_an_error(model_path: Path) -> None:
+    from onnx import load, numpy_helper, save
+
+    graph = load(model_path)
+    (bias,) = [tensor for tensor in graph.graph.initializer if tensor.name == "bias"]
+    bias.CopyFrom(numpy_helper.from_array(np.full(3, np.nan, np.float32), "bias"))
+    save(graph, model_path)
+    sign(model_path)
     with pytest.raises(InvalidInputError, match="NaN or infinity"):
-        classifier.classify_log_mel(log_mel)
+        GenreClassifier.load(model_path, device="cpu").classify(tone(1), RATE)
 
 
 def test_channels_first_is_refused(classifier: GenreClassifier) -> None:
     with pytest.raises(InvalidInputError, match="transpose"):
         classifier.classify(np.zeros((2, 22_050), np.float32), RATE)
-
-
-def test_a_negative_number_of_jobs_is_refused(classifier: GenreClassifier) -> None:
-    with pytest.raises(InvalidInputError, match="jobs"):
-        next(classifier.classify_files(["x.wav"], jobs=-1))
