@@ -9,10 +9,11 @@ from typing import Any
 import customtkinter
 
 from genre_gui.audio_output import NoOutputError
-from genre_gui.drawing import Bars, Spectrogram, Timeline
+from genre_gui.drawing import Bars, Spectrogram
 from genre_gui.pictures import Sound
 from genre_gui.player import Player
 from genre_gui.theme import CARD, ERROR, MIDDLE, MUTED, NARROW, TEXT, WARNING, WIDE
+from genre_gui.timeline import Timeline
 from genre_gui.tracks import UNFINISHED, Track
 from genre_gui.widgets import button, label
 from genre_gui.words import clock, device_name, one_line, sentence, shortened

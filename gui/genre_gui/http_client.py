@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
-import secrets
 import select
 import socket
 import ssl
@@ -15,10 +13,11 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import urlsplit
 
 from genre_gui.background import THREADS
+from genre_gui.forms import opened_form
 from genre_gui.refusals import AddressError, AwayError, NoServiceError
 from genre_runtime.errors import UnreadableAudioError
 
@@ -28,9 +27,7 @@ ANSWER_SECONDS = 900.0
 
 GO_ON_SECONDS = 1.0
 MOST_BYTES = 64 * 2**20
-BLOCK_BYTES = 2**16
 _LOOK_SECONDS = 0.05
-_FIELD = 'Content-Disposition: form-data; name="file"; filename="track"\r\nContent-Type: application/octet-stream'
 
 
 @dataclass(frozen=True)
@@ -122,22 +119,19 @@ class Client:
         UnreadableAudioError
             The file cannot be read to its end.
         """
-        with _opened(file) as opened, self._connected(ANSWER_SECONDS) as connection, _cut_when(connection, ended):
+        with opened_form(file) as form, self._connected(ANSWER_SECONDS) as connection, _cut_when(connection, ended):
             try:
-                size = os.fstat(opened.fileno()).st_size
-                boundary = secrets.token_hex(16)
-                head, tail = f"--{boundary}\r\n{_FIELD}\r\n\r\n".encode(), f"\r\n--{boundary}--\r\n".encode()
                 connection.putrequest("POST", self._prefix + path)
                 for name, value in self._headers.items():
                     connection.putheader(name, value)
-                connection.putheader("Content-Type", f"multipart/form-data; boundary={boundary}")
-                connection.putheader("Content-Length", str(len(head) + size + len(tail)))
+                connection.putheader("Content-Type", form.content_type)
+                connection.putheader("Content-Length", str(form.n_bytes))
                 connection.putheader("Expect", "100-continue")
                 connection.endheaders()
                 # Who is refused for his file's size, or for lack of a key, is answered before all was sent.
                 _wait_to_go_on(connection.sock)
                 with suppress(BrokenPipeError, ConnectionResetError):
-                    for block in _form(head, opened, size, tail):
+                    for block in form.blocks():
                         if _answered(connection.sock, 0.0):
                             break
                         connection.send(block)
@@ -183,31 +177,6 @@ def _wait_to_go_on(line: socket.socket) -> None:
 def _answered(line: socket.socket, seconds: float) -> bool:
     """Tell whether something came back within a time; TLS cannot be looked into."""
     return not isinstance(line, ssl.SSLSocket) and bool(select.select([line], [], [], seconds)[0])
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise UnreadableAudioError(f"the file cannot be opened: {error.strerror}") from error
-    with file:
-        yield file
-
-
-def _form(head: bytes, file: BinaryIO, size: int, tail: bytes) -> Iterator[bytes]:
-    yield head
-    left = size
-    while left:
-        try:
-            block = file.read(min(BLOCK_BYTES, left))
-        except OSError as error:
-            raise UnreadableAudioError(f"the file cannot be read: {error.strerror}") from error
-        if not block:
-            raise UnreadableAudioError("the file became shorter while it was sent: try again when it is whole")
-        left -= len(block)
-        yield block
-    yield tail
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from pathlib import Path
 from genre_gui.backend import Backend, Wish
 from genre_gui.http_client import Client
 from genre_gui.refusals import AwayError, NotReadyError, ServiceError, refused_model
-from genre_gui.remote import RemoteBackend, check_ready, service_key
+from genre_gui.remote import RemoteBackend
+from genre_gui.service_answers import check_ready, service_key
 from genre_gui.service_process import ServiceProcess
 from genre_runtime import GenreError
 from genre_runtime.classifier import default_model_path

@@ -19,7 +19,7 @@ WIDTHS = Cells(*map(str, (120, 66, 96, 64, 92)))
 """Least widths, pixels before scaling; file and genre share what is left."""
 
 NUMBERS = ("confidence", "duration")
-MOST_ROWS = 200
+MOST_ROWS = 100
 """Rows drawn anew at a time: more would stop the window."""
 
 REARRANGE_SECONDS = 0.5

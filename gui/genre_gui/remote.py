@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import CancelledError
-from contextlib import suppress
-from dataclasses import fields
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 from genre_gui.backend import Backend, Wish
 from genre_gui.http_client import Answer, Client
 from genre_gui.link import Link, Watcher
 from genre_gui.refusals import (
-    KEY_VARIABLE,
     AwayError,
     KeyRefusedError,
-    NoServiceError,
-    NotReadyError,
     ServiceError,
     refused_file,
 )
+from genre_gui.service_answers import check_ready, metadata_of, prediction_of, read_facts, service_key
 from genre_runtime import GenreError, Prediction
 from genre_runtime.inputs import head_of
-from genre_runtime.metadata import AudioConfig, ModelMetadata
 
 MOST_BREAKS = 3
 """A file at which the connection breaks this often is the cause, as far as anybody can tell."""
 
 BUSY_SECONDS = 600.0
 LONGEST_PAUSE = 30.0
-LONGEST_NAME = 100
-LONGEST_SECONDS = 1e7
 _WAIT_CODES = ("busy", "too_many_requests")
 _UNREADY_CODES = ("unavailable", "not_ready")
 
@@ -61,13 +51,13 @@ class RemoteBackend:
     def __init__(self, client: Client, ended: Callable[[], str | None] = lambda: None, note: str = "") -> None:
         self._client = client
         check_ready(client)
-        self._facts = _facts(client)
+        self._facts = read_facts(client)
         health = self._facts["health"]
         self.name = str(health.get("model") or "model")
         self.device = str(health.get("device") or "unknown")
-        self.metadata = _metadata(self._facts, client.address)
+        self.metadata = metadata_of(self._facts, client.address)
         self._watcher = Watcher(
-            client.address, lambda: check_ready(client), lambda: _facts(client) != self._facts, ended, note
+            client.address, lambda: check_ready(client), lambda: read_facts(client) != self._facts, ended, note
         )
 
     def classify(self, path: Path, *, whole: bool, stop: Event) -> Prediction | GenreError:
@@ -106,7 +96,7 @@ class RemoteBackend:
                 continue
             values = answer.values()
             if answer.status == 200:
-                return _prediction(values, path, self._client.address)
+                return prediction_of(values, path, self._client.address)
             if answer.status == 401:
                 return KeyRefusedError(self._client.address, service_key() != "")
             if values.get("code") in _UNREADY_CODES:
@@ -129,126 +119,9 @@ def connecting(url: str) -> Callable[[Wish], Backend]:
     return lambda _: RemoteBackend(client)
 
 
-def check_ready(client: Client) -> None:
-    """Ask whether the service can classify.
-
-    Raises
-    ------
-    AwayError, NotReadyError, NoServiceError
-    """
-    answer = client.get("/readyz")
-    values = answer.values()
-    if answer.status == 503 and values.get("code") == "not_ready":
-        raise NotReadyError(client.address, str(values.get("detail")).removeprefix("not ready: "))
-    if answer.status in (429, 502, 503, 504):
-        raise AwayError(client.address, f"status {answer.status}")
-    if answer.status != 200 or values.get("status") != "ready":
-        raise NoServiceError(client.address, f"status {answer.status} at /readyz")
-
-
-def _facts(client: Client) -> dict[str, dict[str, Any]]:
-    """Return what the service tells of itself and its model; what its model does not record is empty."""
-    found: dict[str, dict[str, Any]] = {}
-    for name, path in (
-        ("health", "/api/health"),
-        ("genres", "/api/genres"),
-        ("metrics", "/api/metrics"),
-        ("history", "/api/metrics/history"),
-        ("confusion", "/api/metrics/confusion"),
-    ):
-        answer = client.get(path)
-        if answer.status == 401:
-            raise KeyRefusedError(client.address, service_key() != "")
-        if answer.status != 200 and name not in ("history", "confusion"):
-            raise NoServiceError(client.address, f"status {answer.status} at {path}")
-        found[name] = answer.values() if answer.status == 200 else {}
-    return found
-
-
-def _metadata(facts: Mapping[str, Mapping[str, Any]], address: str) -> ModelMetadata:
-    labels = facts["genres"].get("genres")
-    if not isinstance(labels, list) or not labels or not all(map(is_name, labels)):
-        raise NoServiceError(address, "it names no genres")
-    metrics, matrix = dict(facts["metrics"]), facts["confusion"].get("matrix")
-    metrics |= {"history": facts["history"].get("history"), "confusion_matrix": matrix}
-    if matrix is not None:
-        metrics["validation"] = {"per_genre": scores_by_matrix(labels, matrix)}
-    provenance = metrics.pop("provenance", None)
-    return ModelMetadata(
-        labels=tuple(labels),
-        audio=AudioConfig(),
-        graphs={},
-        confidence_threshold=0.0,
-        metrics=metrics,
-        provenance=provenance if isinstance(provenance, dict) else {},
-    )
-
-
-def scores_by_matrix(labels: list[str], matrix: list[list[int]]) -> dict[str, dict[str, float]]:
-    """Return precision, recall, F1 and number of tracks of each genre; rows are the true genres."""
-    scores = {}
-    with suppress(TypeError, IndexError):
-        for place, label in enumerate(labels):
-            right, support = matrix[place][place], sum(matrix[place])
-            answered = sum(row[place] for row in matrix)
-            total = answered + support
-            scores[label] = {
-                "precision": right / answered if answered else 0.0,
-                "recall": right / support if support else 0.0,
-                "f1": 2 * right / total if total else 0.0,
-                "support": float(support),
-            }
-    return scores
-
-
-def _prediction(values: dict[str, Any], path: Path, address: str) -> Prediction:
-    known = {item.name: values.get(item.name) for item in fields(Prediction) if item.name != "embedding"}
-    try:
-        prediction = Prediction.from_dict({**known, "path": str(path)})
-        _check(prediction)
-    except (KeyError, TypeError, ValueError) as error:
-        raise NoServiceError(address, f"its answer is no prediction: {error}") from error
-    return prediction
-
-
-def _check(prediction: Prediction) -> None:
-    """Raise ValueError for what the window could not show."""
-    stretches = [(excerpt.start_seconds, excerpt.end_seconds) for excerpt in prediction.excerpts]
-    probabilities = [prediction.probabilities, *(excerpt.probabilities for excerpt in prediction.excerpts)]
-    if not stretches or not all(probabilities):
-        raise ValueError("it holds nothing")
-    for mapping in probabilities:
-        if not isinstance(mapping, dict) or not all(is_name(label) for label in mapping):
-            raise ValueError("a genre is no name")
-    shares = [prediction.confidence, *(share for mapping in probabilities for share in mapping.values())]
-    seconds = [prediction.duration_seconds, *(second for stretch in stretches for second in stretch)]
-    if not all(_is_number(share) and 0 <= share <= 1 for share in shares):
-        raise ValueError("a probability is no number from 0 to 1")
-    if not all(_is_number(second) and 0 <= second <= LONGEST_SECONDS for second in seconds):
-        raise ValueError("a time is no number of seconds")
-    if not is_name(prediction.label) or not is_name(prediction.device) or type(prediction.confident) is not bool:
-        raise ValueError("its words are of another kind")
-    if prediction.reason is not None and not isinstance(prediction.reason, str):
-        raise ValueError("its reason is no text")
-
-
-def is_name(value: object) -> bool:
-    """Tell whether a value is text on one line that is not too long."""
-    return isinstance(value, str) and 0 < len(value) <= LONGEST_NAME and value.isprintable()
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _pause(answer: Answer) -> float:
     try:
         seconds = float(answer.headers.get("retry-after", "1"))
     except ValueError:
         seconds = 1.0
     return min(max(seconds, 0.1), LONGEST_PAUSE)
-
-
-def service_key() -> str:
-    """Return the key to send; empty: none."""
-    return os.environ.get(KEY_VARIABLE, "")

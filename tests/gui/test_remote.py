@@ -17,7 +17,8 @@ from genre_gui.background import outliving
 from genre_gui.http_client import Client
 from genre_gui.link import LinkState
 from genre_gui.refusals import AddressError, AwayError, KeyRefusedError, NoServiceError, NotReadyError, ServiceError
-from genre_gui.remote import RemoteBackend, connecting, scores_by_matrix
+from genre_gui.remote import RemoteBackend, connecting
+from genre_gui.service_answers import scores_by_matrix
 from genre_gui.tracks import State
 from genre_runtime import GenreError, Prediction
 from genre_runtime.errors import AudioNotFoundError, EmptyAudioError, UnreadableAudioError

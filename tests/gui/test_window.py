@@ -7,7 +7,6 @@ import os
 import sys
 import threading
 import time
-import tkinter.font
 from pathlib import Path
 from typing import Any
 
@@ -359,6 +358,8 @@ def test_removed_while_chosen_leaves_nothing_behind(open_window: OpenWindow, tmp
 
 
 def test_no_other_thread_collects_what_a_window_leaves(open_window: OpenWindow) -> None:
+    import tkinter.font
+
     window = open_window()
     collected_in: list[str] = []
 
@@ -391,3 +392,35 @@ def test_no_column_is_cut_off(open_window: OpenWindow, tmp_path: Path, size: str
         window.tracks.table.sort(column)
         window.update()
         assert sum(tree.column(name, "width") for name in tree.cget("columns")) <= tree.winfo_width()
+
+
+def test_mouse_cancels_tries_again_and_clears(open_window: OpenWindow, tmp_path: Path) -> None:
+    gate = Gate()
+    window = open_window(lambda _: FakeBackend(gate), jobs=1)
+    window.add([str(tmp_path / f"{name}.wav") for name in "abc"])
+    drive(window, lambda: State.LISTENING in states(window.controller))
+    click(window, "Cancel")
+    assert states(window.controller) == [State.CANCELLED] * 3
+    gate.opened.set()
+    click(window, "Try again")
+    drive(window, lambda: State.DONE in states(window.controller))
+    click(window, "Clear")
+    assert window.controller.tracks == {}
+    assert text(window.tracks.detail.name) == "Nothing chosen"
+
+
+def click(window: Any, words: str) -> None:
+    """Press the mouse on the button that says something, and let it go."""
+    import customtkinter
+
+    waiting = [window]
+    while waiting:
+        widget = waiting.pop()
+        waiting += widget.winfo_children()
+        if isinstance(widget, customtkinter.CTkButton) and widget.cget("text") == words:
+            break
+    else:
+        pytest.fail(f"no button says {words}")
+    for event in ("<Enter>", "<Button-1>", "<ButtonRelease-1>"):
+        widget._canvas.event_generate(event, x=widget.winfo_width() // 2, y=widget.winfo_height() // 2)
+    window.update()
