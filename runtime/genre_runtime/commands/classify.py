@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from genre_runtime.commands import arguments
+from genre_runtime.commands.output import opened_output, unfit_output
 from genre_runtime.commands.progress import file_progress
 from genre_runtime.errors import GenreError, InvalidInputError
 
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from genre_runtime.files import Finder
     from genre_runtime.library.engine import Outcome
     from genre_runtime.prediction import Prediction
-
-DATABASE = b"SQLite format 3\0"
-"""What a state file begins with."""
 
 DESCRIPTION = """
 Tell the genres of audio files. Results come in the files' order, as soon as they are there. Folders are searched for
@@ -102,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"genre: {printable(Path(error.filename))}: the folder cannot be read: {error.strerror}", file=sys.stderr)
     if not paths:
         raise InvalidInputError("no audio files found: the folder holds none or the list is empty")
-    why_not = _unfit_output(options, paths)
+    why_not = unfit_output(options.output, options.state, paths)
     if why_not is not None:
         print(f"genre: the output {options.output!r} {why_not}: name another file", file=sys.stderr)
         return 2
@@ -140,7 +138,7 @@ def classify(
     counts: Counter[str] = Counter()
     unsure: str | None = None
     with (
-        _output(getattr(options, "output", None)) as stream,
+        opened_output(getattr(options, "output", None)) as stream,
         outcomes_of(paths, options) as (device, outcomes),
         closing(WRITERS[options.format](stream)) as writer,  # even when interrupted, so that a JSON array is whole
         file_progress(len(paths)) as bar,
@@ -189,37 +187,6 @@ def outcomes_of(paths: Sequence[Path], options: argparse.Namespace) -> Iterator[
         outcomes.close()  # ends what is under way, before its state is closed
         if state is not None:
             state.close()
-
-
-@contextmanager
-def _output(name: str | None) -> Iterator[TextIO]:
-    if name is None:
-        yield sys.stdout
-        return
-    with Path(name).open("w", encoding="utf-8", newline="", errors="backslashreplace") as stream:
-        yield stream
-
-
-def _unfit_output(options: argparse.Namespace, paths: Sequence[Path]) -> str | None:
-    """Return why results may not be written there: a slip such as `--output *.mp3` should cost nobody a song."""
-    from genre_runtime.files import AUDIO_SUFFIXES
-
-    if options.output is None:
-        return None
-    output = Path(options.output)
-    if not output.parent.is_dir():
-        return "lies in no folder that there is"
-    if options.state is not None and output.absolute() == options.state.absolute():
-        return "is the state file, too"
-    if not output.is_file():
-        return "is a folder" if output.is_dir() else None
-    with output.open("rb") as file:
-        is_database = file.read(len(DATABASE)) == DATABASE
-    if is_database:
-        return "is a state file"
-    if output.suffix.lower() in AUDIO_SUFFIXES or output.absolute() in (path.absolute() for path in paths):
-        return "is there already and may be a piece of music"
-    return None
 
 
 def _as_asked(prediction: Prediction | GenreError, options: argparse.Namespace) -> Prediction | GenreError:

@@ -1,0 +1,44 @@
+"""Where results are written, and where they may not be."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+DATABASE = b"SQLite format 3\0"
+"""What a state file begins with."""
+
+
+@contextmanager
+def opened_output(name: str | None) -> Iterator[TextIO]:
+    """Open the file of that name for results, or give stdout."""
+    if name is None:
+        yield sys.stdout
+        return
+    with Path(name).open("w", encoding="utf-8", newline="", errors="backslashreplace") as stream:
+        yield stream
+
+
+def unfit_output(name: str | None, state: Path | None, paths: Sequence[Path]) -> str | None:
+    """Return why results may not be written there: a slip such as `--output *.mp3` should cost nobody a song."""
+    from genre_runtime.files import AUDIO_SUFFIXES
+
+    if name is None:
+        return None
+    output = Path(name)
+    if not output.parent.is_dir():
+        return "lies in no folder that there is"
+    if state is not None and output.absolute() == state.absolute():
+        return "is the state file, too"
+    if not output.is_file():
+        return "is a folder" if output.is_dir() else None
+    with output.open("rb") as file:
+        is_database = file.read(len(DATABASE)) == DATABASE
+    if is_database:
+        return "is a state file"
+    if output.suffix.lower() in AUDIO_SUFFIXES or output.absolute() in (path.absolute() for path in paths):
+        return "is there already and may be a piece of music"
+    return None
