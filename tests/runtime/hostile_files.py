@@ -192,6 +192,13 @@ def _locked(folder: Path) -> Path:
 
 LOUD, WAV_RATE, WAV_CHANNELS, WAV_SIZE = np.full(RATE, 0.5, np.float32), 24, 22, 40
 
+SPARSE = (
+    Hostile("WAV of 4 GB at 2 GHz", _sparse_wav(2**32 - 99, 2**31 - 1), "unreadable_audio"),
+    Hostile("WAV of 4 GB at 1 Hz", _sparse_wav(2**32 - 99, 1), "typed"),
+    Hostile("WAV of 4 GB at 768 kHz", _sparse_wav(2**32 - 99, 768_000), "typed"),
+)
+"""Files of 4 GB that take no room on the disk, but in memory and on a network."""
+
 CONTENTS = (
     Hostile("no byte", _bytes("empty.mp3", b""), "empty_audio"),
     Hostile("one zero byte", _bytes("one.wav", b"\0"), "unreadable_audio"),
@@ -222,9 +229,6 @@ CONTENTS = (
     Hostile("WAV at 2 MHz", _patched(".wav", WAV_RATE, _U32(2_000_000)), "unreadable_audio"),
     Hostile("WAV at 2 GHz", _patched(".wav", WAV_RATE, _U32(2**31 - 1)), "unreadable_audio"),
     Hostile("WAV at 4 GHz", _patched(".wav", WAV_RATE, _U32(2**32 - 1)), "unreadable_audio"),
-    Hostile("WAV of 4 GB at 2 GHz", _sparse_wav(2**32 - 99, 2**31 - 1), "unreadable_audio"),
-    Hostile("WAV of 4 GB at 1 Hz", _sparse_wav(2**32 - 99, 1), "typed"),
-    Hostile("WAV of 4 GB at 768 kHz", _sparse_wav(2**32 - 99, 768_000), "typed"),
     Hostile("FLAC forged to 655,350 Hz", _forged_flac(rate=655_350), "typed"),
     Hostile("FLAC forged to 0 Hz", _forged_flac(rate=0), "typed"),
     Hostile("FLAC forged to 2**36 - 1 samples", _forged_flac(n_samples=2**36 - 1), "tone"),

@@ -12,7 +12,7 @@ import av
 import pytest
 import soundfile
 
-from tests.runtime.hostile_files import CONTENTS, FORMATS, Hostile, tone_in
+from tests.runtime.hostile_files import CONTENTS, FORMATS, SPARSE, Hostile, tone_in
 from tests.runtime.ogg_pages import with_right_checksums
 from tests.runtime.test_hostile_files import Entry, entry  # noqa: F401  # the fixture of every entry point
 from tests.synthetic import noise, tone
@@ -67,7 +67,7 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield started
 
 
-@pytest.mark.parametrize("hostile", CONTENTS, ids=lambda hostile: hostile.name)
+@pytest.mark.parametrize("hostile", [*CONTENTS, *SPARSE], ids=lambda hostile: hostile.name)
 def test_bounded_time_and_memory(worker: Any, tmp_path: Path, hostile: Hostile) -> None:
     path = hostile.make(tmp_path)
     for name in ("classify_file", "whole_track", "decode"):

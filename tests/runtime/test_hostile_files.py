@@ -14,7 +14,7 @@ from genre_runtime import DecodeLimits, GenreClassifier, Prediction
 from genre_runtime.decoding import decode_excerpts
 from genre_runtime.errors import AudioLimitError, GenreError
 from tests.runtime.conftest import Genre
-from tests.runtime.hostile_files import CONTENTS, FORMATS, NAMES_AND_KINDS, Hostile, endless_opus, tone_in
+from tests.runtime.hostile_files import CONTENTS, FORMATS, NAMES_AND_KINDS, SPARSE, Hostile, endless_opus, tone_in
 from tests.synthetic import LABELS, RATE
 
 Entry = Callable[[Path], str]
@@ -88,7 +88,7 @@ def _check(entry: Entry, path: Path, expected: str) -> None:
         assert found == expected
 
 
-@pytest.mark.parametrize("hostile", CONTENTS, ids=lambda hostile: hostile.name)
+@pytest.mark.parametrize("hostile", [*CONTENTS, *SPARSE], ids=lambda hostile: hostile.name)
 def test_contents(entry: Entry, tmp_path: Path, hostile: Hostile) -> None:
     _check(entry, hostile.make(tmp_path), hostile.expected)
 
