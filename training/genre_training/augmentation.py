@@ -51,7 +51,7 @@ def random_crops(clips: Tensor, n_frames: int, generator: torch.Generator, stret
     rates = torch.exp(stretch * (2 * _uniform((n_clips, 1), generator) - 1))
     spans = ((n_frames - 1) * rates).clamp(max=clip_frames - 1)
     starts = _uniform((n_clips, 1), generator) * (clip_frames - spans) - 0.5
-    steps = torch.linspace(0, 1, n_frames, device=clips.device) if n_frames > 1 else torch.zeros(1, device=clips.device)
+    steps = torch.linspace(0, 1, n_frames, device=clips.device)
     frames = (starts + spans * steps).round().long().clamp(0, clip_frames - 1)
     return clips.gather(2, frames[:, None, :].expand(n_clips, n_mels, n_frames))
 
