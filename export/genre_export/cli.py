@@ -58,12 +58,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def _publish(options: argparse.Namespace) -> None:
     from genre_export.parity import parity_table
-    from genre_export.publish import publish
+    from genre_export.publish import publish, variants_in
 
     print(f"exporting {options.checkpoint} ...")
+    before = variants_in(options.output)
     worst = publish(options.checkpoint, options.output, options.data)
     print(parity_table(worst))
     print(f"published to {options.output}")
+    if before:
+        print(f"removed {' and '.join(before)}, made of the model before: --variants --data DATA makes them anew")
 
 
 def _variants(options: argparse.Namespace) -> None:

@@ -27,10 +27,13 @@ from genre_training.scoring import network_of
 GRAPH_FILES = {"waveform": "best_model.onnx", "log_mel": "best_model.logmel.onnx"}
 SIDECAR_FILE = "best_model.json"
 CARD_FILE = "MODEL_CARD.md"
+VARIANTS = ("float16", "int8")
 
 
 def publish(checkpoint_path: Path, output: Path, data_folder: Path | None = None) -> dict[str, float]:
     """Export a checkpoint into `output`: graphs, sidecar with its schema, card; on any error nothing there changes.
+
+    Variants that lie there were made of the model before, and are removed.
 
     Parameters
     ----------
@@ -79,10 +82,33 @@ def publish(checkpoint_path: Path, output: Path, data_folder: Path | None = None
             write_sidecar(metadata, staging / SIDECAR_FILE)
         (staging / CARD_FILE).write_text(model_card(metadata), encoding="utf-8")
         (staging / SCHEMA_FILE).write_text(schema_text(), encoding="utf-8")
+        for variant in variants_in(output):
+            remove_variant(output, variant)
         # The sidecar goes last: until then the runtime finds old and new parts apart by their sha256.
         for name in (*GRAPH_FILES.values(), CARD_FILE, SCHEMA_FILE, SIDECAR_FILE):
             (staging / name).replace(output / name)
     return worst
+
+
+def variant_files(variant: str) -> dict[str, str]:
+    """File names of a variant's graphs, by kind as in `GRAPH_FILES`."""
+    return {kind: name.replace("best_model.", f"best_model.{variant}.", 1) for kind, name in GRAPH_FILES.items()}
+
+
+def variant_sidecar(variant: str) -> str:
+    """File name of a variant's sidecar, which lies beside its graphs."""
+    return str(Path(variant_files(variant)["waveform"]).with_suffix(".json"))
+
+
+def variants_in(folder: Path) -> list[str]:
+    """Names of the variants published in a folder."""
+    return [variant for variant in VARIANTS if (folder / variant_sidecar(variant)).exists()]
+
+
+def remove_variant(folder: Path, variant: str) -> None:
+    """Remove a variant's files, those that are there."""
+    for name in (*variant_files(variant).values(), variant_sidecar(variant)):
+        (folder / name).unlink(missing_ok=True)
 
 
 def graph_files(folder: Path, names: Mapping[str, str]) -> dict[str, GraphFile]:

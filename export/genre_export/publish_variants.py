@@ -14,7 +14,15 @@ from onnx import ModelProto
 from tqdm import tqdm
 
 from genre_export.graphs import LogMelGraph, write_log_mel_graph
-from genre_export.publish import GRAPH_FILES, SIDECAR_FILE, graph_files, write_sidecar
+from genre_export.publish import (
+    SIDECAR_FILE,
+    VARIANTS,
+    graph_files,
+    remove_variant,
+    variant_files,
+    variant_sidecar,
+    write_sidecar,
+)
 from genre_export.variant_clips import VariantData, measured_networks
 from genre_export.variant_gate import Timing, VariantScore, answers, open_cpu, times
 from genre_export.variants import finish, float16_network, int8_network, with_front_end
@@ -25,7 +33,6 @@ from genre_training.checkpoint import Checkpoint, CheckpointError, load_checkpoi
 from genre_training.scoring import network_of
 
 BASELINE = "float32"
-VARIANTS = ("float16", "int8")
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,10 @@ def publish_variants(checkpoint_path: Path, models: Path, data_folder: Path, cac
         found = _answers(networks, data, metadata, staging)
         calibration = data.calibration(checkpoint)
         sidecars = {name: _make(name, metadata, models, staging, calibration) for name in VARIANTS}
-        paths = [models / metadata.graphs["waveform"].file, *(staging / _names(one)["waveform"] for one in VARIANTS)]
+        paths = [
+            models / metadata.graphs["waveform"].file,
+            *(staging / variant_files(one)["waveform"] for one in VARIANTS),
+        ]
         scores = _scores(found, paths, times(paths, staging), len(networks))
         for score in scores[1:]:
             _keep_or_remove(score, scores[0], sidecars[score.name], staging, models)
@@ -111,14 +121,6 @@ def table(scores: Sequence[VariantScore]) -> str:
             f"{one.verdict if i else ''} |"
         )
     return "\n".join(lines)
-
-
-def _names(variant: str) -> dict[str, str]:
-    return {kind: name.replace("best_model.", f"best_model.{variant}.", 1) for kind, name in GRAPH_FILES.items()}
-
-
-def _sidecar(variant: str) -> str:
-    return str(Path(_names(variant)["waveform"]).with_suffix(".json"))
 
 
 def _convert(variant: str, network: ModelProto, calibration: FloatArray) -> ModelProto:
@@ -154,10 +156,10 @@ def _make(variant: str, metadata: ModelMetadata, models: Path, staging: Path, ca
     published = {kind: onnx.load(models / graph.file) for kind, graph in metadata.graphs.items()}
     network = _convert(variant, published["log_mel"], calibration)
     graphs = {"waveform": with_front_end(published["waveform"], network), "log_mel": network}
-    for kind, name in _names(variant).items():
+    for kind, name in variant_files(variant).items():
         onnx.save(finish(graphs[kind], published[kind]), staging / name)
-    sidecar = replace(metadata, graphs=graph_files(staging, _names(variant)))
-    write_sidecar(sidecar, staging / _sidecar(variant))
+    sidecar = replace(metadata, graphs=graph_files(staging, variant_files(variant)))
+    write_sidecar(sidecar, staging / variant_sidecar(variant))
     return sidecar
 
 
@@ -185,10 +187,8 @@ def _scores(
 def _keep_or_remove(
     score: VariantScore, float32: VariantScore, metadata: ModelMetadata, staging: Path, models: Path
 ) -> None:
-    names = (*_names(score.name).values(), _sidecar(score.name))
     if not score.pays:
-        for name in names:
-            (models / name).unlink(missing_ok=True)
+        remove_variant(models, score.name)
         return
     measured = {
         "name": score.name,
@@ -201,6 +201,6 @@ def _keep_or_remove(
         "file_speed_up": score.file_speed_up,
     }
     sidecar = replace(metadata, provenance={**metadata.provenance, "variant": measured})
-    write_sidecar(sidecar, staging / _sidecar(score.name))
-    for name in names:
+    write_sidecar(sidecar, staging / variant_sidecar(score.name))
+    for name in (*variant_files(score.name).values(), variant_sidecar(score.name)):
         (staging / name).replace(models / name)

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("genre-runtime", "onnxruntime", "numpy", "soundfile", "soxr", "av", "librosa", "torch")
+PACKAGES = ("genre-runtime", "onnxruntime", "onnxruntime-gpu", "numpy", "soundfile", "soxr", "av", "librosa", "torch")
 
 
 def available_cores() -> int:

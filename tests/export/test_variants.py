@@ -176,6 +176,22 @@ def test_variant_that_no_longer_pays_is_removed(
     assert {path.name for path in models.iterdir()} == before - VARIANT_FILES
 
 
+def test_variant_of_the_model_before_does_not_outlive_it(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in VARIANT_FILES:
+        (models / name).touch()
+    (models / "best_model.mine.json").touch()
+    before = {path.name for path in models.iterdir()}
+    arguments = ["--checkpoint", str(models / "best_model.pt"), "--output", str(models)]
+    assert main(arguments) == 0
+    assert {path.name for path in models.iterdir()} == before - VARIANT_FILES
+    last = "removed int8, made of the model before: --variants --data DATA makes them anew"
+    assert capsys.readouterr().out.splitlines()[-1] == last
+    assert main(arguments) == 0
+    assert "removed" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("loss", "speed_up", "verdict"),
     [
