@@ -78,10 +78,11 @@ class Ready(BaseModel):
 
 
 class Genres(BaseModel):
-    """The genres that the model knows, in the order of its outputs."""
+    """The genres that the model knows, in the order of its outputs, and the confidence from which an answer is sure."""
 
-    model_config = with_example({"genres": ["blues", "rock"]})
+    model_config = with_example({"genres": ["blues", "rock"], "confidence_threshold": 0.65})
     genres: list[str]
+    confidence_threshold: float
 
 
 class Metrics(BaseModel):

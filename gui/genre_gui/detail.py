@@ -158,6 +158,6 @@ class Detail(customtkinter.CTkFrame):  # type: ignore[misc]
 def _how_sure(prediction: Prediction, metadata: ModelMetadata | None) -> str:
     if not prediction.confident:
         return f"Not sure: {one_line(prediction.reason or 'no reason given')}."
-    threshold = metadata.confidence_threshold if metadata else 0.0  # a service does not tell it
+    threshold = metadata.confidence_threshold if metadata else 0.0  # 0 from an older service
     start = f"; confident answers start at {threshold:.0%}" if threshold else ""
     return f"Sure: {prediction.confidence:.0%}{start}."

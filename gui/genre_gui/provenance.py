@@ -58,7 +58,8 @@ def facts_in_words(metadata: ModelMetadata) -> str:
     clips = _mapping(provenance.get("clips_per_source"))
     lines = [
         ("Genres", ", ".join(metadata.labels)),
-        *(_listening(metadata) if metadata.graphs else ()),
+        ("Listens to", _listening(metadata) if metadata.graphs else ""),  # a service does not tell
+        ("Confident from", _confident(metadata)),
         ("Data", ", ".join(f"{source} {count}" for source, count in clips.items())),
         ("Split", ", ".join(f"{name} {value}" for name, value in split.items())),
         ("Parameters", f"{provenance['n_parameters']:,}" if isinstance(provenance.get("n_parameters"), int) else ""),
@@ -67,22 +68,20 @@ def facts_in_words(metadata: ModelMetadata) -> str:
     return "\n".join(f"{name}:  {one_line(value)}" for name, value in lines if value)
 
 
-def _listening(metadata: ModelMetadata) -> list[tuple[str, str]]:
-    """Return what a service does not tell of its model."""
-    audio = metadata.audio
-    confident = _mapping(_mapping(metadata.metrics.get("test")).get("confident"))
-    excerpts = f"{metadata.n_excerpts} excerpts of {metadata.excerpt_seconds:g} s"
-    return [
-        ("Listens to", f"{excerpts} at {audio.sample_rate} Hz, {audio.n_mels} mel bands"),
-        ("Confident from", f"{metadata.confidence_threshold:.0%}{_confident(confident)}"),
-    ]
+def _listening(metadata: ModelMetadata) -> str:
+    audio, excerpts = metadata.audio, f"{metadata.n_excerpts} excerpts of {metadata.excerpt_seconds:g} s"
+    return f"{excerpts} at {audio.sample_rate} Hz, {audio.n_mels} mel bands"
 
 
-def _confident(values: Mapping[str, Any]) -> str:
+def _confident(metadata: ModelMetadata) -> str:
+    threshold = (
+        f"{metadata.confidence_threshold:.0%}" if metadata.confidence_threshold else ""
+    )  # an older service's is 0
+    values = _mapping(_mapping(metadata.metrics.get("test")).get("confident"))
     share, right = values.get("coverage"), values.get("precision")
-    if not _is_number(share) or not _is_number(right):
-        return ""
-    return f" ({_percent(share)} of the test tracks, {_percent(right)} of them right)"
+    if not threshold or not _is_number(share) or not _is_number(right):
+        return threshold
+    return f"{threshold} ({_percent(share)} of the test tracks, {_percent(right)} of them right)"
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

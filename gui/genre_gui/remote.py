@@ -32,8 +32,7 @@ _UNREADY_CODES = ("unavailable", "not_ready")
 class RemoteBackend:
     """A service that is ready.
 
-    Its `metadata` holds what a service tells of its model: `graphs` is empty and the threshold 0, of which it tells
-    nothing.
+    Its `metadata` holds what a service tells of its model: `graphs` is empty, and so is what it listens to.
 
     Parameters
     ----------

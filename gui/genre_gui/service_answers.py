@@ -61,7 +61,7 @@ def read_facts(client: Client) -> dict[str, dict[str, Any]]:
 
 
 def metadata_of(facts: Mapping[str, Mapping[str, Any]], address: str) -> ModelMetadata:
-    """Return the part of a sidecar that a service tells: no graphs, threshold 0.
+    """Return the part of a sidecar that a service tells: no graphs, and threshold 0 if it tells none.
 
     Raises
     ------
@@ -79,10 +79,15 @@ def metadata_of(facts: Mapping[str, Mapping[str, Any]], address: str) -> ModelMe
         labels=tuple(labels),
         audio=AudioConfig(),
         graphs={},
-        confidence_threshold=0.0,
+        confidence_threshold=_threshold(facts["genres"].get("confidence_threshold")),
         metrics=metrics,
         provenance=provenance if isinstance(provenance, dict) else {},
     )
+
+
+def _threshold(value: object) -> float:
+    """Return the confidence from which answers are sure; 0 where the service, an older one, does not tell."""
+    return value if isinstance(value, float) and 0 < value <= 1 else 0.0
 
 
 def scores_by_matrix(labels: list[str], matrix: list[list[int]]) -> dict[str, dict[str, float]]:

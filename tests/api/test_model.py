@@ -34,7 +34,8 @@ def client_of(make_client: MakeClient, model_path: Path, metrics: Mapping[str, A
 
 
 def test_genres_in_the_order_of_the_model(client: TestClient) -> None:
-    assert client.get("/api/genres").json() == {"genres": list(LABELS)}
+    answer = client.get("/api/genres").json()
+    assert answer == {"genres": list(LABELS), "confidence_threshold": 0.5}
 
 
 def test_metrics_come_from_the_sidecar(client: TestClient) -> None:

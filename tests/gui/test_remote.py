@@ -16,6 +16,7 @@ from genre_gui.backend import LocalBackend, Wish
 from genre_gui.background import outliving
 from genre_gui.http_client import Client
 from genre_gui.link import LinkState
+from genre_gui.provenance import facts_in_words
 from genre_gui.refusals import AddressError, AwayError, KeyRefusedError, NoServiceError, NotReadyError, ServiceError
 from genre_gui.remote import RemoteBackend, connecting
 from genre_gui.service_answers import scores_by_matrix
@@ -293,6 +294,22 @@ def test_damaged_figures_of_a_model_are_left_out() -> None:
     with odd_service(fine, pages) as address:
         backend = connecting(address)(Wish())
     assert backend.metadata.labels == ("noise", "quiet", "tone")
+
+
+@pytest.mark.parametrize(
+    ("told", "threshold"),
+    [
+        ({"confidence_threshold": 0.65}, 0.65),
+        ({}, 0.0),
+        *(({"confidence_threshold": x}, 0.0) for x in ("1", True, 2.0)),
+    ],
+)
+def test_threshold_of_a_service(told: dict[str, Any], threshold: float) -> None:
+    genres = {**READY["/api/genres"], **told}
+    with odd_service(fine, {**READY, "/api/genres": genres}) as address:
+        metadata = connecting(address)(Wish()).metadata
+    assert metadata.confidence_threshold == threshold
+    assert ("Confident from:  65%" in facts_in_words(metadata)) == bool(threshold)
 
 
 def test_nobody_there_and_no_http() -> None:

@@ -16,12 +16,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from genre_runtime import GenreClassifier, GenreError, Prediction
 from genre_runtime.classifier import FROM_MODEL
+from genre_runtime.library import state as state_module
 from genre_runtime.library.engine import Library, Outcome, plan_of
-from genre_runtime.library.state import LibraryState, StateError
+from genre_runtime.library.state import LibraryState, StateError, content_digest
 from tests.synthetic import noise, tone, write_audio, write_model
 
 
@@ -110,6 +112,30 @@ def test_equal_files_at_the_same_time_are_heard_once(listener: Listener, library
     outcomes = classify(listener, library, tmp_path / "state", jobs=6)
     assert len(listener.heard) == 3
     assert sum(one.same_as is not None for one in outcomes) == 12
+
+
+def test_without_a_state_files_of_one_size_are_read_only_if_their_ends_are_alike(
+    listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    music = tmp_path / "music"
+    music.mkdir()
+    middle = write_audio(music / "middle.wav", np.concatenate([tone(1), noise(1), tone(1)]))
+    write_audio(music / "first.wav", np.concatenate([noise(1), noise(1), tone(1)]))
+    write_audio(music / "last.wav", np.concatenate([tone(1), noise(1), noise(1)]))
+    write_audio(music / "other middle.wav", np.concatenate([tone(1), noise(1, seed=1), tone(1)]))
+    shutil.copy(middle, music / "z copy.wav")
+    assert len({path.stat().st_size for path in music.iterdir()}) == 1
+    read: list[str] = []
+
+    def counted(path: Path) -> bytes:
+        read.append(path.name)
+        return content_digest(path)
+
+    monkeypatch.setattr(state_module, "content_digest", counted)
+    outcomes = {one.path.name: one for one in Library(listener.classifier).classify(sorted(music.iterdir()), jobs=1)}
+    assert sorted(read) == ["middle.wav", "other middle.wav", "z copy.wav"]
+    assert {name for name, one in outcomes.items() if one.same_as} == {"z copy.wav"}
+    assert outcomes["z copy.wav"].same_as == middle
 
 
 def test_another_model_or_plan_listens_again(

@@ -23,7 +23,7 @@ export async function showModel() {
   notice.hidden = health.ready;
   notice.textContent = health.ready ? "" : `The service is not ready (${health.reason}): files wait until it is.`;
   if (!health.ready) return false;
-  const [metrics, { genres }, history, confusion] = await Promise.all([
+  const [metrics, { genres, confidence_threshold }, history, confusion] = await Promise.all([
     get("api/metrics"),
     get("api/genres"),
     recorded("api/metrics/history"),
@@ -31,7 +31,7 @@ export async function showModel() {
   ]);
   const drawing = confusion && (await recorded("api/metrics/confusion", SVG));
   byId("model").replaceChildren(
-    element("p", {}, `It knows ${genres.length} genres: ${genres.join(", ")}.`),
+    element("p", {}, `It knows ${genres.length} genres: ${genres.join(", ")}. Confident answers start at ${percent(confidence_threshold)}.`),
     figures(health, metrics),
     history ? curves(history.history) : element("p", { class: "state" }, "Its training's history is not recorded."),
     drawing ? matrix(confusion, drawing) : element("p", { class: "state" }, "Its confusion matrix is not recorded."),

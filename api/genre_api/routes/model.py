@@ -36,8 +36,8 @@ _DRAWN: dict[int | str, dict[str, Any]] = {
 
 @router.get("/api/genres", responses=_NO_MODEL)
 async def genres(classifier: TheClassifier) -> Genres:
-    """Return the genres the model knows."""
-    return Genres(genres=list(classifier.labels))
+    """Return the genres the model knows, and the confidence from which it is sure of one."""
+    return Genres(genres=list(classifier.labels), confidence_threshold=classifier.metadata.confidence_threshold)
 
 
 @router.get("/api/metrics")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections import Counter
-from collections.abc import Generator, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from genre_runtime.library.state import LibraryState
 
 N_LOCKS = 256
+END_BYTES = 4096
+"""Of each end of a file. Tags lie there, which tell even tracks of one length and bit rate apart."""
 
 _LASTING = (UnreadableAudioError, EmptyAudioError, AudioLimitError)
 """Errors that lie in a file's bytes: the same bytes would give them again."""
@@ -64,7 +66,7 @@ class Library:
     classifier : GenreClassifier
     excerpts : int or None, optional
     state : LibraryState, optional
-        Without one, answers last as long as the run, and a file's bytes are only compared with those of its size.
+        Without one, answers last as long as the run, and only files of one size with the same ends are compared.
     """
 
     def __init__(
@@ -85,20 +87,20 @@ class Library:
             yield from self._in_order(paths, jobs, self._state, None)
             return
         every = list(paths)
-        sizes = _shared_sizes(every)
-        if not sizes:  # none can be equal to another
+        alike = _alike(every)
+        if not alike:  # none can be equal to another
             yield from ordered_map(self._listen, every, jobs or os.cpu_count() or 1)
             return
         from genre_runtime.library.state import IN_MEMORY, LibraryState
 
         with closing(LibraryState(IN_MEMORY, "")) as state:
-            yield from self._in_order(every, jobs, state, sizes)
+            yield from self._in_order(every, jobs, state, alike)
 
     def _in_order(
-        self, paths: Iterable[Path], jobs: int, state: LibraryState, sizes: frozenset[int] | None
+        self, paths: Iterable[Path], jobs: int, state: LibraryState, alike: frozenset[Path] | None
     ) -> Generator[Outcome, None, None]:
         def look_up(path: Path, stop: Event) -> Outcome:
-            return self._look_up(path, stop, state, sizes)
+            return self._look_up(path, stop, state, alike)
 
         seen: dict[bytes, Path] = {}
         with closing(ordered_map(look_up, paths, jobs or os.cpu_count() or 1)) as outcomes:
@@ -109,14 +111,14 @@ class Library:
     def _listen(self, path: Path, stop: Event) -> Outcome:
         return Outcome(path, self._classifier.classify_or_error(path, excerpts=self._excerpts, stop=stop))
 
-    def _look_up(self, path: Path, stop: Event, state: LibraryState, sizes: frozenset[int] | None) -> Outcome:
+    def _look_up(self, path: Path, stop: Event, state: LibraryState, alike: frozenset[Path] | None) -> Outcome:
         from genre_runtime.library.state import content_digest  # SQLite's code, where bytes are compared alone
 
         try:
             status = path.stat()
             if not stat.S_ISREG(status.st_mode) or not status.st_size:
                 return self._listen(path, stop)
-            if sizes is not None and status.st_size not in sizes:
+            if alike is not None and path not in alike:
                 return self._listen(path, stop)
             digest = state.find(path, status)
             changed = digest is None
@@ -139,13 +141,36 @@ class Library:
         return Outcome(path, result, known, digest=digest)
 
 
-def _shared_sizes(paths: Sequence[Path]) -> frozenset[int]:
-    """Return the sizes that several files have: only such can be equal, and the others need not be read for it."""
-    counts: Counter[int] = Counter()
+def _alike(paths: Sequence[Path]) -> frozenset[Path]:
+    """Return the files that may be equal to another: of one size, with the same bytes at both ends."""
+    of_size = _groups(paths, lambda path: path.stat().st_size)
+    return frozenset(path for group in of_size for alike in _groups(group, _ends) for path in alike)
+
+
+def _groups(paths: Sequence[Path], key: Callable[[Path], int]) -> list[list[Path]]:
+    """Return the groups of several paths that share a key; a path without one is in none."""
+    groups: defaultdict[int, list[Path]] = defaultdict(list)
     for path in paths:
         with suppress(OSError, ValueError):  # that path's error will say so
-            counts[path.stat().st_size] += 1
-    return frozenset(size for size, count in counts.items() if count > 1)
+            groups[key(path)].append(path)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _ends(path: Path) -> int:
+    """Return a hash of a file's first and last bytes.
+
+    Raises
+    ------
+    ValueError
+        It is no regular file: opening a pipe would wait.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"{path} is no regular file")
+    with path.open("rb") as file:
+        first = file.read(END_BYTES)
+        file.seek(max(0, status.st_size - END_BYTES))
+        return hash((first, file.read(END_BYTES)))
 
 
 def _changed(path: Path, status: os.stat_result) -> bool:
