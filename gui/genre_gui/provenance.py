@@ -74,9 +74,8 @@ def _listening(metadata: ModelMetadata) -> str:
 
 
 def _confident(metadata: ModelMetadata) -> str:
-    threshold = (
-        f"{metadata.confidence_threshold:.0%}" if metadata.confidence_threshold else ""
-    )  # an older service's is 0
+    # An older service does not tell it, so that it is 0.
+    threshold = f"{metadata.confidence_threshold:.0%}" if metadata.confidence_threshold else ""
     values = _mapping(_mapping(metadata.metrics.get("test")).get("confident"))
     share, right = values.get("coverage"), values.get("precision")
     if not threshold or not _is_number(share) or not _is_number(right):
