@@ -39,6 +39,20 @@ def test_results_go_to_a_file(genre: Genre, music: Path, tmp_path: Path) -> None
     assert "lies in no folder that there is" in err
 
 
+@pytest.mark.parametrize(
+    "words", [("--model", "none.onnx"), ("--device", "quantum"), ("--state", "no such folder/state")]
+)
+def test_what_cannot_begin_leaves_earlier_results_as_they_are(
+    genre: Genre, music: Path, tmp_path: Path, words: tuple[str, str]
+) -> None:
+    output = tmp_path / "genres.jsonl"
+    output.write_text("an hour's work\n")
+    status, out, _ = genre("classify", music, "--format", "jsonl", "--output", output, *words)
+    assert status != 0
+    assert out == ""
+    assert output.read_text() == "an hour's work\n"
+
+
 @pytest.mark.parametrize("remembered", [False, True])
 @pytest.mark.parametrize("jobs", [1, 4])
 def test_equal_files_are_heard_once_and_named(

@@ -138,8 +138,8 @@ def classify(
     counts: Counter[str] = Counter()
     unsure: str | None = None
     with (
-        opened_output(getattr(options, "output", None)) as stream,
         outcomes_of(paths, options) as (device, outcomes),
+        opened_output(getattr(options, "output", None)) as stream,  # last: this empties the results of an earlier run
         closing(WRITERS[options.format](stream)) as writer,  # even when interrupted, so that a JSON array is whole
         file_progress(len(paths)) as bar,
     ):
