@@ -16,8 +16,8 @@ from genre_gui.remote import RemoteBackend
 from genre_gui.service_answers import check_ready, service_key
 from genre_gui.service_process import ServiceProcess
 from genre_runtime import GenreError
-from genre_runtime.classifier import default_model_path
 from genre_runtime.metadata import read_metadata
+from genre_runtime.model_files import default_model_path
 
 PREFERRED_PORT = 8000
 READY_SECONDS = 120.0

@@ -6,29 +6,25 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genre_runtime.decoding import stream_excerpts
-from genre_runtime.errors import GenreError, InvalidInputError, ModelNotFoundError, UnreadableAudioError
+from genre_runtime.errors import GenreError, InvalidInputError, UnexpectedFailureError
 from genre_runtime.excerpts import Excerpt
 from genre_runtime.inputs import AudioSource
 from genre_runtime.judge import Judge
 from genre_runtime.limits import DecodeLimits
 from genre_runtime.metadata import ModelMetadata, read_metadata
+from genre_runtime.model_files import check_named, default_model_path
 from genre_runtime.parallel import ordered_map
 from genre_runtime.prediction import ExcerptPrediction, Prediction, summarise
 from genre_runtime.waveforms import excerpts_of_waveform
 
-if TYPE_CHECKING:
-    pass
-
 FloatArray = NDArray[np.float32]
 
-MODEL_NAME = "best_model.onnx"
-MODEL_VARIABLE = "GENRE_MODEL"
 MAX_THREADS = 1024
 MAX_DECIBELS = 1e6
 """Of either sign: no spectrogram is in decibels beyond, and the squares of much more overflow float32."""
@@ -45,25 +41,6 @@ FROM_MODEL = _FromModel()
 """Default number of excerpts: what the model's sidecar says."""
 
 ExcerptCount = int | None | _FromModel
-
-
-def default_model_path() -> Path:
-    """Return the model to use when none is named: `$GENRE_MODEL`, the repository's, or the wheel's.
-
-    Raises
-    ------
-    ModelNotFoundError
-    """
-    if named := os.environ.get(MODEL_VARIABLE):
-        return Path(named)
-    package = Path(__file__).parent
-    repository = package.parent.parent / "models" / MODEL_NAME
-    if (package.parent / "pyproject.toml").is_file() and repository.is_file():
-        return repository
-    packaged = package / "model" / MODEL_NAME
-    if packaged.is_file():
-        return packaged
-    raise ModelNotFoundError(packaged, f"run `invoke export`, or name one by ${MODEL_VARIABLE} or --model")
 
 
 class GenreClassifier:
@@ -120,6 +97,8 @@ class GenreClassifier:
         if type(threads) is not int or not 0 <= threads <= MAX_THREADS:
             raise InvalidInputError(f"threads is {threads!r}: expected 1 to {MAX_THREADS}, or 0 for every core")
         path = default_model_path() if model_path is None else Path(model_path)
+        check_named(path)
+        check_named(path)
         return cls(path, read_metadata(path), device, threads, limits or DecodeLimits())
 
     @property
@@ -232,7 +211,7 @@ class GenreClassifier:
         except GenreError as error:
             return error
         except Exception as error:  # a decoder's surprise is that file's error, not the run's end
-            return UnreadableAudioError(f"unexpected failure: {type(error).__name__}: {error}")
+            return UnexpectedFailureError(f"unexpected failure: {type(error).__name__}: {error}")
 
     def _classify_file(self, source: AudioSource, excerpts: ExcerptCount, stop: Event | None) -> Prediction:
         rate = self.metadata.audio.sample_rate

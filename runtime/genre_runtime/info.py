@@ -56,6 +56,7 @@ def describe(classifier: GenreClassifier) -> dict[str, Any]:
         "n_excerpts": metadata.n_excerpts,
         "confidence_threshold": metadata.confidence_threshold,
         "metrics": {key: metrics.get(key) for key in ("val_acc", "val_loss", "epoch", "macro_f1")},
+        "n_folds": len(metrics.get("folds") or ()),
         "provenance": dict(metadata.provenance),
         "device_requested": classifier.device_requested,
         "device": classifier.device,
@@ -67,7 +68,10 @@ def describe(classifier: GenreClassifier) -> dict[str, Any]:
 def describe_in_words(facts: dict[str, Any]) -> str:
     """Return the same facts as lines of text."""
     metrics, audio = facts["metrics"], facts["audio"]
-    split = facts["provenance"].get("split", {})
+    split = facts["provenance"].get("split", {}).get("split", "unknown")
+    of = f", epoch {metrics['epoch']} ({split} split)"
+    if facts["n_folds"]:  # a network that learnt from every clip has figures of others alone
+        of = f" over {facts['n_folds']} folds ({split} split); the model itself learnt from every clip"
     lines = [
         ("model", facts["model"]),
         ("genres", ", ".join(facts["labels"])),
@@ -76,7 +80,7 @@ def describe_in_words(facts: dict[str, Any]) -> str:
         (
             "validation",
             f"accuracy {_number(metrics['val_acc'], '.1%')}, loss {_number(metrics['val_loss'], '.3f')}, macro F1 "
-            f"{_number(metrics['macro_f1'], '.3f')}, epoch {metrics['epoch']} ({split.get('split', 'unknown')} split)",
+            f"{_number(metrics['macro_f1'], '.3f')}{of}",
         ),
         ("device", f"{facts['device']} (asked for: {facts['device_requested']})"),
         ("versions", f"genre-runtime {facts['version']}, onnxruntime {facts['onnxruntime']}"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import re
 import warnings
 from pathlib import Path
 from types import ModuleType
@@ -36,6 +37,8 @@ _PROVIDERS = {
 # TF32 keeps ten bits of a factor: too few for a spectrum with 80 dB of range. By default cuDNN tries every algorithm of
 # every convolution anew for each shape it meets, and shapes are many: batches of any size, excerpts of any length.
 _OPTIONS = {"cuda": {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}}
+
+_PLACE_IN_SOURCE = re.compile(r"^/\S+\.(?:cc|h):\d+ [^()]*\([^()]*\) ")
 
 DEVICES = ("auto", *_PROVIDERS)
 
@@ -147,8 +150,8 @@ def _open(onnxruntime: ModuleType, graph: bytes, device: str, threads: int) -> I
 
 
 def one_line(error: Exception) -> str:
-    """Return ONNX Runtime's message without its line breaks."""
-    return " ".join(str(error).split())
+    """Return ONNX Runtime's message in one line, without the place in its source that it may begin with."""
+    return _PLACE_IN_SOURCE.sub("", " ".join(str(error).split()))
 
 
 def _load_gpu_libraries(onnxruntime: ModuleType) -> None:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from genre_runtime import GenreClassifier, GenreError, Prediction
-from genre_runtime.classifier import default_model_path
 from genre_runtime.cli import main
 from genre_runtime.info import probe_devices
+from genre_runtime.model_files import default_model_path
 from genre_runtime.session import available_devices
 from tests.synthetic import RATE, noise, tone, write_audio
 

@@ -12,7 +12,7 @@ import pytest
 from genre_runtime import GenreClassifier
 from genre_runtime.errors import DeviceUnavailableError, InvalidModelError, MissingDependencyError
 from genre_runtime.info import describe, describe_in_words, probe_devices
-from genre_runtime.session import available_devices
+from genre_runtime.session import available_devices, one_line
 from tests.synthetic import sign, tone
 
 
@@ -105,6 +105,21 @@ def test_info_names_providers_that_are_no_devices(model_path: Path, monkeypatch:
     assert probe_devices(classifier)["AzureExecutionProvider"] == "offered by ONNX Runtime, but not used here"
     words = describe_in_words(describe(classifier) | {"devices": probe_devices(classifier)})
     assert "  AzureExecutionProvider offered by" in words
+
+
+def test_info_says_whose_figures_a_model_has_that_learnt_from_every_clip(model_path: Path) -> None:
+    facts = describe(GenreClassifier.load(model_path, device="cpu"))
+    assert ", epoch " in describe_in_words(facts)
+    line = describe_in_words(facts | {"n_folds": 5}).splitlines()[4]
+    assert line.endswith("over 5 folds (grouped split); the model itself learnt from every clip")
+    assert "epoch" not in line
+
+
+def test_the_place_in_its_source_is_not_part_of_an_error() -> None:
+    place = "/onnxruntime_src/onnxruntime/python/state.cc:729 void onnxruntime::Register(Options&, const Other&) "
+    assert one_line(RuntimeError(f"{place}Please install\nTensorRT libraries (all).")) == (
+        "Please install TensorRT libraries (all)."
+    )
 
 
 def test_info_warns_of_two_onnxruntimes(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

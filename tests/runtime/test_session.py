@@ -115,6 +115,26 @@ def test_missing_sidecar_and_missing_graph(model_path: Path) -> None:
     assert isinstance(caught.value, FileNotFoundError)
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("", "it is a folder; name the graph in it"),
+        ("best_model.json", "a model is named by its graph"),
+        ("best_model.pt", "a model is named by its graph"),
+        ("best_model.logmel.onnx", "this graph takes spectrograms alone; name best_model.onnx"),
+        ("none.onnx", "`invoke export` writes it, and its sidecar beside it"),
+        ("nul\0.onnx", "`invoke export` writes it, and its sidecar beside it"),
+        (f"{'long' * 100}.onnx", "`invoke export` writes it, and its sidecar beside it"),
+    ],
+)
+def test_a_path_that_is_no_model_says_what_to_name(model_path: Path, name: str, advice: str) -> None:
+    model_path.with_name("best_model.pt").touch()
+    with pytest.raises(ModelNotFoundError) as caught:
+        GenreClassifier.load(model_path.with_name(name) if name else model_path.parent)
+    assert advice in str(caught.value)
+    assert caught.value.path.name == (name or model_path.parent.name)
+
+
 def test_the_spectrogram_graph_is_checked_when_it_is_used(model_path: Path) -> None:
     model_path.with_name("best_model.logmel.onnx").unlink()
     classifier = GenreClassifier.load(model_path, device="cpu")

@@ -149,7 +149,7 @@ def _own_rows(sources: Sequence[str], options: argparse.Namespace) -> Generator[
 
 
 def _ray_rows(sources: Sequence[str], options: argparse.Namespace) -> Generator[dict[str, Any], None, None]:
-    from genre_runtime.classifier import default_model_path
+    from genre_runtime.model_files import default_model_path
 
     model = default_model_path() if options.model is None else Path(options.model)
     excerpts = arguments.excerpt_count(options)
