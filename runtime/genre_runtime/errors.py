@@ -43,6 +43,13 @@ class UnreadableAudioError(GenreError, ValueError):
         self.reason = reason
 
 
+class UnexpectedFailureError(UnreadableAudioError):
+    """Something failed that nobody foresaw, such as memory or file descriptors that ran out.
+
+    To callers it is an unreadable file; but another time, the same file may be read.
+    """
+
+
 class EmptyAudioError(GenreError, ValueError):
     """The audio holds no samples."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import errno
 import os
 import random
 import shutil
@@ -239,3 +241,30 @@ def test_runs_killed_at_any_point_lose_nothing_and_do_nothing_twice(model_path: 
     assert result.stdout == plain.stdout
     with closing(sqlite3.connect(tmp_path / "state")) as database:
         assert database.execute("SELECT count(*), count(DISTINCT digest) FROM files").fetchone() == (40, 40)
+
+
+@pytest.mark.parametrize("surprise", [MemoryError(), OSError(errno.EMFILE, "Too many open files")])
+def test_a_surprise_is_not_remembered(
+    listener: Listener, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, surprise: Exception
+) -> None:
+    def fail(*_: Any) -> None:
+        raise surprise
+
+    with monkeypatch.context() as patched:
+        patched.setattr(listener.classifier, "_classify_file", fail)
+        first = classify(listener, library, tmp_path / "state")
+    assert {one.result.code for one in first if isinstance(one.result, GenreError)} == {"unreadable_audio"}
+    second = classify(listener, library, tmp_path / "state")
+    assert len(listener.heard) == 3
+    assert sum(isinstance(one.result, Prediction) for one in second) == 2
+
+
+def test_another_version_tries_again_what_could_not_be_read(
+    listener: Listener, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = classify(listener, library, tmp_path / "state")
+    monkeypatch.setattr(state_module, "__version__", "1000.0")
+    assert said(classify(listener, library, tmp_path / "state")) == said(first)
+    assert listener.heard == ["text.mp3"]
+    classify(listener, library, tmp_path / "state")
+    assert listener.heard == []

@@ -13,7 +13,13 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING
 
 from genre_runtime.classifier import FROM_MODEL, ExcerptCount, GenreClassifier
-from genre_runtime.errors import AudioLimitError, EmptyAudioError, GenreError, UnreadableAudioError
+from genre_runtime.errors import (
+    AudioLimitError,
+    EmptyAudioError,
+    GenreError,
+    UnexpectedFailureError,
+    UnreadableAudioError,
+)
 from genre_runtime.parallel import ordered_map
 from genre_runtime.prediction import Prediction
 
@@ -130,8 +136,7 @@ class Library:
             known = result is not None
             if result is None:
                 result = self._classifier.classify_or_error(path, excerpts=self._excerpts, stop=stop)
-                lasting = isinstance(result, (Prediction, *_LASTING))
-                if stop.is_set() or not lasting or _changed(path, status):
+                if stop.is_set() or not _lasts(result) or _changed(path, status):
                     return Outcome(path, result)
                 state.store(digest, result)
         if changed:
@@ -139,6 +144,11 @@ class Library:
         if isinstance(result, Prediction):
             result = replace(result, path=path, device=self._classifier.device)
         return Outcome(path, result, known, digest=digest)
+
+
+def _lasts(result: Prediction | GenreError) -> bool:
+    """Tell whether the same bytes would give this again."""
+    return isinstance(result, (Prediction, *_LASTING)) and not isinstance(result, UnexpectedFailureError)
 
 
 def _alike(paths: Sequence[Path]) -> frozenset[Path]:

@@ -20,6 +20,7 @@ import numpy as np
 
 from genre_runtime.errors import GenreError
 from genre_runtime.prediction import FloatArray, Prediction
+from genre_runtime.version import __version__
 
 SCHEMA_VERSION = 1
 
@@ -45,7 +46,7 @@ class StateError(GenreError, ValueError):
 
 
 class KnownError(GenreError, ValueError):
-    """An error of an earlier run: the file has not changed since, so it would be the same again."""
+    """An error of an earlier run: neither file nor runtime has changed since, so it would be the same again."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -171,7 +172,7 @@ def _absolute(path: Path) -> Path:
 
 def _packed(result: Prediction | GenreError) -> tuple[bytes, bytes | None]:
     if isinstance(result, GenreError):
-        values: dict[str, Any] = {"error": {"code": result.code, "message": str(result)}}
+        values: dict[str, Any] = {"error": {"code": result.code, "message": str(result), "version": __version__}}
         return zlib.compress(json.dumps(values).encode()), None
     embedding = None if result.embedding is None else result.embedding.astype("<f2").tobytes()
     return zlib.compress(json.dumps(result.to_dict()).encode()), embedding
@@ -181,6 +182,8 @@ def _unpacked(answer: bytes, embedding: bytes | None) -> Prediction | GenreError
     try:
         values = json.loads(zlib.decompress(answer))
         if "error" in values:
+            if values["error"].get("version") != __version__:  # the decoders of another version may read the file
+                return None
             return KnownError(values["error"]["code"], values["error"]["message"])
         return Prediction.from_dict(values, _floats(embedding))
     except (ValueError, KeyError, TypeError, AttributeError, zlib.error):
