@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import errno
 import os
 import random
 import shutil
@@ -268,3 +267,32 @@ def test_another_version_tries_again_what_could_not_be_read(
     assert listener.heard == ["text.mp3"]
     classify(listener, library, tmp_path / "state")
     assert listener.heard == []
+
+
+OPENING = """
+import sys
+from pathlib import Path
+from genre_runtime.library.state import LibraryState
+
+folder = Path(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+for i in range(100):
+    LibraryState(folder / str(i), "plan").close()
+"""
+
+
+def test_runs_that_create_the_file_at_the_same_time(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", OPENING, str(tmp_path)]
+    pipe = subprocess.PIPE
+    processes = [
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.PIPE, text=True) for _ in range(4)
+    ]
+    for process in processes:
+        assert next(lines(process)) == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert [process.communicate()[1] for process in processes] == [""] * 4
+    assert [process.returncode for process in processes] == [0] * 4

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import sqlite3
+import time
 import zlib
 from pathlib import Path
 from threading import Lock
@@ -29,6 +30,12 @@ IN_MEMORY = Path(":memory:")
 
 BUSY_SECONDS = 30.0
 """How long to wait for another run that writes into the same file."""
+
+BUSY_PAUSE_SECONDS = 0.01
+"""Between two tries, where SQLite does not wait by itself."""
+
+_PRIMARY = 0xFF
+"""The part of SQLite's extended error codes that is the error's kind."""
 
 _SCHEMA = """
 CREATE TABLE answers (
@@ -78,7 +85,7 @@ class LibraryState:
             raise self._unusable(error) from error
         try:
             # A killed process loses nothing in this mode; a power cut at most the last answers.
-            self._database.execute("PRAGMA journal_mode=WAL")
+            self._keep_a_log()
             self._database.execute("PRAGMA synchronous=NORMAL")
             self._create()
         except BaseException as error:
@@ -86,6 +93,19 @@ class LibraryState:
             if isinstance(error, sqlite3.Error):
                 raise self._unusable(error) from error
             raise
+
+    def _keep_a_log(self) -> None:
+        """Have changes written to a log beside the file, so that readers and a writer do not wait for each other."""
+        until = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                self._database.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:  # while another run creates the file, SQLite itself waits not
+                busy = error.sqlite_errorcode & _PRIMARY == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > until:
+                    raise
+            time.sleep(BUSY_PAUSE_SECONDS)
 
     def _unusable(self, error: sqlite3.Error) -> StateError:
         return StateError(
