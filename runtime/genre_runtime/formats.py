@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, TextIO
@@ -15,6 +16,9 @@ from genre_runtime.errors import GenreError
 from genre_runtime.prediction import Prediction
 
 Result = Prediction | GenreError
+
+_NO_TEXT = ("Cc", "Cs", "Zl", "Zp")
+"""Unicode's categories of control characters, bytes that are no UTF-8, and ends of lines and paragraphs."""
 
 
 class Writer(Protocol):
@@ -115,8 +119,8 @@ class CsvWriter:
         row = result_dict(path, result, same_as)
         if "error" in row:
             row["error"] = row["error"]["message"]
-        equal = "" if same_as is None else printable(same_as)
-        self._writer.writerow({**row, "path": printable(path), "same_as": equal})
+        equal = "" if same_as is None else _one_line(same_as)
+        self._writer.writerow({**row, "path": _one_line(path), "same_as": equal})
 
     def close(self) -> None:
         """Write nothing more."""
@@ -132,4 +136,18 @@ WRITERS: dict[str, Callable[[TextIO], Writer]] = {
 
 def printable(path: Path | str) -> str:
     """Return a path or other text as one line for any terminal: control and undecodable characters are escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))
+    return "".join(c if is_visible(c) else _escaped(c) for c in str(path))
+
+
+def is_visible(character: str) -> bool:
+    """Tell whether a character may stand in a line for people: it shows, or is a space of any width."""
+    return character.isprintable() or unicodedata.category(character) == "Zs"
+
+
+def _one_line(path: Path) -> str:
+    """Return a path for a program that reads lines: joiners and the like stay, or it would name no file."""
+    return "".join(_escaped(c) if unicodedata.category(c) in _NO_TEXT else c for c in str(path))
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()

@@ -22,6 +22,7 @@ from genre_runtime.library.manifest import (
     is_url,
     read_manifest,
 )
+from tests.runtime.conftest import Genre
 from tests.synthetic import noise, tone, write_audio
 
 ENTRIES = ["song.mp3", "/music/a, b.flac", "s3://bucket/c.ogg", "ü/d.wav"]
@@ -49,6 +50,15 @@ WRITERS: dict[str, Callable[[Path, list[str]], None]] = {
     "LIST.PARQUET": write_parquet,
 }
 each_kind = pytest.mark.parametrize("name", WRITERS)
+
+
+def test_results_in_csv_are_a_manifest_whatever_the_names_hold(genre: Genre, tmp_path: Path) -> None:
+    names = ["a\u3000b.wav", "c\xa0d.wav", "e\u200df.wav", 'g, "h".wav', "i\u202ej.wav"]
+    paths = [str(write_audio(tmp_path / name, tone(1))) for name in names]
+    assert genre("classify", *paths, "--format", "csv", "--output", tmp_path / "genres.csv")[0] == 0
+    assert list(read_manifest(str(tmp_path / "genres.csv"))) == paths
+    printed = genre("classify", *paths)[1]
+    assert [name in printed for name in names] == [True, True, False, True, False]
 
 
 @each_kind

@@ -133,6 +133,13 @@ def test_hostile_names(genre_playlist: Playlist, tmp_path: Path) -> None:
     ]
 
 
+def test_spaces_of_every_width_stay_in_titles(genre_playlist: Playlist, tmp_path: Path) -> None:
+    results = tmp_path / "all.jsonl"
+    results.write_text(written(named([predict("/music/\u5b87\u591a\u7530\u3000\u5149\xa0\u202e.mp3", {"rock": 1.0})])))
+    genre_playlist(results, "--output", tmp_path)
+    assert [title for _, title, _ in read_m3u(tmp_path / "rock.m3u8")] == ["\u5b87\u591a\u7530\u3000\u5149\xa0\ufffd"]
+
+
 def test_names_of_playlists_suit_every_system() -> None:
     genres = [
         "rock",

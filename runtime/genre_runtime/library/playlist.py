@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from genre_runtime.errors import InvalidInputError
+from genre_runtime.formats import is_visible
 from genre_runtime.library.genre_map import GenreMap
 from genre_runtime.library.own_files import check_own, write_whole
 from genre_runtime.library.result_entry import Failure
@@ -170,7 +171,7 @@ def _lines(genre: str, rows: Iterable[Row], folder: Path | None) -> Iterator[str
 
 
 def _title(text: str) -> str:
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text).strip()
+    return "".join(c if is_visible(c) else "\N{REPLACEMENT CHARACTER}" for c in text).strip()
 
 
 def _is_utf8(text: str) -> bool:
