@@ -17,6 +17,8 @@ from genre_api.queueing import ClientGone
 RETRY_SECONDS = 5
 PIECE_BYTES = 2**19
 """What a socket gives at once is little: taken one by one, each write to a temporary file waits for a thread."""
+MAX_NAME, MAX_NAMES = 40, 5
+"""Of a form's parts in an error: characters and number."""
 MAX_FIELD_BYTES = 4096
 """The forms of this service have no fields of text worth more."""
 
@@ -132,7 +134,13 @@ async def read_files(
         return files
     await form.close()
     if not files:
-        raise ServiceError(422, "invalid_request", f"the form has no file in a part named {field!r}")
+        found = ", ".join(sorted({repr(name[:MAX_NAME]) for name, _ in form.multi_items()})[:MAX_NAMES]) or "no parts"
+        raise ServiceError(
+            422,
+            "invalid_request",
+            f"the form has no file in a part named {field!r}, but {found}: `file` goes to /api/predict, `files` go to "
+            "/api/predict/batch",
+        )
     raise ServiceError(
         413 if max_files > 1 else 422,
         "too_many_files" if max_files > 1 else "invalid_request",

@@ -6,6 +6,7 @@ import argparse
 import logging
 import logging.config
 import os
+import socket
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def serve(given: dict[str, Any]) -> int:
-    """Serve with the settings of the environment, those given first; status 2 if a setting cannot be."""
+    """Serve with the settings of the environment, those given first; status 2 if a setting or the address cannot be."""
     from pydantic import ValidationError
 
     from genre_api.app import create_app
@@ -48,9 +49,30 @@ def serve(given: dict[str, Any]) -> int:
     logging.config.dictConfig(log_config(settings.log_format, settings.log_level))
     for name in unknown_variables(os.environ):
         logging.getLogger(__name__).warning("%s is no setting of this service: a typing error?", name)
+    for root in settings.audio_roots:
+        if not os.path.isdir(root):  # noqa: PTH112  # it may be mounted later
+            logging.getLogger(__name__).warning("%s in GENRE_AUDIO_ROOTS is no folder: its paths answer 404", root)
     warn_of_exposure(settings)
+    try:
+        check_address(settings.host, settings.port)
+    except OSError as error:
+        where = f"port {settings.port} of {settings.host}"
+        print(f"genre-api: cannot listen at {where} ({error}): choose another with --port", file=sys.stderr)
+        return 2
     make_server(create_app(settings=settings), settings).run()
     return 0
+
+
+def check_address(host: str, number: int) -> None:
+    """Listen for a moment: uvicorn would say only after its start that it cannot, as a line of the log.
+
+    Raises
+    ------
+    OSError
+        The port is taken, or the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    socket.create_server((host, number), family=family).close()
 
 
 def port(text: str) -> int:

@@ -17,6 +17,8 @@ from genre_api.schemas import Problem
 from genre_runtime.errors import GenreError
 
 MEDIA_TYPE = "application/problem+json"
+LONGEST_VALUE = 60
+"""Of what was sent, to be repeated in an answer: characters."""
 
 # What a client can mend. Any other error is the service's own: its message stays in the log.
 _STATUS = {
@@ -102,6 +104,13 @@ def problem_responses(**codes: str) -> dict[int | str, dict[str, Any]]:
     return described_by_status
 
 
+def _fault(entry: Mapping[str, Any]) -> str:
+    """Return one fault of a request in words, with what was found where that is a short value."""
+    words, value = f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}", entry.get("input")
+    short = isinstance(value, str | int | float) and len(str(value)) <= LONGEST_VALUE
+    return f"{words}, found {value!r}" if short else words
+
+
 def add_problem_handlers(app: FastAPI) -> None:
     """Answer every error of `app` as `application/problem+json`."""
 
@@ -122,5 +131,5 @@ def add_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid_request(request: Request, error: RequestValidationError) -> JSONResponse:
-        found = "; ".join(f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors())
+        found = "; ".join(map(_fault, error.errors()))
         return counted(request, problem(422, "invalid_request", found), "invalid_request")

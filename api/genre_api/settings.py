@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from genre_runtime import DecodeLimits
+from genre_runtime.session import DEVICES
 
 PREFIX = "GENRE_"
 
@@ -99,6 +100,13 @@ class Settings(BaseSettings):
     def _absolute(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not all(Path(part).is_absolute() for part in value):
             raise ValueError("every folder must be an absolute path")
+        return value
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, value: str) -> str:
+        if value not in DEVICES:
+            raise ValueError(f"there is no such device: expected one of {', '.join(DEVICES)}")
         return value
 
     @field_validator("model", mode="before")

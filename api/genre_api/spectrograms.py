@@ -52,7 +52,9 @@ def parse_npy(content: bytes) -> NDArray[np.float32]:
         read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
         shape, fortran, dtype = read(file)
     except Exception as error:  # the header is parsed as Python, which fails in a dozen ways
-        raise ServiceError(400, "invalid_body", "the body is no .npy file of version 1 or 2") from error
+        raise ServiceError(
+            400, "invalid_body", f"the body begins with {content[:8]!r}, no .npy file of version 1 or 2"
+        ) from error
     if len(shape) != 2 or dtype.kind not in "fiu":
         raise _invalid(f"the array has {len(shape)} dimensions of {dtype.kind!r}: expected 2 of real numbers")
     n_values, rest = shape[0] * shape[1], content[file.tell() :]

@@ -54,8 +54,12 @@ def test_largest_batch_is_within_the_bound_on_parts(make_client: MakeClient) -> 
 
 def test_wrong_batches_are_problems(client: TestClient) -> None:
     assert_problem(client.post("/api/predict/batch", json={"path": "a"}), 415, "unsupported_media_type")
-    assert_problem(client.post("/api/predict/batch", files={"file": ("a", b"b")}), 422, "invalid_request")
-    assert_problem(send(client, audio_bytes(), excerpts=0), 422, "invalid_request")
+    answer = client.post("/api/predict/batch", files={"file": ("a", b"b")})
+    assert_problem(answer, 422, "invalid_request")
+    assert "in a part named 'files', but 'file'" in answer.json()["detail"]
+    answer = send(client, audio_bytes(), excerpts=0)
+    assert_problem(answer, 422, "invalid_request")
+    assert answer.json()["detail"].endswith(", found '0'")
 
 
 def test_batch_without_a_model(client_without_model: TestClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,15 @@ def test_taken_port_is_an_error_without_traceback(model_path: Path, tmp_path: Pa
         second = subprocess.run(
             [COMMAND, "--port", str(service.port)], capture_output=True, text=True, timeout=DEADLINE_SECONDS
         )
-    assert second.returncode not in (0, 2)
-    assert "address already in use" in second.stderr.lower()
-    assert "Traceback" not in second.stderr
+    assert second.returncode == 2
+    (line,) = second.stderr.splitlines()
+    assert line.startswith(f"genre-api: cannot listen at port {service.port} of 127.0.0.1 (")
+    assert "address already in use" in line.lower()
+    assert line.endswith("choose another with --port")
+
+
+def test_root_that_is_no_folder_is_warned_of(model_path: Path, tmp_path: Path) -> None:
+    roots = os.pathsep.join([str(tmp_path), str(tmp_path / "none")])
+    with live(tmp_path, model_path, audio_roots=roots) as service:
+        log = service.log.read_text(encoding="utf-8")
+    assert log.count("is no folder: its paths answer 404") == 1

@@ -52,6 +52,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     [
         ("PORT", "99999"),
         ("WORKERS", "-1"),
+        ("DEVICE", "tpu"),
         ("BODY_SECONDS", "nan"),
         ("BODY_SECONDS", "0"),
         ("MAX_BODY_BYTES", "0"),
