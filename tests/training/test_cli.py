@@ -11,6 +11,7 @@ import torch
 
 from genre_runtime.metadata import AudioConfig
 from genre_training import loop
+from genre_training import run as run_module
 from genre_training.checkpoint import load_checkpoint
 from genre_training.cli import main
 from tests.synthetic import write_audio
@@ -131,6 +132,19 @@ def test_interrupted_run_says_how_to_go_on_and_does(
     for name, weights in whole["model_state_dict"].items():
         assert torch.equal(weights, resumed["model_state_dict"][name]), name
     assert not (tmp_path / "models" / "run" / "last.pt").exists()
+
+
+def test_interrupted_before_the_first_epoch_there_is_nothing_to_resume(
+    finished_run: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ctrl_c(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "prepare", ctrl_c)
+        assert main(arguments(finished_run, tmp_path)) == 130
+    assert capsys.readouterr().err == "genre-train: interrupted; the same command goes on from there\n"
+    assert main(arguments(finished_run, tmp_path)) == 0
 
 
 def test_nothing_to_resume_is_an_error(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
+from genre_training import run, store
 from genre_training.checkpoint import load_checkpoint, save_checkpoint
 from genre_training.cli import main
 from tests.synthetic import write_audio
@@ -65,6 +70,54 @@ def test_checkpoint_of_another_version_is_one_line(
     save_checkpoint(checkpoint, tmp_path / "best_model.pt")
     assert main(["evaluate", "--checkpoint", str(tmp_path / "best_model.pt"), "--data", str(tmp_path)]) == 1
     assert "was written by another version of this project" in one_error_line(capsys)
+
+
+def test_killed_process_is_one_line(
+    finished_run: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class BrokenPool(ProcessPoolExecutor):
+        def map(self, *_: Any, **__: Any) -> Any:
+            raise BrokenProcessPool("a child process terminated abruptly")
+
+    monkeypatch.setattr(store, "ProcessPoolExecutor", BrokenPool)
+    folders = ["--data", str(finished_run.data), "--cache", str(tmp_path), "--output", str(tmp_path / "out")]
+    assert main(["train", "--device", "cpu", "--workers", "2", *folders]) == 1
+    line = capsys.readouterr().err.splitlines()[-1]  # after the progress bar
+    assert line.startswith("genre-train: one of 2 processes that compute features was killed")
+    assert "genre-train --workers 1 takes half of it" in line
+
+
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_memory_that_runs_out_is_one_line(
+    epochs: int,
+    finished_run: FinishedRun,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Resuming is advised only where there is something to resume."""
+
+    def run_out(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError(
+            "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of ..."
+        )
+
+    monkeypatch.setattr(run, "fit" if epochs else "prepare", run_out)
+    folders = ["--data", str(finished_run.data), "--cache", str(finished_run.cache), "--output", str(tmp_path)]
+    recipe = str(finished_run.output.parent / "miniature.toml")
+    assert main(["train", "--config", recipe, "--device", "cpu", *folders]) == 1
+    line = one_error_line(capsys)
+    assert "cpu: CUDA out of memory. Tried to allocate 2.00 GiB; end other programs" in line
+    assert "smaller training.batch_size" in line
+    assert (f"--resume goes on with the same batch_size; for another remove {tmp_path}" in line) == bool(epochs)
+
+
+@pytest.mark.parametrize("workers", ["0", "-1", "many"])
+def test_number_of_workers_is_positive(workers: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "--data", ".", "--workers", workers])
+    assert stopped.value.code == 2
+    assert f"'{workers}' found, expected a positive integer" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [[], ["train"], ["train", "--data", ".", "--epochs", "3"], ["classify"]])

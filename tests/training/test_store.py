@@ -12,10 +12,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from genre_runtime.decoding import decode
+from genre_runtime.features import log_mel_spectrogram
+from genre_runtime.limits import Meter
 from genre_runtime.metadata import AudioConfig
 from genre_training import store as store_module
 from genre_training.store import (
     FeatureStore,
+    LostWorkerError,
     _clip_or_reason,
     fit_frames,
     label_indices,
@@ -91,6 +95,11 @@ def build_at_once(order: tuple[list[Track], Path]) -> tuple[list[str], dict[str,
     return [track.track_id for track in store.tracks], store.left_out, np.array(store.log_mel)
 
 
+def be_killed(_chunk: tuple[Path, list[Track]]) -> int:
+    """What the kernel does to a process when memory runs out."""
+    os._exit(9)
+
+
 def forbid_building(*_: Any) -> None:
     pytest.fail("the store was built again")
 
@@ -130,6 +139,65 @@ def test_several_processes_keep_the_order_and_are_not_forked(
     together = open_store(tracks, CONFIG, cache / "together")
     assert together.tracks == tracks
     assert np.array_equal(together.log_mel, alone)
+
+
+@pytest.mark.parametrize("rate", [RATE, 44_100])
+def test_of_a_long_track_the_beginning_alone_is_decoded(
+    rate: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_audio(tmp_path / "long.wav", noise(95, rate), rate)
+    beginning = decode(path, CONFIG.sample_rate)[: 30 * CONFIG.sample_rate]
+    decoded: list[int] = []
+    count = Meter.add
+
+    def add(meter: Meter, block: NDArray[Any], sample_rate: int) -> None:
+        decoded.append(block.shape[0])
+        count(meter, block, sample_rate)
+
+    monkeypatch.setattr(Meter, "add", add)
+    log_mel = track_log_mel(Track("x/long", path, "noise", "x", "long"), CONFIG)
+    assert np.array_equal(log_mel, log_mel_spectrogram(beginning, CONFIG))
+    assert 30 * rate <= sum(decoded) < 50 * rate
+
+
+def test_no_more_processes_than_windows_allows(
+    tracks: list[Track], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Pool:
+        def __init__(self, max_workers: int, _context: Any) -> None:
+            asked.append(max_workers)
+
+        def __enter__(self) -> Any:
+            return self
+
+        def __exit__(self, *_: Any) -> None: ...
+
+        def map(self, work: Any, missing: Any) -> Any:
+            return map(work, missing)
+
+    asked: list[int] = []
+    monkeypatch.setattr(store_module, "CLIPS_PER_CHUNK", 1)
+    monkeypatch.setattr(store_module, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(os, "cpu_count", lambda: 128)
+    work = [(cache / f"{i}", [tracks[0]]) for i in range(100)]
+    assert list(store_module._compute(work, lambda chunk: len(chunk[1]), None)) == [1] * 100
+    assert asked == [61]
+
+
+def test_killed_process_is_an_error_that_says_what_to_do(tracks: list[Track], cache: Path) -> None:
+    work = [(cache / f"{i}", [track]) for i, track in enumerate(tracks)]
+    with pytest.raises(LostWorkerError, match=r"one of 2 processes .* was killed.*--workers 1 takes half"):
+        list(store_module._compute(work, be_killed, 2))
+
+
+def test_as_many_processes_as_asked_for(tracks: list[Track], cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbid_processes(*_: Any) -> None:
+        pytest.fail("a process was started")
+
+    monkeypatch.setattr(store_module, "CLIPS_PER_CHUNK", 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(store_module, "ProcessPoolExecutor", forbid_processes)
+    assert open_store(tracks, CONFIG, cache, 1).tracks == tracks
 
 
 def test_changed_file_makes_another_store(tracks: list[Track], cache: Path) -> None:

@@ -8,18 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genre_runtime.errors import GenreError
+from genre_training.disk import RUN_FOLDER, STATE_NAME
 
 DEFAULT_CACHE = Path(".cache/features")
-
-RESUMABLE = "the same command with --resume goes on after the last whole epoch; best_model.pt was left as it was"
-
-INTERRUPTED = {
-    "data": "the same command goes on from there",
-    "train": RESUMABLE,
-    "refit": RESUMABLE,
-    "evaluate": "nothing was changed",
-}
-"""What each verb leaves behind."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,12 +18,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return {"data": _data, "train": _train, "refit": _refit, "evaluate": _evaluate}[options.verb](options)
+    except MemoryError as error:  # of this computer, or a DeviceMemoryError of its GPU
+        print(f"genre-train: {str(error) or 'out of memory'}; {_less_memory(options)}", file=sys.stderr)
+        return 1
     except (GenreError, OSError) as error:  # OSError: a folder that cannot be written, a full disk
         print(f"genre-train: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"genre-train: interrupted; {INTERRUPTED[options.verb]}", file=sys.stderr)
+        print(f"genre-train: interrupted; {_left_behind(options)}", file=sys.stderr)
         return 130
+
+
+def _unfinished(options: argparse.Namespace) -> Path | None:
+    """Return the state that `--resume` would go on from."""
+    state: Path | None = options.output / RUN_FOLDER / STATE_NAME if options.verb in ("train", "refit") else None
+    return state if state and state.is_file() else None
+
+
+def _left_behind(options: argparse.Namespace) -> str:
+    """Say what an interruption leaves, and how to go on."""
+    if _unfinished(options):
+        return "the same command with --resume goes on after the last whole epoch; best_model.pt was left as it was"
+    if options.verb == "evaluate":
+        return "nothing was changed"
+    return "the same command goes on from there"  # with the download or the features
+
+
+def _less_memory(options: argparse.Namespace) -> str:
+    """Say how to get by with the memory there is."""
+    advice = "end other programs that use it"
+    if options.verb in ("train", "refit"):
+        advice += " or choose a smaller training.batch_size"
+    if state := _unfinished(options):
+        # Another batch_size makes other batches, so the epochs before would not be this run's.
+        advice += f". --resume goes on with the same batch_size; for another remove {state}"
+    return advice
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,8 +82,18 @@ def _parser() -> argparse.ArgumentParser:
     for verb in (train, refit, evaluate):
         verb.add_argument("--data", type=Path, required=True, help="data folder")
         verb.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="folder for computed features")
+        verb.add_argument(
+            "--workers", type=_positive, metavar="N", help="processes that compute features (default: one a core)"
+        )
         verb.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if not number:
+        raise argparse.ArgumentTypeError(f"{text!r} found, expected a positive integer")
+    return number
 
 
 def _data(options: argparse.Namespace) -> int:
@@ -76,15 +106,16 @@ def _data(options: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     from genre_training.config import read_recipe
-    from genre_training.devices import choose_device
+    from genre_training.devices import choose_device, memory_guard
     from genre_training.distributed import process_group, rank
     from genre_training.run import train
 
     recipe = read_recipe(options.config, options.set)
-    with process_group(choose_device(options.device)) as device:
+    with process_group(choose_device(options.device)) as device, memory_guard(device):
         if rank() == 0:
             print(f"training {options.config} on {device}")
-        path = train(recipe, options.data, options.output, options.cache, device, resume=options.resume)
+        folders = (options.data, options.output, options.cache)
+        path = train(recipe, *folders, device, resume=options.resume, workers=options.workers)
         if rank() > 0:
             return 0
     return _report(path)
@@ -92,14 +123,14 @@ def _train(options: argparse.Namespace) -> int:
 
 def _refit(options: argparse.Namespace) -> int:
     from genre_training.config import read_recipe
-    from genre_training.devices import choose_device
+    from genre_training.devices import choose_device, memory_guard
     from genre_training.distributed import process_group, rank
     from genre_training.run import refit
 
     recipe = read_recipe(options.config)
-    with process_group(choose_device(options.device)) as device:
+    with process_group(choose_device(options.device)) as device, memory_guard(device):
         folders = (options.data, options.output, options.cache)
-        path = refit(options.folds, recipe, *folders, device, resume=options.resume)
+        path = refit(options.folds, recipe, *folders, device, resume=options.resume, workers=options.workers)
         if rank() > 0:
             return 0
     return _report(path)
@@ -116,9 +147,12 @@ def _report(path: Path) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from genre_training.devices import choose_device
+    from genre_training.devices import choose_device, memory_guard
     from genre_training.run import evaluate_again
     from genre_training.scoring import print_metrics
 
-    print_metrics(evaluate_again(options.checkpoint, options.data, options.cache, choose_device(options.device)))
+    device = choose_device(options.device)
+    with memory_guard(device):
+        metrics = evaluate_again(options.checkpoint, options.data, options.cache, device, workers=options.workers)
+    print_metrics(metrics)
     return 0

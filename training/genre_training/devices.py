@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
-from genre_runtime.errors import DeviceUnavailableError
+from genre_runtime.errors import DeviceUnavailableError, GenreError
+
+
+class DeviceMemoryError(GenreError, MemoryError):
+    """A GPU has less memory left than training or evaluation needs."""
+
+    code = "device_memory"
+
+
+@contextmanager
+def memory_guard(device: torch.device) -> Iterator[None]:
+    """Turn what PyTorch raises when the memory of `device` is used up into a DeviceMemoryError of one line."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        first, *_ = str(error).split(" GPU ")  # what follows are counts, and settings of the allocator
+        raise DeviceMemoryError(f"{device}: {first.rstrip('.')}") from error
 
 
 def choose_device(name: str = "auto") -> torch.device:

@@ -11,6 +11,12 @@ from pathlib import Path
 
 from genre_runtime.errors import GenreError
 
+RUN_FOLDER = "run"
+"""Beside a checkpoint: everything about the run that made it."""
+
+STATE_NAME = "last.pt"
+"""In the folder of a run that is not finished: the state after the last whole epoch."""
+
 
 class DownloadError(GenreError, OSError):
     """A file could not be fetched or unpacked: the network, the server, the disk or the file itself."""

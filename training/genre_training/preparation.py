@@ -28,15 +28,15 @@ from genre_training.version import __version__
 N_OUTLIERS = 120
 
 
-def prepare(data_folder: Path, cache: Path) -> tuple[FeatureStore, tuple[str, ...]]:
+def prepare(data_folder: Path, cache: Path, workers: int | None = None) -> tuple[FeatureStore, tuple[str, ...]]:
     """Open the store of a data folder; returns it and its genres, of which there must be two or more.
 
     Raises
     ------
-    DataError
+    DataError, LostWorkerError
     """
     with first_process_first():
-        store = open_store(read_tracks(data_folder), AudioConfig(), cache)
+        store = open_store(read_tracks(data_folder), AudioConfig(), cache, workers)
     if store.left_out and rank() == 0:
         print(f"{len(store.left_out)} clips are left out:")
         for track_id, reason in store.left_out.items():

@@ -24,6 +24,7 @@ from genre_training.cross_validation import (
     score_folds,
     stored_split,
 )
+from genre_training.disk import RUN_FOLDER, STATE_NAME
 from genre_training.distributed import rank
 from genre_training.loop import State, Trainer, fit
 from genre_training.preparation import describe, digest_of, prepare, training_data, with_outliers
@@ -34,12 +35,17 @@ from genre_training.splits import everything_trains, split_tracks
 from genre_training.store import FeatureStore, open_store
 
 CHECKPOINT_NAME = "best_model.pt"
-STATE_NAME = "last.pt"
-RUN_FOLDER = "run"
 
 
 def train(
-    recipe: Recipe, data_folder: Path, output: Path, cache: Path, device: torch.device, *, resume: bool = False
+    recipe: Recipe,
+    data_folder: Path,
+    output: Path,
+    cache: Path,
+    device: torch.device,
+    *,
+    resume: bool = False,
+    workers: int | None = None,
 ) -> Path:
     """Train on `data_folder`; write `best_model.pt` into `output` and everything about the run into `output/run`.
 
@@ -53,6 +59,8 @@ def train(
     device : torch.device
     resume : bool
         Go on from `last.pt`: the run ends with the weights it would have had uninterrupted.
+    workers : int, optional
+        Most processes that compute features at once; by default as many as there are cores.
 
     Returns
     -------
@@ -61,10 +69,10 @@ def train(
 
     Raises
     ------
-    DataError, NonFiniteLossError, CheckpointError
+    DataError, LostWorkerError, NonFiniteLossError, CheckpointError
     """
     check_unfinished(output / RUN_FOLDER, resume)
-    store, names = prepare(data_folder, cache)
+    store, names = prepare(data_folder, cache, workers)
     split = split_tracks(store.tracks, recipe.data.split, recipe.data.seed, recipe.data.fold)
     data = training_data(store, recipe, AudioConfig(), names, split)
 
@@ -83,6 +91,7 @@ def refit(
     device: torch.device,
     *,
     resume: bool = False,
+    workers: int | None = None,
 ) -> Path:
     """Train a recipe on every clip there is, and take the figures from five finished folds of the same recipe.
 
@@ -91,12 +100,12 @@ def refit(
 
     Raises
     ------
-    DataError, NonFiniteLossError, CheckpointError
+    DataError, LostWorkerError, NonFiniteLossError, CheckpointError
     """
     check_unfinished(output / RUN_FOLDER, resume)
     checkpoints = read_folds(folds)
     check_recipe(checkpoints, recipe)
-    store, names = prepare(data_folder, cache)
+    store, names = prepare(data_folder, cache, workers)
     data = training_data(store, recipe, AudioConfig(), names, everything_trains(store.tracks))
 
     def finish(checkpoint: Checkpoint) -> Checkpoint:
@@ -174,16 +183,18 @@ def _state_of(path: Path, run: dict[str, Any]) -> State:
     return state
 
 
-def evaluate_again(path: Path, data_folder: Path, cache: Path, device: torch.device) -> dict[str, Any]:
+def evaluate_again(
+    path: Path, data_folder: Path, cache: Path, device: torch.device, *, workers: int | None = None
+) -> dict[str, Any]:
     """Score a checkpoint on the split it was trained with; returns what `train` stored as `metrics`.
 
     Raises
     ------
-    CheckpointError, DataError
+    CheckpointError, DataError, LostWorkerError
     """
     checkpoint = load_checkpoint(path, (*MEASURED, "temperature", "confidence_threshold"))
     recipe, audio = recipe_of(checkpoint), audio_of(checkpoint)
-    store = open_store(read_tracks(data_folder), audio, cache)
+    store = open_store(read_tracks(data_folder), audio, cache, workers)
     names, stored = tuple(checkpoint["labels"]), (checkpoint["temperature"], checkpoint["confidence_threshold"])
     if checkpoint.get("folds"):
         data = training_data(store, recipe, audio, names, everything_trains(store.tracks))

@@ -8,6 +8,7 @@ leaks artists and is there to compare with.
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,8 @@ class Split:
 
 def split_tracks(tracks: list[Track], method: str, seed: int, fold: int = 0) -> Split:
     """Divide tracks: one fifth test (fold `fold`), one eighth of the rest validation, the rest training.
+
+    Where groups, or clips of the largest genre, are fewer than parts, there are as many parts as these.
 
     `grouped` takes a clip's own part for granted; a source that names a training and a test part but no validation
     part gives an eighth of its training clips to validation like the others.
@@ -63,8 +66,16 @@ def split_tracks(tracks: list[Track], method: str, seed: int, fold: int = 0) -> 
     grouped = method == "grouped"
     parts = np.array([(track.part or "") if grouped else "" for track in tracks], dtype="<U10")
     free, train, validation, test = (np.flatnonzero(parts == part) for part in ("", *PARTS))
-    if free.size or not test.size:
-        drawn = _folds(tracks, free, grouped, TEST_FOLDS, seed)[fold]
+    if not free.size and not test.size:
+        raise DataError(
+            f"every clip names a part, {train.size} train and {validation.size} validation, and none is `test`: name "
+            "some, or leave the part of some clips empty, from which a fifth is drawn"
+        )
+    if free.size:
+        folds = _folds(tracks, free, grouped, TEST_FOLDS, seed)
+        if fold >= len(folds):
+            raise DataError(f"fold {fold}: {free.size} clips make {len(folds)} folds, expected 0 to {len(folds) - 1}")
+        drawn = folds[fold]
         test, free = np.union1d(test, drawn), np.setdiff1d(free, drawn)
     validated = {tracks[i].source for i in validation}
     divided = np.array([i for i in np.union1d(free, train) if tracks[i].source not in validated], dtype=np.int64)
@@ -98,8 +109,16 @@ def _folds(tracks: list[Track], positions: Indices, grouped: bool, n_folds: int,
     # Stratified by source as well, so that each part holds its share of every data set that is split here.
     strata = [f"{tracks[i].source}/{tracks[i].label}" for i in positions]
     groups = [tracks[i].group for i in positions]
+    n_groups = len(set(groups)) if grouped else len(groups)
+    n_largest = max(Counter(strata).values())
+    if min(n_groups, n_largest) < 2:
+        raise DataError(
+            f"{len(positions)} clips of {n_groups} artists (albums, folders), {n_largest} of the largest genre, are left "
+            "to divide: expected three artists in all, one for training, one for validation and one for the test, and as "
+            "many clips of a genre; add clips, or name parts in a manifest"
+        )
     kind = StratifiedGroupKFold if grouped else StratifiedKFold
-    folds = kind(n_folds, shuffle=True, random_state=seed)
+    folds = kind(min(n_folds, n_groups, n_largest), shuffle=True, random_state=seed)
     try:
         with warnings.catch_warnings():  # a genre of fewer clips than folds is missing in some: so be it
             warnings.filterwarnings("ignore", "The least populated class")

@@ -14,6 +14,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from genre_runtime.decoding import decode
+from genre_runtime.decoding import stream_excerpts
 from genre_runtime.errors import GenreError
 from genre_runtime.features import FloatArray, log_mel_spectrogram
 from genre_runtime.metadata import AudioConfig
@@ -36,8 +37,17 @@ STORE_VERSION = 1
 CLIPS_PER_CHUNK = 32
 INDEX_NAME = "index.json"
 
+MAX_WORKERS = 61
+"""Windows waits for no more processes than these at once, so ProcessPoolExecutor refuses more there."""
+
 Chunk = tuple[Path, list[Track]]
 """A part of the store to be written, and its clips."""
+
+
+class LostWorkerError(GenreError, ChildProcessError):
+    """A process that computes features was killed from outside; the chunks that were finished are kept."""
+
+    code = "lost_worker"
 
 
 @dataclass(frozen=True)
@@ -59,7 +69,7 @@ class FeatureStore:
 
 
 def track_log_mel(track: Track, config: AudioConfig) -> FloatArray:
-    """Log-mel spectrogram of one clip, (n_mels, n_frames), from its picture or its audio.
+    """Log-mel spectrogram of one clip, (n_mels, n_frames), from its picture or the first `CLIP_SECONDS` of its audio.
 
     Raises
     ------
@@ -68,21 +78,29 @@ def track_log_mel(track: Track, config: AudioConfig) -> FloatArray:
     """
     if track.path.suffix == ".png":
         return read_picture(track.path, track.source, config)
-    waveform = decode(track.path, config.sample_rate)
-    return log_mel_spectrogram(waveform[: int(CLIP_SECONDS * config.sample_rate)], config)
+    # Of the whole track only the beginning is wanted: an hour of it would fill the memory, once in every process.
+    excerpts = stream_excerpts(track.path, config.sample_rate, excerpt_seconds=CLIP_SECONDS, n_excerpts=None)
+    return log_mel_spectrogram(next(iter(excerpts)).waveform, config)
 
 
-def open_store(tracks: list[Track], config: AudioConfig, cache: Path) -> FeatureStore:
+def open_store(tracks: list[Track], config: AudioConfig, cache: Path, workers: int | None = None) -> FeatureStore:
     """Open the store of `tracks` below `cache`, building it first if it is not there.
 
     Unreadable and silent clips are left out and named in `left_out`. An interrupted build goes on where it stopped, and
     two processes that build the same store at once both get it.
-    Building starts processes: a script of one's own needs the usual `if __name__ == "__main__"`.
+    Building starts processes, `workers` or as many as there are cores: a script of one's own needs the usual
+    `if __name__ == "__main__"`.
+
+    Raises
+    ------
+    DataError
+        No clip can be used.
+    LostWorkerError
     """
     folder = cache / _fingerprint(tracks, config)
     if not (folder / INDEX_NAME).is_file():
         try:
-            _build(tracks, config, folder)
+            _build(tracks, config, folder, workers)
         except FileNotFoundError:
             # Another process finished this store meanwhile, and removed the chunks that were still to be joined here.
             if not (folder / INDEX_NAME).is_file():
@@ -104,7 +122,7 @@ def _fingerprint(tracks: list[Track], config: AudioConfig) -> str:
     return digest.hexdigest()[:16]
 
 
-def _build(tracks: list[Track], config: AudioConfig, folder: Path) -> None:
+def _build(tracks: list[Track], config: AudioConfig, folder: Path, workers: int | None) -> None:
     """Compute chunk files that are not there yet, then join them; every file appears whole or not at all."""
     n_frames = round(CLIP_SECONDS / config.frame_seconds)
     folder.mkdir(parents=True, exist_ok=True)
@@ -113,7 +131,7 @@ def _build(tracks: list[Track], config: AudioConfig, folder: Path) -> None:
     missing = [(path, chunk) for path, chunk in zip(paths, chunks, strict=True) if not path.is_file()]
     n_done = len(tracks) - sum(len(chunk) for _, chunk in missing)
     with tqdm(desc="features", total=len(tracks), initial=n_done, unit="clip") as bar:
-        for n_clips in _compute(missing, partial(_write_chunk, config=config, n_frames=n_frames)):
+        for n_clips in _compute(missing, partial(_write_chunk, config=config, n_frames=n_frames), workers):
             bar.update(n_clips)
     kept: list[str] = []
     left_out: dict[str, str] = {}
@@ -143,15 +161,21 @@ def _build(tracks: list[Track], config: AudioConfig, folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _compute(missing: list[Chunk], work: Callable[[Chunk], int]) -> Iterator[int]:
+def _compute(missing: list[Chunk], work: Callable[[Chunk], int], workers: int | None) -> Iterator[int]:
     """Write chunks by as many processes as there are cores and work for; yields each one's number of clips."""
-    n_workers = min(os.cpu_count() or 1, len(missing))
+    n_workers = min(workers or os.cpu_count() or 1, len(missing), MAX_WORKERS)
     if n_workers < 2:
         yield from map(work, missing)
         return
     # A fork of a process with threads, such as torch's and ONNX Runtime's, may hang for ever: so spawn.
     with ProcessPoolExecutor(n_workers, multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(work, missing)
+        try:
+            yield from pool.map(work, missing)
+        except BrokenProcessPool as error:
+            raise LostWorkerError(
+                f"one of {n_workers} processes that compute features was killed, most likely for want of memory: the "
+                f"same command goes on from there; genre-train --workers {n_workers // 2} takes half of it"
+            ) from error
 
 
 def _write_chunk(chunk: Chunk, config: AudioConfig, n_frames: int) -> int:
