@@ -163,13 +163,16 @@ def test_files_that_keep_their_genre_are_not_listened_to(
 
 
 def result(path: Path, **changed: Any) -> str:
-    values = {
+    values: dict[str, Any] = {
         "path": str(path),
         "confident": True,
         "reason": None,
         "probabilities": {"jazz": 0.6, "pop": 0.3, "rock": 0.1},
+        "duration_seconds": 12.0,
     }
-    return json.dumps(values | changed)
+    values |= changed
+    label, confidence = next(iter(values["probabilities"].items()))
+    return json.dumps(values | {"label": label, "confidence": confidence})
 
 
 def test_from_results(genre_tag: Tag, music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,6 +188,7 @@ def test_from_results(genre_tag: Tag, music: Path, tmp_path: Path, monkeypatch: 
         '{"path": 7}',
         result(music / "tagged.ogg", probabilities={"jazz": "much"}),
         result(music / "tagged.ogg", probabilities={"jazz": float("nan")}),
+        result(music / "tagged.ogg", probabilities={"ja\nzz": 1.0}),
         json.dumps({"path": str(music / "broken.wav"), "error": {"code": "x", "message": "not an audio file"}}),
         "[" * 5_000,
         "",
@@ -194,11 +198,25 @@ def test_from_results(genre_tag: Tag, music: Path, tmp_path: Path, monkeypatch: 
     assert status == 1
     assert genres(music) == {"tone.mp3": ("jazz", "pop"), "noise.flac": (), "tagged.ogg": ("Blues",)}
     assert "the track is silent" in out
-    assert [f"line {n}:" in err for n in (4, 5, 6, 10)] == [False, True, True, True]
+    passed_over = [int(line.split("entry ")[1].split()[0]) for line in err.splitlines() if "passed over" in line]
+    assert passed_over == [5, 6, 7, 8, 11]
     assert "gone.mp3: no file at" in err
-    assert "tagged.ogg: no result of `genre classify --format jsonl`" in err
+    assert "tagged.ogg: 'ja\\nzz' is no name of a genre" in err
     assert "broken.wav: was not classified: not an audio file" in err
-    assert "1 of 8 files written; 6 failed" in err
+    assert "1 of 10 files written; 8 failed" in err
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_from_results_in_one_array(genre_tag: Tag, music: Path, tmp_path: Path, encoding: str) -> None:
+    array = f"[\n{result(music / 'tone.mp3')},\n{result(music / 'noise.flac')}\n]\n"
+    (tmp_path / "results.json").write_bytes(array.replace("\n", "\r\n").encode(encoding))
+    status, out, err = genre_tag("--from", tmp_path / "results.json")
+    assert (status, out.count("would write")) == (0, 2)
+    assert "2 of 2 files" in err
+    (tmp_path / "results.json").write_text(array[:-100], encoding=encoding)
+    status, out, err = genre_tag("--from", tmp_path / "results.json")
+    assert (status, out.count("would write")) == (1, 1)
+    assert "entry 2 was passed over" in err
 
 
 def test_from_results_for_some_files(genre_tag: Tag, music: Path, tmp_path: Path) -> None:
@@ -219,6 +237,7 @@ def test_from_results_for_some_files(genre_tag: Tag, music: Path, tmp_path: Path
         (["--undo", "x", "y.mp3"], "--undo takes a journal and nothing else"),
         (["--undo", "missing.jsonl"], "cannot be read"),
         (["--from", "missing.jsonl"], "cannot be read"),
+        (["--from", os.devnull], "holds no results"),
         (["x.mp3", "--map", "missing.csv"], "cannot be read"),
         (["x.mp3", "--append", "--overwrite"], "not allowed with"),
         (["x.mp3", "--id3-version", "2.2"], "invalid choice"),

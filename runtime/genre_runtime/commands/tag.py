@@ -63,7 +63,13 @@ def add_parser(verbs: Any) -> None:
     add("--map", type=Path, metavar="FILE", help="your own names: lines `label = name`, or .toml, or .csv")
     add("--keep-mtime", action="store_true", help="keep the files' modification times")
     add("--id3-version", choices=("2.3", "2.4"), help="of ID3 tags (default: as it is, 2.4 where there is none)")
-    add("--from", dest="results", type=Path, metavar="RESULTS", help="take answers of `genre classify --format jsonl`")
+    add(
+        "--from",
+        dest="results",
+        type=Path,
+        metavar="RESULTS",
+        help="take answers of `genre classify --format jsonl`; - for stdin",
+    )
     add("--state", type=Path, metavar="FILE", help="of `genre classify`: take its answers, keep them for tagged files")
     add("--journal", type=Path, metavar="FILE", help="record changes here (default: a new file, named at the end)")
     add("--undo", type=Path, metavar="JOURNAL", help="restore every file that the journal names")

@@ -14,6 +14,7 @@ from genre_runtime.errors import GenreError, InvalidInputError
 from genre_runtime.library.answers import Answer, read_answers
 from genre_runtime.library.genre_map import GenreMap
 from genre_runtime.library.journal import Journal
+from genre_runtime.library.results import Results, skipped_words
 from genre_runtime.library.state import LibraryState, StateError
 from genre_runtime.library.tags import Change, Mode, plan_genres, read_genres, write_genres
 from genre_runtime.prediction import Prediction
@@ -119,25 +120,22 @@ def tag_classified(
 def tag_answered(tagging: Tagging, results: Path, paths: Sequence[Path]) -> Generator[tuple[Path, Outcome], None, None]:
     """Tag files by the answers of an earlier run; where `paths` are given, those alone.
 
-    A line that is no answer is an outcome of the results file. The last answer for a file counts.
+    An entry that is no answer is an outcome of the results file. The last answer for a file counts.
 
     Raises
     ------
     InvalidInputError
-        The results cannot be read, or the map names a genre that none of them has.
+        The results cannot be used, or the map names a genre that none of them has.
     """
     answers: dict[str, tuple[Path, Answer | GenreError]] = {}
-    broken: list[InvalidInputError] = []
-    for number, path, answer in read_answers(results):
-        if path is None:
-            broken.append(InvalidInputError(f"line {number}: {answer}"))
-        else:
-            answers[_identity(path)] = (path, answer)
+    source = Results(str(results))
+    for path, answer in read_answers(source):
+        answers[_identity(path)] = (path, answer)
     labels = {label for _, answer in answers.values() if isinstance(answer, Answer) for label in answer.probabilities}
     if labels:
         tagging.genre_map.check(labels)
-    for error in broken:
-        yield results, error
+    for words in skipped_words(source):
+        yield results, InvalidInputError(words)
     for path in paths:
         _, answer = answers.get(_identity(path), (path, InvalidInputError(f"{str(results)!r} has no answer for it")))
         yield path, tagging.apply(path, answer)
