@@ -131,10 +131,29 @@ def test_unknown_method_or_fold_is_an_error(method: str, fold: int) -> None:
         split_tracks(make_tracks(), method, 0, fold)
 
 
-@pytest.mark.parametrize("tracks", [[], make_tracks(4)[:12], make_tracks(2, 30)[:60]], ids=["none", "few", "2 blocks"])
-def test_too_few_clips_or_groups_are_an_error(tracks: list[Track]) -> None:
-    with pytest.raises(DataError, match="clips cannot be split into 5 parts"):
+@pytest.mark.parametrize(
+    ("tracks", "words"),
+    [
+        ([], "there are no clips to divide"),
+        (make_tracks(2, 30)[:60], "30 clips of 1 artists .* are left to divide: expected three artists in all"),
+        ([replace(one, label=str(i)) for i, one in enumerate(make_tracks(9, 1)[:9])], "1 of the largest genre"),
+        ([replace(one, part="train") for one in make_tracks(9)], "67 train and 0 validation, and none is `test`"),
+    ],
+)
+def test_too_few_clips_or_groups_are_an_error(tracks: list[Track], words: str) -> None:
+    with pytest.raises(DataError, match=words):
         split_tracks(tracks, "grouped", 0)
+
+
+@pytest.mark.parametrize(("n_blocks", "block_size"), [(3, 5), (4, 3), (6, 1)])
+def test_few_groups_make_fewer_parts(n_blocks: int, block_size: int) -> None:
+    tracks = make_tracks(n_blocks, block_size)[: n_blocks * block_size]
+    split = split_tracks(tracks, "grouped", 0)
+    groups = [{tracks[i].group for i in part} for part in (split.train, split.validation, split.test)]
+    assert all(groups)
+    assert sum(map(len, groups)) == n_blocks
+    with pytest.raises(DataError, match=r"fold 4: .* make . folds"):
+        split_tracks(tracks, "grouped", 0, fold=4)
 
 
 def test_official_has_no_folds() -> None:

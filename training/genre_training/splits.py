@@ -66,6 +66,8 @@ def split_tracks(tracks: list[Track], method: str, seed: int, fold: int = 0) -> 
     grouped = method == "grouped"
     parts = np.array([(track.part or "") if grouped else "" for track in tracks], dtype="<U10")
     free, train, validation, test = (np.flatnonzero(parts == part) for part in ("", *PARTS))
+    if not tracks:
+        raise DataError("there are no clips to divide: expected some of three artists at least")
     if not free.size and not test.size:
         raise DataError(
             f"every clip names a part, {train.size} train and {validation.size} validation, and none is `test`: name "
@@ -113,9 +115,9 @@ def _folds(tracks: list[Track], positions: Indices, grouped: bool, n_folds: int,
     n_largest = max(Counter(strata).values())
     if min(n_groups, n_largest) < 2:
         raise DataError(
-            f"{len(positions)} clips of {n_groups} artists (albums, folders), {n_largest} of the largest genre, are left "
-            "to divide: expected three artists in all, one for training, one for validation and one for the test, and as "
-            "many clips of a genre; add clips, or name parts in a manifest"
+            f"{len(positions)} clips of {n_groups} artists (albums, folders), {n_largest} of the largest genre, are "
+            "left to divide: expected three artists in all, one each for training, validation and test, and as many "
+            "clips of a genre; add clips, or name parts in a manifest"
         )
     kind = StratifiedGroupKFold if grouped else StratifiedKFold
     folds = kind(min(n_folds, n_groups, n_largest), shuffle=True, random_state=seed)
