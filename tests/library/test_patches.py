@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zlib
 
 import numpy as np
@@ -72,7 +73,18 @@ def test_restores_any_edit() -> None:
         assert out.getvalue() == earlier
 
 
-@pytest.mark.parametrize("patch", [b"", b"no zlib", zlib.compress(b"\0"), zlib.compress(b"\0\0\0\x02{}[]")[:-3]])
+def listing(pieces: bytes) -> bytes:
+    return zlib.compress(struct.pack(">I", len(pieces)) + pieces)
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        *(b"", b"no zlib", zlib.compress(b"\0"), zlib.compress(b"\0\0\0\x02{}[]")[:-3]),
+        *map(listing, (b"[[Infinity,1]]", b"[[0,NaN]]", b"[[-5,1]]", b"[[0,-5]]", b"[[0,%d]]" % 2**64, b"[[null,1]]")),
+        listing(100_000 * b"["),
+    ],
+)
 def test_damaged_patches_are_named(patch: bytes) -> None:
     with pytest.raises(JournalError, match="damaged"):
         restore(patch, io.BytesIO(SOUND), io.BytesIO())

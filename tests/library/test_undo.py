@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,40 @@ def test_a_damaged_record_changes_nothing(make_file: MakeFile, journal: Journal,
     assert isinstance(outcome.error, ChangedFileError if damage == "new" else JournalError)
     assert read_genres(path) == ("Jazz",)
     assert not list(path.parent.glob(".genre-*"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("path", "/music/a\0b.mp3"),
+        ("path", "/music/\ud800.mp3"),
+        ("path", ""),
+        ("path", 7),
+        ("path", "/music/" + 5_000 * "a"),
+        ("old_genres", [1]),
+        ("new_genres", "Jazz"),
+        ("old", {"sha256": 0, "size": 1, "mtime_ns": 1}),
+        ("old", {"sha256": "0", "size": 1, "mtime_ns": 1e999}),
+        ("old", {"sha256": "0", "size": 1, "mtime_ns": 10**30}),
+        ("new", []),
+    ],
+)
+@pytest.mark.skipif(sys.platform == "win32", reason="names of POSIX")
+def test_a_record_that_is_json_and_yet_damaged_holds_up_no_other(
+    make_file: MakeFile, journal: Journal, name: str, value: object
+) -> None:
+    path = make_file(".mp3")
+    original = path.read_bytes()
+    write_genres(path, ["Jazz"], journal=journal)
+    whole = journal.path.read_text()
+    damaged = json.dumps(json.loads(whole) | {name: value}) + "\n"
+    journal.path.write_text(whole + damaged)  # the last one, too, is no torn one
+    outcomes = {item.path: item for item in undo(journal)}
+    assert outcomes.pop(path.resolve()).error is None
+    assert path.read_bytes() == original
+    (other,) = outcomes.values()
+    assert other.error is not None
+    assert [name for name in path.parent.iterdir() if name.name.startswith(".genre-")] == []
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\n\n", b"[1, 2]\n", b"\xff\xfe\n{}\n", b'{"version": 2}\n'])

@@ -1,7 +1,7 @@
 """The journal: what it takes to undo every change, written down before the change is made.
 
-One JSON object a line, appended and flushed to the disk. A line torn by a crash belongs to a change that was never
-made, so readers may pass it over.
+One JSON object a line, appended and flushed to the disk. A last line without its end, torn by a crash, belongs to a
+change that was never made, and is passed over.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,9 @@ _FIRST = b'{"path": "'
 _BEGINNING = re.compile(rb'\s*\{"path": "(?:[^"\\]|\\.)*", "old": \{')
 """How the lines of a journal begin; those of results begin with a path, too."""
 _N_BYTES_CHECKED = 2**17
+
+_MOST = 2**63 - 1
+"""Of bytes and nanoseconds: systems take no more."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,22 @@ class FileState:
     sha256: str
     size: int
     mtime_ns: int
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> FileState:
+        """Check what a journal holds of a state.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+        """
+        sha256, size, mtime_ns = values["sha256"], values["size"], values["mtime_ns"]
+        if not isinstance(sha256, str):
+            raise TypeError(f"sha256 is {sha256!r}")
+        for number in (size, mtime_ns):
+            if type(number) is not int or abs(number) > _MOST:
+                raise ValueError(f"{number!r} is no size or time")
+        return cls(sha256, size, mtime_ns)
 
 
 @dataclass(frozen=True)
@@ -91,11 +110,11 @@ class Entry:
             if values["version"] != VERSION:
                 raise JournalError(f"version {values['version']!r} is unknown: expected {VERSION}")
             return cls(
-                path=Path(values["path"]),
-                old=FileState(**values["old"]),
-                new=FileState(**values["new"]),
-                old_genres=tuple(values["old_genres"]),
-                new_genres=tuple(values["new_genres"]),
+                path=_path(values["path"]),
+                old=FileState.from_dict(values["old"]),
+                new=FileState.from_dict(values["new"]),
+                old_genres=_genres(values["old_genres"]),
+                new_genres=_genres(values["new_genres"]),
                 patch=base64.b64decode(values["patch"], validate=True),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
@@ -172,8 +191,10 @@ class Journal:
         try:
             with open(self.path, "rb") as file:
                 for number, line in enumerate(file, start=1):
-                    if line.strip():
-                        yield number, _parsed(line)
+                    entry = _parsed(line)
+                    torn = isinstance(entry, JournalError) and not line.endswith(b"\n")
+                    if line.strip() and not torn:
+                        yield number, entry
         except OSError as error:
             raise JournalError(
                 f"the journal {str(self.path)!r} cannot be read ({error.strerror}): name the file that "
@@ -204,6 +225,18 @@ def sync_folder(folder: Path) -> None:
         pass
     finally:
         os.close(descriptor)
+
+
+def _path(name: Any) -> Path:
+    if not isinstance(name, str) or not name or b"\0" in os.fsencode(name):  # ValueError: no name that a file can have
+        raise ValueError(f"path is {name!r}")
+    return Path(name)
+
+
+def _genres(names: Any) -> tuple[str, ...]:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"genres are {names!r}")
+    return tuple(names)
 
 
 def _parsed(line: bytes) -> Entry | JournalError:

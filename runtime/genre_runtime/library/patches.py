@@ -27,6 +27,9 @@ _WORTH_A_SEARCH = 2**10
 _MAX_SEARCHES = 16
 """Each reads the later file once; stretches that moved by a distance of their own are few."""
 
+_MOST = 2**63 - 1
+"""Bytes; no file is longer."""
+
 _KEPT = -1
 """In the place of an offset: the bytes are kept in the patch."""
 
@@ -76,7 +79,9 @@ def restore(patch: bytes, later: BinaryIO, out: BinaryIO | io.RawIOBase) -> None
         content = zlib.decompress(patch)
         (n_listed,) = struct.unpack_from(">I", content)
         pieces = [(int(offset), int(length)) for offset, length in json.loads(content[4 : 4 + n_listed])]
-    except (zlib.error, struct.error, ValueError, TypeError) as error:
+        if not all(_KEPT <= offset <= _MOST and 0 <= length <= _MOST for offset, length in pieces):
+            raise ValueError("a piece lies nowhere")
+    except (zlib.error, struct.error, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise JournalError(f"the recorded bytes are damaged ({error}): this change cannot be undone") from error
     kept = 4 + n_listed
     for offset, length in pieces:

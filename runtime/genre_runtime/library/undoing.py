@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,7 @@ def undo(journal: Journal | Path | str) -> Iterator[Undone]:
     for path, entries in changes.items():
         yield _undo_file(path, entries)
     for number, entry in lines:
-        if isinstance(entry, JournalError) and number != lines[-1][0]:  # the last: torn, its change was never made
+        if isinstance(entry, JournalError):
             yield Undone(book.path, 0, error=JournalError(f"line {number}: {entry}"))
 
 
@@ -107,9 +108,9 @@ def _restore(path: Path, entry: Entry) -> None:
 
 
 def _sha256(path: Path) -> str:
-    if path.exists() and not path.is_file():  # reading a pipe would wait for ever
-        raise ChangedFileError("this is no regular file any more, and stays as it is")
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait for ever
+            raise ChangedFileError("this is no regular file any more, and stays as it is")
         return file_sha256(path)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise AudioNotFoundError(path) from error
