@@ -12,6 +12,7 @@ from threading import Event
 from typing import Any
 
 from genre_runtime.commands import arguments
+from genre_runtime.commands.output import name_unreadable
 from genre_runtime.commands.progress import file_progress
 from genre_runtime.errors import InvalidInputError
 from genre_runtime.formats import printable
@@ -31,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
     unfit = [words for name, words in _NOT_HERE.items() if getattr(options, name, None) is not None]
     if unfit or options.format != "table":
         raise InvalidInputError(f"{' '.join(unfit) or '--format'} cannot be had with results in Parquet: leave it out")
-    sources, n_unreadable = _sources(options.paths)
+    sources, incomplete = _sources(options.paths)
     if not sources:
         raise InvalidInputError("no audio files found: the folder holds none or the list is empty")
     arguments.silence_decoders()
@@ -46,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
                     print(f"genre: {printable(row['path'])}: {row['error_message']}", file=sys.stderr)
             bar.update()
     print(f"{len(sources) - n_failed} of {len(sources)} files classified", file=sys.stderr)
-    return 1 if n_failed or n_unreadable else 0
+    return 1 if n_failed else incomplete
 
 
 class ParquetOutput:
@@ -114,7 +115,7 @@ class ParquetOutput:
 
 
 def _sources(names: Sequence[str]) -> tuple[list[str], int]:
-    """Return absolute paths and URLs, and how many folders could not be read."""
+    """Return absolute paths and URLs, and 1 if folders could not be read."""
     from genre_runtime.files import Finder
 
     finder, sources = Finder(), list[str]()
@@ -128,9 +129,7 @@ def _sources(names: Sequence[str]) -> tuple[list[str], int]:
     for url in {source.partition("://")[0]: source for source in sources if is_url(source)}.values():
         with suppress(InvalidInputError):  # an unknown kind is that entry's error, a missing package everybody's
             file_system(url)
-    for error in finder.unreadable:
-        print(f"genre: {error.filename}: the folder cannot be read: {error.strerror}", file=sys.stderr)
-    return sources, len(finder.unreadable)
+    return sources, name_unreadable(finder)
 
 
 def _own_rows(sources: Sequence[str], options: argparse.Namespace) -> Generator[dict[str, Any], None, None]:

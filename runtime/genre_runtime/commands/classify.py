@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genre_runtime.commands import arguments
-from genre_runtime.commands.output import opened_output, unfit_output
+from genre_runtime.commands.output import name_unreadable, opened_output, unfit_output
 from genre_runtime.commands.progress import file_progress
 from genre_runtime.errors import GenreError, InvalidInputError
 
@@ -92,19 +92,17 @@ def run(options: argparse.Namespace) -> int:
 
         return bulk.run(options)
     from genre_runtime.files import Finder
-    from genre_runtime.formats import printable
 
     finder = Finder()
     paths = list(finder.find(arguments.named_paths(options.paths)))
-    for error in finder.unreadable:
-        print(f"genre: {printable(Path(error.filename))}: the folder cannot be read: {error.strerror}", file=sys.stderr)
+    incomplete = name_unreadable(finder)
     if not paths:
         raise InvalidInputError("no audio files found: the folder holds none or the list is empty")
     why_not = unfit_output(options.output, options.state, paths)
     if why_not is not None:
         print(f"genre: the output {options.output!r} {why_not}: name another file", file=sys.stderr)
         return 2
-    return max(classify(paths, options, passed_over=finder), 1 if finder.unreadable else 0)
+    return max(classify(paths, options, passed_over=finder), incomplete)
 
 
 def is_bulk(options: argparse.Namespace) -> bool:

@@ -1,12 +1,16 @@
-"""Where results are written, and where they may not be."""
+"""Where results are written, and where they may not be; what is said of folders that hide theirs."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from genre_runtime.files import Finder
 
 DATABASE = b"SQLite format 3\0"
 """What a state file begins with."""
@@ -20,6 +24,16 @@ def opened_output(name: str | None) -> Iterator[TextIO]:
         return
     with Path(name).open("w", encoding="utf-8", newline="", errors="backslashreplace") as stream:
         yield stream
+
+
+def name_unreadable(finder: Finder) -> int:
+    """Name the folders that could not be looked into on the error stream; return 1, a failure, if there are any."""
+    from genre_runtime.formats import printable
+
+    for error in finder.unreadable:
+        folder = printable(os.fsdecode(error.filename or ""))
+        print(f"genre: {folder}: the folder cannot be read: {error.strerror}", file=sys.stderr)
+    return 1 if finder.unreadable else 0
 
 
 def unfit_output(name: str | None, state: Path | None, paths: Sequence[Path]) -> str | None:

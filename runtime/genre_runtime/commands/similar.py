@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from genre_runtime.commands import arguments
 from genre_runtime.commands.classify import outcomes_of
+from genre_runtime.commands.output import name_unreadable
 from genre_runtime.commands.progress import file_progress
 from genre_runtime.errors import GenreError, InvalidInputError
 
@@ -45,14 +46,16 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Rank the tracks; return the exit status: 1 if some files could not be judged."""
-    from genre_runtime.files import expand
+    """Rank the tracks; return the exit status: 1 if some files or folders could not be judged."""
+    from genre_runtime.files import Finder
     from genre_runtime.formats import printable
     from genre_runtime.library.similarity import cosine_similarities
 
     arguments.silence_decoders()
     track = Path(options.track)
-    paths = [path for path in expand(options.folders) if not _same(path, track)]
+    finder = Finder()
+    paths = [path for path in finder.find(options.folders) if not _same(path, track)]
+    incomplete = name_unreadable(finder)
     if not paths:
         raise InvalidInputError("no other audio files found to compare with")
     found: list[tuple[Path, Prediction]] = []
@@ -73,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
     similarities = cosine_similarities(embeddings[0], embeddings[1:])
     for i in (-similarities).argsort(kind="stable")[: options.top]:
         _print(found[i + 1], float(similarities[i]), options.format)
-    return 1 if failed else 0
+    return 1 if failed else incomplete
 
 
 def _print(track: tuple[Path, Prediction], similarity: float, form: str) -> None:

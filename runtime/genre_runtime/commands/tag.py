@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genre_runtime.commands import arguments
+from genre_runtime.commands.output import name_unreadable
 from genre_runtime.commands.progress import file_progress
 from genre_runtime.errors import GenreError, InvalidInputError
 
@@ -97,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _tag(options: argparse.Namespace) -> int:
-    from genre_runtime.files import expand
+    from genre_runtime.files import Finder
     from genre_runtime.library.adapters import import_mutagen
     from genre_runtime.library.state import LibraryState
     from genre_runtime.library.tagging import tag_answered
@@ -106,7 +107,9 @@ def _tag(options: argparse.Namespace) -> int:
     tagging = _tagging(options)
     if options.results is not None and not options.write:
         options.state = None  # nothing will be changed that it should know of
-    paths = list(expand(arguments.named_paths(options.paths)))
+    finder = Finder()
+    paths = list(finder.find(arguments.named_paths(options.paths)))
+    incomplete = name_unreadable(finder)
     if options.paths and not paths:
         raise InvalidInputError("no audio files found: the folder holds none or the list is empty")
     with ExitStack() as stack:
@@ -117,7 +120,7 @@ def _tag(options: argparse.Namespace) -> int:
                 tagging = replace(tagging, state=stack.enter_context(closing(LibraryState(options.state, ""))))
             outcomes = tag_answered(tagging, options.results, paths)
         stack.enter_context(closing(outcomes))  # ends what is under way, before the state is closed
-        return _report(outcomes, tagging, len(paths) or None)
+        return max(_report(outcomes, tagging, len(paths) or None), incomplete)
 
 
 def _tagging(options: argparse.Namespace) -> Tagging:
