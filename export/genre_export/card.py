@@ -70,16 +70,18 @@ def _confidence(metadata: ModelMetadata) -> str:
 
 def _terms(sources: Any) -> str:
     lines = [f"- {_TERMS.get(source, f'{source}: its terms are not known here.')}" for source in sources]
-    return "\n".join(
-        [
-            "## Terms\n",
+    if set(sources) <= set(_TERMS):
+        before = [
             "The weights are published under the project's MIT licence. They were learnt from material with terms of",
             "its own, which the owner of each application has to weigh:\n",
-            *lines,
-            "",
-            "No recording and no spectrogram of them comes with the project.\n",
         ]
-    )
+        after = ["", "No recording and no spectrogram of them comes with the project.\n"]
+    else:  # somebody's own music: the project publishes no such weights
+        before = [
+            "The weights were learnt from this material. Whoever publishes or uses them has to weigh its terms:\n"
+        ]
+        after = [""]
+    return "\n".join(["## Terms\n", *before, *lines, *after])
 
 
 def _data(provenance: Any) -> str:
