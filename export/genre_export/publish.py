@@ -13,6 +13,7 @@ import numpy as np
 
 from genre_export.audio_files import score_audio_files
 from genre_export.card import model_card
+from genre_export.exchange import exchange
 from genre_export.graphs import WaveformGraph, graph_metadata, write_log_mel_graph, write_waveform_graph
 from genre_export.parity import Run, check_parity, measure_parity
 from genre_export.schema import SCHEMA_FILE, check_sidecar, schema_text
@@ -51,6 +52,8 @@ def publish(checkpoint_path: Path, output: Path, data_folder: Path | None = None
     Raises
     ------
     CheckpointError, DataError, ParityError, SidecarError
+    OSError
+        A file of `output` cannot be replaced or removed.
     """
     checkpoint = load_checkpoint(checkpoint_path)
     try:
@@ -82,11 +85,9 @@ def publish(checkpoint_path: Path, output: Path, data_folder: Path | None = None
             write_sidecar(metadata, staging / SIDECAR_FILE)
         (staging / CARD_FILE).write_text(model_card(metadata), encoding="utf-8")
         (staging / SCHEMA_FILE).write_text(schema_text(), encoding="utf-8")
-        for variant in variants_in(output):
-            remove_variant(output, variant)
+        obsolete = [name for variant in variants_in(output) for name in files_of_variant(variant)]
         # The sidecar goes last: until then the runtime finds old and new parts apart by their sha256.
-        for name in (*GRAPH_FILES.values(), CARD_FILE, SCHEMA_FILE, SIDECAR_FILE):
-            (staging / name).replace(output / name)
+        exchange(staging, output, (*GRAPH_FILES.values(), CARD_FILE, SCHEMA_FILE, SIDECAR_FILE), obsolete)
     return worst
 
 
@@ -100,15 +101,14 @@ def variant_sidecar(variant: str) -> str:
     return str(Path(variant_files(variant)["waveform"]).with_suffix(".json"))
 
 
+def files_of_variant(variant: str) -> tuple[str, ...]:
+    """File names of all that belongs to a variant."""
+    return (*variant_files(variant).values(), variant_sidecar(variant))
+
+
 def variants_in(folder: Path) -> list[str]:
     """Names of the variants published in a folder."""
     return [variant for variant in VARIANTS if (folder / variant_sidecar(variant)).exists()]
-
-
-def remove_variant(folder: Path, variant: str) -> None:
-    """Remove a variant's files, those that are there."""
-    for name in (*variant_files(variant).values(), variant_sidecar(variant)):
-        (folder / name).unlink(missing_ok=True)
 
 
 def graph_files(folder: Path, names: Mapping[str, str]) -> dict[str, GraphFile]:

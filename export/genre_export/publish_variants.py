@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 from tqdm import tqdm
 
+from genre_export.exchange import exchange
 from genre_export.graphs import LogMelGraph, write_log_mel_graph
 from genre_export.publish import (
     SIDECAR_FILE,
     VARIANTS,
+    files_of_variant,
     graph_files,
-    remove_variant,
     variant_files,
     variant_sidecar,
     write_sidecar,
@@ -53,6 +54,8 @@ class Answers:
 def publish_variants(checkpoint_path: Path, models: Path, data_folder: Path, cache: Path) -> list[VariantScore]:
     """Make every variant of the model in `models`; those that pay are laid beside it, older ones that do not removed.
 
+    On any error nothing in `models` changes.
+
     What a variant loses is measured on clips that its network never saw: the checkpoint's validation, or, when it
     learnt from everything, that of its folds, each quantised in the same way. A variant kept is
     `best_model.<name>.onnx` with a spectrogram graph and a sidecar of its own, so the runtime loads it like any other.
@@ -76,6 +79,8 @@ def publish_variants(checkpoint_path: Path, models: Path, data_folder: Path, cac
     Raises
     ------
     CheckpointError, DataError, ModelNotFoundError, InvalidModelError, SidecarError
+    OSError
+        A file of `models` cannot be replaced or removed.
     """
     checkpoint = load_checkpoint(checkpoint_path)
     metadata = read_metadata(models / SIDECAR_FILE)
@@ -99,8 +104,7 @@ def publish_variants(checkpoint_path: Path, models: Path, data_folder: Path, cac
             *(staging / variant_files(one)["waveform"] for one in VARIANTS),
         ]
         scores = _scores(found, paths, times(paths, staging), len(networks))
-        for score in scores[1:]:
-            _keep_or_remove(score, scores[0], sidecars[score.name], staging, models)
+        _lay_out(scores, sidecars, staging, models)
     return scores
 
 
@@ -184,13 +188,21 @@ def _scores(
     ]
 
 
-def _keep_or_remove(
-    score: VariantScore, float32: VariantScore, metadata: ModelMetadata, staging: Path, models: Path
-) -> None:
-    if not score.pays:
-        remove_variant(models, score.name)
-        return
-    measured = {
+def _lay_out(scores: Sequence[VariantScore], sidecars: dict[str, ModelMetadata], staging: Path, models: Path) -> None:
+    """Put the variants that pay beside the model and remove the others; the first of `scores` is float32."""
+    for score in scores[1:]:
+        measured = _measured(score, scores[0])
+        sidecar = sidecars[score.name]
+        sidecar = replace(sidecar, provenance={**sidecar.provenance, "variant": measured})
+        write_sidecar(sidecar, staging / variant_sidecar(score.name))
+    pays = [name for one in scores[1:] if one.pays for name in files_of_variant(one.name)]
+    pays_not = [name for one in scores[1:] if not one.pays for name in files_of_variant(one.name)]
+    exchange(staging, models, pays, pays_not)
+
+
+def _measured(score: VariantScore, float32: VariantScore) -> dict[str, object]:
+    """What a variant's sidecar says of it."""
+    return {
         "name": score.name,
         "n_clips": score.n_clips,
         "n_networks": score.n_networks,
@@ -200,7 +212,3 @@ def _keep_or_remove(
         "graph_speed_up": score.graph_speed_up,
         "file_speed_up": score.file_speed_up,
     }
-    sidecar = replace(metadata, provenance={**metadata.provenance, "variant": measured})
-    write_sidecar(sidecar, staging / variant_sidecar(score.name))
-    for name in (*variant_files(score.name).values(), variant_sidecar(score.name)):
-        (staging / name).replace(models / name)

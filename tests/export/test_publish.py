@@ -16,7 +16,7 @@ from genre_export import frontend
 from genre_export import publish as publish_module
 from genre_export.card import model_card
 from genre_export.parity import TOLERANCES, ParityError
-from genre_export.publish import publish
+from genre_export.publish import files_of_variant, publish
 from genre_runtime import GenreClassifier
 from genre_runtime.features import FloatArray, log_mel_spectrogram
 from genre_runtime.metadata import AudioConfig, ModelMetadata, read_metadata
@@ -133,6 +133,76 @@ def test_failing_export_changes_nothing(published: Path, tmp_path: Path, monkeyp
     with pytest.raises(RuntimeError, match="gave up"):
         publish(output / "best_model.pt", output)
     assert {path.name: path.read_bytes() for path in output.iterdir()} == before
+
+
+@pytest.fixture
+def ready(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A published model with a variant, where an export takes no time: its graphs are those of `published`."""
+
+    def reuse(_graph: Any, *given: Any) -> None:
+        path = next(one for one in given if isinstance(one, Path))
+        shutil.copy(published / path.name, path)
+
+    for name in ("write_waveform_graph", "write_log_mel_graph"):
+        monkeypatch.setattr(publish_module, name, reuse)
+    monkeypatch.setattr(publish_module, "measure_parity", lambda *_: dict.fromkeys(TOLERANCES, 0.0))
+    output = shutil.copytree(published, tmp_path / "models")
+    for path in list(output.iterdir()):
+        if path.name in PUBLISHED - {"best_model.pt"}:
+            path.write_bytes(b"old " + path.read_bytes())
+    for name in files_of_variant("int8"):
+        (output / name).write_bytes(b"old variant")
+    return output
+
+
+def test_variants_of_the_model_before_go_with_it(ready: Path, published: Path) -> None:
+    publish(ready / "best_model.pt", ready)
+    assert {path.name for path in ready.iterdir()} == PUBLISHED
+    assert (ready / "best_model.onnx").read_bytes() == (published / "best_model.onnx").read_bytes()
+
+
+def test_card_that_cannot_be_replaced_changes_nothing(ready: Path) -> None:
+    (ready / "MODEL_CARD.md").unlink()
+    (ready / "MODEL_CARD.md").mkdir()
+    before = {path.name: path.is_dir() or path.read_bytes() for path in ready.iterdir()}
+    with pytest.raises(OSError, match=r"MODEL_CARD\.md"):
+        publish(ready / "best_model.pt", ready)
+    assert {path.name: path.is_dir() or path.read_bytes() for path in ready.iterdir()} == before
+
+
+@pytest.mark.parametrize("error", [PermissionError("held open"), KeyboardInterrupt()])
+@pytest.mark.parametrize("stopped_at", ["best_model.onnx", "best_model.json", "best_model.int8.json"])
+@pytest.mark.parametrize("done", [False, True])
+def test_publishing_that_stops_in_the_middle_changes_nothing(
+    done: bool, stopped_at: str, error: BaseException, ready: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows refuses to replace an open file; Ctrl-C may come just before or just after a file was replaced."""
+    (ready / "model.schema.json").unlink()  # what was not there is not there afterwards
+    before = {path.name: path.read_bytes() for path in ready.iterdir()}
+    replace_file, unlink = Path.replace, Path.unlink
+
+    def stop_replacing(path: Path, target: Path) -> Path:
+        stops = path.parent.parent == ready and target == ready / stopped_at
+        if stops and not done:
+            raise error
+        replaced = replace_file(path, target)
+        if stops:
+            raise error
+        return replaced
+
+    def stop_removing(path: Path, missing_ok: bool = False) -> None:
+        stops = path == ready / stopped_at
+        if not stops or done:
+            unlink(path, missing_ok)
+        if stops:
+            raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", stop_replacing)
+        patch.setattr(Path, "unlink", stop_removing)
+        with pytest.raises(type(error)):
+            publish(ready / "best_model.pt", ready)
+    assert {path.name: path.read_bytes() for path in ready.iterdir()} == before
 
 
 def test_sidecar_is_json_that_others_read(published: Path) -> None:

@@ -176,6 +176,17 @@ def test_variant_that_no_longer_pays_is_removed(
     assert {path.name for path in models.iterdir()} == before - VARIANT_FILES
 
 
+def test_variant_that_cannot_be_put_there_keeps_the_others_away(
+    models: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (models / "best_model.int8.json").mkdir()
+    monkeypatch.setattr(publish_variants_module, "times", taking(3.0, 2.0, 2.0))
+    before = {path.name for path in models.iterdir()}
+    with pytest.raises(OSError, match="int8"):
+        publish_variants(models / "best_model.pt", models, data, tmp_path / "cache")
+    assert {path.name for path in models.iterdir()} == before
+
+
 def test_variant_of_the_model_before_does_not_outlive_it(
     models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
