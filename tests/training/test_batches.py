@@ -12,7 +12,7 @@ from genre_training.batches import Batches, TrainingData
 from genre_training.config import DataConfig, Recipe, TrainingConfig
 from genre_training.loop import State, Trainer, fit
 from genre_training.networks import GenreNetwork, NetworkConfig
-from genre_training.sampling import epoch_batches, label_shares
+from genre_training.sampling import draw_clips, epoch_batches, label_shares
 from genre_training.splits import Split
 
 CPU = torch.device("cpu")
@@ -30,6 +30,17 @@ def data() -> TrainingData:
     labels = np.repeat(np.arange(3), COUNTS)
     split = Split(train=np.arange(210), validation=NO_INDICES, test=NO_INDICES)
     return TrainingData(clips, labels, SOURCES, ("often", "seldom", "rarely"), split, 10, 10, 10)
+
+
+@pytest.mark.parametrize("counts", [(50, 40, 38), (7, 7, 7), (1, 1, 1, 100), (649, 3778, 1053), (5, 3, 3)])
+@pytest.mark.parametrize("exponent", [0.0, 0.3, 0.5, 1.0])
+def test_as_many_are_drawn_as_there_are(counts: tuple[int, ...], exponent: float) -> None:
+    """Shares rounded one by one add up to one clip less, or more."""
+    kinds = np.repeat(np.arange(len(counts)), counts)
+    drawn = draw_clips(kinds, exponent, np.random.default_rng(0))
+    assert len(drawn) == len(kinds)
+    exact = np.array(counts) ** exponent / (np.array(counts) ** exponent).sum() * len(kinds)
+    assert (np.abs(np.bincount(kinds[drawn]) - exact) <= 1.5).all()
 
 
 @pytest.mark.parametrize("exponents", [(1.0, 1.0), (0.5, 1.0), (0.0, 0.5), (0.5, 0.0)])

@@ -63,7 +63,7 @@ def test_two_processes_follow_the_loss_curve_of_one(tmp_path: Path) -> None:
 
 def test_batch_that_cannot_be_shared_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("genre_training.distributed.n_processes", lambda: 2)
-    with pytest.raises(DataError, match="batch_size 5 cannot be shared by 2 processes"):
+    with pytest.raises(DataError, match="batch of 5 clips cannot be shared by 2 processes: choose a batch_size"):
         own_share(torch.zeros(5))
 
 

@@ -72,10 +72,17 @@ def share_gradients(network: nn.Module, device: torch.device) -> nn.Module:
 
 
 def own_share(batch: Tensor) -> Tensor:
-    """Return this process's clips of a batch, whose size the number of processes has to divide."""
+    """Return this process's clips of a batch.
+
+    Raises
+    ------
+    DataError
+        The number of processes does not divide the batch's size.
+    """
     if len(batch) % n_processes():
         raise DataError(
-            f"batch_size {len(batch)} cannot be shared by {n_processes()} processes: expected a multiple of it"
+            f"a batch of {len(batch)} clips cannot be shared by {n_processes()} processes: choose a batch_size that is "
+            "a multiple of their number, and no larger than the number of training clips"
         )
     return batch[rank() :: n_processes()]
 

@@ -24,14 +24,17 @@ def draw_clips(kinds: NDArray[Any], exponent: float, rng: np.random.Generator) -
     rng : numpy.random.Generator
     """
     found, counts = np.unique(kinds, return_counts=True)
-    shares = counts**exponent / (counts**exponent).sum()
+    exact = counts**exponent / (counts**exponent).sum() * len(kinds)
+    numbers = np.rint(exact).astype(np.int64)
+    # Rounding may leave a few too few, which those get that lost most by it, or a few too many, cut off at the end.
+    n_lacking = max(0, len(kinds) - int(numbers.sum()))
+    numbers[np.argsort(numbers - exact, kind="stable")[:n_lacking]] += 1
     chosen = []
-    for kind, share in zip(found, shares, strict=True):
+    for kind, n_drawn in zip(found, numbers.tolist(), strict=True):
         positions = np.flatnonzero(kinds == kind)
-        n_drawn = round(share * len(kinds))
         rounds = [rng.permutation(positions) for _ in range(-(-n_drawn // len(positions)))]
         chosen.append(np.concatenate(rounds)[:n_drawn])
-    return rng.permutation(np.concatenate(chosen))
+    return rng.permutation(np.concatenate(chosen))[: len(kinds)]
 
 
 def epoch_batches(
