@@ -22,6 +22,7 @@ VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 STAMP = VENV / "setup-complete"
+WITH_RAY, WITHOUT_RAY = "with Ray", "without Ray"
 MEMBERS = ("runtime", "training", "export", "api", "gui")
 OLDEST, NEWEST = (3, 11), (3, 13)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -41,7 +42,7 @@ def setup(c: Context, ray: bool = sys.platform.startswith("linux")) -> None:
     _run(PYTHON, "-m", "pip", "install", "--disable-pip-version-check", *pins, *members)
     _repair_torchaudio()
     _install_system_packages()
-    STAMP.write_text(_wanted(), encoding="utf-8")
+    STAMP.write_text(f"{_wanted()}\n{WITH_RAY if ray else WITHOUT_RAY}\n", encoding="utf-8")
 
 
 @task(help={"subset": "small, medium or large", "data": "data folder", "keep_archives": "keep the zip files"})
@@ -232,8 +233,14 @@ def _member(command: str, *arguments: str) -> None:
 
 
 def _ready() -> None:
-    """Set up first if that was never done, or the pins have changed since."""
-    if not STAMP.is_file() or STAMP.read_text(encoding="utf-8") != _wanted():
+    """Set up first if that was never done, or the pins have changed since: with Ray or without, as it was chosen."""
+    stamp = STAMP.read_text(encoding="utf-8") if STAMP.is_file() else ""
+    digest, _, choice = stamp.partition("\n")
+    if digest == _wanted():
+        return
+    if choice.strip() in (WITH_RAY, WITHOUT_RAY):
+        setup(Context(), ray=choice.strip() == WITH_RAY)
+    else:  # the first time, or the last one was by an older version of this file
         setup(Context())
 
 

@@ -1,0 +1,53 @@
+"""`tasks.py`: what `invoke setup` was told holds when it runs again by itself."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import tasks
+from invoke.context import Context
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each installation asked for was with Ray; nothing is installed."""
+    found: list[bool] = []
+
+    def run(*command: str | Path) -> None:
+        found.append(any("ray" in str(part).partition("[")[2] for part in command))
+
+    monkeypatch.setattr(tasks, "STAMP", tmp_path / "setup-complete")
+    monkeypatch.setattr(tasks, "PYTHON", Path(sys.executable))
+    monkeypatch.setattr(tasks, "_run", run)
+    for name in ("_repair_torchaudio", "_install_system_packages"):
+        monkeypatch.setattr(tasks, name, lambda: None)
+    return found
+
+
+@pytest.mark.parametrize("ray", [False, True])
+def test_changed_pins_install_ray_again_only_where_it_was_chosen(
+    ray: bool, installed: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks.setup(Context(), ray=ray)
+    tasks._ready()
+    assert installed == [ray]
+    monkeypatch.setattr(tasks, "_wanted", lambda: "other pins")
+    for _ in range(2):
+        tasks._ready()
+    assert installed == [ray, ray]
+
+
+@pytest.mark.parametrize("stamp", [None, "", "older pins", "older pins\nsomething else\n"])
+def test_without_a_choice_the_default_holds(stamp: str | None, installed: list[bool]) -> None:
+    if stamp is not None:
+        tasks.STAMP.write_text(stamp, encoding="utf-8")
+    tasks._ready()
+    assert installed == [sys.platform.startswith("linux")]
+
+
+def test_stamp_of_the_same_pins_without_a_choice_is_enough(installed: list[bool]) -> None:
+    tasks.STAMP.write_text(tasks._wanted(), encoding="utf-8")
+    tasks._ready()
+    assert installed == []
