@@ -143,7 +143,8 @@ for path in sys.argv[2:]:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_request_to_end_leaves_nothing_lying(make_file: MakeFile, tmp_path: Path, number: signal.Signals) -> None:
     path = make_file(".flac")
-    row = {"path": str(path), "label": "jazz", "confident": True, "probabilities": {"jazz": 1.0}}
+    row: dict[str, Any] = {"path": str(path), "label": "jazz", "confidence": 1.0, "confident": True}
+    row |= {"probabilities": {"jazz": 1.0}, "duration_seconds": 1.0}
     (tmp_path / "results.jsonl").write_text(json.dumps(row))
     program = """
 import os, signal, sys, time
