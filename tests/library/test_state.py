@@ -22,6 +22,7 @@ import pytest
 
 from genre_runtime import GenreClassifier, GenreError, Prediction
 from genre_runtime.classifier import FROM_MODEL
+from genre_runtime.errors import UnreadableAudioError
 from genre_runtime.library import state as state_module
 from genre_runtime.library.engine import Library, Outcome, plan_of
 from genre_runtime.library.state import LibraryState, StateError, content_digest
@@ -242,7 +243,14 @@ def test_runs_killed_at_any_point_lose_nothing_and_do_nothing_twice(model_path: 
         assert database.execute("SELECT count(*), count(DISTINCT digest) FROM files").fetchone() == (40, 40)
 
 
-@pytest.mark.parametrize("surprise", [MemoryError(), OSError(errno.EMFILE, "Too many open files")])
+def refused() -> GenreError:
+    """Return what a reader makes of the system's refusal."""
+    error = UnreadableAudioError("the file cannot be opened: Too many open files")
+    error.__cause__ = OSError(errno.EMFILE, "Too many open files")
+    return error
+
+
+@pytest.mark.parametrize("surprise", [MemoryError(), OSError(errno.EMFILE, "Too many open files"), refused()])
 def test_a_surprise_is_not_remembered(
     listener: Listener, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, surprise: Exception
 ) -> None:

@@ -136,7 +136,8 @@ class Library:
             known = result is not None
             if result is None:
                 result = self._classifier.classify_or_error(path, excerpts=self._excerpts, stop=stop)
-                if stop.is_set() or not _lasts(result) or _changed(path, status):
+                lasting = isinstance(result, Prediction) or _lasts(result)
+                if stop.is_set() or not lasting or _changed(path, status):
                     return Outcome(path, result)
                 state.store(digest, result)
         if changed:
@@ -146,9 +147,10 @@ class Library:
         return Outcome(path, result, known, digest=digest)
 
 
-def _lasts(result: Prediction | GenreError) -> bool:
-    """Tell whether the same bytes would give this again."""
-    return isinstance(result, (Prediction, *_LASTING)) and not isinstance(result, UnexpectedFailureError)
+def _lasts(result: GenreError) -> bool:
+    """Tell whether the same bytes would give this again: what the system refused, it may grant another time."""
+    passing = isinstance(result, UnexpectedFailureError) or isinstance(result.__cause__, OSError | MemoryError)
+    return isinstance(result, _LASTING) and not passing
 
 
 def _alike(paths: Sequence[Path]) -> frozenset[Path]:
