@@ -195,3 +195,22 @@ def test_a_terminal_sees_rate_and_time_left_without_colours(music: Path, model_p
     assert not re.search(rb"\x1b\[[0-9;]*m", shown), "no colours, whatever NO_COLOR says"
     piped = subprocess.run(command, capture_output=True, check=True)
     assert b"file/s" not in piped.stdout + piped.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "begins"),
+    [
+        ("genres.jsonl", (), '{"path": '),
+        ("genres.JSON", (), "["),
+        ("genres.csv", (), "path,label,"),
+        ("genres.txt", (), "genre "),
+        ("genres", (), "genre "),
+        ("genres.csv", ("--format", "table"), "genre "),
+    ],
+)
+def test_the_output_is_of_the_form_that_its_name_says(
+    genre: Genre, music: Path, tmp_path: Path, name: str, more: tuple[str, ...], begins: str
+) -> None:
+    status, out, _ = genre("classify", music, "--output", tmp_path / name, *more)
+    assert (status, out) == (0, "")
+    assert (tmp_path / name).read_text(encoding="utf-8").startswith(begins)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from genre_runtime.library.engine import Outcome
     from genre_runtime.prediction import Prediction
 
+FORMATS = ("table", "jsonl", "json", "csv")
+
 DESCRIPTION = """
 Tell the genres of audio files. Results come in the files' order, as soon as they are there. Folders are searched for
 names of audio files; hidden files and other names are counted. A file named outright is tried whatever its name. Of
@@ -61,9 +63,9 @@ def add_parser(verbs: Any) -> None:
     )
     parser.add_argument(
         "--format",
-        choices=("table", "jsonl", "json", "csv"),
-        default="table",
-        help="table for people, jsonl and json with every probability and excerpt, csv (default: %(default)s)",
+        choices=FORMATS,
+        help="table for people, jsonl and json with every probability and excerpt, csv (default: what the "
+        "output's name ends in, else table)",
     )
     parser.add_argument("--output", metavar="FILE", help="write the results here instead of on stdout")
     parser.add_argument("--top", type=arguments.positive, metavar="K", help="the K best genres only")
@@ -87,6 +89,9 @@ def add_parser(verbs: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Classify what the command names; return its exit status."""
+    if options.format is None:
+        ending = Path(options.output or "").suffix.lower().removeprefix(".")
+        options.format = ending if ending in FORMATS else FORMATS[0]
     if is_bulk(options):
         from genre_runtime.commands import bulk
 
