@@ -101,7 +101,7 @@ class LibraryState:
             try:
                 self._database.execute("PRAGMA journal_mode=WAL")
                 return
-            except sqlite3.OperationalError as error:  # while another run creates the file, SQLite itself waits not
+            except sqlite3.OperationalError as error:  # SQLite itself does not wait for a run that creates the file
                 busy = error.sqlite_errorcode & _PRIMARY == sqlite3.SQLITE_BUSY
                 if not busy or time.monotonic() > until:
                     raise
