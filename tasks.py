@@ -234,14 +234,24 @@ def _member(command: str, *arguments: str) -> None:
 
 def _ready() -> None:
     """Set up first if that was never done, or the pins have changed since: with Ray or without, as it was chosen."""
-    stamp = STAMP.read_text(encoding="utf-8") if STAMP.is_file() else ""
-    digest, _, choice = stamp.partition("\n")
-    if digest == _wanted():
+    if is_set_up():
         return
-    if choice.strip() in (WITH_RAY, WITHOUT_RAY):
-        setup(Context(), ray=choice.strip() == WITH_RAY)
+    choice = _stamp()[1]
+    if choice in (WITH_RAY, WITHOUT_RAY):
+        setup(Context(), ray=choice == WITH_RAY)
     else:  # the first time, or the last one was by an older version of this file
         setup(Context())
+
+
+def is_set_up() -> bool:
+    """Tell whether .venv is what `setup` would make now."""
+    return _stamp()[0] == _wanted()
+
+
+def _stamp() -> tuple[str, str]:
+    """Return what the last `setup` installed from, and its choice of Ray; empty where there was none."""
+    digest, _, choice = (STAMP.read_text(encoding="utf-8") if STAMP.is_file() else "").partition("\n")
+    return digest, choice.strip()
 
 
 def _wanted() -> str:

@@ -81,7 +81,7 @@ class App:
 def app(display: None, tmp_path: Path, model_path: Path) -> Iterator[App]:
     import tasks
 
-    if not tasks.STAMP.is_file() or tasks.STAMP.read_text() != tasks._wanted():
+    if not tasks.is_set_up():
         pytest.skip("the environment is not the one of invoke setup")
     running = App([str(BIN / "invoke"), "app"], tmp_path, model_path)
     yield running

@@ -69,7 +69,9 @@ def test_a_classifier_works_in_a_forked_process(model_path: Path, tmp_path: Path
 def test_interrupted_in_the_middle_of_its_work(model_path: Path, tmp_path: Path, form: str) -> None:
     """Results until then are whole, a JSON array is closed, and one line says what happened."""
     path, output = write_audio(tmp_path / "noise.flac", noise(60)), tmp_path / "results"
-    program = "import sys; from genre_runtime.cli import main; sys.exit(main())"
+    # A shell starts what runs in its background deaf to this signal.
+    hear = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{hear}; import sys; from genre_runtime.cli import main; sys.exit(main())"
     named = ["--model", str(model_path), "--format", form, "--output", str(output), "--excerpts", "all"]
     words = [sys.executable, "-c", program, "classify", *named, *[str(path)] * 10_000]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
