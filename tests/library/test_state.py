@@ -13,6 +13,7 @@ import sys
 import time
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,20 @@ def test_new_changed_moved_touched_and_copied_files(listener: Listener, library:
     assert outcomes["tone.wav"].result.label == "quiet"
     assert isinstance(outcomes["moved.flac"].result, Prediction)
     assert outcomes["moved.flac"].result.path == library / "moved.flac"
+
+
+def test_threads_that_ask_at_once_get_their_own_answers(tmp_path: Path) -> None:
+    with closing(LibraryState(tmp_path / "state", "plan")) as state:
+        digests = [bytes([i]) * 32 for i in range(8)]
+        for digest in digests:
+            state.store(digest, UnreadableAudioError(digest.hex()))
+
+        def asked(digest: bytes) -> list[str]:
+            return [str(state.answer(digest)) for _ in range(400)]
+
+        with ThreadPoolExecutor(len(digests)) as pool:
+            for digest, answers in zip(digests, pool.map(asked, digests), strict=True):
+                assert set(answers) == {digest.hex()}
 
 
 def test_equal_files_at_the_same_time_are_heard_once(listener: Listener, library: Path, tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ class LibraryState:
 
     def find(self, path: Path, status: os.stat_result) -> bytes | None:
         """Return the digest of a file that has not changed since it was seen, or None."""
-        found = self._query("SELECT size, mtime_ns, digest FROM files WHERE path = ?", os.fsencode(_absolute(path)))
+        found = self._execute("SELECT size, mtime_ns, digest FROM files WHERE path = ?", os.fsencode(_absolute(path)))
         if found is None or found[:2] != (status.st_size, status.st_mtime_ns):
             return None
         digest: bytes = found[2]
@@ -138,7 +138,7 @@ class LibraryState:
 
     def answer(self, digest: bytes) -> Prediction | GenreError | None:
         """Return the answer to a content, or None; a damaged one is none."""
-        found = self._query("SELECT answer, embedding FROM answers WHERE digest = ? AND plan = ?", digest, self._plan)
+        found = self._execute("SELECT answer, embedding FROM answers WHERE digest = ? AND plan = ?", digest, self._plan)
         return None if found is None else _unpacked(*found)
 
     def remember(self, path: Path, status: os.stat_result, digest: bytes) -> None:
@@ -161,13 +161,11 @@ class LibraryState:
         with self._lock:
             self._database.close()
 
-    def _query(self, statement: str, *values: Any) -> Any:
-        return self._execute(statement, *values).fetchone()
-
-    def _execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+    def _execute(self, statement: str, *values: Any) -> Any:
+        """Run a statement and return its first row, or None."""
         try:
-            with self._lock:
-                return self._database.execute(statement, values)
+            with self._lock:  # until the row is there: threads share the connection, and with it prepared statements
+                return self._database.execute(statement, values).fetchone()
         except sqlite3.Error as error:
             raise StateError(
                 f"the state file {str(self.path)!r} failed ({error}): if it is damaged, remove it to begin anew; else "
