@@ -19,7 +19,7 @@ def exchange(staging: Path, output: Path, names: Sequence[str], obsolete: Sequen
         A temporary folder on the same disk as `output`: copies of the old files lie there meanwhile.
     output : Path
     names, obsolete : sequence of str
-        Of `obsolete` files those may be missing that are.
+        File names; an `obsolete` file that is not there is none to remove.
 
     Raises
     ------

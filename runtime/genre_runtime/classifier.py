@@ -98,7 +98,6 @@ class GenreClassifier:
             raise InvalidInputError(f"threads is {threads!r}: expected 1 to {MAX_THREADS}, or 0 for every core")
         path = default_model_path() if model_path is None else Path(model_path)
         check_named(path)
-        check_named(path)
         return cls(path, read_metadata(path), device, threads, limits or DecodeLimits())
 
     @property
