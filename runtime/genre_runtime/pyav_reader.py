@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
+from av.container import InputContainer
 from numpy.typing import NDArray
 
 from genre_runtime.containers import not_audio, sniff_container
@@ -22,6 +24,51 @@ LENIENT: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"m
 
 _WITHOUT_INDEX = ("aac", "mp3")
 """Streams whose length and places FFmpeg guesses from the bit rate of their beginning."""
+
+MAX_FRAME_SAMPLES = 2**22
+"""Most samples of one frame, over all channels. FLAC and WavPack, whose frames are longest, stay well below 2**20."""
+
+
+@cache
+def _audio_decoders() -> str:
+    """Names of FFmpeg's decoders of audio, separated by commas.
+
+    Without such a list FFmpeg decodes covers and films as well while it opens a file: 2 GB for a cover of 16,000 x
+    16,000 pixels.
+    """
+    codecs = (av.Codec(name, "r") for name in sorted(av.codecs_available) if _decodes(name))
+    return ",".join(dict.fromkeys(codec.name for codec in codecs if codec.type == "audio"))
+
+
+def _decodes(name: str) -> bool:
+    try:
+        av.Codec(name, "r")
+    except ValueError:  # this build only encodes it
+        return False
+    return True
+
+
+def open_container(file: str | BinaryIO, container: str) -> InputContainer:
+    """Open a file with FFmpeg's demuxer of that name and decoders of audio alone.
+
+    Parameters
+    ----------
+    file : str or binary file object
+        A path with its protocol, `file:/...`, or an open file.
+    container : str
+        FFmpeg's name of the demuxer, as `sniff_container` tells it; FFmpeg itself never guesses.
+
+    Raises
+    ------
+    av.FFmpegError, OSError, ValueError
+    """
+    options = {
+        "protocol_whitelist": "file",
+        "codec_whitelist": _audio_decoders(),
+        "max_samples": str(MAX_FRAME_SAMPLES),  # what a frame claims is allocated before any sample comes out
+    }
+    opened: InputContainer = av.open(file, "r", format=container, options=options, **LENIENT)
+    return opened
 
 
 class PyAvReader:
@@ -46,7 +93,7 @@ class PyAvReader:
             file = as_file(source)
             # With its protocol: a colon in a name would otherwise end one.
             opened = f"file:{file.absolute()}" if isinstance(file, Path) else file
-            self._container = av.open(opened, "r", format=name, options={"protocol_whitelist": "file"}, **LENIENT)
+            self._container = open_container(opened, name)
         except _ERRORS as error:
             raise UnreadableAudioError(f"damaged {name} file ({_words(error)})") from error
         if not self._container.streams.audio:

@@ -11,7 +11,6 @@ from typing import BinaryIO
 from genre_runtime.containers import head_behind_tags, sniff_container
 from genre_runtime.library.errors import UntaggableError
 from genre_runtime.library.trailing import read_id3v1
-from genre_runtime.pyav_reader import LENIENT
 
 _TAGGED_BEHIND = frozenset(("ape", "wv", "mpc", "mpc8"))
 """Containers with no other tag than one behind the audio."""
@@ -43,13 +42,15 @@ def payload_sha256(path: Path) -> str:
     """
     import av
 
+    from genre_runtime.pyav_reader import open_container
+
     name = container_of(path)
     if name in _TAGGED_BEHIND:
         return _sha256_before_tags(path)
     digest = hashlib.sha256()
     n_packets = 0
     try:
-        with open(path, "rb") as file, av.open(file, format=name, **LENIENT) as container:
+        with open(path, "rb") as file, open_container(file, name) as container:
             for packet in container.demux(container.streams.audio):
                 digest.update(f"{packet.stream_index} {packet.pts} {packet.size};".encode())
                 digest.update(memoryview(packet))
