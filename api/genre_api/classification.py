@@ -81,7 +81,7 @@ def classify_audio(
     return summarise(
         results,
         threshold=metadata.confidence_threshold,
-        duration_seconds=stream.duration_seconds,
+        length=stream.length,
         device=classifier.device,
         path=None,
     )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from genre_runtime.decoding import stream_excerpts
 from genre_runtime.errors import GenreError, InvalidInputError, UnexpectedFailureError
-from genre_runtime.excerpts import Excerpt
+from genre_runtime.excerpts import Excerpt, TrackLength
 from genre_runtime.inputs import AudioSource
 from genre_runtime.judge import Judge
 from genre_runtime.limits import DecodeLimits
@@ -138,7 +138,7 @@ class GenreClassifier:
         pieces, duration = excerpts_of_waveform(
             waveform, sample_rate, self.metadata.audio.sample_rate, **self._plan(excerpts)
         )
-        return self._summary(self._judge.excerpts(pieces), duration, None)
+        return self._summary(self._judge.excerpts(pieces), TrackLength(duration), None)
 
     def classify_log_mel(self, log_mel: NDArray[Any]) -> Prediction:
         """Classify a log-mel spectrogram made as the model's `AudioConfig` says.
@@ -160,7 +160,7 @@ class GenreClassifier:
         if log_mel.dtype.kind not in "fiu" or not (np.abs(log_mel) <= MAX_DECIBELS).all():  # NaN is not either
             raise InvalidInputError(f"log_mel holds values beyond {MAX_DECIBELS:g} or no numbers: expected decibels")
         duration = log_mel.shape[1] * self.metadata.audio.frame_seconds
-        return self._summary(self._judge.log_mel(log_mel), duration, None)
+        return self._summary(self._judge.log_mel(log_mel), TrackLength(duration), None)
 
     def classify_excerpt(self, excerpt: Excerpt) -> ExcerptPrediction:
         """Classify one excerpt that `stream_excerpts` decoded at the model's rate; `summarise` makes a track's answer.
@@ -217,17 +217,17 @@ class GenreClassifier:
         stream = stream_excerpts(source, rate, limits=self._limits, stop=stop, **self._plan(excerpts))
         results = self._judge.excerpts(stream)
         path = Path(source) if isinstance(source, str | os.PathLike) else None
-        return self._summary(results, stream.duration_seconds, path)
+        return self._summary(results, stream.length, path)
 
     def _plan(self, excerpts: ExcerptCount) -> dict[str, Any]:
         count = self.metadata.n_excerpts if isinstance(excerpts, _FromModel) else excerpts
         return {"excerpt_seconds": self.metadata.excerpt_seconds, "n_excerpts": count}
 
-    def _summary(self, results: list[ExcerptPrediction], duration: float, path: Path | None) -> Prediction:
+    def _summary(self, results: list[ExcerptPrediction], length: TrackLength, path: Path | None) -> Prediction:
         return summarise(
             results,
             threshold=self.metadata.confidence_threshold,
-            duration_seconds=duration,
+            length=length,
             device=self.device,
             path=path,
         )

@@ -23,6 +23,7 @@ from genre_runtime.excerpts import (
     MIN_EXCERPT_SECONDS,
     Excerpt,
     ExcerptStream,
+    TrackLength,
     check_count,
     consecutive_excerpts,
     plan_excerpts,
@@ -89,7 +90,7 @@ def decode_excerpts(
     AudioNotFoundError, EmptyAudioError, UnreadableAudioError, AudioLimitError
     """
     stream = stream_excerpts(source, sample_rate, excerpt_seconds=excerpt_seconds, n_excerpts=n_excerpts, limits=limits)
-    return list(stream), stream.duration_seconds
+    return list(stream), stream.length.duration_seconds
 
 
 def decode(source: AudioSource, sample_rate: int, *, limits: DecodeLimits | None = None) -> FloatArray:
@@ -108,13 +109,13 @@ def decode(source: AudioSource, sample_rate: int, *, limits: DecodeLimits | None
 
 def _whole_track(
     source: AudioSource, sample_rate: int, excerpt_seconds: float, meter: Meter
-) -> Generator[Excerpt, None, float]:
+) -> Generator[Excerpt, None, TrackLength]:
     with closing(open_audio(source)) as reader:
         chunks = resample_stream(_read(reader, 0.0, math.inf, meter), reader.sample_rate, sample_rate)
         yield from consecutive_excerpts(chunks, sample_rate, excerpt_seconds)
         if not meter.n_samples:
             raise _no_samples()
-        return meter.n_samples / reader.sample_rate
+        return TrackLength(meter.n_samples / reader.sample_rate)
 
 
 def _spread(
@@ -123,7 +124,7 @@ def _spread(
     excerpt_seconds: float,
     n_excerpts: int,
     bounds: tuple[DecodeLimits, Event | None],
-) -> Generator[Excerpt, None, float]:
+) -> Generator[Excerpt, None, TrackLength]:
     with closing(open_audio(source)) as reader:
         duration = reader.duration_seconds or 0.0
         if math.isfinite(duration) and duration > 0:
@@ -136,7 +137,7 @@ def _spread(
                     if waveform.size >= MIN_EXCERPT_SECONDS * reader.sample_rate:
                         yield Excerpt(start, resample(waveform, reader.sample_rate, sample_rate))
                 yield Excerpt(plan[-1][0], resample(last, reader.sample_rate, sample_rate))
-                return duration
+                return TrackLength(duration)
     # The header names no length, or another than there is: the file is read twice, to measure it and to pick.
     with closing(open_audio(source)) as reader:  # opened again: decoders may not recover from a seek past the end
         meter = Meter(*bounds)
@@ -149,7 +150,7 @@ def _spread(
     with closing(open_audio(source)) as reader:
         for excerpt in _picked_in_passing(reader, plan, Meter(*bounds)):
             yield Excerpt(excerpt.start_seconds, resample(excerpt.waveform, reader.sample_rate, sample_rate))
-    return duration
+    return TrackLength(duration)
 
 
 def _sought(reader: AudioReader, start: float, end: float, meter: Meter) -> FloatArray:

@@ -31,16 +31,38 @@ class Excerpt:
     waveform: FloatArray
 
 
-class ExcerptStream:
-    """Excerpts, one at a time; `duration_seconds` of the track is known when they are at an end."""
+@dataclass(frozen=True)
+class TrackLength:
+    """How long a track is, as far as its samples show.
 
-    def __init__(self, excerpts: Generator[Excerpt, None, float]) -> None:
+    Attributes
+    ----------
+    duration_seconds : float
+        Seconds of sound that can be read.
+    announced_seconds : float or None
+        Length that the file claims, where noticeably less than that can be read; None where the file is whole.
+    """
+
+    duration_seconds: float
+    announced_seconds: float | None = None
+
+
+class ExcerptStream:
+    """Excerpts, one at a time.
+
+    Attributes
+    ----------
+    length : TrackLength
+        Of the track; known when the excerpts are at an end.
+    """
+
+    def __init__(self, excerpts: Generator[Excerpt, None, TrackLength]) -> None:
         self._excerpts = excerpts
-        self.duration_seconds = 0.0
+        self.length = TrackLength(0.0)
 
     def __iter__(self) -> Iterator[Excerpt]:
         """Yield each excerpt."""
-        self.duration_seconds = yield from self._excerpts
+        self.length = yield from self._excerpts
 
 
 def plan_excerpts(duration_seconds: float, excerpt_seconds: float, n_excerpts: int) -> list[tuple[float, float]]:

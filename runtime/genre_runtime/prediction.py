@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genre_runtime.excerpts import TrackLength
+
 FloatArray = NDArray[np.float32]
 
 PROBABILITY_DIGITS = 6
@@ -55,12 +57,15 @@ class Prediction:
         Mean over the excerpts, most probable first.
     excerpts : tuple of ExcerptPrediction
     duration_seconds : float
+        Seconds of sound that could be read.
     device : str
         Where the model ran, `cpu` or `cuda` and so on.
     path : Path or None
         The file, when there was one.
     embedding : float32 array, shape (n_features,), or None
         Mean over the excerpts; not part of `to_dict`.
+    announced_seconds : float or None
+        Length that the file claims, where noticeably less than that could be read; None where the file is whole.
     """
 
     label: str
@@ -73,6 +78,14 @@ class Prediction:
     device: str
     path: Path | None = None
     embedding: FloatArray | None = field(default=None, repr=False, compare=False)
+    announced_seconds: float | None = None
+
+    @property
+    def remark(self) -> str | None:
+        """How much of the file could be read, in words; None where the file is whole."""
+        if self.announced_seconds is None:
+            return None
+        return f"only {self.duration_seconds:.1f} of {self.announced_seconds:.1f} s could be read"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of this answer; probabilities rounded to six digits."""
@@ -93,6 +106,7 @@ class Prediction:
                 for excerpt in self.excerpts
             ],
             "duration_seconds": round(self.duration_seconds, 3),
+            "announced_seconds": None if self.announced_seconds is None else round(self.announced_seconds, 3),
             "device": self.device,
         }
 
@@ -114,7 +128,7 @@ def summarise(
     excerpts: Sequence[ExcerptPrediction],
     *,
     threshold: float,
-    duration_seconds: float,
+    length: TrackLength,
     device: str,
     path: Path | None,
 ) -> Prediction:
@@ -139,7 +153,8 @@ def summarise(
         reason=reason,
         probabilities=probabilities,
         excerpts=tuple(excerpts),
-        duration_seconds=duration_seconds,
+        duration_seconds=length.duration_seconds,
+        announced_seconds=length.announced_seconds,
         device=device,
         path=path,
         embedding=np.mean(embeddings, axis=0) if embeddings else None,

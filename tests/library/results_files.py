@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from genre_runtime.errors import UnreadableAudioError
+from genre_runtime.excerpts import TrackLength
 from genre_runtime.formats import WRITERS, Result
 from genre_runtime.prediction import ExcerptPrediction, Prediction, summarise
 
@@ -31,7 +32,7 @@ def predict(
         for number, values in enumerate(excerpts)
     ]
     duration = len(parts) * EXCERPT_SECONDS if seconds is None else seconds
-    return summarise(parts, threshold=THRESHOLD, duration_seconds=duration, device="cpu", path=Path(path))
+    return summarise(parts, threshold=THRESHOLD, length=TrackLength(duration), device="cpu", path=Path(path))
 
 
 def small_library() -> list[tuple[Path, Result]]:

@@ -11,7 +11,7 @@ import pytest
 
 from genre_runtime import GenreClassifier, Prediction
 from genre_runtime.errors import InvalidInputError
-from genre_runtime.excerpts import Excerpt, ExcerptStream
+from genre_runtime.excerpts import Excerpt, ExcerptStream, TrackLength
 from genre_runtime.model_files import default_model_path
 from tests.synthetic import LABELS, RATE, noise, tone, write_audio, write_model
 
@@ -92,9 +92,9 @@ def test_excerpts_of_different_lengths_keep_their_order(
     levels, seconds = (0.1, 0.2, 0.3, 0.4), (2, 1, 2, 2)
     pieces = [Excerpt(float(i), np.full(seconds[i] * RATE, levels[i], np.float32)) for i in range(4)]
 
-    def damaged() -> Generator[Excerpt, None, float]:
+    def damaged() -> Generator[Excerpt, None, TrackLength]:
         yield from pieces
-        return 9.0
+        return TrackLength(9.0)
 
     monkeypatch.setattr("genre_runtime.classifier.stream_excerpts", lambda *_, **__: ExcerptStream(damaged()))
     for max_batch in (1, 4):  # as on a CPU and on a GPU
