@@ -18,7 +18,7 @@ from genre_gui.refusals import (
 )
 from genre_gui.service_answers import check_ready, metadata_of, prediction_of, read_facts, service_key
 from genre_runtime import GenreError, Prediction
-from genre_runtime.inputs import head_of
+from genre_runtime.inputs import look_at
 
 MOST_BREAKS = 3
 """A file at which the connection breaks this often is the cause, as far as anybody can tell."""
@@ -62,7 +62,7 @@ class RemoteBackend:
     def classify(self, path: Path, *, whole: bool, stop: Event) -> Prediction | GenreError:
         """Upload a file; wait while the service is away or busy."""
         try:
-            head_of(path)
+            look_at(path)
             return self._answered(path, "/api/predict?whole=true" if whole else "/api/predict", stop)
         except GenreError as error:
             return error

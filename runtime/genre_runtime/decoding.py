@@ -2,9 +2,12 @@
 
 libsndfile reads first (WAV, FLAC, AIFF, Ogg, Opus, MP3, ...), PyAV what it cannot (M4A, AAC, ALAC, WMA,
 APE, WebM), and the ffmpeg program, where it is installed, the FLAC files that both refuse. Only the excerpts asked for
-are decoded, by seeking. Samples come out mono, the mean of the channels, float32, resampled by soxr.
+are decoded, by seeking. Samples come out mono, float32, resampled by soxr.
 
-The container handed to PyAV and ffmpeg is decided here from the file's first bytes, never guessed by FFmpeg:
+The length that a header names is a claim. It is believed where the file's own structure confirms it
+(`genre_runtime.structure`) or where sound ends there; otherwise the file is measured by decoding all of it.
+
+The container handed to PyAV and ffmpeg is decided from the file's first bytes, never guessed by FFmpeg:
 a playlist can therefore not make it open other files or addresses.
 """
 
@@ -13,12 +16,13 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from dataclasses import dataclass, replace
 from threading import Event
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genre_runtime.errors import EmptyAudioError
+from genre_runtime.errors import AudioLimitError, EmptyAudioError, UnreadableAudioError
 from genre_runtime.excerpts import (
     MIN_EXCERPT_SECONDS,
     Excerpt,
@@ -28,15 +32,28 @@ from genre_runtime.excerpts import (
     consecutive_excerpts,
     plan_excerpts,
 )
-from genre_runtime.inputs import AudioSource
+from genre_runtime.inputs import AudioFile, AudioSource, look_at
 from genre_runtime.limits import DecodeLimits, Meter
-from genre_runtime.opening import AudioReader, open_audio
+from genre_runtime.opening import AudioReader, readers
+from genre_runtime.silence import AudibleSeconds, is_silent
 from genre_runtime.waveforms import mono, resample, resample_stream
 
 FloatArray = NDArray[np.float32]
 
 HONEST_SHARE = 0.9
 """A seek that finds less than this share of an excerpt was led astray by the header."""
+
+END_SECONDS = 1.0
+"""So much of the end of a file is decoded where nothing but the header tells its length."""
+
+MISSING_SECONDS, MISSING_SHARE = 0.5, 0.01
+"""A file is not whole where more than this of the announced length cannot be read; encoders pad by less."""
+
+SEARCHED_SECONDS = 3600.0
+"""So much of a track is searched for sound that is silent where it was sampled."""
+
+MAX_HELD = 32
+"""Silent excerpts held back until sound is found."""
 
 
 def stream_excerpts(
@@ -65,14 +82,15 @@ def stream_excerpts(
     Returns
     -------
     ExcerptStream
-        At least one excerpt, each at most `excerpt_seconds` long; then the track's duration. Iterating raises what
+        At least one excerpt, each at most `excerpt_seconds` long; then the track's length. Where all places are silent
+        that were to be taken, excerpts come from where there is sound, if there is any. Iterating raises what
         `decode_excerpts` raises.
     """
     check_count(n_excerpts)
-    limits = limits or DecodeLimits()
+    bounds = _Bounds(limits or DecodeLimits(), stop)
     if n_excerpts is None:
-        return ExcerptStream(_whole_track(source, sample_rate, excerpt_seconds, Meter(limits, stop)))
-    return ExcerptStream(_spread(source, sample_rate, excerpt_seconds, n_excerpts, (limits, stop)))
+        return ExcerptStream(_whole_track(source, sample_rate, excerpt_seconds, bounds))
+    return ExcerptStream(_spread(source, sample_rate, excerpt_seconds, n_excerpts, bounds))
 
 
 def decode_excerpts(
@@ -100,57 +118,175 @@ def decode(source: AudioSource, sample_rate: int, *, limits: DecodeLimits | None
     ------
     AudioNotFoundError, EmptyAudioError, UnreadableAudioError, AudioLimitError
     """
-    with closing(open_audio(source)) as reader:
-        waveform = _joined(_read(reader, 0.0, math.inf, Meter(limits or DecodeLimits())))
-        if waveform.size == 0:
-            raise _no_samples()
-        return resample(waveform, reader.sample_rate, sample_rate)
+    passage = _Passage(look_at(source), Meter(limits or DecodeLimits()))
+    waveform = _joined(passage.blocks())
+    if waveform.size == 0:
+        raise _no_samples()
+    return resample(waveform, passage.sample_rate, sample_rate)
+
+
+@dataclass(frozen=True)
+class _Bounds:
+    limits: DecodeLimits
+    stop: Event | None
+
+    def meter(self) -> Meter:
+        return Meter(self.limits, self.stop)
+
+
+class _Passage:
+    """One decoding of a file from its beginning to its end.
+
+    Where a decoder ends noticeably before the announced length, the next one goes on from there.
+    """
+
+    def __init__(self, file: AudioFile, meter: Meter) -> None:
+        self._meter = meter
+        self._readers = readers(file)
+        self._first = next(self._readers)
+        self.sample_rate = self._first.sample_rate
+        self._announced_seconds = file.structure.announced_seconds or self._first.duration_seconds
+
+    @property
+    def n_samples(self) -> int:
+        """Samples a channel decoded so far."""
+        return self._meter.n_samples
+
+    @property
+    def length(self) -> TrackLength:
+        """Length of the track, once all blocks were taken."""
+        return _length(self.n_samples / self.sample_rate, self._announced_seconds)
+
+    def blocks(self) -> Generator[FloatArray, None, None]:
+        """Yield mono blocks, shape (n_block,), and close every decoder.
+
+        Raises
+        ------
+        UnreadableAudioError
+            No decoder reads a sample, and one says why.
+        """
+        reader: AudioReader | None = self._first
+        refused: UnreadableAudioError | None = None
+        while reader is not None:
+            with closing(reader):
+                if reader.sample_rate == self.sample_rate or not self.n_samples:
+                    self.sample_rate = reader.sample_rate
+                    try:
+                        yield from _read(reader, self.length.duration_seconds, math.inf, self._meter)
+                    except UnreadableAudioError as error:
+                        refused = refused or error
+            if self.n_samples and self.length.announced_seconds is None:
+                return
+            reader = next(self._readers, None)
+        if refused is not None and not self.n_samples:
+            raise refused
+
+
+def _length(seconds: float, announced: float | None) -> TrackLength:
+    """Return a length, with what was announced where that is noticeably more."""
+    if announced is None or not math.isfinite(announced):
+        return TrackLength(seconds)
+    is_whole = announced - seconds <= MISSING_SECONDS + MISSING_SHARE * announced
+    return TrackLength(seconds, None if is_whole else announced)
 
 
 def _whole_track(
-    source: AudioSource, sample_rate: int, excerpt_seconds: float, meter: Meter
+    source: AudioSource, sample_rate: int, excerpt_seconds: float, bounds: _Bounds
 ) -> Generator[Excerpt, None, TrackLength]:
-    with closing(open_audio(source)) as reader:
-        chunks = resample_stream(_read(reader, 0.0, math.inf, meter), reader.sample_rate, sample_rate)
-        yield from consecutive_excerpts(chunks, sample_rate, excerpt_seconds)
-        if not meter.n_samples:
-            raise _no_samples()
-        return TrackLength(meter.n_samples / reader.sample_rate)
+    passage = _Passage(look_at(source), bounds.meter())
+    chunks = resample_stream(passage.blocks(), passage.sample_rate, sample_rate)
+    yield from consecutive_excerpts(chunks, sample_rate, excerpt_seconds)
+    if not passage.n_samples:
+        raise _no_samples()
+    return replace(passage.length, is_silent=True)  # if its excerpts are
 
 
 def _spread(
-    source: AudioSource,
-    sample_rate: int,
-    excerpt_seconds: float,
-    n_excerpts: int,
-    bounds: tuple[DecodeLimits, Event | None],
+    source: AudioSource, sample_rate: int, excerpt_seconds: float, n_excerpts: int, bounds: _Bounds
 ) -> Generator[Excerpt, None, TrackLength]:
-    with closing(open_audio(source)) as reader:
+    file = look_at(source)
+    held: list[Excerpt] = []
+    is_audible = False
+    planned = ExcerptStream(_planned(file, sample_rate, excerpt_seconds, n_excerpts, bounds))
+    for excerpt in planned:
+        if not is_audible and is_silent(excerpt.waveform):
+            held.append(excerpt if len(held) < MAX_HELD else _emptied(excerpt))
+            continue
+        if not is_audible:
+            is_audible = True
+            yield from held
+        yield excerpt
+    if is_audible:
+        return planned.length
+    # Silent where it was sampled, perhaps not elsewhere.
+    elsewhere = ExcerptStream(_audible(file, sample_rate, excerpt_seconds, n_excerpts, bounds))
+    for excerpt in elsewhere:
+        is_audible = True
+        yield excerpt
+    if not is_audible:
+        yield from held
+    return replace(planned.length, is_silent=elsewhere.length.is_silent)
+
+
+def _emptied(excerpt: Excerpt) -> Excerpt:
+    """Return a silent excerpt that takes no memory."""
+    return Excerpt(excerpt.start_seconds, np.broadcast_to(np.float32(0), excerpt.waveform.shape))
+
+
+def _planned(
+    file: AudioFile, sample_rate: int, excerpt_seconds: float, n_excerpts: int, bounds: _Bounds
+) -> Generator[Excerpt, None, TrackLength]:
+    """Yield evenly spread excerpts: by seeking if the length that the file names holds, else by reading all of it."""
+    with closing(next(readers(file))) as reader:
         duration = reader.duration_seconds or 0.0
         if math.isfinite(duration) and duration > 0:
-            plan, meter = plan_excerpts(duration, excerpt_seconds, n_excerpts), Meter(*bounds)
+            plan, meter = plan_excerpts(duration, excerpt_seconds, n_excerpts), bounds.meter()
             # The last one first: it is there only if the header tells the truth.
             last = _sought(reader, *plan[-1], meter)
-            if last.size >= HONEST_SHARE * (plan[-1][1] - plan[-1][0]) * reader.sample_rate:
+            is_there = last.size >= HONEST_SHARE * (plan[-1][1] - plan[-1][0]) * reader.sample_rate
+            if is_there and (reader.is_exact or _ends_at(reader, duration, meter)):
                 for start, end in plan[:-1]:
                     waveform = _sought(reader, start, end, meter)
                     if waveform.size >= MIN_EXCERPT_SECONDS * reader.sample_rate:
                         yield Excerpt(start, resample(waveform, reader.sample_rate, sample_rate))
                 yield Excerpt(plan[-1][0], resample(last, reader.sample_rate, sample_rate))
-                return TrackLength(duration)
-    # The header names no length, or another than there is: the file is read twice, to measure it and to pick.
-    with closing(open_audio(source)) as reader:  # opened again: decoders may not recover from a seek past the end
-        meter = Meter(*bounds)
-        for _ in _read(reader, 0.0, math.inf, meter):
-            pass
-        duration = meter.n_samples / reader.sample_rate
-    if not duration:
+                return _length(duration, file.structure.announced_seconds)
+    # Decoders may not recover from a seek past the end, so the file is opened again, to measure it and to pick.
+    measured = _Passage(file, bounds.meter())
+    for _ in measured.blocks():
+        pass
+    if not measured.n_samples:
         raise _no_samples()
-    plan = plan_excerpts(duration, excerpt_seconds, n_excerpts)
-    with closing(open_audio(source)) as reader:
-        for excerpt in _picked_in_passing(reader, plan, Meter(*bounds)):
-            yield Excerpt(excerpt.start_seconds, resample(excerpt.waveform, reader.sample_rate, sample_rate))
-    return TrackLength(duration)
+    plan = plan_excerpts(measured.length.duration_seconds, excerpt_seconds, n_excerpts)
+    yield from _picked_in_passing(_Passage(file, bounds.meter()), plan, sample_rate)
+    return measured.length
+
+
+def _audible(
+    file: AudioFile, sample_rate: int, excerpt_seconds: float, n_excerpts: int, bounds: _Bounds
+) -> Generator[Excerpt, None, TrackLength]:
+    """Yield excerpts from where a track has sound, spread over that, if it has any in its first hour."""
+    limits = replace(bounds.limits, max_seconds=min(bounds.limits.max_seconds, SEARCHED_SECONDS))
+    searched = _Passage(file, Meter(limits, bounds.stop))
+    seconds = AudibleSeconds(searched.sample_rate)
+    is_searched = True
+    try:
+        for block in searched.blocks():
+            seconds.add(block)
+    except AudioLimitError:
+        is_searched = False
+    duration = min(searched.length.duration_seconds, limits.max_seconds)
+    plan = seconds.plan(duration, excerpt_seconds, n_excerpts)
+    if plan:
+        yield from _picked_in_passing(_Passage(file, bounds.meter()), plan, sample_rate)
+    return TrackLength(duration, is_silent=is_searched and not plan)
+
+
+def _ends_at(reader: AudioReader, seconds: float, meter: Meter) -> bool:
+    """Tell whether there is sound until `seconds`, and none behind."""
+    start = max(0.0, seconds - END_SECONDS)
+    found = _sought(reader, start, seconds + END_SECONDS, meter).size / reader.sample_rate
+    return abs(found - (seconds - start)) <= MISSING_SECONDS
 
 
 def _sought(reader: AudioReader, start: float, end: float, meter: Meter) -> FloatArray:
@@ -159,26 +295,27 @@ def _sought(reader: AudioReader, start: float, end: float, meter: Meter) -> Floa
     return _joined(_read(reader, start, n_wanted, meter))[:n_wanted]
 
 
-def _picked_in_passing(reader: AudioReader, plan: list[tuple[float, float]], meter: Meter) -> Iterator[Excerpt]:
-    """Excerpts at the reader's own rate, cut out while the whole file goes by."""
-    rate = reader.sample_rate
+def _picked_in_passing(passage: _Passage, plan: list[tuple[float, float]], sample_rate: int) -> Iterator[Excerpt]:
+    """Excerpts cut out while the whole file goes by."""
+    rate = passage.sample_rate
     waiting = [(round(start * rate), round(end * rate), start) for start, end in plan]
     pieces: list[FloatArray] = []
     first = 0  # number of the sample that `pieces` begin with
-    for block in _read(reader, 0.0, math.inf, meter):
-        pieces.append(block)
-        while waiting and waiting[0][1] <= meter.n_samples:
-            pieces = [_joined(pieces)]
-            begin, end, start = waiting.pop(0)
-            yield Excerpt(start, pieces[0][begin - first : end - first])
-        if not waiting:
-            return
-        while pieces and first + pieces[0].size <= waiting[0][0]:
-            first += pieces.pop(0).size
+    with closing(passage.blocks()) as blocks:
+        for block in blocks:
+            pieces.append(block)
+            while waiting and waiting[0][1] <= passage.n_samples:
+                pieces = [_joined(pieces)]
+                begin, end, start = waiting.pop(0)
+                yield Excerpt(start, resample(pieces[0][begin - first : end - first], rate, sample_rate))
+            if not waiting:
+                return
+            while pieces and first + pieces[0].size <= waiting[0][0]:
+                first += pieces.pop(0).size
     for begin, end, start in waiting:  # the second time a little less may come out
         rest = _joined(pieces)[max(0, begin - first) : end - first]
         if rest.size:
-            yield Excerpt(start, rest)
+            yield Excerpt(start, resample(rest, rate, sample_rate))
 
 
 def _read(reader: AudioReader, start_seconds: float, n_samples: float, meter: Meter) -> Iterator[FloatArray]:

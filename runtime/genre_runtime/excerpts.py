@@ -41,10 +41,13 @@ class TrackLength:
         Seconds of sound that can be read.
     announced_seconds : float or None
         Length that the file claims, where noticeably less than that can be read; None where the file is whole.
+    is_silent : bool
+        Whether the track is silent throughout if its excerpts are: all of it was searched for sound.
     """
 
     duration_seconds: float
     announced_seconds: float | None = None
+    is_silent: bool = False
 
 
 class ExcerptStream:

@@ -37,6 +37,8 @@ class FfmpegReader:
         The program reads nothing of it either, or cannot be started.
     """
 
+    is_exact = False
+
     def __init__(self, path: AudioSource) -> None:
         self._path = Path(os.fspath(path))  # type: ignore[arg-type]
         self._process: subprocess.Popen[bytes] | None = None

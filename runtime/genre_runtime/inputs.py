@@ -5,24 +5,60 @@ from __future__ import annotations
 import io
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Protocol, cast
 
-from genre_runtime.containers import head_behind_tags
+from genre_runtime.containers import find_sound, may_be_audio, not_audio, sniff_container
 from genre_runtime.errors import AudioNotFoundError, EmptyAudioError, InvalidInputError, UnreadableAudioError
+from genre_runtime.structure import Structure, examine
 
 AudioSource = Path | str | bytes | BinaryIO
 
+MAX_PATH_BYTES = 3500
+"""A longer path is opened here and handed to the decoders as an open file; systems refuse paths beyond 4,096 bytes."""
 
-class ReadOnly(io.RawIOBase):
-    """Passes reading on to another file, and nothing else.
 
-    A file that is open for writing too, PyAV would take for one that it is to write.
+class Seekable(Protocol):
+    """What is asked of an open file."""
+
+    def read(self, n_bytes: int, /) -> bytes:
+        """Read up to so many bytes."""
+        ...
+
+    def seek(self, offset: int, whence: int = ..., /) -> int:
+        """Move; returns the position."""
+        ...
+
+    def tell(self) -> int:
+        """Return the position."""
+        ...
+
+    def close(self) -> None:
+        """Close the file."""
+        ...
+
+
+class FileView(io.RawIOBase):
+    """Passes reading on to another file, and nothing else; a file open for writing too, PyAV would write to.
+
+    Parameters
+    ----------
+    file : seekable binary file
+    start : int
+        Byte of the file that this one begins with.
+    corrections : sequence of (int, bytes)
+        Offsets in `file`, and what is read there instead.
+    owned : bool
+        Whether closing this closes `file` too.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(
+        self, file: Seekable, start: int = 0, corrections: tuple[tuple[int, bytes], ...] = (), *, owned: bool = False
+    ) -> None:
+        self._file, self._start, self._corrections, self._owned = file, start, corrections, owned
 
     def readable(self) -> bool:
         """Say yes."""
@@ -34,21 +70,33 @@ class ReadOnly(io.RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int:
         """Read as much as there is room for."""
-        content = self._file.read(len(buffer))
-        buffer[: len(content)] = content
+        begin = self._file.tell() if self._corrections else 0
+        content = bytearray(self._file.read(len(buffer)))
+        for offset, correct in self._corrections:
+            for i in range(max(offset, begin), min(offset + len(correct), begin + len(content))):
+                content[i - begin] = correct[i - offset]
+        buffer[: len(content)] = bytes(content)
         return len(content)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Move, or stay where that is not possible; returns the position."""
         # A damaged file can send a decoder to before its beginning. The system then stays where it is; an exception
         # would come up in the middle of C, which can only print it.
+        if whence == io.SEEK_SET:
+            offset += self._start
         with suppress(OSError, ValueError):
             self._file.seek(offset, whence)
-        return self._file.tell()
+        return self.tell()
 
     def tell(self) -> int:
         """Return the position."""
-        return self._file.tell()
+        return self._file.tell() - self._start
+
+    def close(self) -> None:
+        """Close this, and the file if it is owned."""
+        if self._owned:
+            self._file.close()
+        super().close()
 
 
 def as_file(source: AudioSource) -> Path | BinaryIO:
@@ -62,11 +110,11 @@ def as_file(source: AudioSource) -> Path | BinaryIO:
     if isinstance(source, str | os.PathLike):
         return Path(source)
     if isinstance(source, bytes | bytearray | memoryview):
-        return cast(BinaryIO, ReadOnly(io.BytesIO(source)))
+        return cast(BinaryIO, FileView(io.BytesIO(source)))
     try:
         source.seek(0)
         if isinstance(source.read(0), bytes):
-            return cast(BinaryIO, ReadOnly(source))
+            return cast(BinaryIO, FileView(source))
     except (AttributeError, OSError, ValueError) as error:
         raise InvalidInputError(
             f"audio comes from {type(source).__name__}: expected a path, bytes or a seekable binary file"
@@ -74,19 +122,76 @@ def as_file(source: AudioSource) -> Path | BinaryIO:
     raise InvalidInputError("audio comes from a file opened for text: open it with mode 'rb'")
 
 
-def head_of(source: AudioSource) -> bytes:
-    """Return the first 64 KiB behind any ID3v2 tag, having looked first whether it is a regular file.
+@dataclass(frozen=True)
+class AudioFile:
+    """A source whose first bytes and structure were looked at.
+
+    Attributes
+    ----------
+    source : path, bytes or seekable binary file object
+    container : str or None
+        FFmpeg's name of the container; None for what libsndfile alone may know.
+    head : bytes
+        First 64 KiB of the sound.
+    start : int
+        Byte at which the sound begins.
+    plain : bool
+        Whether decoders find the sound by themselves.
+    structure : Structure
+    """
+
+    source: AudioSource
+    container: str | None
+    head: bytes
+    start: int
+    plain: bool
+    structure: Structure
+
+    def opened(self, *, skips_tags: bool) -> Path | BinaryIO:
+        """Return what a decoder is to read: the path or file itself, or a view of it that begins with the sound.
+
+        Parameters
+        ----------
+        skips_tags : bool
+            Whether the decoder skips an ID3v2 tag by itself.
+        """
+        needs_view = self.structure.corrections or (self.start and not (self.plain and skips_tags))
+        file = as_file(self.source)
+        if isinstance(file, Path):
+            if not needs_view and len(os.fsencode(file.absolute())) <= MAX_PATH_BYTES:
+                return file
+            view = FileView(file.open("rb"), self.start if needs_view else 0, self.structure.corrections, owned=True)
+        else:
+            view = FileView(file, self.start if needs_view else 0, self.structure.corrections)
+        view.seek(0)
+        return cast(BinaryIO, view)
+
+
+def look_at(source: AudioSource) -> AudioFile:
+    """Find out what a source is, having made sure that it is a regular file.
 
     Raises
     ------
     AudioNotFoundError, EmptyAudioError, UnreadableAudioError, InvalidInputError
     """
+    with _opened(source) as file:
+        size = file.seek(0, io.SEEK_END)
+        if not size:
+            raise EmptyAudioError("the file is empty (0 bytes): expected audio")
+        sound = find_sound(file)
+        if not may_be_audio(sound.head):
+            raise not_audio(sound.head)
+        container = sniff_container(sound.head)
+        structure = examine(file, container, sound.offset, size)
+    return AudioFile(source, container, sound.head, sound.offset, sound.plain, structure)
+
+
+@contextmanager
+def _opened(source: AudioSource) -> Iterator[BinaryIO]:
     file = as_file(source)
     if not isinstance(file, Path):
-        head = head_behind_tags(file)
-        if not head and not file.seek(0, io.SEEK_END):
-            raise _empty()
-        return head
+        yield file
+        return
     try:
         status = file.stat()
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -97,14 +202,12 @@ def head_of(source: AudioSource) -> bytes:
     if not stat.S_ISREG(status.st_mode):
         kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
         raise UnreadableAudioError(f"the path is {kind}: expected an audio file")
-    if status.st_size == 0:
-        raise _empty()
     try:
-        with file.open("rb") as opened:
-            return head_behind_tags(opened)
+        opened = file.open("rb", buffering=0)
     except OSError as error:
         raise UnreadableAudioError(f"the file cannot be opened: {error.strerror}") from error
-
-
-def _empty() -> EmptyAudioError:
-    return EmptyAudioError("the file is empty (0 bytes): expected audio")
+    with opened:
+        try:
+            yield cast(BinaryIO, opened)
+        except OSError as error:
+            raise UnreadableAudioError(f"the file cannot be read: {error.strerror or error}") from error

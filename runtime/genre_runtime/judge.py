@@ -17,14 +17,12 @@ from genre_runtime.graph_check import OUTPUTS
 from genre_runtime.metadata import ModelMetadata
 from genre_runtime.prediction import ExcerptPrediction
 from genre_runtime.session import create_session, one_line
+from genre_runtime.silence import is_silent
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 FloatArray = NDArray[np.float32]
-
-SILENCE_PEAK = 1e-3
-"""An excerpt that stays within this (-60 dB of full scale) of one level is silent: nobody hears a direct current."""
 
 MAX_BATCH = 32
 """Most excerpts handed to the graph at once on a GPU; a CPU takes them one by one, which keeps them in its cache."""
@@ -65,7 +63,7 @@ class Judge:
             outputs = self.run(np.stack([excerpt.waveform for excerpt in batch]))
             for excerpt, row in zip(batch, outputs, strict=True):
                 end = excerpt.start_seconds + excerpt.waveform.size / rate
-                silent = bool(np.ptp(excerpt.waveform) < 2 * SILENCE_PEAK)
+                silent = is_silent(excerpt.waveform)
                 results.append(self._prediction(excerpt.start_seconds, end, row, silent))
         return results
 

@@ -1,4 +1,4 @@
-"""Which decoder opens a file."""
+"""Which decoders open a file, and in which order."""
 
 from __future__ import annotations
 
@@ -8,21 +8,35 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from genre_runtime.containers import may_be_audio, not_audio
 from genre_runtime.errors import UnreadableAudioError
-from genre_runtime.inputs import AudioSource, head_of
+from genre_runtime.inputs import AudioFile, AudioSource, look_at
 from genre_runtime.limits import MAX_SAMPLE_RATE
+
+AGREEING_SECONDS = 0.5
+"""By so much the length that a decoder reports may differ from the length by the file's pages."""
 
 
 class AudioReader(Protocol):
-    """An open file that yields its samples from any second on."""
+    """An open file that yields its samples from any second on.
+
+    Attributes
+    ----------
+    duration_seconds : float or None
+        Length by the decoder; None where only reading on to the end can tell.
+    is_exact : bool
+        Whether the file's structure confirms that length. Otherwise it is a claim.
+    """
 
     sample_rate: int
     n_channels: int
     duration_seconds: float | None
+    is_exact: bool
 
     def blocks(self, start_seconds: float, n_samples: float) -> Iterator[NDArray[np.float32]]:
-        """Yield blocks of shape (n_block, n_channels) from `start_seconds` on, about `n_samples` in all."""
+        """Yield blocks of shape (n_block, n_channels) from `start_seconds` on, about `n_samples` in all.
+
+        The number of channels may change from block to block; the sample rate does not.
+        """
         ...
 
     def close(self) -> None:
@@ -47,33 +61,94 @@ def open_audio(source: AudioSource) -> AudioReader:
     UnreadableAudioError
         A folder, a device, no permission, not audio, or a sample rate that no recording has.
     """
-    reader = _first_that_reads(source)
-    if reader.sample_rate > MAX_SAMPLE_RATE:
+    return next(readers(look_at(source)))
+
+
+def readers(file: AudioFile) -> Iterator[AudioReader]:
+    """Open a file with one decoder after the other, the best one first; who takes a reader closes it.
+
+    Raises
+    ------
+    UnreadableAudioError
+        None of them reads it.
+    """
+    n_readers = 0
+    refused: UnreadableAudioError | None = None
+    for attempt in (_soundfile, _pyav, _unbelieved_soundfile, _ffmpeg):
+        try:
+            reader = attempt(file)
+        except UnreadableAudioError as error:
+            refused = error
+            continue
+        if reader is None:
+            continue
+        if reader.sample_rate > MAX_SAMPLE_RATE:
+            reader.close()
+            refused = UnreadableAudioError(
+                f"the file says it has {reader.sample_rate:,} samples a second: expected at most {MAX_SAMPLE_RATE:,}, "
+                "its header is forged or damaged"
+            )
+            break
+        n_readers += 1
+        yield reader
+    if not n_readers:
+        raise refused or UnreadableAudioError("no decoder reads the file: it is damaged or of an unknown format")
+
+
+def _soundfile(file: AudioFile) -> AudioReader | None:
+    """libsndfile, where the length that it reports can be believed."""
+    if not file.structure.believable:
+        return None
+    reader = _open_soundfile(file)
+    seconds = file.structure.seconds
+    if reader is None or seconds is None:
+        return reader
+    if reader.duration_seconds is None or abs(reader.duration_seconds - seconds) > AGREEING_SECONDS:
         reader.close()
-        raise UnreadableAudioError(
-            f"the file says it has {reader.sample_rate:,} samples a second: expected at most {MAX_SAMPLE_RATE:,}, its "
-            "header is forged or damaged"
-        )
+        return None
     return reader
 
 
-def _first_that_reads(source: AudioSource) -> AudioReader:
-    head = head_of(source)
-    if not may_be_audio(head):
-        raise not_audio(head)
+def _unbelieved_soundfile(file: AudioFile) -> AudioReader | None:
+    """libsndfile, read from the beginning to the end that it finds."""
+    reader = _open_soundfile(file) if not file.structure.believable else None
+    if reader is not None:
+        reader.duration_seconds = None
+    return reader
+
+
+def _open_soundfile(file: AudioFile) -> AudioReader | None:
     import soundfile
 
     from genre_runtime.soundfile_reader import SoundFileReader
 
+    opened = file.opened(skips_tags=True)
     try:
-        return SoundFileReader(source)
-    except (soundfile.SoundFileError, TypeError):  # TypeError: by its name it was taken for headerless
-        from genre_runtime.ffmpeg_reader import FfmpegReader
-        from genre_runtime.pyav_reader import PyAvReader
+        return SoundFileReader(opened)
+    except (soundfile.SoundFileError, TypeError):  # TypeError: by its name it was taken for headerless samples
+        if opened is not file.source:
+            _close(opened)
+        return None
 
-        try:
-            return PyAvReader(source, head)
-        except UnreadableAudioError:
-            if not FfmpegReader.can_read(source, head):
-                raise
-            return FfmpegReader(source)
+
+def _pyav(file: AudioFile) -> AudioReader:
+    from genre_runtime.pyav_reader import PyAvReader
+
+    opened = file.opened(skips_tags=file.container in ("mp3", "aac"))
+    try:
+        return PyAvReader(opened, file.container, file.head, measured=not file.structure.believable)
+    except UnreadableAudioError:
+        _close(opened)
+        raise
+
+
+def _ffmpeg(file: AudioFile) -> AudioReader | None:
+    from genre_runtime.ffmpeg_reader import FfmpegReader
+
+    return FfmpegReader(file.source) if FfmpegReader.can_read(file.source, file.head) else None
+
+
+def _close(opened: object) -> None:
+    close = getattr(opened, "close", None)
+    if close is not None:
+        close()

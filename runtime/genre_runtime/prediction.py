@@ -133,16 +133,16 @@ def summarise(
     path: Path | None,
 ) -> Prediction:
     """Average the excerpts that are not silent into the track's answer; all of them if all are silent."""
-    heard = [excerpt for excerpt in excerpts if not excerpt.silent]
-    judged = heard or excerpts
+    audible = [excerpt for excerpt in excerpts if not excerpt.silent]
+    judged = audible or excerpts
     labels = list(judged[0].probabilities)
     mean: NDArray[np.float64] = np.mean([[e.probabilities[label] for label in labels] for e in judged], axis=0)
     order = np.argsort(-mean, kind="stable")
     probabilities = {labels[i]: float(mean[i]) for i in order}
     label, confidence = next(iter(probabilities.items()))
     reason = None
-    if not heard:
-        reason = "the track is silent"
+    if not audible:
+        reason = "the track is silent" if length.is_silent else "the excerpts are silent"
     elif confidence < threshold:
         reason = f"the best genre reaches {confidence:.0%}, confident answers start at {threshold:.0%}"
     embeddings = [excerpt.embedding for excerpt in judged if excerpt.embedding is not None]

@@ -12,10 +12,9 @@ import numpy as np
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from genre_runtime.containers import not_audio, sniff_container
+from genre_runtime.containers import not_audio
 from genre_runtime.errors import UnreadableAudioError
 from genre_runtime.excerpts import PREROLL_SECONDS
-from genre_runtime.inputs import AudioSource, as_file
 
 _ERRORS = (av.FFmpegError, OSError, ValueError)
 
@@ -26,7 +25,16 @@ _WITHOUT_INDEX = ("aac", "mp3")
 """Streams whose length and places FFmpeg guesses from the bit rate of their beginning."""
 
 MAX_FRAME_SAMPLES = 2**22
-"""Most samples of one frame, over all channels. FLAC and WavPack, whose frames are longest, stay well below 2**20."""
+"""Most samples of one frame; FLAC and WavPack, whose frames are longest, stay well below 2**20."""
+
+FRAME_LIMIT = {"max_samples": str(MAX_FRAME_SAMPLES)}
+"""For the decoder: what a frame claims is allocated before any sample comes out."""
+
+MAX_PACKET_BYTES = 2**24
+"""The longest packets, of Monkey's Audio and of uncompressed sound in Matroska, have about 2**20."""
+
+MAX_ERRORS = 10_000
+"""Damaged packets stepped over in one file."""
 
 
 @cache
@@ -65,7 +73,7 @@ def open_container(file: str | BinaryIO, container: str) -> InputContainer:
     options = {
         "protocol_whitelist": "file",
         "codec_whitelist": _audio_decoders(),
-        "max_samples": str(MAX_FRAME_SAMPLES),  # what a frame claims is allocated before any sample comes out
+        **FRAME_LIMIT,  # for the first frames, which FFmpeg may decode to learn the format
     }
     opened: InputContainer = av.open(file, "r", format=container, options=options, **LENIENT)
     return opened
@@ -76,45 +84,68 @@ class PyAvReader:
 
     Parameters
     ----------
-    source : path, bytes or seekable binary file object
+    file : path or seekable binary file object
+        Closed with the reader if it is a file object.
+    container : str or None
+        FFmpeg's name of the container.
     head : bytes
-        Its first bytes, which decide on the container.
+        First bytes of the sound, for the error where `container` is None.
+    measured : bool
+        Whether the length that the container names is not to be believed.
 
     Raises
     ------
     UnreadableAudioError
     """
 
-    def __init__(self, source: AudioSource, head: bytes) -> None:
-        name = sniff_container(head)
-        if name is None:
+    is_exact = False
+
+    def __init__(self, file: Path | BinaryIO, container: str | None, head: bytes, *, measured: bool = False) -> None:
+        if container is None:
             raise not_audio(head)
+        self._opened, self._name = file, container
         try:
-            file = as_file(source)
             # With its protocol: a colon in a name would otherwise end one.
-            opened = f"file:{file.absolute()}" if isinstance(file, Path) else file
-            self._container = open_container(opened, name)
+            source = f"file:{file.absolute()}" if isinstance(file, Path) else file
+            self._container = open_container(source, container)
         except _ERRORS as error:
-            raise UnreadableAudioError(f"damaged {name} file ({_words(error)})") from error
+            raise UnreadableAudioError(f"damaged {container} file ({_words(error)})") from error
         if not self._container.streams.audio:
             self._container.close()
-            raise UnreadableAudioError(f"the {name} file has no audio stream: expected one")
+            raise UnreadableAudioError(f"the {container} file has no audio stream: expected one")
         self._stream = self._container.streams.audio[0]
         if self._stream.codec_context is None:
             self._container.close()
-            raise UnreadableAudioError(f"the {name} file's audio is in a format that FFmpeg has no decoder for")
+            raise UnreadableAudioError(f"the {container} file's audio is in a format that FFmpeg has no decoder for")
+        self._stream.codec_context.options = {**self._stream.codec_context.options, **FRAME_LIMIT}
         self.sample_rate: int = self._stream.rate or 0
         self.n_channels: int = self._stream.channels or 0
         if self.sample_rate < 1 or self.n_channels < 1:
             self._container.close()
-            raise UnreadableAudioError(f"the {name} file names no sample rate or channels: it is damaged")
-        duration = self._container.duration
-        guessed = name in _WITHOUT_INDEX
-        self.duration_seconds: float | None = duration / av.time_base if duration and not guessed else None
+            raise UnreadableAudioError(f"the {container} file names no sample rate or channels: it is damaged")
+        self.duration_seconds: float | None = None
+        if container not in _WITHOUT_INDEX and not measured:
+            self.duration_seconds = self._claimed_seconds()
         self._moved = False
 
+    def _claimed_seconds(self) -> float | None:
+        """Return the length of the sound by the header; a film's is only its own where the stream of sound has none."""
+        if self._stream.duration and self._stream.time_base:
+            return float(self._stream.duration * self._stream.time_base)
+        duration = self._container.duration
+        return duration / av.time_base if duration and not self._container.streams.video else None
+
     def blocks(self, start_seconds: float, n_samples: float) -> Iterator[NDArray[np.float32]]:
-        """Yield blocks of shape (n_block, n_channels), float32, about `n_samples` in all or up to the end."""
+        """Yield blocks of shape (n_block, n_channels), float32, about `n_samples` in all or up to the end.
+
+        What cannot be decoded is stepped over. Where the stream changes its rate, samples are resampled to
+        `sample_rate`; where it changes its channels, blocks do.
+
+        Raises
+        ------
+        UnreadableAudioError
+            Nothing of the file can be decoded, or a packet is larger than any encoder makes it.
+        """
         origin = float((self._stream.start_time or 0) * (self._stream.time_base or 0))
         if start_seconds or self._moved:  # no seek at the beginning: Matroska's drops the first packet
             try:
@@ -122,28 +153,85 @@ class PyAvReader:
             except _ERRORS:  # this container cannot seek
                 return
         self._moved = True
-        packed = av.AudioResampler(format="flt")  # planar frames of 8 channels and more crash PyAV 18
-        frames = self._container.decode(self._stream)
-        while n_samples > 0:
+        packed = _Packed(self.sample_rate)
+        for decoded in self._frames(from_start=not start_seconds):
+            skip = 0
+            if decoded is not None and decoded.time is not None:  # a seek lands on a packet before the start
+                skip = max(0, round((start_seconds + origin - decoded.time) * self.sample_rate))
+            for block in packed.blocks(decoded):
+                kept = block[skip:]
+                skip = max(0, skip - block.shape[0])
+                if kept.shape[0]:
+                    yield kept
+                    n_samples -= kept.shape[0]
+            if n_samples <= 0:
+                return
+
+    def _frames(self, *, from_start: bool) -> Iterator[av.AudioFrame | None]:
+        """Yield decoded frames, and None at the end; what is damaged is left out."""
+        n_errors = n_frames = 0
+        last: Exception | None = None
+        packets = self._container.demux(self._stream)
+        while n_errors < MAX_ERRORS:
             try:
-                decoded = next(frames, None)
-                converted = packed.resample(decoded)  # None flushes
-            except _ERRORS:  # damaged from here on: what came before counts
-                return
-            for frame in converted:
-                skip = 0
-                if frame.time is not None:  # a seek lands on a packet before the start
-                    skip = max(0, round((start_seconds + origin - frame.time) * frame.sample_rate))
-                block = frame.to_ndarray().reshape(frame.samples, -1)[skip:].astype(np.float32, copy=False)
-                if block.shape[0]:
-                    yield block
-                    n_samples -= block.shape[0]
-            if decoded is None:
-                return
+                packet = next(packets, None)
+                if packet is None:
+                    break
+                if packet.size > MAX_PACKET_BYTES:
+                    raise UnreadableAudioError(
+                        f"the {self._name} file has a packet of {packet.size:,} bytes: expected at most "
+                        f"{MAX_PACKET_BYTES:,}, it is damaged or forged"
+                    )
+                frames = packet.decode()
+            except UnreadableAudioError:
+                raise
+            except av.EOFError:
+                break
+            except _ERRORS as error:
+                n_errors, last = n_errors + 1, error
+                continue
+            for frame in frames:
+                if isinstance(frame, av.AudioFrame):
+                    n_frames += 1
+                    yield frame
+        if last is not None and not n_frames and from_start:
+            raise UnreadableAudioError(f"damaged {self._name} file: nothing of it can be decoded ({_words(last)})")
+        yield None
 
     def close(self) -> None:
         """Close the file."""
         self._container.close()
+        if not isinstance(self._opened, Path):
+            self._opened.close()
+
+
+class _Packed:
+    """Turns frames of any kind into blocks of float32 at one sample rate."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self._sample_rate = sample_rate
+        self._resampler: av.AudioResampler | None = None
+        self._kind: tuple[object, ...] | None = None
+
+    def blocks(self, frame: av.AudioFrame | None) -> Iterator[NDArray[np.float32]]:
+        """Yield the blocks of a frame; None gives what is still held."""
+        kind = None if frame is None else (frame.format.name, frame.layout.name, frame.sample_rate)
+        if kind != self._kind:
+            if self._resampler is not None:
+                yield from self._converted(self._resampler, None)
+            # Planar frames of 8 channels and more crash PyAV 18.
+            self._resampler = None if frame is None else av.AudioResampler(format="flt", rate=self._sample_rate)
+            self._kind = kind
+        if frame is not None and self._resampler is not None:
+            yield from self._converted(self._resampler, frame)
+
+    def _converted(self, resampler: av.AudioResampler, frame: av.AudioFrame | None) -> Iterator[NDArray[np.float32]]:
+        try:
+            converted = resampler.resample(frame)
+        except _ERRORS:
+            return
+        for packed in converted:
+            yield packed.to_ndarray().reshape(packed.samples, -1).astype(np.float32, copy=False)
 
 
 def _words(error: Exception) -> str:

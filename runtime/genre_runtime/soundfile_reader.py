@@ -5,19 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
 from genre_runtime.excerpts import PREROLL_SECONDS
-from genre_runtime.inputs import AudioSource, as_file
 
 BLOCK_SAMPLES = 2**18
 """Samples over all channels that one block holds: 1 MiB of float32."""
 
 CAREFUL_SAMPLES = 1024
 """Samples a channel of a block where a file is damaged: so little is lost before the damage."""
+
+
+MAX_FRAMES = 2**46
+"""More than a million years of sound: libsndfile's way to say that it does not know."""
 
 
 class _SteadyFile(soundfile.SoundFile):  # type: ignore[misc]
@@ -36,7 +40,8 @@ class SoundFileReader:
 
     Parameters
     ----------
-    source : path, bytes or seekable binary file object
+    file : path or seekable binary file object
+        Closed with the reader if it is a file object.
 
     Raises
     ------
@@ -46,8 +51,10 @@ class SoundFileReader:
         Headerless samples by its name (.raw, .au, .snd, .vox, .gsm), whatever its bytes are.
     """
 
-    def __init__(self, source: AudioSource) -> None:
-        file = as_file(source)
+    is_exact = True
+
+    def __init__(self, file: Path | BinaryIO) -> None:
+        self._opened = file
         # As bytes, because soundfile cannot encode a name that is no valid text; Windows has no such names.
         self._file = _SteadyFile(os.fsencode(file) if isinstance(file, Path) and os.name != "nt" else file)
         if self._file.format == "RAW":
@@ -55,7 +62,8 @@ class SoundFileReader:
             raise TypeError("taken for headerless samples by its name")
         self.sample_rate: int = self._file.samplerate
         self.n_channels: int = self._file.channels
-        self.duration_seconds: float | None = self._file.frames / self.sample_rate
+        known = 0 <= self._file.frames < MAX_FRAMES
+        self.duration_seconds: float | None = self._file.frames / self.sample_rate if known else None
 
     def blocks(self, start_seconds: float, n_samples: float) -> Iterator[NDArray[np.float32]]:
         """Yield blocks of shape (n_block, n_channels), float32, `n_samples` in all or up to the end."""
@@ -110,3 +118,5 @@ class SoundFileReader:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+        if not isinstance(self._opened, Path):
+            self._opened.close()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from genre_runtime.errors import EmptyAudioError, InvalidInputError
 from genre_runtime.excerpts import MIN_EXCERPT_SECONDS, Excerpt, check_count, consecutive_excerpts, plan_excerpts
 from genre_runtime.limits import MAX_SAMPLE_RATE
+from genre_runtime.silence import AudibleSeconds, is_silent
 
 FloatArray = NDArray[np.float32]
 
@@ -20,19 +21,34 @@ a spectrum of much more would overflow float32."""
 
 QUALITY = "HQ"
 
+LEVEL_SAMPLES = 4096
+"""Samples of a block by which the levels of its channels are compared."""
+
+CANCELLED = 0.01
+"""A mix with less than this share (-20 dB) of the power that unrelated channels would have together is cancelled."""
+
 
 def mono(block: FloatArray) -> FloatArray:
     """Mean of the channels of (n_block, n_channels), shape (n_block,), a new array.
 
-    A broken float file may hold NaN, infinities or absurd numbers: those samples become silence.
+    Where channels cancel one another, as a stereo pair of which one was inverted does, the loudest of them is returned
+    instead: the mean would be silence, or the little in which they differ. A broken float file may hold NaN, infinities
+    or absurd numbers: those samples become silence.
     """
-    if block.size and not np.abs(block).max() <= MAX_LEVEL:  # a NaN is not either
+    if block.size and not (block.max() <= MAX_LEVEL and block.min() >= -MAX_LEVEL):  # a NaN is not either
         block = np.where(np.abs(block) <= MAX_LEVEL, block, np.float32(0))
     n_channels = block.shape[1]
     if n_channels == 1:
         return block[:, 0].copy()
     # As a product: NumPy's mean over so short an axis takes thirty times as long.
-    return block @ np.full(n_channels, 1 / n_channels, np.float32)
+    mixed: FloatArray = block @ np.full(n_channels, 1 / n_channels, np.float32)
+    sample = block[:: max(1, block.shape[0] // LEVEL_SAMPLES)]
+    powers = np.einsum("ij,ij->j", sample, sample) - sample.sum(axis=0) ** 2 / max(1, sample.shape[0])
+    sampled = mixed[:: max(1, block.shape[0] // LEVEL_SAMPLES)]
+    power = sampled @ sampled - sampled.sum() ** 2 / max(1, sampled.size)
+    if power < CANCELLED * powers.sum() / n_channels**2:
+        return block[:, int(powers.argmax())].copy()
+    return mixed
 
 
 def resample(waveform: FloatArray, rate: int, sample_rate: int) -> FloatArray:
@@ -93,12 +109,23 @@ def cut(
     if n_excerpts is None:
         whole = resample(waveform, rate, sample_rate)
         return list(consecutive_excerpts([whole], sample_rate, excerpt_seconds)), duration
+    plan = plan_excerpts(duration, excerpt_seconds, n_excerpts)
+    excerpts = _cut(waveform, rate, sample_rate, plan)
+    if all(is_silent(excerpt.waveform) for excerpt in excerpts):  # perhaps not elsewhere
+        seconds = AudibleSeconds(rate)
+        seconds.add(waveform)
+        audible = seconds.plan(duration, excerpt_seconds, n_excerpts)
+        excerpts = _cut(waveform, rate, sample_rate, audible) or excerpts
+    return excerpts, duration
+
+
+def _cut(waveform: FloatArray, rate: int, sample_rate: int, plan: list[tuple[float, float]]) -> list[Excerpt]:
     excerpts: list[Excerpt] = []
-    for start, end in plan_excerpts(duration, excerpt_seconds, n_excerpts):
+    for start, end in plan:
         piece = waveform[round(start * rate) : round(end * rate)]
         if piece.size >= MIN_EXCERPT_SECONDS * rate or not excerpts:
             excerpts.append(Excerpt(start, resample(piece, rate, sample_rate)))
-    return excerpts, duration
+    return excerpts
 
 
 def _checked(waveform: NDArray[Any], rate: int) -> FloatArray:

@@ -33,7 +33,7 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A FLAC file that both libraries refuse."""
 
     class Refusing:
-        def __init__(self, *_: object) -> None:
+        def __init__(self, *_: object, **__: object) -> None:
             raise UnreadableAudioError("damaged")
 
     def refuse(*_: object) -> None:

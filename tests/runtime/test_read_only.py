@@ -7,14 +7,14 @@ from tempfile import SpooledTemporaryFile
 
 import pytest
 
-from genre_runtime.inputs import ReadOnly
+from genre_runtime.inputs import FileView
 
 
 @pytest.mark.parametrize("max_size", [5, 1000], ids=["disk", "memory"])
 def test_it_reads_seeks_and_stays_where_a_seek_fails(max_size: int) -> None:
     with SpooledTemporaryFile(max_size) as file:
         file.write(b"0123456789")
-        audio = ReadOnly(file)  # type: ignore[arg-type]
+        audio = FileView(file)
         assert audio.seek(4) == 4
         assert audio.read(3) == b"456"
         for offset, whence in ((-5, io.SEEK_SET), (0, 99)):
