@@ -51,14 +51,23 @@ class FileView(io.RawIOBase):
         Byte of the file that this one begins with.
     corrections : sequence of (int, bytes)
         Offsets in `file`, and what is read there instead.
+    end : int, optional
+        Byte of the file behind the last one of this one.
     owned : bool
         Whether closing this closes `file` too.
     """
 
     def __init__(
-        self, file: Seekable, start: int = 0, corrections: tuple[tuple[int, bytes], ...] = (), *, owned: bool = False
+        self,
+        file: Seekable,
+        start: int = 0,
+        corrections: tuple[tuple[int, bytes], ...] = (),
+        *,
+        end: int | None = None,
+        owned: bool = False,
     ) -> None:
-        self._file, self._start, self._corrections, self._owned = file, start, corrections, owned
+        self._file, self._start, self._end = file, start, end
+        self._corrections, self._owned = corrections, owned
 
     def readable(self) -> bool:
         """Say yes."""
@@ -70,8 +79,9 @@ class FileView(io.RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int:
         """Read as much as there is room for."""
-        begin = self._file.tell() if self._corrections else 0
-        content = bytearray(self._file.read(len(buffer)))
+        begin = self._file.tell() if self._corrections or self._end is not None else 0
+        n_wanted = len(buffer) if self._end is None else min(len(buffer), max(0, self._end - begin))
+        content = bytearray(self._file.read(n_wanted))
         for offset, correct in self._corrections:
             for i in range(max(offset, begin), min(offset + len(correct), begin + len(content))):
                 content[i - begin] = correct[i - offset]
@@ -84,6 +94,8 @@ class FileView(io.RawIOBase):
         # would come up in the middle of C, which can only print it.
         if whence == io.SEEK_SET:
             offset += self._start
+        elif whence == io.SEEK_END and self._end is not None:
+            offset, whence = offset + self._end, io.SEEK_SET
         with suppress(OSError, ValueError):
             self._file.seek(offset, whence)
         return self.tell()
@@ -157,12 +169,16 @@ class AudioFile:
         """
         needs_view = self.structure.corrections or (self.start and not (self.plain and skips_tags))
         file = as_file(self.source)
-        if isinstance(file, Path):
-            if not needs_view and len(os.fsencode(file.absolute())) <= MAX_PATH_BYTES:
-                return file
-            view = FileView(file.open("rb"), self.start if needs_view else 0, self.structure.corrections, owned=True)
-        else:
-            view = FileView(file, self.start if needs_view else 0, self.structure.corrections)
+        if not needs_view and isinstance(file, Path) and len(os.fsencode(file.absolute())) <= MAX_PATH_BYTES:
+            return file
+        return self.view(self.start if needs_view else 0, None)
+
+    def view(self, start: int, end: int | None) -> BinaryIO:
+        """Return the bytes from `start` to `end` as a file of their own."""
+        file = as_file(self.source)
+        owned = isinstance(file, Path)
+        opened = file.open("rb") if isinstance(file, Path) else file
+        view = FileView(opened, start, self.structure.corrections, end=end, owned=owned)
         view.seek(0)
         return cast(BinaryIO, view)
 

@@ -74,7 +74,7 @@ def readers(file: AudioFile) -> Iterator[AudioReader]:
     """
     n_readers = 0
     refused: UnreadableAudioError | None = None
-    for attempt in (_soundfile, _pyav, _unbelieved_soundfile, _ffmpeg):
+    for attempt in (_soundfile, _chained, _pyav, _unbelieved_soundfile, _ffmpeg):
         try:
             reader = attempt(file)
         except UnreadableAudioError as error:
@@ -129,6 +129,15 @@ def _open_soundfile(file: AudioFile) -> AudioReader | None:
         if opened is not file.source:
             _close(opened)
         return None
+
+
+def _chained(file: AudioFile) -> AudioReader | None:
+    """PyAV, one stream after the other: at a change of rate or channels it would end."""
+    if not file.structure.links:
+        return None
+    from genre_runtime.chained_reader import ChainedReader
+
+    return ChainedReader(file)
 
 
 def _pyav(file: AudioFile) -> AudioReader:

@@ -16,7 +16,7 @@ from genre_runtime.containers import not_audio
 from genre_runtime.errors import UnreadableAudioError
 from genre_runtime.excerpts import PREROLL_SECONDS
 
-_ERRORS = (av.FFmpegError, OSError, ValueError)
+_ERRORS = (av.FFmpegError, OSError, ValueError, OverflowError)
 
 # Until version 19, which lost the option, PyAV refused files whose tags are not UTF-8 unless told otherwise.
 LENIENT: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
@@ -32,6 +32,9 @@ FRAME_LIMIT = {"max_samples": str(MAX_FRAME_SAMPLES)}
 
 MAX_PACKET_BYTES = 2**24
 """The longest packets, of Monkey's Audio and of uncompressed sound in Matroska, have about 2**20."""
+
+MAX_SECONDS = 1e7
+"""Four months: a longer claim is none."""
 
 MAX_ERRORS = 10_000
 """Damaged packets stepped over in one file."""
@@ -130,10 +133,12 @@ class PyAvReader:
 
     def _claimed_seconds(self) -> float | None:
         """Return the length of the sound by the header; a film's is only its own where the stream of sound has none."""
+        seconds = 0.0
         if self._stream.duration and self._stream.time_base:
-            return float(self._stream.duration * self._stream.time_base)
-        duration = self._container.duration
-        return duration / av.time_base if duration and not self._container.streams.video else None
+            seconds = float(self._stream.duration * self._stream.time_base)
+        elif self._container.duration and not self._container.streams.video:
+            seconds = self._container.duration / av.time_base
+        return seconds if 0 < seconds < MAX_SECONDS else None
 
     def blocks(self, start_seconds: float, n_samples: float) -> Iterator[NDArray[np.float32]]:
         """Yield blocks of shape (n_block, n_channels), float32, about `n_samples` in all or up to the end.
@@ -156,7 +161,9 @@ class PyAvReader:
         packed = _Packed(self.sample_rate)
         for decoded in self._frames(from_start=not start_seconds):
             skip = 0
-            if decoded is not None and decoded.time is not None:  # a seek lands on a packet before the start
+            if (
+                start_seconds and decoded is not None and decoded.time is not None
+            ):  # a seek lands on a packet before the start
                 skip = max(0, round((start_seconds + origin - decoded.time) * self.sample_rate))
             for block in packed.blocks(decoded):
                 kept = block[skip:]

@@ -178,7 +178,12 @@ TOO_LONG = (
         True,
     ),
     Claim(
-        "TTA of a few samples too many", lambda: odd.with_tta_samples(_long(".tta"), 192_000 + 9), 4, ((2, 440),), None
+        "TTA of a few samples too many",
+        lambda: odd.with_tta_samples(_long(".tta"), 192_000 + 9),
+        4,
+        ((2, 440),),
+        None,
+        1.05,  # the last frame, of 1.04 s, does not decode with another length
     ),
 )
 
@@ -435,7 +440,7 @@ def test_a_download_cut_short_says_how_much_was_readable(
         found = apart.classify(path, how)
         assert found.error is None, found.message
         assert found.label == "tone"
-        assert found.duration == pytest.approx(12 * share, abs=1.5)
+        assert found.duration == pytest.approx(12 * share, abs=1.8)  # the last page of an Ogg is lost
         durations.append(found.duration)
         if CUT[suffix] is False:
             assert found.announced is None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from genre_runtime.structure import flac, mp4, mpeg, ogg, pcm, seek_tables
+from genre_runtime.structure import flac, headers, mp4, mpeg, ogg, pcm, seek_tables
 from genre_runtime.structure.finding import Structure
 
 __all__ = ["Structure", "examine"]
@@ -24,6 +24,8 @@ _EXAMINERS = {
     "caf": pcm.examine_caf,
     "w64": pcm.examine_w64,
     "mov": mp4.examine,
+    "asf": headers.examine_asf,
+    "avi": headers.examine_avi,
     "ape": seek_tables.examine_ape,
     "tta": seek_tables.examine_tta,
 }

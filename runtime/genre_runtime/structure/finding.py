@@ -20,12 +20,15 @@ class Structure:
         Length by the file's structure, where that is exact.
     corrections : tuple of (int, bytes)
         Offsets in the file, and what should stand there, such as the true size of a chunk.
+    links : tuple of (int, int)
+        Where in the file the streams begin and end that follow one another; empty where there is but one.
     """
 
     believable: bool = True
     announced_seconds: float | None = None
     seconds: float | None = None
     corrections: tuple[tuple[int, bytes], ...] = ()
+    links: tuple[tuple[int, int], ...] = ()
 
 
 MEASURE = Structure(believable=False)

@@ -51,7 +51,7 @@ class _Table:
         firsts = [first for first, _ in self.chunks[1:]] + [self.n_chunks + 1]
         return [
             (max(0, min(following, self.n_chunks + 1) - first), n_samples)
-            for (first, n_samples), following in zip(self.chunks, firsts, strict=True)
+            for (first, n_samples), following in zip(self.chunks, firsts, strict=False)
         ]
 
     @property
