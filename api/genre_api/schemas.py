@@ -18,6 +18,7 @@ _PREDICTION: dict[str, Any] = {
     "probabilities": _PROBABILITIES,
     "excerpts": [_EXCERPT],
     "duration_seconds": 10.0,
+    "announced_seconds": None,
     "device": "cpu",
     "spectrogram": None,
     "top": [{"label": "rock", "probability": 0.9}],
@@ -92,6 +93,7 @@ class Prediction(BaseModel):
     probabilities: dict[str, float]
     excerpts: list[Excerpt]
     duration_seconds: float
+    announced_seconds: float | None
     device: str
     spectrogram: str | None
     top: list[Ranked]

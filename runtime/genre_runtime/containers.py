@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from genre_runtime.errors import UnreadableAudioError
 from genre_runtime.structure.finding import read_at
-from genre_runtime.structure.mpeg import find_frames
+from genre_runtime.structure.mpeg import find_adts, find_frames
 
 HEAD_BYTES = 2**16
 """How far libsndfile searches for the first frame of an MP3 file."""
@@ -66,7 +66,7 @@ _OTHERS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x1f\x8b", "a gzip archive"),
     (0, b"MThd", "a MIDI file, which holds notes and no sound"),
     (0, b"SQLite format 3", "an SQLite database"),
-    (0, b"\x7fELF", "a program"),
+    (0, b"\x7fELF", "an ELF program"),
     (0, b"MZ", "a program of Windows"),
     (0, b"\x00\x00\x01\xba", "an MPEG film"),
     (0, b"FLV", "a Flash film"),
@@ -93,7 +93,7 @@ class SoundStart:
     head : bytes
         Its first 64 KiB.
     plain : bool
-        Whether nothing but one ID3v2 tag of true size is in front of it, which decoders skip by themselves.
+        Whether at most one ID3v2 tag of true size is in front of it, which decoders of MP3 skip by themselves.
     """
 
     offset: int
@@ -151,11 +151,11 @@ def _behind_id3(file: BinaryIO, offset: int, head: bytes) -> tuple[int | None, b
     plain = offset + 10 + int.from_bytes(head[6:10]) + footer
     if _goes_on(file, plain):
         return plain, False
-    found = _search(read_at(file, offset + 10, SEARCH_BYTES))
-    if found is None and named > offset + SEARCH_BYTES:
-        found = _search(read_at(file, named, SEARCH_BYTES))
-        return (None if found is None else named + found), False
-    return (None if found is None else offset + 10 + found), False
+    for begin in (offset + 10, named):
+        found = _search(read_at(file, begin, SEARCH_BYTES))
+        if found is not None:
+            return begin + found, False
+    return named, False
 
 
 def _goes_on(file: BinaryIO, offset: int) -> bool:
@@ -188,11 +188,10 @@ def _found_behind(file: BinaryIO, offset: int) -> int | None:
 
 def _search(content: bytes) -> int | None:
     """Return where a stream of sound begins in `content`, or None."""
-    places = [content.find(magic) for magic in (b"fLaC\0", b"OggS\0", b"wvpk", b"MAC ")]
-    boxes = content.find(b"ftyp") - 4
-    frames = find_frames(content, 4)
-    found = [place for place in (*places, boxes, -1 if frames is None else frames) if place >= 0]
-    return min(found, default=None)
+    places = [content.find(magic) - offset for offset, magic, _ in _CONTAINERS if len(magic) >= 4]
+    framed = (find_frames(content, 4), find_adts(content, 4))
+    found = [place for place in (*places, *framed) if place is not None and place >= 0]
+    return min((place for place in found if sniff_container(content[place : place + 64])), default=None)
 
 
 def head_behind_tags(file: BinaryIO) -> bytes:
@@ -215,7 +214,7 @@ def not_audio(head: bytes) -> UnreadableAudioError:
     if other is not None:
         return UnreadableAudioError(f"not an audio file but {other}: {_EXPECTED}")
     if not head:
-        return UnreadableAudioError("the file holds tags and nothing behind them: expected sound")
+        return UnreadableAudioError("the file holds tags (ID3 or APE) and nothing behind them: expected sound")
     if not head.strip(b"\0"):
         return UnreadableAudioError(f"the file holds nothing but zeros: {_EXPECTED}")
     text = head[:16].decode("ascii", errors="replace")
@@ -228,4 +227,4 @@ def _other(head: bytes) -> str | None:
     for offset, magic, words in _OTHERS:
         if head[offset : offset + len(magic)] == magic:
             return words
-    return "a web page" if head[:256].lstrip().lower().startswith((b"<!doctype html", b"<html")) else None
+    return "an HTML page" if head[:256].lstrip().lower().startswith((b"<!doctype html", b"<html")) else None

@@ -148,7 +148,7 @@ class AudioFile:
     start : int
         Byte at which the sound begins.
     plain : bool
-        Whether decoders find the sound by themselves.
+        Whether decoders skip by themselves what is in front of the sound.
     structure : Structure
     """
 
@@ -159,15 +159,9 @@ class AudioFile:
     plain: bool
     structure: Structure
 
-    def opened(self, *, skips_tags: bool) -> Path | BinaryIO:
-        """Return what a decoder is to read: the path or file itself, or a view of it that begins with the sound.
-
-        Parameters
-        ----------
-        skips_tags : bool
-            Whether the decoder skips an ID3v2 tag by itself.
-        """
-        needs_view = self.structure.corrections or (self.start and not (self.plain and skips_tags))
+    def opened(self) -> Path | BinaryIO:
+        """Return what a decoder is to read: the path or file itself, or a view of it that begins with the sound."""
+        needs_view = self.structure.corrections or not self.plain
         file = as_file(self.source)
         if not needs_view and isinstance(file, Path) and len(os.fsencode(file.absolute())) <= MAX_PATH_BYTES:
             return file
@@ -199,7 +193,9 @@ def look_at(source: AudioSource) -> AudioFile:
             raise not_audio(sound.head)
         container = sniff_container(sound.head)
         structure = examine(file, container, sound.offset, size)
-    return AudioFile(source, container, sound.head, sound.offset, sound.plain, structure)
+    # Without a header frame, libmpg123 takes a tag for sound when it guesses a length.
+    skipped = sound.plain and container in ("mp3", "aac") and structure.seconds is None
+    return AudioFile(source, container, sound.head, sound.offset, skipped or not sound.offset, structure)
 
 
 @contextmanager

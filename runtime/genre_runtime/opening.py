@@ -122,7 +122,7 @@ def _open_soundfile(file: AudioFile) -> AudioReader | None:
 
     from genre_runtime.soundfile_reader import SoundFileReader
 
-    opened = file.opened(skips_tags=True)
+    opened = file.opened()
     try:
         return SoundFileReader(opened)
     except (soundfile.SoundFileError, TypeError):  # TypeError: by its name it was taken for headerless samples
@@ -143,7 +143,7 @@ def _chained(file: AudioFile) -> AudioReader | None:
 def _pyav(file: AudioFile) -> AudioReader:
     from genre_runtime.pyav_reader import PyAvReader
 
-    opened = file.opened(skips_tags=file.container in ("mp3", "aac"))
+    opened = file.opened()
     try:
         return PyAvReader(opened, file.container, file.head, measured=not file.structure.believable)
     except UnreadableAudioError:

@@ -36,6 +36,9 @@ MAX_PACKET_BYTES = 2**24
 MAX_SECONDS = 1e7
 """Four months: a longer claim is none."""
 
+BLOCK_SAMPLES = 2**14
+"""Samples a channel of a block: frames are short, and each block costs a little."""
+
 MAX_ERRORS = 10_000
 """Damaged packets stepped over in one file."""
 
@@ -159,6 +162,7 @@ class PyAvReader:
                 return
         self._moved = True
         packed = _Packed(self.sample_rate)
+        pieces: list[NDArray[np.float32]] = []
         for decoded in self._frames(from_start=not start_seconds):
             skip = 0
             if (
@@ -168,11 +172,19 @@ class PyAvReader:
             for block in packed.blocks(decoded):
                 kept = block[skip:]
                 skip = max(0, skip - block.shape[0])
+                if pieces and pieces[0].shape[1] != kept.shape[1]:
+                    yield np.concatenate(pieces)
+                    pieces = []
                 if kept.shape[0]:
-                    yield kept
+                    pieces.append(kept)
                     n_samples -= kept.shape[0]
+            if pieces and (n_samples <= 0 or sum(piece.shape[0] for piece in pieces) >= BLOCK_SAMPLES):
+                yield np.concatenate(pieces)
+                pieces = []
             if n_samples <= 0:
                 return
+        if pieces:
+            yield np.concatenate(pieces)
 
     def _frames(self, *, from_start: bool) -> Iterator[av.AudioFrame | None]:
         """Yield decoded frames, and None at the end; what is damaged is left out."""

@@ -21,8 +21,8 @@ a spectrum of much more would overflow float32."""
 
 QUALITY = "HQ"
 
-LEVEL_SAMPLES = 4096
-"""Samples of a block by which the levels of its channels are compared."""
+SEGMENT_SAMPLES, LEVEL_STRIDE = 4096, 16
+"""Samples of a stretch in which channels may cancel, and how many of them are skipped to tell."""
 
 CANCELLED = 0.01
 """A mix with less than this share (-20 dB) of the power that unrelated channels would have together is cancelled."""
@@ -42,13 +42,25 @@ def mono(block: FloatArray) -> FloatArray:
         return block[:, 0].copy()
     # As a product: NumPy's mean over so short an axis takes thirty times as long.
     mixed: FloatArray = block @ np.full(n_channels, 1 / n_channels, np.float32)
-    sample = block[:: max(1, block.shape[0] // LEVEL_SAMPLES)]
-    powers = np.einsum("ij,ij->j", sample, sample) - sample.sum(axis=0) ** 2 / max(1, sample.shape[0])
-    sampled = mixed[:: max(1, block.shape[0] // LEVEL_SAMPLES)]
-    power = sampled @ sampled - sampled.sum() ** 2 / max(1, sampled.size)
-    if power < CANCELLED * powers.sum() / n_channels**2:
-        return block[:, int(powers.argmax())].copy()
+    n_segments = -(-block.shape[0] // SEGMENT_SAMPLES)
+    powers = _powers(block, n_segments)
+    cancelled = _powers(mixed[:, None], n_segments)[:, 0] < CANCELLED * powers.sum(axis=1) / n_channels**2
+    if cancelled.any():
+        loudest = int(powers[cancelled].sum(axis=0).argmax())
+        for segment in np.flatnonzero(cancelled):
+            part = slice(segment * SEGMENT_SAMPLES, (segment + 1) * SEGMENT_SAMPLES)
+            mixed[part] = block[part, loudest]
     return mixed
+
+
+def _powers(block: FloatArray, n_segments: int) -> NDArray[np.float64]:
+    """Estimate the variance of each channel of (n_block, n_channels) in segments, shape (n_segments, n_channels)."""
+    sample = block[::LEVEL_STRIDE].astype(np.float64)
+    begins = np.arange(n_segments) * (SEGMENT_SAMPLES // LEVEL_STRIDE)
+    counts = np.diff(begins, append=sample.shape[0])[:, None]
+    squares: NDArray[np.float64] = np.add.reduceat(sample**2, begins) / counts
+    means: NDArray[np.float64] = np.add.reduceat(sample, begins) / counts
+    return squares - means**2
 
 
 def resample(waveform: FloatArray, rate: int, sample_rate: int) -> FloatArray:

@@ -85,6 +85,23 @@ def find_frames(content: bytes, n_frames: int = 2) -> int | None:
     return None
 
 
+def find_adts(content: bytes, n_frames: int) -> int | None:
+    """Return where the first `n_frames` ADTS frames of AAC in a row begin in `content`, or None."""
+    at = content.find(b"\xff")
+    while at >= 0:
+        behind = at
+        for _ in range(n_frames):
+            header = content[behind : behind + 6]
+            n_bytes = int.from_bytes(header[3:6]) >> 5 & 0x1FFF if len(header) == 6 else 0
+            if n_bytes < 7 or header[0] != 0xFF or header[1] & 0xF6 != 0xF0:
+                break
+            behind += n_bytes
+        else:
+            return at
+        at = content.find(b"\xff", at + 1)
+    return None
+
+
 def examine(file: BinaryIO, start: int, size: int) -> Structure:
     """Compare the header frame, if there is one, with frames at some thirty places of the file."""
     head = read_at(file, start, 2 * SPOT_BYTES)
@@ -100,9 +117,10 @@ def examine(file: BinaryIO, start: int, size: int) -> Structure:
     if frames is None or any(frame.kind != first.kind for frame in frames):
         return Structure(believable=False, announced_seconds=announced)
     constant = len({frame.kilobits for frame in frames}) == 1
-    if not n_frames:
-        return Structure(believable=constant, announced_seconds=announced)
     mean = sum(frame.n_bytes for frame in frames) / len(frames)
+    if not n_frames:
+        seconds = (end - begin) / mean * first.n_samples / first.sample_rate
+        return Structure(believable=constant, seconds=seconds if constant else None)
     implied = (end - begin) / n_frames
     believable = abs(implied - mean) <= (CLOSE / 4 if constant else CLOSE) * mean + (2 * mean + 2048) / n_frames
     if n_bytes and abs(end - begin - n_bytes) > 0.01 * n_bytes + SPOT_BYTES:
