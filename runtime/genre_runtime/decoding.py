@@ -190,15 +190,32 @@ def _length(seconds: float, announced: float | None) -> TrackLength:
     return TrackLength(seconds, None if is_whole else announced)
 
 
+def _checked(length: TrackLength) -> TrackLength:
+    """Refuse a length from which nothing can be told.
+
+    Raises
+    ------
+    EmptyAudioError
+        There is no sound.
+    UnreadableAudioError
+        What little there is of a longer track may be the decoder's noise.
+    """
+    if not length.duration_seconds:
+        raise _no_samples()
+    if length.announced_seconds is not None and length.duration_seconds < MIN_EXCERPT_SECONDS:
+        raise UnreadableAudioError(
+            f"only {length.duration_seconds:.2f} of {length.announced_seconds:.1f} s could be read: the file is damaged"
+        )
+    return length
+
+
 def _whole_track(
     source: AudioSource, sample_rate: int, excerpt_seconds: float, bounds: _Bounds
 ) -> Generator[Excerpt, None, TrackLength]:
     passage = _Passage(look_at(source), bounds.meter())
     chunks = resample_stream(passage.blocks(), passage.sample_rate, sample_rate)
     yield from consecutive_excerpts(chunks, sample_rate, excerpt_seconds)
-    if not passage.n_samples:
-        raise _no_samples()
-    return replace(passage.length, is_silent=True)  # if its excerpts are
+    return replace(_checked(passage.length), is_silent=True)  # if its excerpts are
 
 
 def _spread(
@@ -255,11 +272,10 @@ def _planned(
     measured = _Passage(file, bounds.meter())
     for _ in measured.blocks():
         pass
-    if not measured.n_samples:
-        raise _no_samples()
-    plan = plan_excerpts(measured.length.duration_seconds, excerpt_seconds, n_excerpts)
+    length = _checked(measured.length)
+    plan = plan_excerpts(length.duration_seconds, excerpt_seconds, n_excerpts)
     yield from _picked_in_passing(_Passage(file, bounds.meter()), plan, sample_rate)
-    return measured.length
+    return length
 
 
 def _audible(
