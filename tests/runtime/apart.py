@@ -57,13 +57,13 @@ class Heard:
     pitches: list[float]
 
 
-def load(folder: Path, max_seconds: float = 7200.0) -> GenreClassifier:
-    """Write and load the tiny model, with short excerpts."""
+def load(folder: Path, excerpt_seconds: float = EXCERPT_SECONDS) -> GenreClassifier:
+    """Write and load the tiny model with excerpts of that length."""
     model = write_model(folder)
     sidecar = model.with_suffix(".json")
     values = json.loads(sidecar.read_text(encoding="utf-8"))
-    sidecar.write_text(json.dumps({**values, "excerpt_seconds": EXCERPT_SECONDS}), encoding="utf-8")
-    return GenreClassifier.load(model, device="cpu", threads=1, limits=DecodeLimits(max_seconds=max_seconds))
+    sidecar.write_text(json.dumps({**values, "excerpt_seconds": excerpt_seconds}), encoding="utf-8")
+    return GenreClassifier.load(model, device="cpu", threads=1, limits=DecodeLimits(max_seconds=7200))
 
 
 def classified(classifier: GenreClassifier, path: Path, how: str) -> Found:
@@ -194,7 +194,7 @@ def _high_water(process: str) -> int:
 
 def main(folder: str, path: str, how: str) -> None:
     """Classify one file and print a JSON object."""
-    classifier = load(Path(folder))
+    classifier = load(Path(folder), excerpt_seconds=10)
     began = time.monotonic()
     found = classified(classifier, Path(path), how)
     seconds = time.monotonic() - began

@@ -8,12 +8,14 @@ import re
 import zipfile
 from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from genre_runtime import GenreClassifier
 from tests.runtime import odd_files as odd
-from tests.runtime.apart import Apart
+from tests.runtime.apart import Apart, classified
 from tests.runtime.odd_files import BARE, apev2, coded, id3v1, id3v2, lyrics3, sine, synchsafe
 
 
@@ -208,15 +210,47 @@ def test_a_path_that_is_too_long(apart: Apart, tmp_path: Path) -> None:
         assert "damaged" not in found.message
 
 
-def test_a_file_at_a_path_longer_than_the_system_takes(
-    apart: Apart, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is there, reached folder by folder, but no single call can name it."""
+@pytest.fixture
+def deep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder whose path is longer than the system takes: it is reached step by step, and is the working folder."""
     monkeypatch.chdir(tmp_path)
     for _ in range(60):
         Path("long" * 25).mkdir()
         monkeypatch.chdir("long" * 25)
+    return odd.long_path(tmp_path)
+
+
+def test_a_file_below_a_path_that_is_too_long(apart: Apart, deep: Path) -> None:
     Path("song.wav").write_bytes(_sound(".wav"))
-    found = apart.classify(odd.long_path(tmp_path))
+    found = apart.classify(deep)
     assert found.error is not None
     assert "too long" in found.message
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".m4a"])
+def test_a_short_name_in_a_folder_whose_path_is_too_long(classifier: GenreClassifier, deep: Path, suffix: str) -> None:
+    Path(f"song{suffix}").write_bytes(_sound(suffix))
+    found = classified(classifier, Path(f"song{suffix}"), "path")
+    assert found.error is None or "too long" in found.message
+    assert "damaged" not in found.message
+
+
+@pytest.mark.parametrize("n_bytes", [4_080, 4_092, 4_095])
+@pytest.mark.parametrize("suffix", [".wav", ".m4a"])
+def test_a_path_of_almost_all_that_the_system_takes(apart: Apart, tmp_path: Path, suffix: str, n_bytes: int) -> None:
+    rest = n_bytes - len(str(tmp_path)) - 1 - len("/song") - len(suffix)
+    n_folders = -(-(rest + 1) // 200)
+    folder = tmp_path.joinpath(*_parts(rest - (n_folders - 1), n_folders))
+    folder.mkdir(parents=True)
+    path = folder / f"song{suffix}"
+    assert len(str(path)) == n_bytes
+    path.write_bytes(_sound(suffix))
+    found = apart.classify(path)
+    assert found.error is None or "too long" in found.message
+    assert "damaged" not in found.message
+
+
+def _parts(n_bytes: int, n_parts: int) -> list[str]:
+    """Divide so many bytes into names of about the same length."""
+    ends = [round(n_bytes * i / n_parts) for i in range(n_parts + 1)]
+    return ["x" * (end - begin) for begin, end in pairwise(ends)]
