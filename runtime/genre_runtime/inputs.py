@@ -79,14 +79,24 @@ class FileView(io.RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int:
         """Read as much as there is room for."""
-        begin = self._file.tell() if self._corrections or self._end is not None else 0
-        n_wanted = len(buffer) if self._end is None else min(len(buffer), max(0, self._end - begin))
-        content = bytearray(self._file.read(n_wanted))
-        for offset, correct in self._corrections:
-            for i in range(max(offset, begin), min(offset + len(correct), begin + len(content))):
-                content[i - begin] = correct[i - offset]
-        buffer[: len(content)] = bytes(content)
+        content = self.read(len(buffer))
+        buffer[: len(content)] = content
         return len(content)
+
+    def read(self, n_bytes: int = -1, /) -> bytes:
+        """Read up to so many bytes; without a copy more than needed, since packets may be large."""
+        begin = self._file.tell()
+        if self._end is not None:
+            left = max(0, self._end - begin)
+            n_bytes = left if n_bytes < 0 else min(n_bytes, left)
+        content = self._file.read(n_bytes)
+        if all(offset >= begin + len(content) or offset + len(right) <= begin for offset, right in self._corrections):
+            return content
+        corrected = bytearray(content)
+        for offset, right in self._corrections:
+            for i in range(max(offset, begin), min(offset + len(right), begin + len(content))):
+                corrected[i - begin] = right[i - offset]
+        return bytes(corrected)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Move, or stay where that is not possible; returns the position."""

@@ -24,14 +24,15 @@ QUALITY = "HQ"
 SEGMENT_SAMPLES, LEVEL_STRIDE = 4096, 16
 """Samples of a stretch in which channels may cancel, and how many of them are skipped to tell."""
 
-CANCELLED = 0.01
-"""A mix with less than this share (-20 dB) of the power that unrelated channels would have together is cancelled."""
+CANCELLED, NEARLY_CANCELLED = 0.02, 0.2
+"""A mix with less than this share (-17 dB) of the power that unrelated channels would have together is cancelled; beside
+others that are, one with less than -7 dB."""
 
 
 def mono(block: FloatArray) -> FloatArray:
     """Mean of the channels of (n_block, n_channels), shape (n_block,), a new array.
 
-    Where channels cancel one another, as a stereo pair of which one was inverted does, the loudest of them is returned
+    Where channels cancel one another, as a stereo pair of which one was inverted does, a loud one of them is returned
     instead: the mean would be silence, or the little in which they differ. A broken float file may hold NaN, infinities
     or absurd numbers: those samples become silence.
     """
@@ -44,12 +45,18 @@ def mono(block: FloatArray) -> FloatArray:
     mixed: FloatArray = block @ np.full(n_channels, 1 / n_channels, np.float32)
     n_segments = -(-block.shape[0] // SEGMENT_SAMPLES)
     powers = _powers(block, n_segments)
-    cancelled = _powers(mixed[:, None], n_segments)[:, 0] < CANCELLED * powers.sum(axis=1) / n_channels**2
+    mixed_powers, apart = _powers(mixed[:, None], n_segments)[:, 0], powers.sum(axis=1) / n_channels**2
+    cancelled = mixed_powers < CANCELLED * apart
+    if cancelled.sum() >= n_segments / 4:  # what a codec left of them elsewhere in the block is its noise
+        cancelled = mixed_powers < NEARLY_CANCELLED * apart
     if cancelled.any():
-        loudest = int(powers[cancelled].sum(axis=0).argmax())
+        totals = powers[cancelled].sum(axis=0)
+        loud = int(
+            (totals >= totals.max() / 2).argmax()
+        )  # the first of equals, or the sign would change with the noise
         for segment in np.flatnonzero(cancelled):
             part = slice(segment * SEGMENT_SAMPLES, (segment + 1) * SEGMENT_SAMPLES)
-            mixed[part] = block[part, loudest]
+            mixed[part] = block[part, loud]
     return mixed
 
 
