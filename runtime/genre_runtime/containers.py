@@ -78,7 +78,8 @@ def sniff_container(head: bytes) -> str | None:
     """Return FFmpeg's name of the container whose first bytes are `head`, or None if unknown."""
     for offset, magic, name in _CONTAINERS:
         if head[offset : offset + len(magic)] == magic and (offset != 8 or head[:4] in _FORMS):
-            return name
+            is_enhanced = name == "ac3" and len(head) > 5 and head[5] >> 3 > 10
+            return "eac3" if is_enhanced else name
     return None
 
 

@@ -11,8 +11,10 @@ from threading import Event
 AUDIO_SUFFIXES = frozenset(
     f".{name}"
     for name in (
-        *("aac", "aif", "aifc", "aiff", "ape", "au", "caf", "flac", "m4a", "m4b", "mka", "mp3", "mp4", "mpc"),
-        *("oga", "ogg", "opus", "rf64", "snd", "tta", "w64", "wav", "webm", "wma", "wv"),
+        *("mp3", "mp2", "mpga", "mpa", "m4a", "m4b", "m4r", "m4p", "mp4", "aac", "adts"),
+        *("flac", "wav", "wave", "bwf", "rf64", "w64", "aif", "aiff", "aifc", "au", "snd", "caf", "voc"),
+        *("ogg", "oga", "opus", "spx", "mka", "mkv", "weba", "webm", "wma", "asf"),
+        *("ape", "wv", "tta", "tak", "mpc", "mp+", "dsf", "dff", "ac3", "eac3", "ec3", "dts", "amr", "8svx", "iff"),
     )
 )
 """Names looked for in folders; a file named outright is tried whatever its name."""
@@ -44,6 +46,16 @@ class Finder:
         self.n_others = 0
         self.n_links = 0
         self.unreadable: list[OSError] = []
+
+    @property
+    def nothing_found(self) -> str:
+        """Why nothing was found, in words."""
+        if not self.n_others and not self.n_hidden:
+            return "the folder holds none or the list is empty"
+        return (
+            f"{self.n_others} files with other endings and {self.n_hidden} hidden ones were passed over; a file named "
+            "outright is read whatever its name"
+        )
 
     def find(self, names: Iterable[str]) -> Iterator[Path]:
         """Yield files: each name itself, or in its place every audio file below it when it is a folder.

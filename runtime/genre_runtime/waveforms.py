@@ -25,8 +25,8 @@ SEGMENT_SAMPLES, LEVEL_STRIDE = 4096, 16
 """Samples of a stretch in which channels may cancel, and how many of them are skipped to tell."""
 
 CANCELLED, NEARLY_CANCELLED = 0.02, 0.2
-"""A mix with less than this share (-17 dB) of the power that unrelated channels would have together is cancelled. Beside
-others that are, one of less than -7 dB is, too."""
+"""A mix with less than this share (-17 dB) of the power that unrelated channels would have together is cancelled;
+beside others that are, so is one with less than -7 dB."""
 
 
 def mono(block: FloatArray) -> FloatArray:

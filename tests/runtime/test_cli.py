@@ -147,3 +147,18 @@ def test_version_and_help(genre: Genre) -> None:
     status, out, _ = genre("classify", "--help")
     assert status == 0
     assert "find . -name" in out
+
+
+def test_a_list_of_powershell_is_read_and_none_of_single_characters(
+    genre: Genre, music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [str(music / "tone.wav"), str(music / "sub" / "noise.FLAC")]
+    _give_on_stdin(monkeypatch, ("\ufeff" + "\r\n".join(names)).encode("utf-16-le"))
+    status, out, _ = genre("classify", "-", "--format", "jsonl")
+    assert [json.loads(line)["path"] for line in out.splitlines()] == names
+    assert status == 0
+    _give_on_stdin(monkeypatch, "\r\n".join(names).encode("utf-16-le"))
+    status, out, err = genre("classify", "-", "--format", "jsonl")
+    assert status in (1, 2)
+    assert not out
+    assert "single character between NULs" in err

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import locale
 import os
 import sys
-from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -82,25 +80,6 @@ def share(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no share: expected 0 to 1, or 0% to 100%")
     return value
-
-
-def named_paths(names: Sequence[str]) -> Iterator[str]:
-    """Yield the names, and in the place of `-` the lines of stdin."""
-    for name in names:
-        if name == "-":
-            text = _decode_list(sys.stdin.buffer.read() if sys.stdin else b"")
-            # Names apart by NUL, as `find -print0` gives them, may have line breaks.
-            lines = text.split("\0") if "\0" in text else text.replace("\r\n", "\n").split("\n")
-            yield from filter(None, lines)
-        else:
-            yield name
-
-
-def _decode_list(content: bytes) -> str:
-    try:
-        return os.fsdecode(content).removeprefix("\ufeff")
-    except UnicodeDecodeError:  # Windows alone: elsewhere undecodable bytes survive
-        return content.decode(locale.getencoding(), errors="replace")
 
 
 def silence_decoders() -> None:

@@ -117,9 +117,10 @@ class ParquetOutput:
 def _sources(names: Sequence[str]) -> tuple[list[str], int]:
     """Return absolute paths and URLs, and 1 if folders could not be read."""
     from genre_runtime.files import Finder
+    from genre_runtime.path_lists import named_paths
 
     finder, sources = Finder(), list[str]()
-    for name in arguments.named_paths(names):
+    for name in named_paths(names):
         if is_manifest(name):
             sources += read_manifest(name)
         elif is_url(name):

@@ -97,12 +97,13 @@ def run(options: argparse.Namespace) -> int:
 
         return bulk.run(options)
     from genre_runtime.files import Finder
+    from genre_runtime.path_lists import named_paths
 
     finder = Finder()
-    paths = list(finder.find(arguments.named_paths(options.paths)))
+    paths = list(finder.find(named_paths(options.paths)))
     incomplete = name_unreadable(finder)
     if not paths:
-        raise InvalidInputError("no audio files found: the folder holds none or the list is empty")
+        raise InvalidInputError(f"no audio files found: {finder.nothing_found}")
     why_not = unfit_output(options.output, options.state, paths)
     if why_not is not None:
         print(f"genre: the output {options.output!r} {why_not}: name another file", file=sys.stderr)
@@ -163,7 +164,8 @@ def classify(
         several = f", {counts['unsure']} files; the first" if counts["unsure"] > 1 else ""
         print(f"? not sure{several}: {unsure}", file=sys.stderr)
     somebody_reads = options.format == "table" or getattr(options, "output", None) or sys.stderr.isatty()
-    if len(paths) > 1 and (somebody_reads or counts["known"]):
+    is_partial = passed_over is not None and passed_over.n_others > 0
+    if (len(paths) > 1 or is_partial) and (somebody_reads or counts["known"]):
         _summarise(len(paths), counts, device, passed_over)
     return 1 if counts["failed"] else 0
 

@@ -102,16 +102,17 @@ def _tag(options: argparse.Namespace) -> int:
     from genre_runtime.library.adapters import import_mutagen
     from genre_runtime.library.state import LibraryState
     from genre_runtime.library.tagging import tag_answered
+    from genre_runtime.path_lists import named_paths
 
     import_mutagen()  # missing, it would be every file's error
     tagging = _tagging(options)
     if options.results is not None and not options.write:
         options.state = None  # nothing will be changed that it should know of
     finder = Finder()
-    paths = list(finder.find(arguments.named_paths(options.paths)))
+    paths = list(finder.find(named_paths(options.paths)))
     incomplete = name_unreadable(finder)
     if options.paths and not paths:
-        raise InvalidInputError("no audio files found: the folder holds none or the list is empty")
+        raise InvalidInputError(f"no audio files found: {finder.nothing_found}")
     with ExitStack() as stack:
         if options.results is None:
             outcomes = _classified(tagging, paths, options, stack)

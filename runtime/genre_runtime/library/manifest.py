@@ -27,6 +27,7 @@ from genre_runtime.errors import (
     MissingDependencyError,
     UnreadableAudioError,
 )
+from genre_runtime.path_lists import encoding_by_mark
 from genre_runtime.prediction import Prediction
 
 SUFFIXES = (".csv", ".parquet", ".jsonl")
@@ -207,7 +208,10 @@ def _resolved(path: str, manifest: str) -> str:
 
 
 def _text(file: BinaryIO) -> io.TextIOWrapper:
-    return io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    encoding = encoding_by_mark(file.read(4)) or "utf-8-sig"
+    file.seek(0)
+    errors = "surrogateescape" if encoding == "utf-8-sig" else "strict"
+    return io.TextIOWrapper(file, encoding=encoding, errors=errors, newline="")
 
 
 def _csv_paths(file: BinaryIO) -> Iterator[Any]:
