@@ -32,8 +32,8 @@ def read_audio_tracks(folder: Path) -> list[Track]:
     parts = {track.track_id: track.part for track in _gtzan_pictures(folder)}
     tracks = []
     for row in read_rows(folder / "audio" / "index.csv", "file", "genre", "artist", "source"):
-        name = Path(row["file"]).stem.removeprefix(f"{row['source']}_")
-        track_id = f"{row['source']}/{name}"
+        stem = Path(row["file"]).stem
+        track_id = f"{row['source']}/{stem.partition('_')[2] or stem}"  # "fma_000002": a source's name, then the clip's
         path = folder / "audio" / row["file"]
         group = f"{row['source']}/{row['artist']}"
         tracks.append(Track(track_id, path, row["genre"], row["source"], group, parts.get(track_id)))
