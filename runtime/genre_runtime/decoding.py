@@ -293,8 +293,15 @@ def _audible(
         is_searched = False
     duration = min(searched.length.duration_seconds, limits.max_seconds)
     plan = seconds.plan(duration, excerpt_seconds, n_excerpts)
-    if plan:
-        yield from _picked_in_passing(_Passage(file, bounds.meter()), plan, sample_rate)
+    with closing(next(readers(file))) as reader:
+        if reader.is_exact and reader.duration_seconds is not None:
+            meter = bounds.meter()
+            for start, end in plan:
+                waveform = _sought(reader, start, end, meter)
+                if waveform.size:
+                    yield Excerpt(start, resample(waveform, reader.sample_rate, sample_rate))
+        elif plan:
+            yield from _picked_in_passing(_Passage(file, bounds.meter()), plan, sample_rate)
     return TrackLength(duration, is_silent=is_searched and not plan)
 
 

@@ -85,6 +85,8 @@ class FileView(io.RawIOBase):
 
     def read(self, n_bytes: int = -1, /) -> bytes:
         """Read up to so many bytes; without a copy more than needed, since packets may be large."""
+        if self._end is None and not self._corrections:
+            return self._file.read(n_bytes)
         begin = self._file.tell()
         if self._end is not None:
             left = max(0, self._end - begin)
