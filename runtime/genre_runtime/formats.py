@@ -63,7 +63,8 @@ class TableWriter:
             others = result.reason or others
         mark = "" if result.confident else "?"
         equal = "" if same_as is None else f"  (the same bytes as {printable(same_as)})"
-        self._row(result.label, f"{result.confidence:.0%}", mark, others, printable(path) + equal)
+        remark = "" if result.remark is None else f"  ({result.remark})"
+        self._row(result.label, f"{result.confidence:.0%}", mark, others, printable(path) + remark + equal)
 
     def _row(self, genre: str, sure: str, mark: str, others: str, path: str) -> None:
         self._stream.write(f"{genre:<14}{sure:>4} {mark:<2} {others:<37}{path}\n")
@@ -106,9 +107,12 @@ class JsonWriter:
 
 
 class CsvWriter:
-    """One row a file: path, label, confidence, confident, why not, duration_seconds, device, error, same_as."""
+    """One row a file, in the columns of `COLUMNS`; `announced_seconds` is empty where the file is whole."""
 
-    COLUMNS = ("path", "label", "confidence", "confident", "reason", "duration_seconds", "device", "error", "same_as")
+    COLUMNS = (
+        *("path", "label", "confidence", "confident", "reason", "duration_seconds", "device", "error", "same_as"),
+        "announced_seconds",
+    )
 
     def __init__(self, stream: TextIO) -> None:
         self._writer = csv.DictWriter(stream, self.COLUMNS, extrasaction="ignore", lineterminator="\n")

@@ -2,7 +2,7 @@
 
 import { element } from "./dom.js";
 
-const COLUMNS = ["path", "label", "confidence", "confident", "reason", "duration_seconds", "device", "error"];
+const COLUMNS = ["path", "label", "confidence", "confident", "reason", "duration_seconds", "device", "error", "announced_seconds"];
 
 function result({ name, answer, refusal }) {
   if (answer) return { ...answer, path: name };

@@ -154,7 +154,7 @@ def classify(
                 if isinstance(result, GenreError):
                     print(f"genre: {printable(outcome.path)}: {result}", file=sys.stderr)
                 else:
-                    counts.update(unsure=not result.confident)
+                    counts.update(unsure=not result.confident, partly_read=result.announced_seconds is not None)
                     unsure = unsure or result.reason
                 same_as = None if outcome.same_as is None else shown(outcome.same_as)
                 writer.write(shown(outcome.path), result, same_as)
@@ -219,6 +219,8 @@ def _summarise(n_files: int, counts: Counter[str], device: str, passed_over: Fin
         words.append(f"{counts['known']} of {n_files} known from before or equal to another file")
     if counts["equal"]:
         words.append(f"{counts['equal']} with the same bytes as another")
+    if counts["partly_read"]:
+        words.append(f"{counts['partly_read']} only partly readable")
     if passed_over is not None and (passed_over.n_hidden or passed_over.n_others):
         words.append(f"{passed_over.n_hidden} hidden and {passed_over.n_others} other files passed over")
     if passed_over is not None and passed_over.n_links:
