@@ -28,7 +28,7 @@ export function toCsv(cards) {
 function cell(value) {
   let text = String(value ?? "");
   // A spreadsheet would run a name that begins like a formula; numbers of ours never do.
-  if (typeof value === "string" && /^[=+\-@\t\r\n]/.test(text)) text = `'${text}`;
+  if (typeof value === "string" && /^'*[=+\-@\t\r\n]/.test(text)) text = `'${text}`;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 

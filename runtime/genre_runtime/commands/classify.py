@@ -136,6 +136,7 @@ def classify(
         What found the paths, and counted the other files.
     """
     from genre_runtime.formats import WRITERS, printable
+    from genre_runtime.terminal import unescaped
 
     arguments.silence_decoders()
     counts: Counter[str] = Counter()
@@ -143,7 +144,9 @@ def classify(
     with (
         outcomes_of(paths, options) as (device, outcomes),
         opened_output(getattr(options, "output", None)) as stream,  # last: this empties the results of an earlier run
-        closing(WRITERS[options.format](stream)) as writer,  # even when interrupted, so that a JSON array is whole
+        closing(
+            WRITERS[options.format](unescaped(stream))
+        ) as writer,  # even when interrupted, so that a JSON array is whole
         file_progress(len(paths)) as bar,
     ):
         for outcome in outcomes:
