@@ -58,6 +58,12 @@ class EscapedStream:
         return hash(self.stream)
 
 
+def escaping(stream: TextIO) -> TextIO:
+    """Return a stream that escapes what is written to the given one."""
+    # A stream that the caller closed is None, and print leaves it alone.
+    return stream if stream is None else cast(TextIO, EscapedStream(stream))
+
+
 def unescaped(stream: Any) -> Any:
     """Return the stream below an `EscapedStream`, for progress bars and formats that escape by themselves."""
     return stream.stream if isinstance(stream, EscapedStream) else stream
@@ -66,16 +72,12 @@ def unescaped(stream: Any) -> Any:
 @contextmanager
 def escaped_streams(*, errors: bool = True) -> Iterator[None]:
     """Escape what is printed to stdout and, if `errors` is set, to stderr."""
-    former = sys.stdout, sys.stderr
-    sys.stdout = _escaping(sys.stdout)
+    sys.stdout = escaping(sys.stdout)
     if errors:
-        sys.stderr = _escaping(sys.stderr)
+        sys.stderr = escaping(sys.stderr)
     try:
         yield
-    finally:
-        sys.stdout, sys.stderr = former
-
-
-def _escaping(stream: TextIO) -> TextIO:
-    # A stream that the caller closed is None, and print leaves it alone.
-    return stream if stream is None else cast(TextIO, EscapedStream(stream))
+    finally:  # not the former streams: `silence_decoders` puts another one in the place of stderr
+        sys.stdout = unescaped(sys.stdout)
+        if errors:
+            sys.stderr = unescaped(sys.stderr)

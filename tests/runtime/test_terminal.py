@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sqlite3
+import subprocess
 import sys
 import zlib
 from contextlib import closing
@@ -175,3 +176,29 @@ def test_paths_that_begin_like_formulas_come_back_from_csv(
     assert list(read_manifest("all.csv")) == [str(tmp_path / name) for name in NAMES]
     Path("other.csv").write_text("path\n'=1.mp3\n")
     assert list(read_manifest("other.csv")) == [str(tmp_path / "'=1.mp3")]
+
+
+def test_the_installed_command_escapes_after_it_has_silenced_the_decoders(model_path: Path, tmp_path: Path) -> None:
+    song = write_audio(tmp_path / "song.wav", tone(1))
+    missing = tmp_path / "none\x1b[2J\x9b\x07\r\u202e.mp3"
+    program = "import sys; from genre_runtime.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, "classify", str(song), str(missing), "--model", str(model_path)]
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+    assert result.returncode == 1
+    assert is_harmless(result.stdout + result.stderr)
+    assert "none\\x1b[2J\\x9b\\x07\\r\\u202e.mp3" in result.stderr
+    assert "no file at" in result.stderr, "the message itself went through"
+
+
+def test_silencing_decoders_keeps_the_escaping() -> None:
+    program = (
+        "import sys\n"
+        "from genre_runtime.commands.arguments import silence_decoders\n"
+        "from genre_runtime.terminal import escaped_streams\n"
+        "with escaped_streams():\n"
+        "    silence_decoders()\n"
+        "    print('a\\x1bb', file=sys.stderr)\n"
+        "print('after', file=sys.stderr)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=True)
+    assert result.stderr == "a\\x1bb\nafter\n"
