@@ -35,6 +35,13 @@ def noise(seconds: float = 2.0, rate: int = RATE, seed: int = 0) -> NDArray[np.f
     return (0.1 * np.random.default_rng(seed).standard_normal(round(seconds * rate))).astype(np.float32)
 
 
+def cut_short(path: Path, share: float) -> Path:
+    """Keep that share of a file's bytes, as an interrupted download does."""
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    return path
+
+
 def write_audio(path: Path, samples: NDArray[np.float32], rate: int = RATE) -> Path:
     """Write samples in the format that the path's suffix names, through libsndfile."""
     soundfile.write(path, samples, rate)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from genre_api.version import __version__
+from genre_runtime.terminal import escaped_streams
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     options = parser.parse_args(arguments)
     given = {name: value for name, value in vars(options).items() if value is not None}
-    return serve(given)
+    with escaped_streams():
+        return serve(given)
 
 
 def serve(given: dict[str, Any]) -> int:

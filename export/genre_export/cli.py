@@ -10,11 +10,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genre_runtime.errors import GenreError
+from genre_runtime.terminal import escaped, escaped_streams
 from genre_training.cli import DEFAULT_CACHE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status: 0 published, 1 refused, 2 wrong usage, 130 interrupted."""
+    with escaped_streams(errors=False):  # progress bars on stderr steer the terminal on purpose
+        return _main(arguments)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.variants and options.data is None:
@@ -30,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             _publish(options)
     except (GenreError, OSError) as error:  # OSError: a folder that cannot be written, a full disk
-        print(f"genre-export: {error}", file=sys.stderr)
+        print(f"genre-export: {escaped(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("genre-export: interrupted; nothing was published", file=sys.stderr)

@@ -16,7 +16,7 @@ from genre_gui.theme import CARD, ERROR, MIDDLE, MUTED, NARROW, TEXT, WARNING, W
 from genre_gui.timeline import Timeline
 from genre_gui.tracks import UNFINISHED, Track
 from genre_gui.widgets import button, label
-from genre_gui.words import clock, device_name, one_line, sentence, shortened
+from genre_gui.words import capitalised, clock, device_name, one_line, sentence, shortened
 from genre_runtime import GenreError, Prediction
 from genre_runtime.metadata import ModelMetadata
 
@@ -87,7 +87,7 @@ class Detail(customtkinter.CTkFrame):  # type: ignore[misc]
                 heard = "one excerpt"
             facts = f"{clock(prediction.duration_seconds)}  ·  {heard}  ·  {device_name(prediction.device)}"
             self._texts(name, f"{folder}\n{facts}", prediction.label, _how_sure(prediction, metadata))
-            self.words.configure(text_color=MUTED if prediction.confident else WARNING)
+            self.words.configure(text_color=MUTED if prediction.confident and prediction.remark is None else WARNING)
             labels = metadata.labels if metadata else tuple(sorted(prediction.probabilities))
             self.bars.show(prediction, metadata.confidence_threshold if metadata else 0.0)
             self.timeline.show(prediction, labels)
@@ -156,8 +156,9 @@ class Detail(customtkinter.CTkFrame):  # type: ignore[misc]
 
 
 def _how_sure(prediction: Prediction, metadata: ModelMetadata | None) -> str:
+    remark = "" if prediction.remark is None else f"\n{capitalised(prediction.remark)}."
     if not prediction.confident:
-        return f"Not sure: {one_line(prediction.reason or 'no reason given')}."
+        return f"Not sure: {one_line(prediction.reason or 'no reason given')}.{remark}"
     threshold = metadata.confidence_threshold if metadata else 0.0  # 0 from an older service
     start = f"; confident answers start at {threshold:.0%}" if threshold else ""
-    return f"Sure: {prediction.confidence:.0%}{start}."
+    return f"Sure: {prediction.confidence:.0%}{start}.{remark}"

@@ -133,7 +133,8 @@ def _check(prediction: Prediction) -> None:
         if not isinstance(mapping, dict) or not all(is_name(label) for label in mapping):
             raise ValueError("a genre is no name")
     shares = [prediction.confidence, *(share for mapping in probabilities for share in mapping.values())]
-    seconds = [prediction.duration_seconds, *(second for stretch in stretches for second in stretch)]
+    announced = [] if prediction.announced_seconds is None else [prediction.announced_seconds]
+    seconds = [prediction.duration_seconds, *announced, *(second for stretch in stretches for second in stretch)]
     if not all(_is_number(share) and 0 <= share <= 1 for share in shares):
         raise ValueError("a probability is no number from 0 to 1")
     if not all(_is_number(second) and 0 <= second <= LONGEST_SECONDS for second in seconds):

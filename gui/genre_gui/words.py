@@ -51,5 +51,9 @@ def counted(count: int, noun: str) -> str:
 
 def sentence(error: GenreError) -> str:
     """Return an error's words on one line, beginning with a capital."""
-    text = one_line(str(error))
+    return capitalised(one_line(str(error)))
+
+
+def capitalised(text: str) -> str:
+    """Return text beginning with a capital."""
     return text[:1].upper() + text[1:]

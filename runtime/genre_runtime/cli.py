@@ -19,6 +19,7 @@ from typing import Any
 
 from genre_runtime.commands import arguments
 from genre_runtime.errors import DeviceUnavailableError, GenreError, MissingDependencyError, ModelNotFoundError
+from genre_runtime.terminal import escaped_streams
 from genre_runtime.version import __version__
 
 VERBS = ("classify", "tag", "report", "playlist", "similar", "demo", "info", "completion")
@@ -63,9 +64,14 @@ ADVICE = {errno.ENOSPC: "make room, or name another place to write to", errno.EA
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     words = sys.argv[1:] if words is None else words
+    _prepare_streams()
+    with escaped_streams():
+        return _main(words)
+
+
+def _main(words: Sequence[str]) -> int:
     # A verb named first is the only one whose code is read: a short command is over before all eight would be.
     options = command_parser(words[:1] if words[:1] and words[0] in VERBS else VERBS).parse_args(words)
-    _prepare_streams()
     with _ended_cleanly():
         return _run(options)
 

@@ -118,3 +118,7 @@ class MissingDependencyError(GenreError, ImportError):
     """An optional package is not installed."""
 
     code = "missing_dependency"
+
+
+LASTING = (UnreadableAudioError, EmptyAudioError, AudioLimitError)
+"""Errors that lie in a file's bytes: the same bytes would give them again."""

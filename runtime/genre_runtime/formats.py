@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,9 @@ Result = Prediction | GenreError
 
 _NO_TEXT = ("Cc", "Cs", "Zl", "Zp")
 """Unicode's categories of control characters, bytes that are no UTF-8, and ends of lines and paragraphs."""
+
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
 
 
 class Writer(Protocol):
@@ -61,9 +65,11 @@ class TableWriter:
         others = ", ".join(f"{label} {value:.0%}" for label, value in list(result.probabilities.items())[1:3])
         if all(excerpt.silent for excerpt in result.excerpts):  # the next best genres of silence say nothing
             others = result.reason or others
+        others = printable(others)
         mark = "" if result.confident else "?"
         equal = "" if same_as is None else f"  (the same bytes as {printable(same_as)})"
-        self._row(result.label, f"{result.confidence:.0%}", mark, others, printable(path) + equal)
+        remark = "" if result.remark is None else f"  ({result.remark})"
+        self._row(printable(result.label), f"{result.confidence:.0%}", mark, others, printable(path) + remark + equal)
 
     def _row(self, genre: str, sure: str, mark: str, others: str, path: str) -> None:
         self._stream.write(f"{genre:<14}{sure:>4} {mark:<2} {others:<37}{path}\n")
@@ -106,12 +112,18 @@ class JsonWriter:
 
 
 class CsvWriter:
-    """One row a file: path, label, confidence, confident, why not, duration_seconds, device, error, same_as."""
+    """One row a file, in the columns of `COLUMNS`; `announced_seconds` is empty where the file is whole.
 
-    COLUMNS = ("path", "label", "confidence", "confident", "reason", "duration_seconds", "device", "error", "same_as")
+    Text that a spreadsheet would take for a formula is quoted, see `quoted_cell`.
+    """
+
+    COLUMNS = (
+        *("path", "label", "confidence", "confident", "reason", "duration_seconds", "device", "error", "same_as"),
+        "announced_seconds",
+    )
 
     def __init__(self, stream: TextIO) -> None:
-        self._writer = csv.DictWriter(stream, self.COLUMNS, extrasaction="ignore", lineterminator="\n")
+        self._writer = csv.DictWriter(stream, self.COLUMNS, lineterminator="\n")
         self._writer.writeheader()
 
     def write(self, path: Path, result: Result, same_as: Path | None = None) -> None:
@@ -119,8 +131,8 @@ class CsvWriter:
         row = result_dict(path, result, same_as)
         if "error" in row:
             row["error"] = row["error"]["message"]
-        equal = "" if same_as is None else _one_line(same_as)
-        self._writer.writerow({**row, "path": _one_line(path), "same_as": equal})
+        cells = {name: row.get(name) for name in self.COLUMNS}
+        self._writer.writerow({k: quoted_cell(_one_line(v)) if isinstance(v, str) else v for k, v in cells.items()})
 
     def close(self) -> None:
         """Write nothing more."""
@@ -134,7 +146,7 @@ WRITERS: dict[str, Callable[[TextIO], Writer]] = {
 }
 
 
-def printable(path: Path | str) -> str:
+def printable(path: object) -> str:
     """Return a path or other text as one line for any terminal: control and undecodable characters are escaped."""
     return "".join(c if is_visible(c) else _escaped(c) for c in str(path))
 
@@ -144,8 +156,21 @@ def is_visible(character: str) -> bool:
     return character.isprintable() or unicodedata.category(character) == "Zs"
 
 
-def _one_line(path: Path) -> str:
-    """Return a path for a program that reads lines: joiners and the like stay, or it would name no file."""
+def quoted_cell(text: str) -> str:
+    """Put an apostrophe in front of text that a spreadsheet would run as a formula; `unquoted_cell` takes it away.
+
+    Text that has apostrophes in front of such a beginning gets one more, so that every text comes back as it was.
+    """
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def unquoted_cell(text: str) -> str:
+    """Return the text that `quoted_cell` was given."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+
+
+def _one_line(path: Path | str) -> str:
+    """Return a path or other text for a program that reads lines: joiners and the like stay, they are part of names."""
     return "".join(_escaped(c) if unicodedata.category(c) in _NO_TEXT else c for c in str(path))
 
 

@@ -176,6 +176,9 @@ class ModelMetadata:
     def _check(self) -> None:
         if not self.labels or not all(isinstance(label, str) and label for label in self.labels):
             raise ValueError("labels must be a list of names")
+        unfit = [label for label in self.labels if not label.isprintable() or not label.strip()]
+        if unfit:
+            raise ValueError(f"the label {unfit[0]!r} cannot be printed: expected visible characters on one line")
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("a label stands twice")
         if set(self.graphs) != set(GRAPH_KINDS):

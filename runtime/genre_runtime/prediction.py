@@ -83,9 +83,7 @@ class Prediction:
     @property
     def remark(self) -> str | None:
         """How much of the file could be read, in words; None where the file is whole."""
-        if self.announced_seconds is None:
-            return None
-        return f"only {self.duration_seconds:.1f} of {self.announced_seconds:.1f} s could be read"
+        return partly_read(self.duration_seconds, self.announced_seconds)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of this answer; probabilities rounded to six digits."""
@@ -122,6 +120,21 @@ class Prediction:
         excerpts = tuple(ExcerptPrediction(**excerpt) for excerpt in values["excerpts"])
         path = None if values["path"] is None else Path(values["path"])
         return cls(**{**values, "excerpts": excerpts, "path": path}, embedding=embedding)
+
+
+def partly_read(duration_seconds: float, announced_seconds: float | None) -> str | None:
+    """Return how much of a file could be read, in words; None where the file is whole.
+
+    Parameters
+    ----------
+    duration_seconds : float
+        Seconds of sound that could be read.
+    announced_seconds : float or None
+        Length that the file claims, where less than that could be read.
+    """
+    if announced_seconds is None:
+        return None
+    return f"only {duration_seconds:.1f} of {announced_seconds:.1f} s could be read"
 
 
 def summarise(

@@ -69,6 +69,14 @@ def test_taken_port_is_an_error_without_traceback(model_path: Path, tmp_path: Pa
     assert line.endswith("choose another with --port")
 
 
+def test_lines_of_the_text_log_do_not_steer_the_terminal(model_path: Path, tmp_path: Path) -> None:
+    root = str(tmp_path / "none\x1b[2J\x9b\x07\r\u202e")
+    with live(tmp_path, model_path, log_format="text", audio_roots=root) as service:
+        log = service.log.read_bytes().decode("utf-8")
+    assert "none\\x1b[2J\\x9b\\x07\\r\\u202e in GENRE_AUDIO_ROOTS is no folder" in log
+    assert not set("\x1b\x9b\x07\u202e") & set(log)
+
+
 def test_root_that_is_no_folder_is_warned_of(model_path: Path, tmp_path: Path) -> None:
     roots = os.pathsep.join([str(tmp_path), str(tmp_path / "none")])
     with live(tmp_path, model_path, audio_roots=roots) as service:

@@ -91,6 +91,15 @@ def test_uncertain_answers_say_why(page: Page) -> None:
     expect(page.get_by_role("status")).to_contain_text("not sure")
 
 
+def test_a_partly_readable_file_says_so(page: Page) -> None:
+    content = wav(tone(30))
+    choose(page, part=content[: len(content) // 10])
+    expect(card(page, "done").locator(".partly")).to_have_text("Only 3.0 of 30.0 s could be read.")
+    expect(page.get_by_role("status")).to_contain_text("Only 3.0 of 30.0 s could be read.")
+    rows = list(csv.DictReader(io.StringIO(saved(page, "Download CSV"))))
+    assert rows[0]["announced_seconds"] == "30"
+
+
 def test_names_are_no_markup_and_no_formula(page: Page) -> None:
     choose_named(page, {HOSTILE: audio_bytes(), "broken.mp3": b"<html>" * 9})
     done, failed = card(page, "done"), card(page, "failed")

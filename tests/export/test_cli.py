@@ -11,6 +11,12 @@ from genre_export import publish
 from genre_export.cli import main
 
 
+def test_names_do_not_steer_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--checkpoint", str(tmp_path / "a\x1b[2J\r\x9b\u202e.pt"), "--output", str(tmp_path)]) == 1
+    out, err = capsys.readouterr()
+    assert not set("\x1b\r\x9b\u202e") & set(out + err)
+
+
 def test_missing_checkpoint_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--checkpoint", str(tmp_path / "none.pt"), "--output", str(tmp_path / "models")]) == 1
     (line,) = capsys.readouterr().err.splitlines()

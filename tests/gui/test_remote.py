@@ -26,7 +26,7 @@ from genre_runtime.errors import AudioNotFoundError, EmptyAudioError, Unreadable
 from tests.gui.conftest import DEADLINE_SECONDS, OpenController, OpenWindow, drive, finished, named, wait
 from tests.gui.odd_service import PREDICTION, READY, Reply, odd_service, problem
 from tests.gui.test_window import text
-from tests.synthetic import noise, tone, write_audio
+from tests.synthetic import cut_short, noise, tone, write_audio
 
 pytest.importorskip("genre_api", reason="the service is not installed")
 
@@ -81,6 +81,22 @@ def test_window_service_and_command_give_the_same_probabilities(
     assert isinstance(whole, Prediction)
     assert len(whole.excerpts) == 3
     assert len(answers[0]["excerpts"]) == 3
+
+
+def test_how_much_was_readable_comes_through_the_service(model_path: Path, tmp_path: Path) -> None:
+    part = cut_short(write_audio(tmp_path / "part.wav", tone(30)), share=0.1)
+    with live(tmp_path, model_path) as service:
+        answer = classify(service.address, part)
+    assert isinstance(answer, Prediction)
+    assert answer.remark == "only 3.0 of 30.0 s could be read"
+
+
+@pytest.mark.parametrize("announced", ["30", -1, float("inf"), True, [30]])
+def test_an_announced_length_that_is_none_is_refused(song: Path, announced: object) -> None:
+    with odd_service(lambda _: (200, {**PREDICTION, "announced_seconds": announced}, {})) as address:
+        answer = classify(address, song)
+    assert isinstance(answer, ServiceError)
+    assert "its answer is no prediction" in str(answer)
 
 
 def test_what_the_service_tells_of_its_model_is_shown(

@@ -20,7 +20,7 @@ from genre_runtime.errors import DeviceUnavailableError, ModelNotFoundError
 from tests.gui.conftest import DEADLINE_SECONDS, OpenWindow, drive, finished, named, states
 from tests.gui.fake_backend import FakeBackend
 from tests.gui.test_controller import Gate
-from tests.synthetic import RATE, noise, tone, write_audio
+from tests.synthetic import RATE, cut_short, noise, tone, write_audio
 
 LONG_NAME = "a_name_without_any_gap_" * 10 + "the_end.wav"
 
@@ -85,6 +85,14 @@ def test_rows_and_detail_show_real_files(open_window: OpenWindow, tmp_path: Path
     window.tracks.table.choose(2)
     drive(window, lambda: text(detail.words).startswith("Not an audio file"))
     assert not detail.bars.winfo_ismapped()
+
+
+def test_the_card_says_how_much_of_a_file_was_readable(open_window: OpenWindow, tmp_path: Path) -> None:
+    window = open_window()
+    add(window, cut_short(write_audio(tmp_path / "part.wav", tone(30)), share=0.1))
+    words = text(window.tracks.detail.words)
+    assert words.startswith("Sure: ")
+    assert words.endswith("\nOnly 3.0 of 30.0 s could be read.")
 
 
 def test_drop_adds_files_with_any_name(open_window: OpenWindow, tmp_path: Path) -> None:

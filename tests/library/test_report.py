@@ -8,6 +8,7 @@ import re
 import sys
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,18 @@ def test_the_last_answer_for_a_file_counts(make_page: MakePage) -> None:
     assert page.table("files")[0][0] == "a/one.mp3"
     page = make_page(small_library() + failed)
     assert page.texts["dd"][:4] == ["7", "2", "2", "3"]
+
+
+def test_partly_readable_files_are_listed_and_marked(make_page: MakePage) -> None:
+    part = replace(predict("/music/a/part.mp3", {"rock": 0.9, "jazz": 0.1}, seconds=30), announced_seconds=60)
+    less = replace(predict("/music/b/less.mp3", {"rock": 0.4, "jazz": 0.6}, seconds=3), announced_seconds=30)
+    page = make_page(small_library() + named([part, less]))
+    assert page.table("The least readable first") == [
+        ["b/less.mp3", "jazz 60%", "only 3.0 of 30.0 s could be read"],
+        ["a/part.mp3", "rock 90%", "only 30.0 of 60.0 s could be read"],
+    ]
+    assert [row[3] for row in page.table("files")][-2:] == ["confident, partly readable"] * 2
+    assert "Partly readable files" not in make_page(small_library()).texts["h2"]
 
 
 def test_failed_files_alone_make_a_page(make_page: MakePage) -> None:

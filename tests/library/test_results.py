@@ -98,6 +98,8 @@ EXCERPT = GOOD["excerpts"][0]
         ({"probabilities": []}, "probabilities are no object"),
         ({"duration_seconds": float("inf")}, "duration_seconds is inf"),
         ({"duration_seconds": -1}, "duration_seconds is -1"),
+        ({"announced_seconds": "30"}, "announced_seconds is '30'"),
+        ({"announced_seconds": float("nan")}, "announced_seconds is nan"),
         ({"duration_seconds": 10**400}, "int too large"),
         ({"excerpts": [{**EXCERPT, "start_seconds": "0"}]}, "start_seconds is '0'"),
         ({"excerpts": [{}]}, "'start_seconds' is missing"),
@@ -154,6 +156,17 @@ def test_stdin_is_read_and_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(InvalidInputError, match="stdin holds no results"):
         list(Results("-"))
+
+
+def test_results_of_older_versions_have_no_announced_length(file: Path) -> None:
+    old = {key: value for key, value in GOOD.items() if key != "announced_seconds"}
+    file.write_text("".join(json.dumps(entry) + "\n" for entry in (old, {**GOOD, "announced_seconds": 400})))
+    found, skipped = read(file)
+    assert not skipped
+    assert [one.remark for one in found if isinstance(one, Prediction)] == [
+        None,
+        "only 100.0 of 400.0 s could be read",
+    ]
 
 
 def test_rows_keep_the_second_best() -> None:

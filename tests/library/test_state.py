@@ -25,6 +25,7 @@ from genre_runtime import GenreClassifier, GenreError, Prediction
 from genre_runtime.classifier import FROM_MODEL
 from genre_runtime.errors import UnreadableAudioError
 from genre_runtime.library import state as state_module
+from genre_runtime.library import state_rows
 from genre_runtime.library.engine import Library, Outcome, plan_of
 from genre_runtime.library.state import LibraryState, StateError, content_digest
 from tests.synthetic import noise, tone, write_audio, write_model
@@ -196,7 +197,7 @@ def test_what_may_go_away_is_tried_again(listener: Listener, library: Path, tmp_
 def test_a_file_that_is_something_else_is_left_alone(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "precious"
     path.write_bytes(content)
-    with pytest.raises(StateError, match=r"cannot be used|another program"):
+    with pytest.raises(StateError, match=r"is not a state file|is damaged"):
         LibraryState(path, "plan")
     assert path.read_bytes() == content
 
@@ -215,8 +216,10 @@ def test_a_damaged_answer_is_none(listener: Listener, library: Path, tmp_path: P
 def test_another_program_s_database_is_left_alone(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "photos.db")) as database:
         database.execute("CREATE TABLE photos (name TEXT)")
+    before = (tmp_path / "photos.db").read_bytes()
     with pytest.raises(StateError, match="another program's database"):
         LibraryState(tmp_path / "photos.db", "plan")
+    assert (tmp_path / "photos.db").read_bytes() == before
     with pytest.raises(StateError, match="cannot be used"):
         LibraryState(tmp_path / "no such folder" / "state", "plan")
 
@@ -285,7 +288,7 @@ def test_another_version_tries_again_what_could_not_be_read(
     listener: Listener, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = classify(listener, library, tmp_path / "state")
-    monkeypatch.setattr(state_module, "__version__", "1000.0")
+    monkeypatch.setattr(state_rows, "__version__", "1000.0")
     assert said(classify(listener, library, tmp_path / "state")) == said(first)
     assert listener.heard == ["text.mp3"]
     classify(listener, library, tmp_path / "state")

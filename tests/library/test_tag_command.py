@@ -125,7 +125,7 @@ def test_a_state_file_knows_files_that_were_tagged(
     (tmp_path / "state.db").write_bytes(b"no database, but long enough to be looked at as one" * 100)
     status, _, err = genre_tag(music, "--state", tmp_path / "state.db", "--write", "--overwrite")
     assert status == 2
-    assert "cannot be used" in err
+    assert "is not a state file" in err
 
 
 def test_unsure_top_map_and_append(genre_tag: Tag, music: Path, tmp_path: Path) -> None:

@@ -91,6 +91,7 @@ def test_csv(genre: Genre, music: Path) -> None:
         "device",
         "error",
         "same_as",
+        "announced_seconds",
     ]
     assert float(rows[0]["confidence"]) > 0.5
     assert rows[0]["error"] == ""

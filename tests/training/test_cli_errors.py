@@ -37,6 +37,16 @@ def test_wrong_data_folder_is_one_line(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("steering", ["\x1b[2J", "\x9b", "\x07", "\r", "\u202e"])
+def test_names_do_not_steer_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str], steering: str) -> None:
+    config = tmp_path / f"recipe{steering}.toml"
+    config.write_text("epochs = 0")
+    assert main(["train", "--data", str(tmp_path), "--config", str(config), "--device", "cpu"]) == 1
+    error = capsys.readouterr().err
+    assert "recipe" in error
+    assert not set(steering) & set("\x1b\x9b\x07\r\u202e") & set(error)
+
+
 def test_wrong_recipe_and_device_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--data", str(tmp_path), "--config", "nonsense"]) == 1
     assert "no recipe at nonsense" in one_error_line(capsys)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import shutil
+import threading
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -105,6 +107,25 @@ def test_server_without_ranges_that_always_breaks_is_given_up(server: Server, tm
     server.knows_ranges, server.breaks = False, [100_000] * 100
     with pytest.raises(DownloadError, match="5 times in a row"):
         get(server, tmp_path)
+
+
+@pytest.mark.parametrize("status", [404, 503])
+@pytest.mark.parametrize("words", ["\x1b[2J", "\x9b31m", "\x07", "a\x08b"])
+def test_words_of_a_server_do_not_steer_the_terminal(tmp_path: Path, status: int, words: str) -> None:
+    class Rude(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status, words)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Rude) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(DownloadError, match=f"answered {status}") as refusal:
+            fetch(f"http://127.0.0.1:{server.server_port}/a", tmp_path / "a", sha1(CONTENT), len(CONTENT), pause=0.001)
+        server.shutdown()
+    assert str(refusal.value).isprintable()
 
 
 def test_no_server_is_named(server: Server, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genre_runtime.errors import GenreError
+from genre_runtime.terminal import escaped, escaped_streams
 from genre_training.disk import RUN_FOLDER, STATE_NAME
 
 DEFAULT_CACHE = Path(".cache/features")
@@ -15,14 +16,18 @@ DEFAULT_CACHE = Path(".cache/features")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-    options = _parser().parse_args(arguments)
+    with escaped_streams(errors=False):  # progress bars on stderr steer the terminal on purpose
+        return _run(_parser().parse_args(arguments))
+
+
+def _run(options: argparse.Namespace) -> int:
     try:
         return {"data": _data, "train": _train, "refit": _refit, "evaluate": _evaluate}[options.verb](options)
     except MemoryError as error:  # of this computer, or a DeviceMemoryError of its GPU
-        print(f"genre-train: {str(error) or 'out of memory'}; {_less_memory(options)}", file=sys.stderr)
+        print(f"genre-train: {escaped(error) or 'out of memory'}; {_less_memory(options)}", file=sys.stderr)
         return 1
     except (GenreError, OSError) as error:  # OSError: a folder that cannot be written, a full disk
-        print(f"genre-train: {error}", file=sys.stderr)
+        print(f"genre-train: {escaped(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"genre-train: interrupted; {_left_behind(options)}", file=sys.stderr)

@@ -15,6 +15,7 @@ from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
+from genre_runtime.formats import printable
 from genre_training.disk import DownloadError, disk_guard, part_of, readable, require_space, size_of
 
 ATTEMPTS = 5
@@ -111,17 +112,18 @@ def _request(url: str, part: Path) -> HTTPResponse | None:
         response = cast(HTTPResponse, urlopen(request, timeout=READ_TIMEOUT))  # noqa: S310
     except HTTPError as error:
         error.close()
+        answered = f"the server answered {error.code} {printable(error.reason)}"  # its words may steer a terminal
         if error.code == 416 and start:
             if error.headers.get("Content-Range") == f"bytes */{start}":
                 return None
             part.unlink()  # not the beginning of this file
         elif error.code not in PASSING_STATUS:
-            raise DownloadError(
-                f"{url}: the server answered {error.code} {error.reason}, expected the file: check the address"
-            ) from error
-        raise _BrokenConnectionError(f"the server answered {error.code} {error.reason}") from error
+            raise DownloadError(f"{url}: {answered}, expected the file: check the address") from error
+        raise _BrokenConnectionError(answered) from error
     except (OSError, HTTPException) as error:
-        raise _BrokenConnectionError(str(getattr(error, "reason", "") or error) or type(error).__name__) from error
+        raise _BrokenConnectionError(
+            printable(getattr(error, "reason", "") or error) or type(error).__name__
+        ) from error
     if response.status == 206 and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
         response.close()
         part.unlink(missing_ok=True)
@@ -133,7 +135,7 @@ def _read(response: HTTPResponse) -> bytes:
     try:
         return response.read(CHUNK_BYTES)
     except (OSError, HTTPException) as error:
-        raise _BrokenConnectionError(f"the connection broke: {str(error) or type(error).__name__}") from error
+        raise _BrokenConnectionError(f"the connection broke: {printable(error) or type(error).__name__}") from error
 
 
 def _verify(part: Path, sha1: str, url: str) -> None:

@@ -1,6 +1,6 @@
 // One file of the list: how far it is, and then its genres or what went wrong.
 
-import { announce, element, percent, sentence, size } from "./dom.js";
+import { announce, element, partlyRead, percent, sentence, size } from "./dom.js";
 import { spectrogram } from "./spectrogram.js";
 import { timeline } from "./timeline.js";
 
@@ -46,7 +46,9 @@ export class Card {
     this.answer = rest; // the picture has its own place, and would make a download ten times as long
     this.#settle("done", "", ...this.#result(rest, drawing));
     const sure = answer.confident ? "" : "not sure, perhaps ";
-    announce(`${this.name}: ${sure}${answer.label}, ${percent(answer.confidence)}.`);
+    const remark = partlyRead(answer);
+    const said = `${this.name}: ${sure}${answer.label}, ${percent(answer.confidence)}.`;
+    announce(remark === null ? said : `${said} ${sentence(remark)}`);
   }
 
   failed(refusal) {
@@ -142,7 +144,9 @@ export class Card {
       element("summary", {}, "Genres, course and player", of),
       element("div", { class: "result" }, element("div", {}, ...parts), right),
     );
-    return [verdict(answer), details];
+    const remark = partlyRead(answer);
+    const partly = remark === null ? [] : [element("p", { class: "state partly" }, sentence(remark))];
+    return [verdict(answer), ...partly, details];
   }
 }
 

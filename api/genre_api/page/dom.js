@@ -37,6 +37,12 @@ export function clock(seconds) {
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
 }
 
+/** How much of a file could be read, in words; null where the file is whole. */
+export function partlyRead({ duration_seconds: readable, announced_seconds: announced }) {
+  if (typeof announced !== "number") return null;
+  return `only ${readable.toFixed(1)} of ${announced.toFixed(1)} s could be read`;
+}
+
 export function size(bytes) {
   if (bytes < 1000) return `${bytes} bytes`;
   return bytes < 1e6 ? `${(bytes / 1e3).toFixed(0)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;

@@ -2,7 +2,7 @@
 
 import { element } from "./dom.js";
 
-const COLUMNS = ["path", "label", "confidence", "confident", "reason", "duration_seconds", "device", "error"];
+const COLUMNS = ["path", "label", "confidence", "confident", "reason", "duration_seconds", "device", "error", "announced_seconds"];
 
 function result({ name, answer, refusal }) {
   if (answer) return { ...answer, path: name };
@@ -28,7 +28,7 @@ export function toCsv(cards) {
 function cell(value) {
   let text = String(value ?? "");
   // A spreadsheet would run a name that begins like a formula; numbers of ours never do.
-  if (typeof value === "string" && /^[=+\-@\t\r\n]/.test(text)) text = `'${text}`;
+  if (typeof value === "string" && /^'*[=+\-@\t\r\n]/.test(text)) text = `'${text}`;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 

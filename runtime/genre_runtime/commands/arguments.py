@@ -8,6 +8,8 @@ import sys
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from genre_runtime.terminal import EscapedStream, escaping
+
 if TYPE_CHECKING:
     from genre_runtime.classifier import ExcerptCount
 
@@ -96,4 +98,5 @@ def silence_decoders() -> None:
         os.close(nowhere)
     except (OSError, ValueError, AttributeError):  # closed, or replaced by what is no file
         return
-    sys.stderr = open(own, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")  # noqa: SIM115
+    stream = open(own, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")  # noqa: SIM115
+    sys.stderr = escaping(stream) if isinstance(sys.stderr, EscapedStream) else stream

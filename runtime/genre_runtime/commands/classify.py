@@ -137,6 +137,7 @@ def classify(
         What found the paths, and counted the other files.
     """
     from genre_runtime.formats import WRITERS, printable
+    from genre_runtime.terminal import unescaped
 
     arguments.silence_decoders()
     counts: Counter[str] = Counter()
@@ -144,7 +145,9 @@ def classify(
     with (
         outcomes_of(paths, options) as (device, outcomes),
         opened_output(getattr(options, "output", None)) as stream,  # last: this empties the results of an earlier run
-        closing(WRITERS[options.format](stream)) as writer,  # even when interrupted, so that a JSON array is whole
+        closing(
+            WRITERS[options.format](unescaped(stream))
+        ) as writer,  # even when interrupted, so that a JSON array is whole
         file_progress(len(paths)) as bar,
     ):
         for outcome in outcomes:
@@ -155,7 +158,7 @@ def classify(
                 if isinstance(result, GenreError):
                     print(f"genre: {printable(outcome.path)}: {result}", file=sys.stderr)
                 else:
-                    counts.update(unsure=not result.confident)
+                    counts.update(unsure=not result.confident, partly_read=result.announced_seconds is not None)
                     unsure = unsure or result.reason
                 same_as = None if outcome.same_as is None else shown(outcome.same_as)
                 writer.write(shown(outcome.path), result, same_as)
@@ -221,6 +224,8 @@ def _summarise(n_files: int, counts: Counter[str], device: str, passed_over: Fin
         words.append(f"{counts['known']} of {n_files} known from before or equal to another file")
     if counts["equal"]:
         words.append(f"{counts['equal']} with the same bytes as another")
+    if counts["partly_read"]:
+        words.append(f"{counts['partly_read']} only partly readable")
     if passed_over is not None and (passed_over.n_hidden or passed_over.n_others):
         words.append(f"{passed_over.n_hidden} hidden and {passed_over.n_others} other files passed over")
     if passed_over is not None and passed_over.n_links:

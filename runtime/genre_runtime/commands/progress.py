@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
+from genre_runtime.terminal import unescaped
+
 
 class Progress(Protocol):
     """Counts files."""
@@ -36,5 +38,5 @@ def file_progress(n_files: int | None) -> Iterator[Progress]:
         return
     from tqdm import tqdm
 
-    with tqdm(total=n_files, unit="file", leave=False) as bar:
+    with tqdm(total=n_files, unit="file", leave=False, file=unescaped(sys.stderr)) as bar:
         yield bar

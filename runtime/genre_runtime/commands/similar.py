@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from genre_runtime.commands import arguments
 from genre_runtime.commands.classify import outcomes_of
@@ -70,13 +71,24 @@ def run(options: argparse.Namespace) -> int:
                     return 1
                 failed += 1
                 print(f"genre: {printable(outcome.path)}: {outcome.result}", file=sys.stderr)
-            elif outcome.result.embedding is not None:
+            elif not _comparable(outcome.result.embedding, embeddings):
+                words = "the state file holds no usable embedding of it: remove the state file, or name another one"
+                print(f"genre: {printable(outcome.path)}: {words}", file=sys.stderr)
+                if not found:
+                    return 1
+                failed += 1
+            else:
                 found.append((outcome.path, outcome.result))
                 embeddings.append(outcome.result.embedding.astype("<f2"))
     similarities = cosine_similarities(embeddings[0], embeddings[1:])
     for i in (-similarities).argsort(kind="stable")[: options.top]:
         _print(found[i + 1], float(similarities[i]), options.format)
     return 1 if failed else incomplete
+
+
+def _comparable(embedding: FloatArray | None, others: Sequence[FloatArray]) -> TypeGuard[FloatArray]:
+    """Tell whether an embedding is there and, since damaged answers may be known, of the same size as the first."""
+    return embedding is not None and (not others or embedding.shape == others[0].shape)
 
 
 def _print(track: tuple[Path, Prediction], similarity: float, form: str) -> None:

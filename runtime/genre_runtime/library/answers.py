@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genre_runtime.errors import GenreError, InvalidInputError, UnreadableAudioError
+from genre_runtime.formats import printable
 from genre_runtime.library.result_entry import Failure
 from genre_runtime.library.results import Results
 from genre_runtime.prediction import Prediction
@@ -35,7 +36,8 @@ class Answer:
     @classmethod
     def of(cls, prediction: Prediction) -> Answer:
         """Take what matters from a prediction."""
-        return cls(prediction.probabilities, prediction.confident, prediction.reason)
+        reason = None if prediction.reason is None else printable(prediction.reason)
+        return cls(prediction.probabilities, prediction.confident, reason)
 
     def labels(self, *, top: int, min_confidence: float) -> tuple[str, ...]:
         """Return at most `top` labels, each at least `min_confidence` and `SHARE` of the first one probable."""
@@ -58,7 +60,7 @@ def read_answers(results: Results) -> Iterator[tuple[Path, Answer | GenreError]]
 
 def _answer(result: Prediction | Failure) -> Answer | GenreError:
     if isinstance(result, Failure):
-        return UnreadableAudioError(f"was not classified: {result.message}")
+        return UnreadableAudioError(f"was not classified: {printable(result.message)}")
     for label in result.probabilities:
         if not label.strip() or not label.isprintable():  # it would go into a tag
             return InvalidInputError(f"{label!r} is no name of a genre")

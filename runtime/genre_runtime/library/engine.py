@@ -13,13 +13,7 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING
 
 from genre_runtime.classifier import FROM_MODEL, ExcerptCount, GenreClassifier
-from genre_runtime.errors import (
-    AudioLimitError,
-    EmptyAudioError,
-    GenreError,
-    UnexpectedFailureError,
-    UnreadableAudioError,
-)
+from genre_runtime.errors import LASTING, GenreError, UnexpectedFailureError
 from genre_runtime.parallel import ordered_map
 from genre_runtime.prediction import Prediction
 
@@ -30,8 +24,8 @@ N_LOCKS = 256
 END_BYTES = 4096
 """Of each end of a file. Tags lie there, which tell even tracks of one length and bit rate apart."""
 
-_LASTING = (UnreadableAudioError, EmptyAudioError, AudioLimitError)
-"""Errors that lie in a file's bytes: the same bytes would give them again."""
+DECODER_VERSION = 2
+"""Counts changes of decoding that alter answers: those of an older decoder are not used any more."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +52,10 @@ class Outcome:
 
 
 def plan_of(classifier: GenreClassifier, excerpts: ExcerptCount) -> str:
-    """Return what answers depend on besides the file: the model, and how much of a file it listens to."""
+    """Return what answers depend on besides the file: the model, the decoder, and how much of a file is used."""
     metadata = classifier.metadata
     count = metadata.n_excerpts if excerpts is FROM_MODEL else excerpts or "all"
-    return f"{metadata.graphs['waveform'].sha256} {metadata.confidence_threshold} {count}"
+    return f"{metadata.graphs['waveform'].sha256} {metadata.confidence_threshold} {count} decoder {DECODER_VERSION}"
 
 
 class Library:
@@ -126,13 +120,19 @@ class Library:
                 return self._listen(path, stop)
             if alike is not None and path not in alike:
                 return self._listen(path, stop)
-            digest = state.find(path, status)
-            changed = digest is None
-            digest = digest or content_digest(path)
         except (OSError, ValueError):  # listening says in words what is wrong
             return self._listen(path, stop)
+        digest = state.find(path, status)  # its StateError is also a ValueError, and must not pass for the file's
+        changed = digest is None
+        if digest is None:
+            try:
+                digest = content_digest(path)
+            except (OSError, ValueError):
+                return self._listen(path, stop)
         with self._locks[digest[0] % N_LOCKS]:  # of equal files at the same time, one is listened to
             result = state.answer(digest)
+            if isinstance(result, Prediction) and set(result.probabilities) != set(self._classifier.labels):
+                result = None  # damaged: this model does not give such answers
             known = result is not None
             if result is None:
                 result = self._classifier.classify_or_error(path, excerpts=self._excerpts, stop=stop)
@@ -143,14 +143,14 @@ class Library:
         if changed:
             state.remember(path, status, digest)
         if isinstance(result, Prediction):
-            result = replace(result, path=path, device=self._classifier.device)
+            result = replace(result, path=path)
         return Outcome(path, result, known, digest=digest)
 
 
 def _lasts(result: GenreError) -> bool:
     """Tell whether the same bytes would give this again: what the system refused, it may grant another time."""
     passing = isinstance(result, UnexpectedFailureError) or isinstance(result.__cause__, OSError | MemoryError)
-    return isinstance(result, _LASTING) and not passing
+    return isinstance(result, LASTING) and not passing
 
 
 def _alike(paths: Sequence[Path]) -> frozenset[Path]:

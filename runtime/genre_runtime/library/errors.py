@@ -60,3 +60,9 @@ class JournalError(GenreError, ValueError):
     """A journal, or a line of it, cannot be used."""
 
     code = "journal"
+
+
+class StateError(GenreError, ValueError):
+    """The state file cannot be used."""
+
+    code = "state"

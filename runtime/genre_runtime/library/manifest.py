@@ -27,6 +27,7 @@ from genre_runtime.errors import (
     MissingDependencyError,
     UnreadableAudioError,
 )
+from genre_runtime.formats import unquoted_cell
 from genre_runtime.path_lists import encoding_by_mark
 from genre_runtime.prediction import Prediction
 
@@ -34,6 +35,10 @@ SUFFIXES = (".csv", ".parquet", ".jsonl")
 
 MAX_BYTES = 64 * 2**20
 """Up to this size, a remote file is fetched in one piece; of a larger one, only what is listened to."""
+
+_MARK = "announced_seconds"
+"""A column of results of `genre classify` since these quote paths that begin like a formula; in other manifests
+an apostrophe is a part of the path."""
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
@@ -219,8 +224,9 @@ def _csv_paths(file: BinaryIO) -> Iterator[Any]:
         reader = csv.DictReader(text)
         if reader.fieldnames is not None and "path" not in reader.fieldnames:
             raise KeyError("path")
+        ours = _MARK in (reader.fieldnames or ())
         for row in reader:
-            yield row["path"]
+            yield unquoted_cell(row["path"]) if ours and row["path"] else row["path"]
 
 
 def _jsonl_paths(file: BinaryIO) -> Iterator[Any]:

@@ -63,7 +63,7 @@ def arrow_schema() -> Any:
     text, number = pyarrow.string(), pyarrow.float64()
     columns = {"path": text, "label": text, "confidence": number, "confident": pyarrow.bool_(), "reason": text}
     columns |= {"probabilities": pyarrow.map_(text, number), "duration_seconds": number, "device": text}
-    return pyarrow.schema(columns | {"error_code": text, "error_message": text})
+    return pyarrow.schema(columns | {"error_code": text, "error_message": text, "announced_seconds": number})
 
 
 class Ledger:

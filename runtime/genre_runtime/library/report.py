@@ -53,6 +53,12 @@ class Report:
         return sorted((row for row in self.rows if not row.confident), key=lambda row: row.confidence)
 
     @property
+    def partly_read(self) -> list[Row]:
+        """Rows of files of which less could be read than they claim, the least readable first."""
+        rows = [row for row in self.rows if row.announced_seconds is not None]
+        return sorted(rows, key=lambda row: row.duration_seconds / (row.announced_seconds or 1))
+
+    @property
     def failures_by_code(self) -> dict[str, list[Failure]]:
         """Failures by what went wrong, the most frequent first."""
         counts = Counter(failure.code for failure in self.failures)

@@ -34,6 +34,17 @@ def unsure_section(report: Report, folder: str) -> str:
     return _folded("The least sure first", len(rows), ("File", "Best genre", "Second best"), lines)
 
 
+def partly_read_section(report: Report, folder: str) -> str:
+    """Return the files of which less could be read than they claim, the least readable first."""
+    rows = report.partly_read
+    lines = (
+        f'<tr>{_file(row.path, folder)}<td class="genre"><b>{text(row.label)}</b> {row.confidence:.0%}</td>'
+        f'<td class="file">{text(row.remark or "")}</td></tr>\n'
+        for row in rows[:MOST_LISTED]
+    )
+    return _folded("The least readable first", len(rows), ("File", "Best genre", "Readable"), lines)
+
+
 def failed_section(report: Report, folder: str) -> str:
     """Return the failed files, grouped by what went wrong."""
     groups = []
@@ -83,9 +94,10 @@ def _line(entry: Row | Failure, folder: str) -> str:
             "<td></td><td></td></tr>\n"
         )
     state = "confident" if entry.confident else "unsure"
+    mark = "" if entry.announced_seconds is None else ", partly readable"
     return (
         f'<tr data-state="{state}">{_file(entry.path, folder)}<td class="genre"><b>{text(entry.label)}</b></td>'
-        f'<td class="number">{entry.confidence:.0%}</td><td>{state}</td><td class="genre">{_next(entry)}</td>'
+        f'<td class="number">{entry.confidence:.0%}</td><td>{state}{mark}</td><td class="genre">{_next(entry)}</td>'
         f'<td class="number">{clock(entry.duration_seconds)}</td></tr>\n'
     )
 

@@ -18,7 +18,7 @@ from genre_runtime.library.report_figures import (
     share,
     timeline_section,
 )
-from genre_runtime.library.report_files import failed_section, table_section, unsure_section
+from genre_runtime.library.report_files import failed_section, partly_read_section, table_section, unsure_section
 from genre_runtime.library.report_plots import clock, text
 from genre_runtime.library.report_style import SCRIPT, STYLE
 from genre_runtime.version import __version__
@@ -52,6 +52,7 @@ def page(
         "timeline": ("Timeline of a track", timeline_section(report)),
         "length": ("Playing time by genre", length_section(report)),
         "unsure": ("Unsure files", unsure_section(report, folder)),
+        "partly": ("Partly readable files", partly_read_section(report, folder)),
         "failed": ("Failed files", failed_section(report, folder)),
         "all": ("All files", table_section(report, folder, n_rows)),
     }
@@ -108,7 +109,7 @@ def _counts(report: Report) -> str:
     items = (f"<div><dt>{name}</dt><dd>{value}<small>{note}</small></dd></div>" for name, value, note in shown)
     return (
         f'<dl class="counts">{"".join(items)}</dl><p>An unsure answer is a guess: its probability lies below the '
-        "threshold that the model was calibrated to, or the track is silent.</p>"
+        "threshold that the model was calibrated to, or the track or its excerpts are silent.</p>"
     )
 
 

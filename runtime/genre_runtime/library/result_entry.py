@@ -63,6 +63,7 @@ def unfit_words(error: Exception) -> str:
 def _prediction(path: Path, values: Mapping[str, Any]) -> Prediction:
     probabilities = _probabilities(values["probabilities"])
     label, confident, reason = values["label"], values["confident"], values.get("reason")
+    announced = values.get("announced_seconds")  # results of older versions have none
     if label not in probabilities:
         raise ValueError(f"label {label!r} is none of the genres")
     if not isinstance(confident, bool):
@@ -77,6 +78,7 @@ def _prediction(path: Path, values: Mapping[str, Any]) -> Prediction:
         duration_seconds=_number(values["duration_seconds"], "duration_seconds"),
         device=str(values.get("device", "")),
         path=path,
+        announced_seconds=None if announced is None else _number(announced, "announced_seconds"),
     )
 
 

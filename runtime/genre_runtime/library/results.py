@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TextIO
 from genre_runtime.errors import InvalidInputError
 from genre_runtime.library.json_array import array_elements
 from genre_runtime.library.result_entry import UNFIT, Failure, parse_result, unfit_words
-from genre_runtime.prediction import Prediction
+from genre_runtime.prediction import Prediction, partly_read
 
 EXPECTED = "expected what `genre classify --format jsonl` writes"
 
@@ -33,7 +33,7 @@ class Row(NamedTuple):
     Attributes
     ----------
     path : str
-    label, confidence, confident, reason, duration_seconds
+    label, confidence, confident, reason, duration_seconds, announced_seconds
         As in `Prediction`.
     next_label : str
         Second best genre, empty if the model knows but one.
@@ -49,6 +49,12 @@ class Row(NamedTuple):
     duration_seconds: float
     next_label: str
     next_confidence: float
+    announced_seconds: float | None = None
+
+    @property
+    def remark(self) -> str | None:
+        """How much of the file could be read, in words; None where the file is whole."""
+        return partly_read(self.duration_seconds, self.announced_seconds)
 
     @classmethod
     def of(cls, prediction: Prediction) -> Row:
@@ -64,6 +70,7 @@ class Row(NamedTuple):
             duration_seconds=prediction.duration_seconds,
             next_label=sys.intern(next_label),
             next_confidence=next_confidence,
+            announced_seconds=prediction.announced_seconds,
         )
 
 

@@ -8,28 +8,21 @@ run, the next one goes on behind it.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sqlite3
 import time
-import zlib
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import numpy as np
-
 from genre_runtime.errors import GenreError
-from genre_runtime.prediction import FloatArray, Prediction
-from genre_runtime.version import __version__
-
-SCHEMA_VERSION = 1
+from genre_runtime.library.errors import StateError as StateError
+from genre_runtime.library.state_file import BROKEN, BUSY_SECONDS, SCHEMA_VERSION, STATEMENTS, check_schema, prepare
+from genre_runtime.library.state_rows import LARGEST_BLOB, packed, unpacked
+from genre_runtime.prediction import Prediction
 
 IN_MEMORY = Path(":memory:")
 """In the place of a file: what is known is forgotten when it is closed."""
-
-BUSY_SECONDS = 30.0
-"""How long to wait for another run that writes into the same file."""
 
 BUSY_PAUSE_SECONDS = 0.01
 """Between two tries, where SQLite does not wait by itself."""
@@ -37,27 +30,10 @@ BUSY_PAUSE_SECONDS = 0.01
 _PRIMARY = 0xFF
 """The part of SQLite's extended error codes that is the error's kind."""
 
-_SCHEMA = """
-CREATE TABLE answers (
-    digest BLOB NOT NULL, plan TEXT NOT NULL, answer BLOB NOT NULL, embedding BLOB, PRIMARY KEY (digest, plan)
-) WITHOUT ROWID;
-CREATE TABLE files (path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, digest BLOB NOT NULL)
-WITHOUT ROWID;
-"""
+_DIGEST_BYTES = 32
 
-
-class StateError(GenreError, ValueError):
-    """The state file cannot be used."""
-
-    code = "state"
-
-
-class KnownError(GenreError, ValueError):
-    """An error of an earlier run: neither file nor runtime has changed since, so it would be the same again."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code  # type: ignore[misc]
+_N_STAMPS = 1 << 64
+"""SQLite's integers have 64 bits, times of files in nanoseconds may have more: they are stored modulo this."""
 
 
 class LibraryState:
@@ -79,19 +55,22 @@ class LibraryState:
     def __init__(self, path: Path, plan: str) -> None:
         self.path, self._plan = path, plan
         self._lock = Lock()
+        if path != IN_MEMORY:
+            prepare(path)
         try:
             self._database = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None)
         except sqlite3.Error as error:
-            raise self._unusable(error) from error
+            raise self._failed(error) from error
+        self._database.text_factory = bytes  # text that is not UTF-8 would be an error of SQLite's
         try:
+            self._create()  # before the journal mode is set: what turns out to be another program's stays as it is
             # A killed process loses nothing in this mode; a power cut at most the last answers.
             self._keep_a_log()
             self._database.execute("PRAGMA synchronous=NORMAL")
-            self._create()
         except BaseException as error:
             self._database.close()
-            if isinstance(error, sqlite3.Error):
-                raise self._unusable(error) from error
+            if isinstance(error, BROKEN):
+                raise self._failed(error) from error
             raise
 
     def _keep_a_log(self) -> None:
@@ -107,48 +86,40 @@ class LibraryState:
                     raise
             time.sleep(BUSY_PAUSE_SECONDS)
 
-    def _unusable(self, error: sqlite3.Error) -> StateError:
-        return StateError(
-            f"the state file {str(self.path)!r} cannot be used ({error}): name another one, or a folder that can be "
-            "written to"
-        )
-
     def _create(self) -> None:
+        """Make the tables of a new file; several runs may try at the same time."""
         self._database.execute("BEGIN IMMEDIATE")
-        version = self._database.execute("PRAGMA user_version").fetchone()[0]
-        tables = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if version == 0 and not tables:
-            for statement in _SCHEMA.split(";"):
+        if not check_schema(self._database, self.path, may_be_new=True):
+            for statement in STATEMENTS:
                 self._database.execute(statement)
             self._database.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         self._database.execute("COMMIT")
-        if version not in (0, SCHEMA_VERSION) or (version == 0 and tables):
-            raise StateError(
-                f"{str(self.path)!r} is another program's database or another version's: expected a state file of "
-                f"version {SCHEMA_VERSION}, so name another file"
-            )
 
     def find(self, path: Path, status: os.stat_result) -> bytes | None:
         """Return the digest of a file that has not changed since it was seen, or None."""
         found = self._execute("SELECT size, mtime_ns, digest FROM files WHERE path = ?", os.fsencode(_absolute(path)))
-        if found is None or found[:2] != (status.st_size, status.st_mtime_ns):
+        if found is None or found[:2] != _stamp(status):
             return None
-        digest: bytes = found[2]
-        return digest
+        digest = found[2]
+        return digest if isinstance(digest, bytes) and len(digest) == _DIGEST_BYTES else None
 
     def answer(self, digest: bytes) -> Prediction | GenreError | None:
         """Return the answer to a content, or None; a damaged one is none."""
-        found = self._execute("SELECT answer, embedding FROM answers WHERE digest = ? AND plan = ?", digest, self._plan)
-        return None if found is None else _unpacked(*found)
+        found = self._execute(
+            "SELECT answer, embedding FROM answers WHERE digest = ? AND plan = ? AND length(answer) <= ? "
+            "AND ifnull(length(embedding), 0) <= ?",
+            *(digest, self._plan, LARGEST_BLOB, LARGEST_BLOB),
+        )
+        return None if found is None else unpacked(*found)
 
     def remember(self, path: Path, status: os.stat_result, digest: bytes) -> None:
         """Note which content a file has."""
-        values = (os.fsencode(_absolute(path)), status.st_size, status.st_mtime_ns, digest)
+        values = (os.fsencode(_absolute(path)), *_stamp(status), digest)
         self._execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", *values)
 
     def store(self, digest: bytes, result: Prediction | GenreError) -> None:
         """Keep the answer to a content."""
-        self._execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", digest, self._plan, *_packed(result))
+        self._execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", digest, self._plan, *packed(result))
 
     def carry_over(self, old: bytes, new: bytes) -> None:
         """Keep the answers to a content for another one that sounds the same: its tags alone were changed."""
@@ -166,11 +137,14 @@ class LibraryState:
         try:
             with self._lock:  # until the row is there: threads share the connection, and with it prepared statements
                 return self._database.execute(statement, values).fetchone()
-        except sqlite3.Error as error:
-            raise StateError(
-                f"the state file {str(self.path)!r} failed ({error}): if it is damaged, remove it to begin anew; else "
-                "make room and run the same line again"
-            ) from error
+        except BROKEN as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> StateError:
+        return StateError(
+            f"the state file {str(self.path)!r} failed ({error}): if it is damaged, remove it to begin anew; else "
+            "check its permissions, make room, and run the same line again"
+        )
 
 
 def content_digest(path: Path) -> bytes:
@@ -184,29 +158,11 @@ def content_digest(path: Path) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
+def _stamp(status: os.stat_result) -> tuple[int, int]:
+    """Return the size and the modification time of a file as SQLite can hold them."""
+    half = _N_STAMPS // 2
+    return status.st_size, (status.st_mtime_ns + half) % _N_STAMPS - half
+
+
 def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100  # a link keeps its own name
-
-
-def _packed(result: Prediction | GenreError) -> tuple[bytes, bytes | None]:
-    if isinstance(result, GenreError):
-        values: dict[str, Any] = {"error": {"code": result.code, "message": str(result), "version": __version__}}
-        return zlib.compress(json.dumps(values).encode()), None
-    embedding = None if result.embedding is None else result.embedding.astype("<f2").tobytes()
-    return zlib.compress(json.dumps(result.to_dict()).encode()), embedding
-
-
-def _unpacked(answer: bytes, embedding: bytes | None) -> Prediction | GenreError | None:
-    try:
-        values = json.loads(zlib.decompress(answer))
-        if "error" in values:
-            if values["error"].get("version") != __version__:  # the decoders of another version may read the file
-                return None
-            return KnownError(values["error"]["code"], values["error"]["message"])
-        return Prediction.from_dict(values, _floats(embedding))
-    except (ValueError, KeyError, TypeError, AttributeError, zlib.error):
-        return None
-
-
-def _floats(embedding: bytes | None) -> FloatArray | None:
-    return None if embedding is None else np.frombuffer(embedding, "<f2").astype(np.float32)
