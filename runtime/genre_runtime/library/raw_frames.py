@@ -27,7 +27,8 @@ def refuse_lost_frames(tags: Any, raw: Any) -> None:
     """Raise if a tag has frames that would be lost with its next saving.
 
     Texts of one name (T...) are joined to one frame of several texts, which loses nothing; of two ratings, comments or
-    lyrics that ought to be one, mutagen keeps one or makes another; damaged frames are dropped.
+    lyrics that ought to be one, mutagen keeps one or makes another; damaged frames are dropped, and so are empty
+    ones, which loses nothing.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ def refuse_lost_frames(tags: Any, raw: Any) -> None:
     UntaggableError
     """
     kept = Counter(frame.FrameID for frame in tags.values()) + Counter(map(_name, tags.unknown_frames))
-    found = Counter(map(_name, raw.unknown_frames))
+    found = Counter(_name(frame) for frame in raw.unknown_frames if not _is_empty(frame))
     lost = sorted(
         name for name, count in found.items() if name != "TCON" and kept[name] < (1 if name.startswith("T") else count)
     )
@@ -48,6 +49,12 @@ def refuse_lost_frames(tags: Any, raw: Any) -> None:
             f"the ID3 tag has frames that are damaged or double and would be lost ({', '.join(lost)}): save it with a "
             "tag editor first"
         )
+
+
+def _is_empty(frame: bytes) -> bool:
+    """Return whether a frame of text or of a link holds an encoding and nothing else: mutagen drops it."""
+    size_of_head = 10 if frame[:4].decode("ascii", errors="replace") in import_mutagen("mutagen.id3").Frames else 6
+    return frame[:1] in (b"T", b"W") and not frame[size_of_head:].strip(b"\0\1\2\3\xff\xfe")
 
 
 def _name(frame: bytes) -> str:
