@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from genre_runtime.containers import may_be_audio
@@ -43,6 +42,10 @@ class TagAdapter(Protocol):
         """Return the places for a genre, the file's own first."""
         ...
 
+    def check(self, file: BinaryIO) -> None:
+        """Raise if the file does not hold such audio, where `payload_sha256` would not notice."""
+        ...
+
     def others(self, file: BinaryIO) -> dict[str, str]:
         """Return everything else in the tags in a form to compare."""
         ...
@@ -52,8 +55,8 @@ class TagAdapter(Protocol):
         ...
 
 
-def adapter_of(path: Path) -> TagAdapter:
-    """Return the way of tagging that the file's content asks for.
+def adapter_of(file: BinaryIO) -> TagAdapter:
+    """Return the way of tagging that an open file's content asks for.
 
     Raises
     ------
@@ -64,7 +67,7 @@ def adapter_of(path: Path) -> TagAdapter:
     OSError
     """
     import_mutagen()
-    name, head = sniffed_container(path)
+    name, head = sniffed_container(file)
     if name is None and not may_be_audio(head):
         raise unknown_file(head)
     if name is not None and name not in _ADAPTERS:

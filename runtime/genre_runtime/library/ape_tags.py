@@ -42,8 +42,13 @@ class ApeAdapter:
 
     def places(self, file: BinaryIO) -> list[Place]:
         """Return APEv2, ID3v2 in front, ID3v1."""
-        self._check(file)
+        self.check(file)
         return [*ape_place(file), *front_places(file), *tail_places(file)]
+
+    def check(self, file: BinaryIO) -> None:
+        """Raise if mutagen finds no such audio behind the ID3v2 tags."""
+        module, name = _CLASSES[self._kind]
+        getattr(import_mutagen(f"mutagen.{module}"), name)(Window(file, front_end(file)))
 
     def others(self, file: BinaryIO) -> dict[str, str]:
         """Return every other item and frame."""
@@ -51,17 +56,12 @@ class ApeAdapter:
 
     def write(self, file: BinaryIO, genres: Sequence[str], id3_version: int | None) -> Written:  # noqa: ARG002
         """Replace the genres."""
-        self._check(file)
+        self.check(file)
         tail = take_tail(file)
         write_ape(file, load_ape(file), genres)
         write_front(file, genres)
         put_tail(file, tail, genres[0])
         return Written(tuple(genres))
-
-    def _check(self, file: BinaryIO) -> None:
-        """Raise if mutagen finds no such audio behind the ID3v2 tags."""
-        module, name = _CLASSES[self._kind]
-        getattr(import_mutagen(f"mutagen.{module}"), name)(Window(file, front_end(file)))
 
 
 def load_ape(file: BinaryIO) -> Any:

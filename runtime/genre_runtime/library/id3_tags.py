@@ -32,6 +32,11 @@ class LeadingId3Adapter:
         own = frame_places(tags) if tags.size else []  # without one, mutagen takes up an ID3v1 tag
         return [*own, *ape_place(file), *front_places(file, first=1), *tail_places(file)]
 
+    def check(self, file: BinaryIO) -> None:
+        """Raise if mutagen finds no such audio."""
+        module, name = ("mp3", "MP3") if self._kind == "mp3" else ("trueaudio", "TrueAudio")
+        getattr(import_mutagen(f"mutagen.{module}"), name)(rewound(file))
+
     def others(self, file: BinaryIO) -> dict[str, str]:
         """Return every other frame and item."""
         return other_frames(self._load(file)) | ape_others(file) | {"<id3v1>": tail_without_genre(file)}
@@ -53,11 +58,7 @@ class LeadingId3Adapter:
 
     def _load(self, file: BinaryIO) -> Any:
         id3 = import_mutagen("mutagen.id3")
-        file.seek(0)
-        if self._kind == "mp3":  # raises where there is no such audio
-            import_mutagen("mutagen.mp3").MP3(file)
-        else:
-            import_mutagen("mutagen.trueaudio").TrueAudio(file)
+        self.check(file)
         for load_v1 in (False, True):
             try:
                 return id3.ID3(rewound(file), translate=False, load_v1=load_v1)
@@ -81,6 +82,9 @@ class ChunkId3Adapter:
         """Return the ID3 chunk and INFO lists."""
         own = frame_places(self._load(file).tags, "the ID3 chunk")
         return [*own, *(riff_places(file) if self._kind == "wav" else ())]
+
+    def check(self, file: BinaryIO) -> None:
+        """Leave it to FFmpeg, which finds no audio in other files."""
 
     def others(self, file: BinaryIO) -> dict[str, str]:
         """Return every other frame and text."""

@@ -42,6 +42,9 @@ class MappingAdapter:
                 places.append(Place(key, _texts(tags, key)))
         return [*places, *(mp4_places(file) if self._kind == "mov" else ())]
 
+    def check(self, file: BinaryIO) -> None:
+        """Leave it to FFmpeg, which finds no audio in other files."""
+
     def others(self, file: BinaryIO) -> dict[str, str]:
         """Return every other item, and what mutagen keeps without reading it."""
         tags: Any = self._open(file).tags

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from genre_runtime.containers import head_behind_tags, sniff_container
 from genre_runtime.library.errors import UntaggableError
@@ -22,22 +21,27 @@ _CUT_AT_END = frozenset(("flac",))
 _BLOCK_BYTES = 2**20
 
 
-def sniffed_container(path: Path) -> tuple[str | None, bytes]:
-    """Return FFmpeg's name of a file's container, None if unknown, and the first bytes behind any ID3v2 tag.
+def sniffed_container(file: BinaryIO) -> tuple[str | None, bytes]:
+    """Return FFmpeg's name of an open file's container, None if unknown, and the first bytes behind any ID3v2 tag.
 
     Raises
     ------
     OSError
     """
-    with open(path, "rb") as file:
-        head = head_behind_tags(file)
+    file.seek(0)
+    head = head_behind_tags(file)
     return sniff_container(head), head
 
 
-def payload_sha256(path: Path) -> str:
+def payload_sha256(file: BinaryIO) -> str:
     """Return a checksum of every audio packet and its time, as FFmpeg's demuxer hands them out.
 
     Where all but the tags is audio, it is one of the bytes between them.
+
+    Parameters
+    ----------
+    file : binary file object
+        Seekable; its position is changed.
 
     Raises
     ------
@@ -48,20 +52,18 @@ def payload_sha256(path: Path) -> str:
 
     from genre_runtime.pyav_reader import open_container
 
-    name = sniffed_container(path)[0] or "mp3"  # what begins with rubbish may be an MP3
+    name = sniffed_container(file)[0] or "mp3"  # what begins with rubbish may be an MP3
     if name in _BY_BYTES:
-        return _sha256_between_tags(path)
+        return _sha256_between_tags(file)
     digest = hashlib.sha256()
     n_packets = 0
+    shown: Any = Window(file, 0, end_of_audio(file) if name in _CUT_AT_END else None)
     try:
-        with open(path, "rb") as file:
-            shown: Any = Window(file, 0, end_of_audio(file)) if name in _CUT_AT_END else file
-            shown.seek(0)
-            with open_container(shown, name) as container:
-                for packet in container.demux(container.streams.audio):
-                    digest.update(f"{packet.stream_index} {packet.pts} {packet.size};".encode())
-                    digest.update(memoryview(packet))
-                    n_packets += packet.size > 0
+        with open_container(shown, name) as container:
+            for packet in container.demux(container.streams.audio):
+                digest.update(f"{packet.stream_index} {packet.pts} {packet.size};".encode())
+                digest.update(memoryview(packet))
+                n_packets += packet.size > 0
     except (av.FFmpegError, ValueError) as error:
         words = getattr(error, "strerror", None) or str(error)
         raise UntaggableError(f"the audio cannot be read ({words}), so that writing to the file is a risk") from error
@@ -70,16 +72,15 @@ def payload_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _sha256_between_tags(path: Path) -> str:
+def _sha256_between_tags(file: BinaryIO) -> str:
     """Return a checksum of all between the first ID3v2 tag and the APEv2 and ID3v1 tags at the end."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        start = front_size(file)
-        left = end_of_audio(file) - start
-        if left <= 0:
-            raise UntaggableError("the file holds no audio: expected some")
-        file.seek(start)
-        while left > 0 and (block := file.read(min(left, _BLOCK_BYTES))):
-            digest.update(block)
-            left -= len(block)
+    start = front_size(file)
+    left = end_of_audio(file) - start
+    if left <= 0:
+        raise UntaggableError("the file holds no audio: expected some")
+    file.seek(start)
+    while left > 0 and (block := file.read(min(left, _BLOCK_BYTES))):
+        digest.update(block)
+        left -= len(block)
     return digest.hexdigest()

@@ -9,20 +9,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
-from genre_runtime.containers import head_behind_tags
-from genre_runtime.errors import GenreError, InvalidInputError, UnreadableAudioError
-from genre_runtime.library.adapters import VENDOR, TagAdapter, adapter_of, import_mutagen, unknown_file
+from genre_runtime.errors import AudioNotFoundError, InvalidInputError, UnreadableAudioError
+from genre_runtime.library.adapters import VENDOR, adapter_of
 from genre_runtime.library.errors import ChangedFileError, TagWriteError, UntaggableError
 from genre_runtime.library.journal import Entry, FileState, Journal
 from genre_runtime.library.patches import difference, restored_sha256
 from genre_runtime.library.payload import payload_sha256
 from genre_runtime.library.places import JOINT, Place, all_genres, first_genres, names_known
+from genre_runtime.library.reading import reading
 from genre_runtime.library.replacing import replace_file, target_of
 from genre_runtime.library.undoing import Undone, undo
 
@@ -112,23 +111,21 @@ def write_genres(
     if change.reason is not None:
         return change
     target = target_of(Path(path))
-    adapter = adapter_of(target)
     book = journal if isinstance(journal, Journal) or journal is None else Journal(Path(journal))
 
-    def edit(original: Path, copy: Path) -> None:
-        with _reading(original):
-            _write_and_check(adapter, original, copy, change.new, id3_version)
+    def edit(original: BinaryIO, copy: BinaryIO) -> None:
+        with reading(target, original):
+            _write_and_check(original, copy, change.new, id3_version)
 
     digests: list[bytes] = []
 
-    def record(old: FileState, new: FileState, copy: Path) -> None:
+    def record(old: FileState, new: FileState, original: BinaryIO, copy: BinaryIO) -> None:
         digests[:] = map(bytes.fromhex, (old.sha256, new.sha256))
         if book is None:
             return
-        with open(target, "rb") as earlier, open(copy, "rb") as later:
-            patch = difference(earlier, later)
-            if restored_sha256(patch, later) != old.sha256:  # by now the file is another one than was copied
-                raise ChangedFileError("another program changed the file meanwhile: nothing was written, try again")
+        patch = difference(original, copy)
+        if restored_sha256(patch, copy, old.size) != old.sha256:  # by now the file is another one than was copied
+            raise ChangedFileError("another program changed the file meanwhile: nothing was written, try again")
         try:
             book.record(Entry(target, old, new, change.old, change.new, patch))
         except OSError as error:
@@ -141,10 +138,8 @@ def write_genres(
 
 def _read_places(path: Path) -> list[Place]:
     target = target_of(path)
-    with _reading(target):
-        adapter = adapter_of(target)
-        with open(target, "rb") as file:
-            return adapter.places(file)
+    with _opened(target) as file, reading(target, file):
+        return adapter_of(file).places(file)
 
 
 def _planned(path: Path, places: Sequence[Place], genres: tuple[str, ...], mode: Mode) -> Change:
@@ -170,15 +165,13 @@ def _checked(genres: Sequence[str]) -> tuple[str, ...]:
     return tuple({genre.strip().casefold(): genre.strip() for genre in reversed(genres)}.values())[::-1]
 
 
-def _write_and_check(
-    adapter: TagAdapter, original: Path, copy: Path, genres: Sequence[str], id3_version: int | None
-) -> None:
-    with open(copy, "rb+") as file:
-        others = adapter.others(file)
-        written = adapter.write(file, genres, id3_version)
-    with open(copy, "rb") as file:
-        places = adapter.places(file)
-        kept = adapter.others(file)
+def _write_and_check(original: BinaryIO, copy: BinaryIO, genres: Sequence[str], id3_version: int | None) -> None:
+    adapter = adapter_of(copy)
+    others = adapter.others(copy)
+    written = adapter.write(copy, genres, id3_version)
+    copy.flush()
+    places = adapter.places(copy)
+    kept = adapter.others(copy)
     if (found := first_genres(places)) != written.genres:
         raise UntaggableError(f"{written.genres} were written but read back as {found}: nothing was changed")
     for place in places:
@@ -197,23 +190,10 @@ def _write_and_check(
         raise UntaggableError("the audio would not stay the same: nothing was changed")
 
 
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turn what mutagen and the system say into this package's errors."""
-    mutagen = import_mutagen()
+def _opened(path: Path) -> BinaryIO:
     try:
-        yield
-    except mutagen.MutagenError as error:
-        cause = error.__cause__ or error.args[0] if error.args else error
-        if isinstance(cause, OSError):
-            raise TagWriteError.from_os_error(path, cause) from error
-        if type(error).__name__ == "HeaderNotFoundError":  # of what is none of the containers that are known
-            with open(path, "rb") as file:
-                raise unknown_file(head_behind_tags(file)) from error
-        raise UntaggableError(f"the tags cannot be read or written safely ({error or type(error).__name__})") from error
-    except PermissionError as error:
-        raise UnreadableAudioError(f"{error.strerror}: check the permissions") from error
-    except (OSError, GenreError):
-        raise
-    except Exception as error:  # damage makes mutagen raise what it likes, and ends one file's work, not the run's
-        raise UntaggableError(f"the tags are damaged ({type(error).__name__}: {error})") from error
+        return open(path, "rb")
+    except FileNotFoundError as error:
+        raise AudioNotFoundError(path) from error
+    except OSError as error:
+        raise UnreadableAudioError(f"{error.strerror or error}: check the permissions") from error

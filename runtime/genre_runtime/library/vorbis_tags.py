@@ -36,6 +36,9 @@ class FlacAdapter:
         ]
         return [*own, *front_places(file), *ape_place(file), *tail_places(file)]
 
+    def check(self, file: BinaryIO) -> None:
+        """Leave it to FFmpeg, which finds no audio in other files."""
+
     def others(self, file: BinaryIO) -> dict[str, str]:
         """Return every other comment, block and frame."""
         opened = _open_flac(file)
@@ -76,6 +79,9 @@ class OggAdapter:
             name = "the comments" if number == 1 else f"the comments of stream {number}"
             places.append(Place(name, stream.comments.genres))
         return places
+
+    def check(self, file: BinaryIO) -> None:
+        """Leave it to FFmpeg, which finds no audio in other files."""
 
     def others(self, file: BinaryIO) -> dict[str, str]:
         """Return every other comment."""
