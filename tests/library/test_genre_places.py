@@ -464,3 +464,12 @@ def test_empty_frames_do_not_forbid_writing(make_file: MakeFile, tmp_path: Path,
     write_genres(path, ["Jazz"], journal=tmp_path / "j")
     assert [item.error for item in undo(tmp_path / "j")] == [None]
     assert path.read_bytes() == original
+
+
+def test_a_wav_file_whose_audio_claims_no_bytes_is_refused_in_words(make_file: MakeFile) -> None:
+    path = make_file(".wav")
+    content = path.read_bytes()
+    at = content.index(b"data") + 4
+    path.write_bytes(content[:at] + bytes(4) + content[at + 4 :])
+    with pytest.raises(UntaggableError, match="claims to be empty"):
+        write_genres(path, ["Jazz"], journal=None)

@@ -14,7 +14,7 @@ from genre_runtime.library.adapters import Written, import_mutagen
 from genre_runtime.library.errors import UntaggableError
 from genre_runtime.library.front import front_size, front_tags, has_footer
 from genre_runtime.library.places import JOINT, Place, xmp_places
-from genre_runtime.library.raw_frames import RAW, refuse_lost_frames
+from genre_runtime.library.raw_frames import RAW, refuse_bombs, refuse_lost_frames
 from genre_runtime.library.window import Window
 
 NEW_VERSION = 4
@@ -25,6 +25,21 @@ def rewound(file: BinaryIO) -> BinaryIO:
     """Return the file at its beginning, where mutagen expects it."""
     file.seek(0)
     return file
+
+
+def loaded(file: BinaryIO) -> Any:
+    """Return the ID3v2 tag at the beginning of a file.
+
+    Raises
+    ------
+    UntaggableError
+        Its frames are compressed to a tiny share of their size.
+    mutagen.MutagenError
+        There is none, or it cannot be read.
+    """
+    id3 = import_mutagen("mutagen.id3")
+    refuse_bombs(id3.ID3(rewound(file), **RAW))
+    return id3.ID3(rewound(file), translate=False, load_v1=False)
 
 
 def frame_places(tags: Any, name: str = "the ID3v2 tag") -> list[Place]:
@@ -85,7 +100,7 @@ def front_places(file: BinaryIO, first: int = 0) -> list[Place]:
         if number >= first:
             name = "the ID3v2 tag" if number == 0 else f"ID3v2 tag {number + 1}"
             try:
-                tags = id3.ID3(rewound(Window(file, offset)), translate=False, load_v1=False)  # type: ignore[arg-type]
+                tags = loaded(Window(file, offset))  # type: ignore[arg-type]
             except (id3.ID3NoHeaderError, id3.ID3UnsupportedVersionError):
                 continue
             places += frame_places(tags, f"{name} in front of the audio")
@@ -96,7 +111,7 @@ def front_others(file: BinaryIO) -> dict[str, str]:
     """Return the other frames of the first ID3v2 tag in front of the audio in a form to compare."""
     if not front_size(file):
         return {}
-    return {f"<id3> {key}": value for key, value in other_frames(_front_tag(file)).items()}
+    return {f"<id3> {key}": value for key, value in other_frames(loaded(file)).items()}
 
 
 def write_front(file: BinaryIO, genres: Sequence[str]) -> None:
@@ -106,7 +121,7 @@ def write_front(file: BinaryIO, genres: Sequence[str]) -> None:
     """
     if not front_size(file):
         return
-    tags = _front_tag(file)
+    tags = loaded(file)
     if any(place.genres for place in frame_places(tags)):
         if has_footer(file):
             raise UntaggableError(
@@ -115,10 +130,6 @@ def write_front(file: BinaryIO, genres: Sequence[str]) -> None:
         refuse_lost_frames(tags, import_mutagen("mutagen.id3").ID3(rewound(file), **RAW))
         _, version = replace_genres(tags, genres, None)
         tags.save(rewound(file), v1=0, v2_version=version, v23_sep=None)
-
-
-def _front_tag(file: BinaryIO) -> Any:
-    return import_mutagen("mutagen.id3").ID3(rewound(file), translate=False, load_v1=False)
 
 
 def _is_empty(frame: Any) -> bool:

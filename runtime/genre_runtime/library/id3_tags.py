@@ -8,11 +8,19 @@ from typing import Any, BinaryIO
 from genre_runtime.library.adapters import Written, import_mutagen
 from genre_runtime.library.ape_tags import ape_others, ape_place, check_no_leading_id3, load_ape, write_ape
 from genre_runtime.library.errors import UntaggableError
-from genre_runtime.library.id3_frames import frame_places, front_places, other_frames, replace_genres, rewound
+from genre_runtime.library.front import front_end
+from genre_runtime.library.id3_frames import frame_places, front_places, loaded, other_frames, replace_genres, rewound
 from genre_runtime.library.places import Place
-from genre_runtime.library.raw_frames import RAW, refuse_lost_frames
-from genre_runtime.library.riff_info import count_id3_chunks, riff_others, riff_places, write_info_genres
+from genre_runtime.library.raw_frames import RAW, refuse_bombs, refuse_lost_frames
+from genre_runtime.library.riff_info import (
+    check_data_size,
+    count_id3_chunks,
+    riff_others,
+    riff_places,
+    write_info_genres,
+)
 from genre_runtime.library.trailing import put_tail, tail_places, tail_without_genre, take_tail
+from genre_runtime.library.window import Window
 
 
 class LeadingId3Adapter:
@@ -35,7 +43,9 @@ class LeadingId3Adapter:
     def check(self, file: BinaryIO) -> None:
         """Raise if mutagen finds no such audio."""
         module, name = ("mp3", "MP3") if self._kind == "mp3" else ("trueaudio", "TrueAudio")
-        getattr(import_mutagen(f"mutagen.{module}"), name)(rewound(file))
+        getattr(import_mutagen(f"mutagen.{module}"), name)(
+            Window(file, front_end(file))
+        )  # not to load the ID3 tag, too
 
     def others(self, file: BinaryIO) -> dict[str, str]:
         """Return every other frame and item."""
@@ -59,12 +69,14 @@ class LeadingId3Adapter:
     def _load(self, file: BinaryIO) -> Any:
         id3 = import_mutagen("mutagen.id3")
         self.check(file)
-        for load_v1 in (False, True):
-            try:
-                return id3.ID3(rewound(file), translate=False, load_v1=load_v1)
-            except id3.ID3NoHeaderError:
-                continue
-        return id3.ID3()
+        try:
+            return loaded(file)
+        except id3.ID3NoHeaderError:
+            pass
+        try:
+            return id3.ID3(rewound(file), translate=False)  # an ID3v1 tag's texts
+        except id3.ID3NoHeaderError:
+            return id3.ID3()
 
 
 class ChunkId3Adapter:
@@ -93,22 +105,31 @@ class ChunkId3Adapter:
     def write(self, file: BinaryIO, genres: Sequence[str], id3_version: int | None) -> Written:
         """Replace the genres."""
         if self._kind == "wav":
+            check_data_size(file)
             write_info_genres(file, genres)
         opened = self._load(file)
         if opened.tags is None:
             opened.add_tags()
         else:
-            refuse_lost_frames(opened.tags, self._load(file, **RAW).tags)
+            refuse_lost_frames(opened.tags, self._raw(file))
         written, version = replace_genres(opened.tags, genres, id3_version)
         opened.tags.save(rewound(file), v2_version=version, v23_sep=None)
         return written
 
-    def _load(self, file: BinaryIO, **options: Any) -> Any:
+    def _load(self, file: BinaryIO) -> Any:
         check_no_leading_id3(file, self._kind.upper())
         if rewound(file).read(4) == b"RF64":
             raise UntaggableError("RF64 files, WAV beyond 4 GB, cannot be tagged: convert it to FLAC first")
         if count_id3_chunks(file, big_endian=self._kind == "aiff") > 1:
             raise UntaggableError("the file has several ID3 chunks, which may disagree: remove all but one first")
+        raw = self._raw(file)
+        if raw is not None:
+            refuse_bombs(raw)
+        return self._class()(rewound(file), translate=False, load_v1=False)
+
+    def _raw(self, file: BinaryIO) -> Any:
+        return self._class()(rewound(file), **RAW).tags
+
+    def _class(self) -> Any:
         module, name = ("wave", "WAVE") if self._kind == "wav" else ("aiff", "AIFF")
-        options = {"translate": False, "load_v1": False} | options
-        return getattr(import_mutagen(f"mutagen.{module}"), name)(rewound(file), **options)
+        return getattr(import_mutagen(f"mutagen.{module}"), name)

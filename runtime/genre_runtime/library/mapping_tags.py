@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from genre_runtime.library.adapters import Written, import_mutagen
 from genre_runtime.library.ape_tags import check_no_leading_id3
 from genre_runtime.library.id3_frames import rewound
-from genre_runtime.library.mp4_places import mp4_places
+from genre_runtime.library.mp4_places import check_atoms, mp4_places
 from genre_runtime.library.places import Place
 
 _KEYS = {"mov": "\xa9gen", "asf": "WM/Genre"}
@@ -69,6 +69,8 @@ class MappingAdapter:
 
     def _open(self, file: BinaryIO) -> Any:
         check_no_leading_id3(file, _NAMES[self._kind])
+        if self._kind == "mov":
+            check_atoms(file)
         module, name = _CLASSES[self._kind]
         return getattr(import_mutagen(f"mutagen.{module}"), name)(rewound(file))
 

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
+from genre_runtime.library.errors import UntaggableError
 from genre_runtime.library.places import Place, xmp_places
 
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
@@ -19,7 +20,10 @@ _GENRE = b"\xa9gen"
 _PARENTS = frozenset((b"moov", b"udta", b"trak", b"meta", b"ilst"))
 _MOST_BYTES = 2**24
 """Of one atom that is read."""
-_MOST_ATOMS = 10_000
+_MOST_ATOMS = 200_000
+"""A fragmented file of a day has some 100,000."""
+_CONTAINERS = _PARENTS | {b"mdia", b"minf", b"stbl", b"moof", b"traf"}
+"""Those that mutagen looks into."""
 _MAIN = (b"moov", b"udta", b"meta", b"ilst")
 """The list that mutagen reads and writes."""
 
@@ -58,12 +62,26 @@ def mp4_places(file: BinaryIO) -> list[Place]:
     return places
 
 
-def _atoms(file: BinaryIO, path: tuple[bytes, ...], start: int, end: int) -> Iterator[_Atom]:
+def check_atoms(file: BinaryIO) -> None:
+    """Raise if a file has more atoms than any real one: mutagen makes an object of each.
+
+    Raises
+    ------
+    UntaggableError
+    """
+    for number, _ in enumerate(_atoms(file, (), 0, file.seek(0, os.SEEK_END), _CONTAINERS)):
+        if number == _MOST_ATOMS:
+            raise UntaggableError(f"the MP4 file has more than {_MOST_ATOMS} atoms: it is damaged")
+
+
+def _atoms(
+    file: BinaryIO, path: tuple[bytes, ...], start: int, end: int, parents: frozenset[bytes] = _PARENTS
+) -> Iterator[_Atom]:
     """Yield the atoms between two offsets, and those within the parents among them."""
-    for _ in range(_MOST_ATOMS):
+    while start + 8 <= end:
         file.seek(start)
         head = file.read(16)
-        if start + 8 > end or len(head) < 8:
+        if len(head) < 8:
             return
         size, name = struct.unpack_from(">I4s", head)
         skip = 8
@@ -76,9 +94,9 @@ def _atoms(file: BinaryIO, path: tuple[bytes, ...], start: int, end: int) -> Ite
             return
         atom = _Atom((*path, name), start + skip, size - skip)
         yield atom
-        if name in _PARENTS and name not in path:
+        if name in parents and name not in path:
             inner = atom.offset + (_n_full(file, atom) if name == b"meta" else 0)
-            yield from _atoms(file, atom.path, inner, start + size)
+            yield from _atoms(file, atom.path, inner, start + size, parents)
         start += size
 
 

@@ -11,10 +11,13 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
+from genre_runtime.library.errors import UntaggableError
 from genre_runtime.library.places import JOINT, Place, xmp_places
 
 _MAX_LIST_BYTES = 2**24
 """A list of texts, or a block of XMP, beyond this is damage."""
+_MOST_CHUNKS = 10_000
+"""Files have ten; each takes mutagen half a kilobyte of memory."""
 _SHIFT_BYTES = 2**20
 _GENRE = b"IGNR"
 
@@ -54,6 +57,21 @@ def riff_others(file: BinaryIO) -> dict[str, str]:
 def count_id3_chunks(file: BinaryIO, *, big_endian: bool = False) -> int:
     """Return the number of ID3 chunks; AIFF files count their bytes the other way."""
     return sum(chunk.name.lower() == b"id3 " for chunk in _chunks(file, ">4sI" if big_endian else "<4sI"))
+
+
+def check_data_size(file: BinaryIO) -> None:
+    """Raise if the audio's chunk names no bytes and some follow: chunks behind them would not be found.
+
+    Raises
+    ------
+    UntaggableError
+    """
+    for chunk in _chunks(file):
+        if chunk.name == b"data" and not chunk.size and file.seek(0, os.SEEK_END) > chunk.offset + 8:
+            raise UntaggableError(
+                "the WAV file's data chunk claims to be empty, so that a tag behind it would not be found: repair the "
+                "header first, for instance by copying the audio with `ffmpeg -c copy`"
+            )
 
 
 def write_info_genres(file: BinaryIO, genres: Sequence[str]) -> None:
@@ -100,11 +118,14 @@ def _shift(file: BinaryIO, start: int, delta: int) -> None:
 
 
 def _chunks(file: BinaryIO, form: str = "<4sI") -> Iterator[_Chunk]:
-    offset = 12
+    offset, number = 12, 0
     while len(head := _read(file, offset, 8)) == 8:
         name, size = struct.unpack(form, head)
         if not all(0x20 <= byte < 0x7F for byte in name):  # damage, or what follows the last chunk
             return
+        number += 1
+        if number > _MOST_CHUNKS:
+            raise UntaggableError(f"the file has more than {_MOST_CHUNKS} chunks: it is damaged")
         yield _Chunk(name, offset + 8, size)
         offset += 8 + size + size % 2
 

@@ -17,6 +17,10 @@ _COMMENTS = 4
 """FLAC's number of this kind of block."""
 _MOST_BYTES = 2**28
 """Of one packet of comments; covers in them are megabytes."""
+_MOST_ENTRIES = 100_000
+"""Comments of one block; each takes mutagen a hundred bytes of memory and more."""
+_MOST_BLOCKS = 10_000
+"""Metadata blocks of one FLAC file."""
 _PAGE_HEAD = 27
 _PREFIXES = ((b"\x01vorbis", b"\x03vorbis"), (b"OpusHead", b"OpusTags"), (b"\x80theora", b"\x81theora"))
 """How the first packet of a stream begins, and the second, which holds the comments."""
@@ -89,6 +93,8 @@ def parse(content: bytes) -> Comments:
         vendor = read()
         (count,) = struct.unpack_from("<I", content, position)
         position += 4
+        if count > _MOST_ENTRIES:
+            raise UntaggableError(f"the block of comments claims {count} of them: it is damaged")
         return Comments(vendor, tuple(read() for _ in range(count)), position)
     except struct.error as error:
         raise UntaggableError("the comments end too early: the tags are damaged") from error
@@ -104,8 +110,11 @@ def flac_comments(file: BinaryIO, start: int) -> list[Comments]:
     """
     found = []
     size = file.seek(0, os.SEEK_END)
-    position, is_last = start + 4, False
+    position, is_last, number = start + 4, False, 0
     while not is_last:
+        number += 1
+        if number > _MOST_BLOCKS:
+            raise UntaggableError(f"the FLAC file has more than {_MOST_BLOCKS} metadata blocks: it is damaged")
         file.seek(position)
         head = file.read(4)
         length = int.from_bytes(head[1:], "big")

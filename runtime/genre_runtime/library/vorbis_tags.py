@@ -17,6 +17,7 @@ from genre_runtime.library.id3_frames import front_others, front_places, rewound
 from genre_runtime.library.places import Place
 from genre_runtime.library.trailing import put_tail, tail_places, tail_without_genre, take_tail
 from genre_runtime.library.vorbis_comments import flac_comments, ogg_comments
+from genre_runtime.library.window import Window
 
 _KEY = "GENRE"
 _OGG_CLASSES = (("oggvorbis", "OggVorbis"), ("oggopus", "OggOpus"), ("oggflac", "OggFLAC"), ("oggspeex", "OggSpeex"))
@@ -104,11 +105,14 @@ class OggAdapter:
 def _open_flac(file: BinaryIO) -> Any:
     if front_end(file) != front_size(file):
         raise UntaggableError("several ID3v2 tags precede the FLAC file: remove them first")
+    if Window(file, front_end(file)).read(4) == b"fLaC":  # otherwise mutagen says what it is
+        flac_comments(file, front_end(file))  # checks sizes and numbers before mutagen makes objects of them
     return import_mutagen("mutagen.flac").FLAC(rewound(file))
 
 
 def _open_ogg(file: BinaryIO) -> Any:
     check_no_leading_id3(file, "Ogg")
+    ogg_comments(file)  # checks sizes and numbers before mutagen makes objects of them
     kinds = [getattr(import_mutagen(f"mutagen.{module}"), name) for module, name in _OGG_CLASSES]
     opened = import_mutagen().File(rewound(file), options=kinds)
     if opened is None:
