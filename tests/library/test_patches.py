@@ -55,7 +55,7 @@ def test_restores_and_stays_small(name: str) -> None:
     earlier, later, most = CASES[name]
     patch = difference(OpenFile(earlier), OpenFile(later))
     out = io.BytesIO()
-    restore(patch, OpenFile(later), out)
+    restore(patch, OpenFile(later), out, len(earlier))
     assert out.getvalue() == earlier
     assert len(patch) <= most
 
@@ -69,7 +69,7 @@ def test_restores_any_edit() -> None:
             start = int(rng.integers(0, len(later) + 1))
             later[start : start + int(rng.integers(0, 3_000))] = rng.bytes(int(rng.integers(0, 3_000)))
         out = io.BytesIO()
-        restore(difference(OpenFile(earlier), OpenFile(later)), io.BytesIO(later), out)
+        restore(difference(OpenFile(earlier), OpenFile(later)), io.BytesIO(later), out, len(earlier))
         assert out.getvalue() == earlier
 
 
@@ -87,4 +87,4 @@ def listing(pieces: bytes) -> bytes:
 )
 def test_damaged_patches_are_named(patch: bytes) -> None:
     with pytest.raises(JournalError, match="damaged"):
-        restore(patch, io.BytesIO(SOUND), io.BytesIO())
+        restore(patch, io.BytesIO(SOUND), io.BytesIO(), 1_000)

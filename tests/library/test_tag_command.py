@@ -219,6 +219,72 @@ def test_from_results_in_one_array(genre_tag: Tag, music: Path, tmp_path: Path, 
     assert "entry 2 was passed over" in err
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links of POSIX")
+@pytest.mark.parametrize("order", ["link first", "link last", "link between"])
+@pytest.mark.parametrize("write", [False, True])
+def test_from_results_that_name_a_file_and_links_to_it(
+    genre_tag: Tag, music: Path, tmp_path: Path, order: str, write: bool
+) -> None:
+    target, link, other = music / "tone.mp3", music / "link.mp3", tmp_path / "folder"
+    link.symlink_to("tone.mp3")
+    other.symlink_to(music)
+    names = {
+        "link first": [link, target, other / "tone.mp3"],
+        "link last": [target, other / "tone.mp3", link],
+        "link between": [other / "tone.mp3", link, target, music / "noise.flac"],
+    }[order]
+    results = tmp_path / "results.jsonl"
+    results.write_text("".join(result(path) + "\n" for path in names))
+    before = target.read_bytes()
+    status, out, err = genre_tag("--from", results, *["--write"] * write)
+    assert status == 0
+    lines = out.splitlines()
+    assert [line.rsplit("  ", 1)[1] for line in lines] == [str(path) for path in names]
+    n_changed = 2 if order == "link between" else 1
+    assert sum(line.startswith("written" if write else "would write") for line in lines) == n_changed
+    assert sum(f"another name of {str(target)!r}" in line for line in lines) == 2
+    assert f"{n_changed} of {len(names)} files" in err
+    assert link.is_symlink()
+    assert other.is_symlink()
+    assert (target.read_bytes() != before) is write
+    assert read_genres(target) == (("jazz",) if write else ())
+    if write:
+        assert genre_tag("--undo", err.strip().rsplit(" ", 1)[1])[0] == 0
+        assert target.read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links of POSIX")
+def test_from_results_with_links_that_lead_nowhere_and_hard_links(genre_tag: Tag, music: Path, tmp_path: Path) -> None:
+    names = [music / name for name in ("tone.mp3", "second.mp3", "gone.mp3", "round.mp3", "noise.flac")]
+    os.link(names[0], names[1])
+    names[2].symlink_to("missing.mp3")
+    names[3].symlink_to("round.mp3")
+    results = tmp_path / "results.jsonl"
+    results.write_text("".join(result(path) + "\n" for path in names))
+    before = names[0].read_bytes()
+    status, out, err = genre_tag("--from", results, "--write")
+    assert (status, out.count("\n")) == (1, 1)
+    assert "1 of 5 files written; 4 failed" in err
+    assert err.count("2 names (hard links)") == 2
+    assert names[0].read_bytes() == before
+    assert names[1].samefile(names[0])
+
+
+def test_every_result_is_counted(genre_tag: Tag, music: Path, tmp_path: Path) -> None:
+    """24 of 48 files for 49 results: a link had taken its target's place."""
+    paths = [Path(shutil.copy(music / "tone.mp3", tmp_path / f"{number}.mp3")) for number in range(6)]
+    link = tmp_path / "link.mp3"
+    link.symlink_to(paths[2])
+    results = tmp_path / "results.jsonl"
+    rows = [result(path) for path in (*paths, link)] + [result(paths[0], probabilities={"rock": 1.0})]
+    results.write_text("\n".join(rows))
+    _, out, err = genre_tag("--from", results, "--write")
+    assert "6 of 7 files written; 0 failed" in err
+    assert out.count("\n") == 7
+    assert read_genres(paths[0]) == ("rock",)  # the last answer counts
+    assert [read_genres(path) for path in paths[1:]] == [("jazz",)] * 5
+
+
 def test_from_results_for_some_files(genre_tag: Tag, music: Path, tmp_path: Path) -> None:
     results = tmp_path / "results.jsonl"
     results.write_text(result(music / "tone.mp3") + "\n" + result(music / "tagged.ogg") + "\n")

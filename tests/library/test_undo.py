@@ -83,7 +83,7 @@ def test_a_recorded_change_that_was_never_made(
     original = path.read_bytes()
     write_genres(path, ["Jazz"], journal=journal)
     with monkeypatch.context() as patched:
-        patched.setattr("os.replace", lambda *_: (_ for _ in ()).throw(PermissionError(13, "in use")))
+        patched.setattr("os.replace", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "in use")))
         with pytest.raises(TagWriteError):
             write_genres(path, ["Folk"], "overwrite", journal=journal)
     write_genres(path, ["Pop"], "overwrite", journal=journal)

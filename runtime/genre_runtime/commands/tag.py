@@ -38,7 +38,7 @@ EXAMPLES = """examples:
 The audio and all other tags stay as they are. A file is replaced by a checked copy in one step, so that a crash
 leaves it whole; what it takes to undo a change is recorded in the journal before the change is made. Files with
 several names (hard links) are left alone; of a symbolic link, the target is changed. A power cut may leave a
-hidden copy, `.genre-*.tmp`, beside a file, which nobody needs.
+hidden copy, `.genre-tag-*.tmp`, beside a file; the next run that changes a file of that folder removes it.
 """
 
 

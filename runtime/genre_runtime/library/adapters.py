@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from genre_runtime.containers import may_be_audio
 from genre_runtime.errors import MissingDependencyError
 from genre_runtime.library.errors import UntaggableError
-from genre_runtime.library.payload import container_of
+from genre_runtime.library.payload import sniffed_container
+from genre_runtime.library.places import Place
+
+EXPECTED = "expected MP3, FLAC, Ogg, Opus, M4A, WMA, APE, WavPack, Musepack, TTA, AIFF or WAV"
+
+VENDOR = "<vendor>"
+"""Key in a `TagAdapter`'s `others` of the program that wrote Vorbis comments: comments that are new name one."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +38,12 @@ class Written:
 class TagAdapter(Protocol):
     """Reads and writes one kind of tag. Files are open, binary, seekable; mutagen's errors pass through."""
 
-    def read(self, file: BinaryIO) -> tuple[str, ...]:
-        """Return the genres, none if there are none."""
+    def places(self, file: BinaryIO) -> list[Place]:
+        """Return the places for a genre, the file's own first."""
+        ...
+
+    def check(self, file: BinaryIO) -> None:
+        """Raise if the file does not hold such audio, where `payload_sha256` would not notice."""
         ...
 
     def others(self, file: BinaryIO) -> dict[str, str]:
@@ -45,8 +55,8 @@ class TagAdapter(Protocol):
         ...
 
 
-def adapter_of(path: Path) -> TagAdapter:
-    """Return the way of tagging that the file's content asks for.
+def adapter_of(file: BinaryIO) -> TagAdapter:
+    """Return the way of tagging that an open file's content asks for.
 
     Raises
     ------
@@ -57,13 +67,32 @@ def adapter_of(path: Path) -> TagAdapter:
     OSError
     """
     import_mutagen()
-    name = container_of(path)
-    if name not in _ADAPTERS:
-        raise UntaggableError(
-            f"{name} files cannot be tagged: expected MP3, FLAC, Ogg, Opus, M4A, WMA, APE, WavPack, Musepack, TTA, "
-            "AIFF or WAV"
-        )
-    return _ADAPTERS[name]()
+    name, head = sniffed_container(file)
+    if name is None and not may_be_audio(head):
+        raise unknown_file(head)
+    if name is not None and name not in _ADAPTERS:
+        raise UntaggableError(f"{name} files cannot be tagged: {EXPECTED}")
+    return _ADAPTERS[name or "mp3"]()
+
+
+def unknown_file(head: bytes) -> UntaggableError:
+    """Make the error for a file in which no audio that can be tagged was found.
+
+    Parameters
+    ----------
+    head : bytes
+        How the file begins behind an ID3v2 tag.
+    """
+    text = head[:16].decode("ascii", errors="replace")
+    if not head:
+        found = "holds nothing but an ID3v2 tag, or nothing at all"
+    elif head[0] == 0xFF:
+        found = "begins like an MP3 file, but the frames of one do not follow: it is damaged or too short"
+    elif text.isascii() and all(character.isprintable() or character.isspace() for character in text):
+        found = f"begins with the text {text!r}"
+    else:
+        found = f"begins with the bytes {head[:8].hex(' ')}"
+    return UntaggableError(f"the file cannot be tagged, it {found} ({EXPECTED})")
 
 
 def import_mutagen(name: str = "mutagen") -> Any:
@@ -108,18 +137,39 @@ def _mapping(kind: str) -> Callable[[], TagAdapter]:
     return make
 
 
+def _ape(kind: str) -> Callable[[], TagAdapter]:
+    def make() -> TagAdapter:
+        from genre_runtime.library.ape_tags import ApeAdapter
+
+        return ApeAdapter(kind)
+
+    return make
+
+
+def _flac() -> TagAdapter:
+    from genre_runtime.library.vorbis_tags import FlacAdapter
+
+    return FlacAdapter()
+
+
+def _ogg() -> TagAdapter:
+    from genre_runtime.library.vorbis_tags import OggAdapter
+
+    return OggAdapter()
+
+
 _ADAPTERS: dict[str, Callable[[], TagAdapter]] = {
     "mp3": _id3_at_front("mp3"),
     "tta": _id3_at_front("tta"),
     "wav": _id3_chunk("wav"),
     "aiff": _id3_chunk("aiff"),
-    "flac": _mapping("flac"),
-    "ogg": _mapping("ogg"),
+    "flac": _flac,
+    "ogg": _ogg,
     "mov": _mapping("mov"),
     "asf": _mapping("asf"),
-    "ape": _mapping("ape"),
-    "wv": _mapping("wv"),
-    "mpc": _mapping("mpc"),
-    "mpc8": _mapping("mpc"),
+    "ape": _ape("ape"),
+    "wv": _ape("wv"),
+    "mpc": _ape("mpc"),
+    "mpc8": _ape("mpc"),
 }
 """By FFmpeg's name of the container."""

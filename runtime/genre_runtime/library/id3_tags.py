@@ -1,9 +1,4 @@
-"""ID3v2 tags: at the front of MP3 and TTA files, in a chunk of WAV and AIFF files.
-
-Version 2.4 holds several genres as texts separated by NUL in one TCON frame. Version 2.3 has no agreed way: "/" is
-what taggers write and players show, and references "(n)" know 192 names only; so one text joined by "/" is written.
-The version of a tag that is there stays, and its other frames with it, unless a version is asked for.
-"""
+"""ID3v2 tags as a file's own: at the front of MP3 and TTA files, in a chunk of WAV and AIFF files."""
 
 from __future__ import annotations
 
@@ -11,14 +6,21 @@ from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 from genre_runtime.library.adapters import Written, import_mutagen
+from genre_runtime.library.ape_tags import ape_others, ape_place, check_no_leading_id3, load_ape, write_ape
 from genre_runtime.library.errors import UntaggableError
-from genre_runtime.library.raw_frames import RAW, refuse_lost_frames
-from genre_runtime.library.riff_info import riff_info_genres
-from genre_runtime.library.trailing import genre_of_id3v1, put_id3v1, read_id3v1, refuse_lyrics3, take_id3v1
-
-NEW_VERSION = 4
-"""Minor version of a tag where there was none."""
-JOINT = "/"
+from genre_runtime.library.front import front_end
+from genre_runtime.library.id3_frames import frame_places, front_places, loaded, other_frames, replace_genres, rewound
+from genre_runtime.library.places import Place
+from genre_runtime.library.raw_frames import RAW, refuse_bombs, refuse_lost_frames
+from genre_runtime.library.riff_info import (
+    check_data_size,
+    count_id3_chunks,
+    riff_others,
+    riff_places,
+    write_info_genres,
+)
+from genre_runtime.library.trailing import put_tail, tail_places, tail_without_genre, take_tail
+from genre_runtime.library.window import Window
 
 
 class LeadingId3Adapter:
@@ -32,54 +34,53 @@ class LeadingId3Adapter:
     def __init__(self, kind: str) -> None:
         self._kind = kind
 
-    def read(self, file: BinaryIO) -> tuple[str, ...]:
-        """Return the genres of the first tag that has any: ID3v2, APEv2, ID3v1."""
+    def places(self, file: BinaryIO) -> list[Place]:
+        """Return ID3v2, APEv2, ID3v1, and further ID3v2 tags."""
         tags = self._load(file)
-        return _genres(tags) or _ape_genres(_load_ape(file)) or genre_of_id3v1(read_id3v1(file))
+        own = frame_places(tags) if tags.size else []  # without one, mutagen takes up an ID3v1 tag
+        return [*own, *ape_place(file), *front_places(file, first=1), *tail_places(file)]
+
+    def check(self, file: BinaryIO) -> None:
+        """Raise if mutagen finds no such audio."""
+        module, name = ("mp3", "MP3") if self._kind == "mp3" else ("trueaudio", "TrueAudio")
+        getattr(import_mutagen(f"mutagen.{module}"), name)(
+            Window(file, front_end(file))
+        )  # not to load the ID3 tag, too
 
     def others(self, file: BinaryIO) -> dict[str, str]:
         """Return every other frame and item."""
-        ape = _load_ape(file)
-        items = {f"<ape> {key}": repr(ape[key]) for key in ape if key.casefold() != "genre"}
-        return _other_frames(self._load(file)) | items | {"<id3v1>": repr(read_id3v1(file)[:-1])}
+        return other_frames(self._load(file)) | ape_others(file) | {"<id3v1>": tail_without_genre(file)}
 
     def write(self, file: BinaryIO, genres: Sequence[str], id3_version: int | None) -> Written:
         """Replace the genres in every tag that has them."""
         tags = self._load(file)  # takes up what an ID3v1 tag says where there is no other
         if tags.size:
-            refuse_lost_frames(tags, import_mutagen("mutagen.id3").ID3(_rewound(file), **RAW))
-        written, version = _replace(tags, genres, id3_version)
-        tail = take_id3v1(file)
-        ape = _load_ape(file)
+            refuse_lost_frames(tags, import_mutagen("mutagen.id3").ID3(rewound(file), **RAW))
+        written, version = replace_genres(tags, genres, id3_version)
+        tail = take_tail(file)
+        ape = load_ape(file)
         # Where a TTA file has APEv2 items, players pass its ID3 tag over.
         if "Genre" in ape or (self._kind == "tta" and len(ape)):
-            refuse_lyrics3(file)
-            ape["Genre"] = list(genres)
-            file.seek(0)
-            ape.save(file)
-        file.seek(0)
-        tags.save(file, v1=0, v2_version=version, v23_sep=None)
-        put_id3v1(file, tail, genres[0])
+            write_ape(file, ape, genres)
+        tags.save(rewound(file), v1=0, v2_version=version, v23_sep=None)
+        put_tail(file, tail, genres[0])
         return written
 
     def _load(self, file: BinaryIO) -> Any:
         id3 = import_mutagen("mutagen.id3")
-        file.seek(0)
-        if self._kind == "mp3":  # raises where there is no such audio
-            import_mutagen("mutagen.mp3").MP3(file)
-        else:
-            import_mutagen("mutagen.trueaudio").TrueAudio(file)
-        for load_v1 in (False, True):
-            try:
-                file.seek(0)
-                return id3.ID3(file, translate=False, load_v1=load_v1)
-            except id3.ID3NoHeaderError:
-                continue
-        return id3.ID3()
+        self.check(file)
+        try:
+            return loaded(file)
+        except id3.ID3NoHeaderError:
+            pass
+        try:
+            return id3.ID3(rewound(file), translate=False)  # an ID3v1 tag's texts
+        except id3.ID3NoHeaderError:
+            return id3.ID3()
 
 
 class ChunkId3Adapter:
-    """A `TagAdapter` for ID3v2 in a chunk.
+    """A `TagAdapter` for ID3v2 in a chunk; the INFO lists of a WAV file are kept in step.
 
     Parameters
     ----------
@@ -89,77 +90,46 @@ class ChunkId3Adapter:
     def __init__(self, kind: str) -> None:
         self._kind = kind
 
-    def read(self, file: BinaryIO) -> tuple[str, ...]:
-        """Return the genres."""
-        return _genres(self._load(file).tags) or (riff_info_genres(file) if self._kind == "wav" else ())
+    def places(self, file: BinaryIO) -> list[Place]:
+        """Return the ID3 chunk and INFO lists."""
+        own = frame_places(self._load(file).tags, "the ID3 chunk")
+        return [*own, *(riff_places(file) if self._kind == "wav" else ())]
+
+    def check(self, file: BinaryIO) -> None:
+        """Leave it to FFmpeg, which finds no audio in other files."""
 
     def others(self, file: BinaryIO) -> dict[str, str]:
-        """Return every other frame."""
-        return _other_frames(self._load(file).tags)
+        """Return every other frame and text."""
+        return other_frames(self._load(file).tags) | (riff_others(file) if self._kind == "wav" else {})
 
     def write(self, file: BinaryIO, genres: Sequence[str], id3_version: int | None) -> Written:
         """Replace the genres."""
+        if self._kind == "wav":
+            check_data_size(file)
+            write_info_genres(file, genres)
         opened = self._load(file)
         if opened.tags is None:
             opened.add_tags()
         else:
-            refuse_lost_frames(opened.tags, self._load(file, **RAW).tags)
-        written, version = _replace(opened.tags, genres, id3_version)
-        file.seek(0)
-        opened.tags.save(file, v2_version=version, v23_sep=None)
+            refuse_lost_frames(opened.tags, self._raw(file))
+        written, version = replace_genres(opened.tags, genres, id3_version)
+        opened.tags.save(rewound(file), v2_version=version, v23_sep=None)
         return written
 
-    def _load(self, file: BinaryIO, **options: Any) -> Any:
+    def _load(self, file: BinaryIO) -> Any:
+        check_no_leading_id3(file, self._kind.upper())
+        if rewound(file).read(4) == b"RF64":
+            raise UntaggableError("RF64 files, WAV beyond 4 GB, cannot be tagged: convert it to FLAC first")
+        if count_id3_chunks(file, big_endian=self._kind == "aiff") > 1:
+            raise UntaggableError("the file has several ID3 chunks, which may disagree: remove all but one first")
+        raw = self._raw(file)
+        if raw is not None:
+            refuse_bombs(raw)
+        return self._class()(rewound(file), translate=False, load_v1=False)
+
+    def _raw(self, file: BinaryIO) -> Any:
+        return self._class()(rewound(file), **RAW).tags
+
+    def _class(self) -> Any:
         module, name = ("wave", "WAVE") if self._kind == "wav" else ("aiff", "AIFF")
-        options = {"translate": False, "load_v1": False} | options
-        return getattr(import_mutagen(f"mutagen.{module}"), name)(_rewound(file), **options)
-
-
-def _rewound(file: BinaryIO) -> BinaryIO:
-    file.seek(0)
-    return file
-
-
-def _genres(tags: Any) -> tuple[str, ...]:
-    if tags is None:
-        return ()
-    return tuple(genre for frame in tags.getall("TCON") for genre in frame.genres if genre.strip())
-
-
-def _other_frames(tags: Any) -> dict[str, str]:
-    if tags is None:
-        return {}
-    found = {key: repr(frame) for key, frame in tags.items() if not key.startswith("TCON")}
-    return found | ({"<unknown>": repr(sorted(tags.unknown_frames))} if tags.unknown_frames else {})
-
-
-def _replace(tags: Any, genres: Sequence[str], id3_version: int | None) -> tuple[Written, int]:
-    """Change the genre frame; return what will read back and the minor version to save with."""
-    id3 = import_mutagen("mutagen.id3")
-    has = tags.version[1] if tags.version[0] == 2 and tags.size else None
-    version: int = id3_version or (NEW_VERSION if has is None else max(has, 3))  # nobody writes 2.2 any more
-    if tags.unknown_frames and has != version:
-        raise UntaggableError(
-            f"the ID3v2.{has} tag holds frames that cannot be carried over to 2.{version}: keep its version"
-        )
-    converted = has != version and len(tags) > 0
-    if converted:
-        (tags.update_to_v23 if version == 3 else tags.update_to_v24)()
-    texts = list(genres) if version == 4 else [JOINT.join(genres)]
-    latin = all(character <= "\xff" for text in texts for character in text)
-    encoding = id3.Encoding.LATIN1 if latin else id3.Encoding.UTF8 if version == 4 else id3.Encoding.UTF16
-    tags.setall("TCON", [id3.TCON(encoding=encoding, text=texts)])
-    return Written(tuple(texts), converted), version
-
-
-def _load_ape(file: BinaryIO) -> Any:
-    apev2 = import_mutagen("mutagen.apev2")
-    file.seek(0)
-    try:
-        return apev2.APEv2(file)
-    except apev2.APENoHeaderError:
-        return apev2.APEv2()
-
-
-def _ape_genres(ape: Any) -> tuple[str, ...]:
-    return tuple(ape["Genre"]) if "Genre" in ape else ()
+        return getattr(import_mutagen(f"mutagen.{module}"), name)

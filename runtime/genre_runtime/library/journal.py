@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from genre_runtime.library.errors import JournalError
 
@@ -26,7 +26,12 @@ _FIRST = b'{"path": "'
 _BEGINNING = re.compile(rb'\s*\{"path": "(?:[^"\\]|\\.)*", "old": \{')
 """How the lines of a journal begin; those of results begin with a path, too."""
 _N_BYTES_CHECKED = 2**17
+_SHA256 = re.compile("[0-9a-f]{64}")
 
+LONGEST_LINE = 2**26
+"""Bytes. A patch holds the tags that were changed, and those are smaller."""
+
+_LONGEST_WORDS = 120
 _MOST = 2**63 - 1
 """Of bytes and nanoseconds: systems take no more."""
 
@@ -57,11 +62,12 @@ class FileState:
         KeyError, TypeError, ValueError
         """
         sha256, size, mtime_ns = values["sha256"], values["size"], values["mtime_ns"]
-        if not isinstance(sha256, str):
-            raise TypeError(f"sha256 is {sha256!r}")
-        for number in (size, mtime_ns):
-            if type(number) is not int or abs(number) > _MOST:
-                raise ValueError(f"{number!r} is no size or time")
+        if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+            raise ValueError("sha256 is not one")
+        if type(size) is not int or not 0 <= size <= _MOST:
+            raise ValueError("the size is not one")
+        if type(mtime_ns) is not int or abs(mtime_ns) > _MOST:
+            raise ValueError("the modification time is not one")
         return cls(sha256, size, mtime_ns)
 
 
@@ -108,7 +114,7 @@ class Entry:
         try:
             values: dict[str, Any] = json.loads(line)
             if values["version"] != VERSION:
-                raise JournalError(f"version {values['version']!r} is unknown: expected {VERSION}")
+                raise JournalError(f"version {str(values['version'])[:20]!r} is unknown: expected {VERSION}")
             return cls(
                 path=_path(values["path"]),
                 old=FileState.from_dict(values["old"]),
@@ -120,7 +126,7 @@ class Entry:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
             if isinstance(error, JournalError):
                 raise
-            raise JournalError(f"this is no whole record of a change ({error!r})") from error
+            raise JournalError(f"this is no whole record of a change ({_words(error)})") from error
 
 
 class Journal:
@@ -167,9 +173,11 @@ class Journal:
         """
         self.check()
         fresh = not self.path.exists()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(self.path.parent)
         line = entry.to_json().encode() + b"\n"
-        with open(self.path, "a+b") as file:
+        if len(line) > LONGEST_LINE:
+            raise JournalError(f"what it takes to undo the change is too long ({len(line)} bytes): nothing was changed")
+        with open(self.path, "a+b", opener=_private) as file:
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
                 if file.read(1) != b"\n":  # torn by an earlier crash
@@ -190,7 +198,7 @@ class Journal:
         """
         try:
             with open(self.path, "rb") as file:
-                for number, line in enumerate(file, start=1):
+                for number, line in _lines(file):
                     entry = _parsed(line)
                     torn = isinstance(entry, JournalError) and not line.endswith(b"\n")
                     if line.strip() and not torn:
@@ -227,9 +235,39 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def _words(error: Exception) -> str:
+    words = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+    return words[: 2 * _LONGEST_WORDS] or type(error).__name__
+
+
+def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield number and bytes of each line; of one that is too long, so many that it can be none of ours."""
+    number = 0
+    while line := file.readline(LONGEST_LINE + 1):
+        number += 1
+        end = line
+        while len(line) > LONGEST_LINE and not end.endswith(b"\n") and (more := file.readline(LONGEST_LINE)):
+            end = more
+        yield number, line if end is line else line + end[-1:]
+
+
+def _private(path: str, flags: int) -> int:
+    """Open a file that this user alone may read: a journal holds names and tags of all that was changed."""
+    return os.open(path, flags, 0o600)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, which this user alone may enter."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
 def _path(name: Any) -> Path:
     if not isinstance(name, str) or not name or b"\0" in os.fsencode(name):  # ValueError: no name that a file can have
-        raise ValueError(f"path is {name!r}")
+        raise ValueError(f"path is {str(name)[:_LONGEST_WORDS]!r}: expected a name that a file can have")
+    if not Path(name).is_absolute():
+        raise ValueError(f"path is {name[:_LONGEST_WORDS]!r}, relative: expected an absolute one")
     return Path(name)
 
 
@@ -240,6 +278,8 @@ def _genres(names: Any) -> tuple[str, ...]:
 
 
 def _parsed(line: bytes) -> Entry | JournalError:
+    if len(line) > LONGEST_LINE:
+        return JournalError(f"this line is longer than {LONGEST_LINE} bytes: it is not a record of a change")
     try:
         return Entry.from_json(line)
     except JournalError as error:

@@ -1,31 +1,23 @@
-r"""Tags that map a name to a list of texts: Vorbis comments, MP4 items, APEv2 items, ASF attributes.
+r"""Tags that map a name to a list of texts: MP4 items and ASF attributes.
 
-Each holds several genres as several values of one name: repeated GENRE comments, several data atoms in `\xa9gen`,
-texts separated by NUL in an APEv2 item, repeated WM/Genre attributes.
+Each holds several genres as several values of one name: several data atoms in `\xa9gen`, repeated WM/Genre attributes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
 from genre_runtime.library.adapters import Written, import_mutagen
-from genre_runtime.library.errors import UntaggableError
-from genre_runtime.library.trailing import genre_of_id3v1, put_id3v1, read_id3v1, refuse_lyrics3, take_id3v1
+from genre_runtime.library.ape_tags import check_no_leading_id3
+from genre_runtime.library.id3_frames import rewound
+from genre_runtime.library.mp4_places import check_atoms, mp4_places
+from genre_runtime.library.places import Place
 
-_KEYS = {"flac": "GENRE", "ogg": "GENRE", "mov": "\xa9gen", "asf": "WM/Genre"}
-_APE_KEY = "Genre"
-_CLASSES = {
-    "flac": ("flac", "FLAC"),
-    "mov": ("mp4", "MP4"),
-    "asf": ("asf", "ASF"),
-    "ape": ("monkeysaudio", "MonkeysAudio"),
-    "wv": ("wavpack", "WavPack"),
-    "mpc": ("musepack", "Musepack"),
-}
+_KEYS = {"mov": "\xa9gen", "asf": "WM/Genre"}
+_CLASSES = {"mov": ("mp4", "MP4"), "asf": ("asf", "ASF")}
 """Modules and classes of mutagen."""
-_OGG_CLASSES = (("oggvorbis", "OggVorbis"), ("oggopus", "OggOpus"), ("oggflac", "OggFLAC"), ("oggspeex", "OggSpeex"))
-_UNDECODABLE = "\ufffd"
+_NAMES = {"mov": "MP4", "asf": "ASF"}
 
 
 class MappingAdapter:
@@ -33,71 +25,64 @@ class MappingAdapter:
 
     Parameters
     ----------
-    kind : str
+    kind : {"mov", "asf"}
         FFmpeg's name of the container.
     """
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
-        self._key = _KEYS.get(kind, _APE_KEY)
-        self._may_have_id3v1 = kind not in _KEYS
+        self._key = _KEYS[kind]
 
-    def read(self, file: BinaryIO) -> tuple[str, ...]:
-        """Return the genres."""
-        tags = _open(self._kind, file).tags
-        genres = () if tags is None else _texts(tags, self._key)
-        return genres or (genre_of_id3v1(read_id3v1(file)) if self._may_have_id3v1 else ())
+    def places(self, file: BinaryIO) -> list[Place]:
+        """Return the item or attribute of the genre, others that are named so, and atoms that mutagen does not read."""
+        tags: Any = self._open(file).tags or {}
+        places = [Place(self._key, _texts(tags, self._key))]
+        for key in sorted(tags.keys()):
+            if key != self._key and _is_alias(key):
+                places.append(Place(key, _texts(tags, key)))
+        return [*places, *(mp4_places(file) if self._kind == "mov" else ())]
+
+    def check(self, file: BinaryIO) -> None:
+        """Leave it to FFmpeg, which finds no audio in other files."""
 
     def others(self, file: BinaryIO) -> dict[str, str]:
-        """Return every other item, and what is beside the items."""
-        opened = _open(self._kind, file)
-        tags: Any = {} if opened.tags is None else opened.tags
-        found = {key.casefold(): repr(tags[key]) for key in dict.fromkeys(tags.keys()) if not self._is_genre(key)}
-        found["<vendor>"] = repr(getattr(tags, "vendor", None))
-        found["<unparsed>"] = repr(getattr(tags, "_failed_atoms", None))
-        for number, block in enumerate(getattr(opened, "metadata_blocks", ())):
-            if block.code not in (1, 4):  # padding and the comments themselves
-                found[f"<block {number}>"] = repr((block.code, block.write()))
-        if self._may_have_id3v1:
-            found["<id3v1>"] = repr(read_id3v1(file)[:-1])
-        return found
+        """Return every other item, and what mutagen keeps without reading it."""
+        tags: Any = self._open(file).tags
+        if tags is None:
+            return {}
+        keys = [key for key in dict.fromkeys(tags.keys()) if key != self._key and not _is_alias(key)]
+        found = {key: repr(tags[key]) for key in keys}
+        failed = getattr(tags, "_failed_atoms", None)
+        return found | ({"<unparsed>": repr(failed)} if failed else {})
 
     def write(self, file: BinaryIO, genres: Sequence[str], id3_version: int | None) -> Written:  # noqa: ARG002
         """Replace the genres."""
-        tail = b""
-        if self._may_have_id3v1:
-            tail = take_id3v1(file)
-            refuse_lyrics3(file)
-        opened = _open(self._kind, file)
+        opened = self._open(file)
         if opened.tags is None:
             opened.add_tags()
-        if self._key == "GENRE" and any(_UNDECODABLE in text for _, text in opened.tags):
-            raise UntaggableError("a comment is not UTF-8 and would be damaged: repair it with a tag editor first")
+        for key in [key for key in dict.fromkeys(opened.tags.keys()) if key != self._key and _is_alias(key)]:
+            make: Callable[[str], Any] = str.encode if self._kind == "mov" else str
+            opened.tags[key] = [make(genre) for genre in genres]
         opened.tags[self._key] = list(genres)
-        file.seek(0)
-        opened.save(file)
-        put_id3v1(file, tail, genres[0])
+        opened.save(rewound(file))
         return Written(tuple(genres))
 
-    def _is_genre(self, key: str) -> bool:
-        return key.casefold() == self._key.casefold()
+    def _open(self, file: BinaryIO) -> Any:
+        check_no_leading_id3(file, _NAMES[self._kind])
+        if self._kind == "mov":
+            check_atoms(file)
+        module, name = _CLASSES[self._kind]
+        return getattr(import_mutagen(f"mutagen.{module}"), name)(rewound(file))
+
+
+def _is_alias(key: str) -> bool:
+    """Return whether players take an item for the genre: a freeform item of MP4, any attribute of that name in ASF."""
+    name = key.casefold()
+    return name in ("genre", "wm/genre") or (name.startswith("----:") and name.rpartition(":")[2] == "genre")
 
 
 def _texts(tags: Any, key: str) -> tuple[str, ...]:
-    try:
-        values = tags[key]
-    except KeyError:
+    if key not in tags:
         return ()
-    return tuple(text for text in (str(value) for value in values) if text.strip())
-
-
-def _open(kind: str, file: BinaryIO) -> Any:
-    file.seek(0)
-    if kind != "ogg":
-        module, name = _CLASSES[kind]
-        return getattr(import_mutagen(f"mutagen.{module}"), name)(file)
-    kinds = [getattr(import_mutagen(f"mutagen.{module}"), name) for module, name in _OGG_CLASSES]
-    opened = import_mutagen().File(file, options=kinds)
-    if opened is None:
-        raise UntaggableError("the Ogg file holds no Vorbis, Opus, FLAC or Speex: its comments are unknown")
-    return opened
+    values = (value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in tags[key])
+    return tuple(text for text in values if text.strip())

@@ -27,8 +27,12 @@ _WORTH_A_SEARCH = 2**10
 _MAX_SEARCHES = 16
 """Each reads the later file once; stretches that moved by a distance of their own are few."""
 
-_MOST = 2**63 - 1
-"""Bytes; no file is longer."""
+MOST_LARGER = 2**26
+"""Bytes that an earlier file may be longer than the later one: what tags and their padding lose at once."""
+_MOST_LISTED = 2**24
+"""Bytes of a list of pieces; an Ogg file of 1 GB has 12 MB of them."""
+_PIECE_BYTES = 44
+"""The longest entry of that list."""
 
 _KEPT = -1
 """In the place of an offset: the bytes are kept in the patch."""
@@ -67,35 +71,55 @@ def difference(earlier: BinaryIO, later: BinaryIO) -> bytes:
     return zlib.compress(struct.pack(">I", len(listed)) + listed + kept, 9)
 
 
-def restore(patch: bytes, later: BinaryIO, out: BinaryIO | io.RawIOBase) -> None:
+def restore(patch: bytes, later: BinaryIO, out: BinaryIO | io.RawIOBase, n_earlier: int) -> None:
     """Write the earlier file to `out`.
+
+    Parameters
+    ----------
+    patch : bytes
+        From a journal: it may be forged, so that nothing in it decides how much is unpacked or written.
+    later, out : binary file objects
+    n_earlier : int
+        Bytes of the earlier file. It may be at most `MOST_LARGER` bytes longer than the later one.
 
     Raises
     ------
     JournalError
-        The patch is damaged. Whether the result is the earlier file is for its checksum to say.
+        The patch is damaged, or gives another number of bytes. Whether the result is the earlier file is for its
+        checksum to say.
     """
+    n_later = _size(later)
+    if not 0 <= n_earlier <= n_later + MOST_LARGER:
+        raise JournalError(
+            f"the record names an earlier file of {n_earlier} bytes, and the file has {n_later}: tags do not make such "
+            "a difference"
+        )
     try:
-        content = zlib.decompress(patch)
-        (n_listed,) = struct.unpack_from(">I", content)
-        pieces = [(int(offset), int(length)) for offset, length in json.loads(content[4 : 4 + n_listed])]
-        if not all(_KEPT <= offset <= _MOST and 0 <= length <= _MOST for offset, length in pieces):
+        kept = _Unpacked(patch)
+        (n_listed,) = struct.unpack(">I", kept.read(4))
+        if n_listed > min(_MOST_LISTED, _PIECE_BYTES * (n_earlier // GRAIN + 2) * 2):
+            raise ValueError(f"a list of pieces of {n_listed} bytes")
+        pieces = [(int(offset), int(length)) for offset, length in json.loads(kept.read(n_listed))]
+        if not all(_KEPT <= offset <= n_later and 0 <= length <= n_earlier for offset, length in pieces):
             raise ValueError("a piece lies nowhere")
+        n_written = sum(length for _, length in pieces)
+        if n_written != n_earlier:
+            raise ValueError(f"{n_written} bytes in the place of {n_earlier}")
+        for offset, length in pieces:
+            if offset != _KEPT:
+                later.seek(offset)
+            source = kept if offset == _KEPT else later
+            while length > 0:
+                block = source.read(min(length, _COPY_WINDOW))
+                if not block:
+                    raise ValueError("a piece ends too early")
+                out.write(block)
+                length -= len(block)
     except (zlib.error, struct.error, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise JournalError(f"the recorded bytes are damaged ({error}): this change cannot be undone") from error
-    kept = 4 + n_listed
-    for offset, length in pieces:
-        if offset == _KEPT:
-            out.write(content[kept : kept + length])
-            kept += length
-            continue
-        later.seek(offset)
-        while length > 0 and (block := later.read(min(length, _COPY_WINDOW))):
-            out.write(block)
-            length -= len(block)
 
 
-def restored_sha256(patch: bytes, later: BinaryIO) -> str:
+def restored_sha256(patch: bytes, later: BinaryIO, n_earlier: int) -> str:
     """Return the sha256, hexadecimal, of what `restore` would write.
 
     Raises
@@ -103,8 +127,33 @@ def restored_sha256(patch: bytes, later: BinaryIO) -> str:
     JournalError
     """
     digest = _Digest()
-    restore(patch, later, digest)
+    restore(patch, later, digest, n_earlier)
     return digest.sha256.hexdigest()
+
+
+class _Unpacked:
+    """A patch that is decompressed as it is read: a few bytes may stand for gigabytes."""
+
+    def __init__(self, patch: bytes) -> None:
+        self._decompressor = zlib.decompressobj()
+        self._packed = io.BytesIO(patch)
+
+    def read(self, n_bytes: int) -> bytes:
+        """Return that many bytes.
+
+        Raises
+        ------
+        ValueError, zlib.error
+            The patch ends too early or is damaged.
+        """
+        content = bytearray()
+        while len(content) < n_bytes:
+            packed = self._decompressor.unconsumed_tail or self._packed.read(WINDOW)
+            block = self._decompressor.decompress(packed, n_bytes - len(content))
+            if not block and not packed:
+                raise ValueError("the patch ends too early")
+            content += block
+        return bytes(content)
 
 
 class _Digest(io.RawIOBase):

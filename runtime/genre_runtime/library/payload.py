@@ -3,83 +3,84 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import struct
-from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from genre_runtime.containers import head_behind_tags, sniff_container
 from genre_runtime.library.errors import UntaggableError
-from genre_runtime.library.trailing import read_id3v1
+from genre_runtime.library.front import front_size
+from genre_runtime.library.trailing import end_of_audio
+from genre_runtime.library.window import Window
 
-_TAGGED_BEHIND = frozenset(("ape", "wv", "mpc", "mpc8"))
-"""Containers with no other tag than one behind the audio."""
+_BY_BYTES = frozenset(("mp3", "ape", "wv", "mpc", "mpc8"))
+"""Containers of which everything but tags at both ends is audio: frames one after the other, without an index.
+
+FFmpeg cuts the frames at the end of such files at other places when tags change their length, and takes tags for sound.
+"""
+_CUT_AT_END = frozenset(("flac",))
+"""Containers whose last packet reaches, for FFmpeg, up to the end of the file."""
 _BLOCK_BYTES = 2**20
-_APE_FOOTER = 32
-"""Bytes; the header has as many."""
 
 
-def container_of(path: Path) -> str:
-    """Return FFmpeg's name of a file's container; what begins with rubbish may be an MP3.
+def sniffed_container(file: BinaryIO) -> tuple[str | None, bytes]:
+    """Return FFmpeg's name of an open file's container, None if unknown, and the first bytes behind any ID3v2 tag.
 
     Raises
     ------
     OSError
     """
-    with open(path, "rb") as file:
-        return sniff_container(head_behind_tags(file)) or "mp3"
+    file.seek(0)
+    head = head_behind_tags(file)
+    return sniff_container(head), head
 
 
-def payload_sha256(path: Path) -> str:
+def payload_sha256(file: BinaryIO) -> str:
     """Return a checksum of every audio packet and its time, as FFmpeg's demuxer hands them out.
 
-    Where tags can only stand behind the audio, it is one of the bytes before them.
+    Where all but the tags is audio, it is one of the bytes between them.
+
+    Parameters
+    ----------
+    file : binary file object
+        Seekable; its position is changed.
 
     Raises
     ------
     UntaggableError
-        FFmpeg finds no audio, so that nobody could tell whether it stayed the same.
+        FFmpeg finds no audio, so that it could not be told whether it stayed the same.
     """
     import av
 
     from genre_runtime.pyav_reader import open_container
 
-    name = container_of(path)
-    if name in _TAGGED_BEHIND:
-        return _sha256_before_tags(path)
+    name = sniffed_container(file)[0] or "mp3"  # what begins with rubbish may be an MP3
+    if name in _BY_BYTES:
+        return _sha256_between_tags(file)
     digest = hashlib.sha256()
     n_packets = 0
+    shown: Any = Window(file, 0, end_of_audio(file) if name in _CUT_AT_END else None)
     try:
-        with open(path, "rb") as file, open_container(file, name) as container:
+        with open_container(shown, name) as container:
             for packet in container.demux(container.streams.audio):
                 digest.update(f"{packet.stream_index} {packet.pts} {packet.size};".encode())
                 digest.update(memoryview(packet))
                 n_packets += packet.size > 0
     except (av.FFmpegError, ValueError) as error:
-        raise UntaggableError(f"the audio cannot be read ({error}), so that writing to the file is a risk") from error
+        words = getattr(error, "strerror", None) or str(error)
+        raise UntaggableError(f"the audio cannot be read ({words}), so that writing to the file is a risk") from error
     if not n_packets:
         raise UntaggableError("the file holds no audio: expected some")
     return digest.hexdigest()
 
 
-def _sha256_before_tags(path: Path) -> str:
-    """Return a checksum of all that precedes APEv2 and ID3v1: FFmpeg takes them for audio, or for damage."""
+def _sha256_between_tags(file: BinaryIO) -> str:
+    """Return a checksum of all between the first ID3v2 tag and the APEv2 and ID3v1 tags at the end."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        left = _end_of_audio(file)
-        file.seek(0)
-        while block := file.read(min(left, _BLOCK_BYTES)):
-            digest.update(block)
-            left -= len(block)
+    start = front_size(file)
+    left = end_of_audio(file) - start
+    if left <= 0:
+        raise UntaggableError("the file holds no audio: expected some")
+    file.seek(start)
+    while left > 0 and (block := file.read(min(left, _BLOCK_BYTES))):
+        digest.update(block)
+        left -= len(block)
     return digest.hexdigest()
-
-
-def _end_of_audio(file: BinaryIO) -> int:
-    end = file.seek(0, os.SEEK_END) - len(read_id3v1(file))
-    file.seek(max(0, end - _APE_FOOTER))
-    footer = file.read(_APE_FOOTER)
-    if len(footer) == _APE_FOOTER and footer.startswith(b"APETAGEX"):
-        _, size, _, flags = struct.unpack_from("<4I", footer, 8)
-        has_header = flags >> 31
-        end = max(0, end - size - has_header * _APE_FOOTER)
-    return end

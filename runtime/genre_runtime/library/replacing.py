@@ -1,6 +1,7 @@
 """Changing a file so that at any time, whatever happens, its name leads to the old one or to the new one, whole.
 
-A copy beside the file is edited, checked and brought to the disk; then it takes the file's name in one step.
+A copy beside the file is edited, checked and brought to the disk; then it takes the file's name in one step. File and
+copy are worked on through descriptors: in a folder that others may write, a name may lead to another file at any time.
 """
 
 from __future__ import annotations
@@ -11,23 +12,23 @@ import os
 import shutil
 import stat
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from genre_runtime.errors import AudioNotFoundError, GenreError
 from genre_runtime.library.errors import ChangedFileError, TagWriteError, UntaggableError
-from genre_runtime.library.journal import FileState, sync_folder
+from genre_runtime.library.journal import FileState
+from genre_runtime.library.temporary import Folder, create_copy, is_same, remove_left_copies, same_file
 
-TEMPORARY_PREFIX = ".genre-"
-"""Hidden, and short, so that the longest of names has a copy too."""
+_BLOCK_BYTES = 2**20
 
 
 def replace_file(
     path: Path,
-    edit: Callable[[Path, Path], None],
-    before: Callable[[FileState, FileState, Path], None],
+    edit: Callable[[BinaryIO, BinaryIO], None],
+    before: Callable[[FileState, FileState, BinaryIO, BinaryIO], None],
     mtime_ns: Callable[[os.stat_result], int | None],
 ) -> None:
     """Put an edited copy in a file's place.
@@ -37,11 +38,11 @@ def replace_file(
     path : Path
         No link: see `target_of`.
     edit : callable
-        Gets the file and its copy, changes the copy, and raises if that went wrong.
+        Gets the file, open for reading, and its copy, open for both; changes the copy, and raises if that went wrong.
     before : callable
-        Gets the old and the new state and the copy when nothing can go wrong any more but the last step.
+        Gets the old and the new state, the file and the copy when nothing can go wrong any more but the last step.
     mtime_ns : callable
-        Modification time of the new file from the old one's status; None is now.
+        Modification time of the new file from the old one's status, nanoseconds; None is now.
 
     Raises
     ------
@@ -49,36 +50,17 @@ def replace_file(
         The file is as it was. Whatever `edit` and `before` raise passes through.
     """
     try:
-        status = _permitted(path)
-        descriptor, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=".tmp", dir=path.parent)
-        os.close(descriptor)
-        copy = Path(name)
-        try:
-            shutil.copyfile(path, copy)
-            old = FileState(file_sha256(copy), status.st_size, status.st_mtime_ns)
-            try:
-                edit(path, copy)
-            except GenreError:
-                _unchanged(path, status)  # where the file was changed, that is the reason to name
-                raise
-            _copy_status(path, status, copy)
-            time_ns = mtime_ns(status)
-            os.utime(copy, ns=(status.st_atime_ns, time.time_ns() if time_ns is None else time_ns))
-            _sync(copy)
-            kept = copy.stat()
-            before(old, FileState(file_sha256(copy), kept.st_size, kept.st_mtime_ns), copy)
-            _unchanged(path, status)
-            copy.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                copy.unlink()
-            raise
+        with contextlib.closing(Folder(path.parent)) as folder:
+            remove_left_copies(folder)
+            with _opened(folder, path) as original:
+                status = _permitted(path, original)
+                _replace(folder, path, original, status, (edit, before, mtime_ns))
+            with contextlib.suppress(OSError):  # the change is made; at worst a crash now takes it back
+                sync_folder(folder)
     except FileNotFoundError as error:
         raise AudioNotFoundError(path) from error
     except OSError as error:
         raise error if isinstance(error, TagWriteError) else TagWriteError.from_os_error(path, error) from error
-    with contextlib.suppress(OSError):  # the change is made; at worst a crash now takes it back
-        sync_folder(path.parent)
 
 
 def target_of(path: Path) -> Path:
@@ -104,14 +86,74 @@ def target_of(path: Path) -> Path:
     return target
 
 
-def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file's bytes, hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def sha256_of(file: BinaryIO) -> str:
+    """Return the sha256 of an open file's bytes, hexadecimal."""
+    opened: Any = file  # its type does not say that it can be read into a buffer
+    opened.seek(0)
+    return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _permitted(path: Path) -> os.stat_result:
-    status = path.stat()
+def sync_folder(folder: Folder) -> None:
+    """Wait until a folder's names are on the disk."""
+    folder.sync()
+
+
+_Steps = tuple[
+    Callable[[BinaryIO, BinaryIO], None],
+    Callable[[FileState, FileState, BinaryIO, BinaryIO], None],
+    Callable[[os.stat_result], int | None],
+]
+
+
+def _replace(folder: Folder, path: Path, original: BinaryIO, status: os.stat_result, steps: _Steps) -> None:
+    edit, before, mtime_ns = steps
+    name, copy = create_copy(folder)
+    try:
+        _copy_content(original, copy)
+        old = FileState(sha256_of(copy), status.st_size, status.st_mtime_ns)
+        try:
+            edit(original, copy)
+            copy.flush()
+        except GenreError:
+            _unchanged(folder, path, status)  # where the file was changed, that is the reason to name
+            raise
+        _copy_status(original, status, copy)
+        time_ns = mtime_ns(status)
+        _set_times(folder, name, copy, (status.st_atime_ns, time.time_ns() if time_ns is None else time_ns))
+        _sync(copy)
+        kept = os.fstat(copy.fileno())
+        before(old, FileState(sha256_of(copy), kept.st_size, kept.st_mtime_ns), original, copy)
+        _unchanged(folder, path, status)
+        if not is_same(folder, name, copy.fileno()):
+            raise ChangedFileError(
+                f"another program replaced the copy {name!r}, which was to take the file's place: nothing was written"
+            )
+        if sys.platform == "win32":  # an open file can be neither replaced nor renamed there
+            original.close()
+            copy.close()
+        folder.replace(name, path.name)
+        if sys.platform != "win32" and not is_same(folder, path.name, copy.fileno()):
+            raise ChangedFileError("another program replaced the file at the same moment: look at what it is now")
+    except BaseException:
+        with contextlib.suppress(OSError, ValueError):
+            if is_same(folder, name, copy.fileno()):
+                copy.close() if sys.platform == "win32" else None
+                folder.unlink(name)
+        raise
+    finally:
+        with contextlib.suppress(OSError):  # what a full disk left in the buffer is of no use any more
+            copy.close()
+
+
+def _opened(folder: Folder, path: Path) -> BinaryIO:
+    """Open a file for reading; a pipe does not wait for a writer."""
+    if stat.S_ISLNK(folder.stat(path.name).st_mode):
+        raise ChangedFileError("this is a link now, and was a file: nothing was written")
+    return open(folder.open(path.name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb")
+
+
+def _permitted(path: Path, original: BinaryIO) -> os.stat_result:
+    status = os.fstat(original.fileno())
     if not stat.S_ISREG(status.st_mode):
         raise UntaggableError("this is no regular file: expected an audio file")
     if status.st_nlink > 1:
@@ -119,26 +161,50 @@ def _permitted(path: Path) -> os.stat_result:
             f"the file has {status.st_nlink} names (hard links), and the others would keep the old tags: "
             "give it a copy of its own first"
         )
-    # The administrator may write everything, but whoever took the permission away meant something by it.
+    # The administrator may write everything, but taking the permission away had a meaning.
     if not status.st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH) or not os.access(path, os.W_OK):
         raise TagWriteError(path, "the file is read-only: allow writing to it first")
     return status
 
 
-def _copy_status(path: Path, status: os.stat_result, copy: Path) -> None:
+def _copy_content(original: BinaryIO, copy: BinaryIO) -> None:
+    shutil.copyfileobj(original, copy, _BLOCK_BYTES)
+    copy.flush()
+
+
+def _copy_status(original: BinaryIO, status: os.stat_result, copy: BinaryIO) -> None:
     """Give the copy the file's owner, mode and extended attributes, as far as this user may."""
-    if sys.platform != "win32":
+    source, target = original.fileno(), copy.fileno()
+    if hasattr(os, "fchown"):
         with contextlib.suppress(PermissionError):
-            os.chown(copy, status.st_uid, status.st_gid)
-    shutil.copystat(path, copy)
+            os.fchown(target, status.st_uid, status.st_gid)
+    if hasattr(os, "listxattr"):
+        for name in _attributes(source):
+            with contextlib.suppress(OSError):
+                os.setxattr(target, name, os.getxattr(source, name))
+    if hasattr(os, "fchmod"):
+        os.fchmod(target, stat.S_IMODE(status.st_mode))
 
 
-def _sync(path: Path) -> None:
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())
+def _attributes(descriptor: int) -> list[str]:
+    try:
+        return os.listxattr(descriptor)
+    except OSError:  # a file system without them
+        return []
 
 
-def _unchanged(path: Path, status: os.stat_result) -> None:
-    now = path.stat()
-    if (now.st_size, now.st_mtime_ns, now.st_ino) != (status.st_size, status.st_mtime_ns, status.st_ino):
+def _set_times(folder: Folder, name: str, copy: BinaryIO, times_ns: tuple[int, int]) -> None:
+    if os.utime in os.supports_fd:
+        os.utime(copy.fileno(), ns=times_ns)
+    elif is_same(folder, name, copy.fileno()):
+        os.utime(folder.path_of(name), ns=times_ns)
+
+
+def _sync(copy: BinaryIO) -> None:
+    os.fsync(copy.fileno())
+
+
+def _unchanged(folder: Folder, path: Path, status: os.stat_result) -> None:
+    now = folder.stat(path.name)
+    if not same_file(now, status) or (now.st_size, now.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
         raise ChangedFileError("another program changed the file meanwhile: nothing was written, try again")

@@ -1,40 +1,158 @@
-"""The genre in a WAV file's list of INFO texts, which mutagen does not read.
+"""The genre in a WAV file's lists of INFO texts, which mutagen neither reads nor writes.
 
-It is read so that a file with a genre is known for one; written is the ID3 chunk, which players prefer.
+A file may have several lists, before and behind the audio, and a list several texts IGNR. A list that has the genre is
+kept in step with the ID3 chunk; one that has none stays as it is.
 """
 
 from __future__ import annotations
 
+import os
 import struct
-from typing import BinaryIO
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, NamedTuple
 
-_MAX_LIST_BYTES = 2**20
-"""A list of texts beyond this is damage."""
+from genre_runtime.library.errors import UntaggableError
+from genre_runtime.library.places import JOINT, Place, xmp_places
+
+_MAX_LIST_BYTES = 2**24
+"""A list of texts, or a block of XMP, beyond this is damage."""
+_MOST_CHUNKS = 10_000
+"""Files have ten; each takes mutagen half a kilobyte of memory."""
+_SHIFT_BYTES = 2**20
+_GENRE = b"IGNR"
 
 
-def riff_info_genres(file: BinaryIO) -> tuple[str, ...]:
-    """Return the text of IGNR, if there is one."""
-    offset = 12
-    while len(head := _read(file, offset, 12)) == 12:
-        name, size, kind = struct.unpack("<4sI4s", head)
-        if (name, kind) == (b"LIST", b"INFO"):
-            return _genres(_read(file, offset + 12, min(size - 4, _MAX_LIST_BYTES)) if size > 4 else b"")
+class _Chunk(NamedTuple):
+    name: bytes
+    offset: int
+    """Of the content, bytes."""
+    size: int
+
+
+def riff_places(file: BinaryIO) -> list[Place]:
+    """Return what INFO lists and XMP chunks say of the genre."""
+    places = []
+    for chunk in _chunks(file):
+        if chunk.name == b"_PMX":
+            places += xmp_places("the XMP chunk", _content(file, chunk))
+        elif _is_info(file, chunk):
+            texts = [_decoded(text) for name, text in _texts(_content(file, chunk)[4:]) if name == _GENRE]
+            places.append(Place("IGNR of the INFO list", tuple(text for text in texts if text.strip())))
+    return places
+
+
+def riff_others(file: BinaryIO) -> dict[str, str]:
+    """Return the other texts of INFO lists and the names of all chunks but the ID3 chunk, in a form to compare."""
+    found, names = {}, []
+    for chunk in _chunks(file):
+        if chunk.name.lower() == b"id3 ":
+            continue
+        names.append(chunk.name)
+        if _is_info(file, chunk):
+            texts = [entry for entry in _texts(_content(file, chunk)[4:]) if entry[0] != _GENRE]
+            found[f"<info {len(names)}>"] = repr(texts)
+    return found | {"<chunks>": repr(names)}
+
+
+def count_id3_chunks(file: BinaryIO, *, big_endian: bool = False) -> int:
+    """Return the number of ID3 chunks; AIFF files count their bytes the other way."""
+    return sum(chunk.name.lower() == b"id3 " for chunk in _chunks(file, ">4sI" if big_endian else "<4sI"))
+
+
+def check_data_size(file: BinaryIO) -> None:
+    """Raise if the audio's chunk names no bytes and some follow: chunks behind them would not be found.
+
+    Raises
+    ------
+    UntaggableError
+    """
+    for chunk in _chunks(file):
+        if chunk.name == b"data" and not chunk.size and file.seek(0, os.SEEK_END) > chunk.offset + 8:
+            raise UntaggableError(
+                "the WAV file's data chunk claims to be empty, so that a tag behind it would not be found: repair the "
+                "header first, for instance by copying the audio with `ffmpeg -c copy`"
+            )
+
+
+def write_info_genres(file: BinaryIO, genres: Sequence[str]) -> None:
+    """Change the genre in every INFO list that has one."""
+    for number in range(len(list(_chunks(file)))):  # a change moves all that follows
+        chunk = list(_chunks(file))[number]
+        if not _is_info(file, chunk):
+            continue
+        texts = list(_texts(_content(file, chunk)[4:]))
+        if not any(name == _GENRE for name, _ in texts):
+            continue
+        changed, done = b"INFO", False
+        for name, text in texts:
+            if name == _GENRE:
+                if done:
+                    continue
+                text, done = JOINT.join(genres).encode() + b"\0", True
+            changed += struct.pack("<4sI", name, len(text)) + text + bytes(len(text) % 2)
+        _replace(file, chunk, changed)
+
+
+def _replace(file: BinaryIO, chunk: _Chunk, content: bytes) -> None:
+    """Put content of even length in a chunk's place, and correct its size and the file's."""
+    end = min(chunk.offset + chunk.size + chunk.size % 2, file.seek(0, os.SEEK_END))
+    delta = chunk.offset + len(content) - end
+    _shift(file, end, delta)
+    file.seek(chunk.offset - 4)
+    file.write(struct.pack("<I", len(content)) + content)
+    file.seek(4)
+    (size,) = struct.unpack("<I", file.read(4))
+    file.seek(4)
+    file.write(struct.pack("<I", size + delta))
+
+
+def _shift(file: BinaryIO, start: int, delta: int) -> None:
+    """Move everything from `start` on by `delta` bytes, which may be negative."""
+    size = file.seek(0, os.SEEK_END)
+    offsets = range(start, size, _SHIFT_BYTES)
+    for offset in reversed(offsets) if delta > 0 else offsets:
+        block = _read(file, offset, min(_SHIFT_BYTES, size - offset))
+        file.seek(offset + delta)
+        file.write(block)
+    file.truncate(size + delta)
+
+
+def _chunks(file: BinaryIO, form: str = "<4sI") -> Iterator[_Chunk]:
+    offset, number = 12, 0
+    while len(head := _read(file, offset, 8)) == 8:
+        name, size = struct.unpack(form, head)
+        if not all(0x20 <= byte < 0x7F for byte in name):  # damage, or what follows the last chunk
+            return
+        number += 1
+        if number > _MOST_CHUNKS:
+            raise UntaggableError(f"the file has more than {_MOST_CHUNKS} chunks: it is damaged")
+        yield _Chunk(name, offset + 8, size)
         offset += 8 + size + size % 2
-    return ()
 
 
-def _genres(texts: bytes) -> tuple[str, ...]:
-    while len(texts) > 8:
-        name, size = struct.unpack_from("<4sI", texts)
-        if name == b"IGNR":
-            text = texts[8 : 8 + size].split(b"\0")[0]
-            try:
-                genre = text.decode()
-            except UnicodeDecodeError:
-                genre = text.decode("latin-1")
-            return (genre,) if genre.strip() else ()
-        texts = texts[8 + size + size % 2 :]
-    return ()
+def _is_info(file: BinaryIO, chunk: _Chunk) -> bool:
+    return chunk.name == b"LIST" and chunk.size >= 4 and _read(file, chunk.offset, 4) == b"INFO"
+
+
+def _content(file: BinaryIO, chunk: _Chunk) -> bytes:
+    return _read(file, chunk.offset, chunk.size) if chunk.size <= _MAX_LIST_BYTES else b""
+
+
+def _texts(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield (name, text with the zero byte that ends it)."""
+    position = 0
+    while position + 8 <= len(content):
+        name, size = struct.unpack_from("<4sI", content, position)
+        yield name, content[position + 8 : position + 8 + size]
+        position += 8 + size + size % 2
+
+
+def _decoded(text: bytes) -> str:
+    text = text.split(b"\0")[0]
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("latin-1")
 
 
 def _read(file: BinaryIO, offset: int, n_bytes: int) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,28 +120,49 @@ def tag_classified(
 def tag_answered(tagging: Tagging, results: Path, paths: Sequence[Path]) -> Generator[tuple[Path, Outcome], None, None]:
     """Tag files by the answers of an earlier run; where `paths` are given, those alone.
 
-    An entry that is no answer is an outcome of the results file. The last answer for a file counts.
+    An entry that is no answer is an outcome of the results file. Every name in the results is an outcome. The last
+    answer for a file counts, and a file of several names, a link and its target, is tagged once.
 
     Raises
     ------
     InvalidInputError
         The results cannot be used, or the map names a genre that none of them has.
     """
-    answers: dict[str, tuple[Path, Answer | GenreError]] = {}
+    answers: dict[str, Answer | GenreError] = {}
+    named: dict[Path, None] = {}
     source = Results(str(results))
     for path, answer in read_answers(source):
-        answers[_identity(path)] = (path, answer)
-    labels = {label for _, answer in answers.values() if isinstance(answer, Answer) for label in answer.probabilities}
+        answers[_identity(path)] = answer
+        named[path] = None
+    labels = {label for answer in answers.values() if isinstance(answer, Answer) for label in answer.probabilities}
     if labels:
         tagging.genre_map.check(labels)
     for words in skipped_words(source):
         yield results, InvalidInputError(words)
+    missing = InvalidInputError(f"{str(results)!r} has no answer for it")
+    yield from _tag_each_once(tagging, list(dict.fromkeys(paths)) or list(named), answers, missing)
+
+
+def _tag_each_once(
+    tagging: Tagging, paths: Sequence[Path], answers: Mapping[str, Answer | GenreError], missing: GenreError
+) -> Iterator[tuple[Path, Outcome]]:
+    """Yield an outcome for every name; of several names of one file, the one that is not a link counts."""
+    firsts: dict[str, Path] = {}
     for path in paths:
-        _, answer = answers.get(_identity(path), (path, InvalidInputError(f"{str(results)!r} has no answer for it")))
-        yield path, tagging.apply(path, answer)
-    if not paths:
-        for path, answer in answers.values():
-            yield path, tagging.apply(path, answer)
+        identity = _identity(path)
+        if identity not in firsts or (_is_link(firsts[identity]) and not _is_link(path)):
+            firsts[identity] = path
+    done: dict[str, Outcome] = {}
+    for path in paths:
+        identity = _identity(path)
+        first = firsts[identity]
+        if identity not in done:
+            done[identity] = tagging.apply(first, answers.get(identity, missing))
+        outcome = done[identity]
+        if path != first and isinstance(outcome, Change):
+            found = outcome.new if outcome.written else outcome.old
+            outcome = Change(path, found, found, f"another name of {str(first)!r}")
+        yield path, outcome
 
 
 def _settled(tagging: Tagging, path: Path) -> Outcome | None:
@@ -155,3 +176,8 @@ def _settled(tagging: Tagging, path: Path) -> Outcome | None:
 
 def _identity(path: Path) -> str:
     return os.path.normcase(os.path.realpath(path)) if "\0" not in str(path) else str(path)
+
+
+def _is_link(path: Path) -> bool:
+    """Return whether a name leads to its file over a link, at its end or in a folder above."""
+    return os.path.normcase(os.path.abspath(path)) != _identity(path)  # noqa: PTH100  # resolve() would follow the link

@@ -9,18 +9,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
-from genre_runtime.errors import GenreError, InvalidInputError, UnreadableAudioError
-from genre_runtime.library.adapters import TagAdapter, adapter_of, import_mutagen
+from genre_runtime.errors import AudioNotFoundError, InvalidInputError, UnreadableAudioError
+from genre_runtime.library.adapters import VENDOR, adapter_of
 from genre_runtime.library.errors import ChangedFileError, TagWriteError, UntaggableError
 from genre_runtime.library.journal import Entry, FileState, Journal
 from genre_runtime.library.patches import difference, restored_sha256
 from genre_runtime.library.payload import payload_sha256
+from genre_runtime.library.places import JOINT, Place, all_genres, first_genres, names_known
+from genre_runtime.library.reading import reading
 from genre_runtime.library.replacing import replace_file, target_of
 from genre_runtime.library.undoing import Undone, undo
 
@@ -62,11 +63,7 @@ def read_genres(path: Path | str) -> tuple[str, ...]:
     ------
     AudioNotFoundError, UnreadableAudioError, UntaggableError, MissingDependencyError
     """
-    target = target_of(Path(path))
-    with _reading(target):
-        adapter = adapter_of(target)
-        with open(target, "rb") as file:
-            return adapter.read(file)
+    return first_genres(_read_places(Path(path)))
 
 
 def plan_genres(path: Path | str, genres: Sequence[str], mode: Mode = "empty") -> Change:
@@ -76,7 +73,7 @@ def plan_genres(path: Path | str, genres: Sequence[str], mode: Mode = "empty") -
     ------
     AudioNotFoundError, UnreadableAudioError, UntaggableError, MissingDependencyError, InvalidInputError
     """
-    return _planned(Path(path), read_genres(path), _checked(genres), mode)
+    return _planned(Path(path), _read_places(Path(path)), _checked(genres), mode)
 
 
 def write_genres(
@@ -114,23 +111,21 @@ def write_genres(
     if change.reason is not None:
         return change
     target = target_of(Path(path))
-    adapter = adapter_of(target)
     book = journal if isinstance(journal, Journal) or journal is None else Journal(Path(journal))
 
-    def edit(original: Path, copy: Path) -> None:
-        with _reading(original):
-            _write_and_check(adapter, original, copy, change.new, id3_version)
+    def edit(original: BinaryIO, copy: BinaryIO) -> None:
+        with reading(target, original):
+            _write_and_check(original, copy, change.new, id3_version)
 
     digests: list[bytes] = []
 
-    def record(old: FileState, new: FileState, copy: Path) -> None:
+    def record(old: FileState, new: FileState, original: BinaryIO, copy: BinaryIO) -> None:
         digests[:] = map(bytes.fromhex, (old.sha256, new.sha256))
         if book is None:
             return
-        with open(target, "rb") as earlier, open(copy, "rb") as later:
-            patch = difference(earlier, later)
-            if restored_sha256(patch, later) != old.sha256:  # by now the file is another one than was copied
-                raise ChangedFileError("another program changed the file meanwhile: nothing was written, try again")
+        patch = difference(original, copy)
+        if restored_sha256(patch, copy, old.size) != old.sha256:  # by now the file is another one than was copied
+            raise ChangedFileError("another program changed the file meanwhile: nothing was written, try again")
         try:
             book.record(Entry(target, old, new, change.old, change.new, patch))
         except OSError as error:
@@ -141,15 +136,24 @@ def write_genres(
     return replace(change, written=True, digests=(digests[0], digests[1]))
 
 
-def _planned(path: Path, old: tuple[str, ...], genres: tuple[str, ...], mode: Mode) -> Change:
+def _read_places(path: Path) -> list[Place]:
+    target = target_of(path)
+    with _opened(target) as file, reading(target, file):
+        return adapter_of(file).places(file)
+
+
+def _planned(path: Path, places: Sequence[Place], genres: tuple[str, ...], mode: Mode) -> Change:
+    old = first_genres(places)
     if not genres:
         return Change(path, old, old, "no genre to write")
     if old and mode == "empty":
         return Change(path, old, old, "has a genre")
-    # A tag without a list of its own may hold several in one text, such as "Rock/Pop".
-    known = {part.strip().casefold() for genre in old for part in (genre, *genre.split("/"))}
-    new = (*old, *(g for g in genres if g.casefold() not in known)) if mode == "append" else genres
-    if new == old:
+    new = genres
+    if mode == "append":
+        kept = all_genres(places)
+        known = names_known(kept)
+        new = (*kept, *(genre for genre in genres if genre.casefold() not in known))
+    if new == old and all(place.agrees_with(new) for place in places):
         return Change(path, old, old, "has these genres")
     return Change(path, old, new)
 
@@ -161,38 +165,35 @@ def _checked(genres: Sequence[str]) -> tuple[str, ...]:
     return tuple({genre.strip().casefold(): genre.strip() for genre in reversed(genres)}.values())[::-1]
 
 
-def _write_and_check(
-    adapter: TagAdapter, original: Path, copy: Path, genres: Sequence[str], id3_version: int | None
-) -> None:
-    with open(copy, "rb+") as file:
-        others = adapter.others(file)
-        written = adapter.write(file, genres, id3_version)
-    with open(copy, "rb") as file:
-        found = adapter.read(file)
-        kept = adapter.others(file)
-    if found != written.genres:
+def _write_and_check(original: BinaryIO, copy: BinaryIO, genres: Sequence[str], id3_version: int | None) -> None:
+    adapter = adapter_of(copy)
+    others = adapter.others(copy)
+    written = adapter.write(copy, genres, id3_version)
+    copy.flush()
+    places = adapter.places(copy)
+    kept = adapter.others(copy)
+    if (found := first_genres(places)) != written.genres:
         raise UntaggableError(f"{written.genres} were written but read back as {found}: nothing was changed")
-    if not written.converted and kept != others:
-        changed = ", ".join(sorted(key for key in kept | others if kept.get(key) != others.get(key)))
-        raise UntaggableError(f"other tags would not stay the same ({changed}): nothing was changed")
+    for place in places:
+        if not place.agrees_with(genres):
+            raise UntaggableError(
+                f"{place.name} names the genre {JOINT.join(place.genres)!r}, too, and cannot be changed: remove it "
+                "there with another program first"
+            )
+    # Comments that are new name the program that wrote them.
+    changed = sorted(
+        key for key in kept | others if kept.get(key) != others.get(key) and (key in others or key != VENDOR)
+    )
+    if changed and not written.converted:
+        raise UntaggableError(f"other tags would not stay the same ({', '.join(changed)}): nothing was changed")
     if payload_sha256(copy) != payload_sha256(original):
         raise UntaggableError("the audio would not stay the same: nothing was changed")
 
 
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turn what mutagen and the system say into this package's errors."""
-    mutagen = import_mutagen()
+def _opened(path: Path) -> BinaryIO:
     try:
-        yield
-    except mutagen.MutagenError as error:
-        cause = error.__cause__ or error.args[0] if error.args else error
-        if isinstance(cause, OSError):
-            raise TagWriteError.from_os_error(path, cause) from error
-        raise UntaggableError(f"the tags cannot be read or written safely ({error or type(error).__name__})") from error
-    except PermissionError as error:
-        raise UnreadableAudioError(f"{error.strerror}: check the permissions") from error
-    except (OSError, GenreError):
-        raise
-    except Exception as error:  # damage makes mutagen raise what it likes, and ends one file's work, not the run's
-        raise UntaggableError(f"the tags are damaged ({type(error).__name__}: {error})") from error
+        return open(path, "rb")
+    except FileNotFoundError as error:
+        raise AudioNotFoundError(path) from error
+    except OSError as error:
+        raise UnreadableAudioError(f"{error.strerror or error}: check the permissions") from error

@@ -6,12 +6,16 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from genre_runtime.errors import AudioNotFoundError, GenreError
+from genre_runtime.library.adapters import adapter_of
 from genre_runtime.library.errors import ChangedFileError, JournalError, TagWriteError
 from genre_runtime.library.journal import Entry, FileState, Journal
 from genre_runtime.library.patches import restore
-from genre_runtime.library.replacing import file_sha256, replace_file
+from genre_runtime.library.payload import payload_sha256
+from genre_runtime.library.reading import reading
+from genre_runtime.library.replacing import replace_file, sha256_of
 
 
 @dataclass(frozen=True)
@@ -94,11 +98,27 @@ def _undo_file(path: Path, entries: Sequence[Entry]) -> Undone:
 
 
 def _restore(path: Path, entry: Entry) -> None:
-    def edit(original: Path, copy: Path) -> None:
-        with open(original, "rb") as later, open(copy, "wb") as out:
-            restore(entry.patch, later, out)
+    """Put the earlier file back, if it is audio and differs from the present one in its tags alone.
 
-    def check(old: FileState, new: FileState, copy: Path) -> None:  # noqa: ARG001
+    A journal is a file like any other: what it says may be forged, and must not be used to write what it likes to any
+    file whose content is known.
+    """
+
+    def edit(original: BinaryIO, copy: BinaryIO) -> None:
+        with reading(path, original):
+            before = _audio_sha256(original)
+        copy.seek(0)
+        copy.truncate()
+        restore(entry.patch, original, copy, entry.old.size)
+        copy.flush()
+        if sha256_of(copy) != entry.old.sha256:
+            raise JournalError("the recorded bytes do not give the old file: the file stays as it is")
+        with reading(path, copy):
+            after = _audio_sha256(copy)
+        if before != after:
+            raise JournalError("the recorded file has other audio than the present one, which stays as it is")
+
+    def check(old: FileState, new: FileState, original: BinaryIO, copy: BinaryIO) -> None:  # noqa: ARG001
         if old.sha256 != entry.new.sha256:
             raise ChangedFileError("another program changed the file meanwhile: nothing was written, try again")
         if new.sha256 != entry.old.sha256:
@@ -107,11 +127,17 @@ def _restore(path: Path, entry: Entry) -> None:
     replace_file(path, edit, check, lambda status: entry.old.mtime_ns)  # noqa: ARG005
 
 
+def _audio_sha256(file: BinaryIO) -> str:
+    adapter_of(file).check(file)
+    return payload_sha256(file)
+
+
 def _sha256(path: Path) -> str:
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait for ever
+        if not stat.S_ISREG(path.lstat().st_mode):  # reading a pipe would wait for ever
             raise ChangedFileError("this is no regular file any more, and stays as it is")
-        return file_sha256(path)
+        with open(path, "rb") as file:
+            return sha256_of(file)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise AudioNotFoundError(path) from error
     except OSError as error:
