@@ -74,7 +74,7 @@ class GenreClassifier:
         self.metadata = metadata
         self.device_requested = device
         self._limits = limits
-        self._stream_excerpts = stream_excerpts if decoders is None else decoders.stream_excerpts
+        self._decoders = decoders
         self._judge = Judge(model_path, metadata, device, threads)
         self.device = self._judge.device
 
@@ -229,7 +229,8 @@ class GenreClassifier:
 
     def _classify_file(self, source: AudioSource, excerpts: ExcerptCount, stop: Event | None) -> Prediction:
         rate = self.metadata.audio.sample_rate
-        stream = self._stream_excerpts(source, rate, limits=self._limits, stop=stop, **self._plan(excerpts))
+        decode = stream_excerpts if self._decoders is None else self._decoders.stream_excerpts
+        stream = decode(source, rate, limits=self._limits, stop=stop, **self._plan(excerpts))
         with closing(stream):
             results = self._judge.excerpts(stream)
         path = Path(source) if isinstance(source, str | os.PathLike) else None

@@ -14,16 +14,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from io import FileIO
 from threading import Event, Thread
-from typing import Any, ClassVar, cast
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from genre_runtime.decoder_protocol import Header, ProtocolError, read_header, read_into, write_message
 from genre_runtime.errors import AudioLimitError, DecoderUnavailableError
 
-FloatArray = NDArray[np.float32]
-Message = tuple[Header, FloatArray | None]
+Message = tuple[Header, "FloatArray | None"]
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    FloatArray = NDArray[np.float32]
 
 START_SECONDS = 120.0
 """How long a process may take to import what it needs: a cold disk and a virus scanner are slow."""
@@ -115,6 +117,8 @@ class _Inbox:
         n_samples = header.get("n_samples")
         if type(n_samples) is not int or not 0 < n_samples <= self.max_samples:
             raise ProtocolError(f"an excerpt of {n_samples!r} samples")
+        import numpy as np
+
         waveform = np.empty(n_samples, "<f4")
         if not read_into(self.stream, waveform):
             raise EOFError

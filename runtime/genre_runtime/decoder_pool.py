@@ -4,6 +4,8 @@
 >>> with DecoderPool(2) as decoders:
 ...     stream = decoders.stream_excerpts("song.mp3", 22_050, excerpt_seconds=10, n_excerpts=3)
 ...     excerpts = list(stream)
+
+The module imports no NumPy: a command starts its processes first, and imports what it needs itself meanwhile.
 """
 
 from __future__ import annotations
@@ -19,10 +21,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Condition, Event
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from genre_runtime.decoder_handle import Attention, DecoderHandle, Died
-from genre_runtime.decoder_process import memory_error
 from genre_runtime.decoder_protocol import (
     MEMORY_STATUS,
     PIECE_BYTES,
@@ -30,23 +31,28 @@ from genre_runtime.decoder_protocol import (
     ProtocolError,
     error_from,
     fields_of,
+    memory_error,
     record_from,
     unintelligible,
 )
 from genre_runtime.decoder_sources import Handed, handed_over
-from genre_runtime.decoding import stream_excerpts
 from genre_runtime.errors import (
     DecoderUnavailableError,
     InvalidInputError,
     UnexpectedFailureError,
     UnreadableAudioError,
 )
-from genre_runtime.excerpts import Excerpt, ExcerptStream, TrackLength, check_count
 from genre_runtime.inputs import AudioSource
-from genre_runtime.limits import DecodeLimits
+
+if TYPE_CHECKING:
+    from genre_runtime.excerpts import Excerpt, ExcerptStream, TrackLength
+    from genre_runtime.limits import DecodeLimits
 
 MAX_MEMORY_BYTES = 400 * 2**20
 PATIENCE_SECONDS = 30.0
+CPU_SECONDS = 8.0
+"""Most processor time between two signs of life, where the system measures it: a decoder gives one every block."""
+
 MAX_PROCESSES = 1024
 
 
@@ -63,7 +69,8 @@ class DecoderPool:
     max_memory_bytes : int
         Most memory that decoding may take in a process, beyond the 40 MB of the process itself.
     patience_seconds : float
-        Longest time without a sign of life from a decoder.
+        Longest time without a sign of life from a decoder; where the system measures it, `CPU_SECONDS` of work suffice
+        to call it hung.
     command : sequence of str, optional
         The program to start instead of `genre_runtime.decoder_process`, and its arguments.
 
@@ -164,6 +171,9 @@ class DecoderPool:
             the limit `max_memory` or `deadline`, `UnreadableAudioError` where the decoder crashes or hangs, and
             `DecoderUnavailableError` where it cannot be started. It has to be closed if it is not read to its end.
         """
+        from genre_runtime.excerpts import ExcerptStream, check_count
+        from genre_runtime.limits import DecodeLimits
+
         check_count(n_excerpts)
         job = {
             "kind": "job",
@@ -193,6 +203,8 @@ class DecoderPool:
     def _decode(self, source: AudioSource, job: Header, attention: Attention) -> Generator[Excerpt, None, TrackLength]:
         with handed_over(source) as handed:
             if handed is None:  # this process finds the words for what cannot be a file
+                from genre_runtime.decoding import stream_excerpts
+
                 plan = {"excerpt_seconds": job["excerpt_seconds"], "n_excerpts": job["n_excerpts"]}
                 stream = stream_excerpts(source, job["sample_rate"], **plan)
                 yield from stream
@@ -210,6 +222,8 @@ class DecoderPool:
     def _answers(
         self, process: DecoderHandle, source: AudioSource, handed: Handed, job: Header, attention: Attention
     ) -> Generator[Excerpt, None, TrackLength]:
+        from genre_runtime.excerpts import Excerpt, TrackLength
+
         most, n_excerpts = _most_excerpts(job), 0
         while True:
             header, waveform = process.receive(attention)
@@ -270,7 +284,11 @@ class DecoderPool:
         return None
 
     def _start(self) -> DecoderHandle:
-        settings = {"max_memory_bytes": self._max_memory, "patience_seconds": self._patience}
+        settings = {
+            "max_memory_bytes": self._max_memory,
+            "cpu_seconds": min(CPU_SECONDS, self._patience),
+            "patience_seconds": self._patience,
+        }
         return DecoderHandle(self._command or default_command(), settings)
 
     def _mind_fork(self) -> None:
@@ -284,12 +302,14 @@ class DecoderPool:
             return CancelledError("the pool of decoders was closed")
         if death.status == MEMORY_STATUS:
             return memory_error(self._max_memory)
-        if death.hung or death.status == -int(getattr(signal, "SIGALRM", 0)):
+        if death.hung or _is_signal(death, "SIGALRM"):
             return UnexpectedFailureError(
-                f"the decoder did not return within {self._patience:g} s: the file is damaged or made to do that, or "
-                "the machine is very busy"
+                f"the decoder gave no sign of life for {self._patience:g} s: the file is damaged or made to do that, "
+                "or its disk does not answer"
             )
-        if death.status == -int(getattr(signal, "SIGKILL", 0)):
+        if _is_signal(death, "SIGPROF"):
+            return UnreadableAudioError("the decoder computes without end: the file is damaged or made to do that")
+        if _is_signal(death, "SIGKILL"):
             return UnexpectedFailureError("the system ended the decoder, as it does when memory is short: try again")
         if death.status < 0:
             with suppress(ValueError):
@@ -298,6 +318,10 @@ class DecoderPool:
         if death.status >= 0xC000_0000:  # Windows' own
             return UnreadableAudioError(f"the decoder crashed on this file ({death.status:#x}): it is damaged")
         return UnexpectedFailureError(f"the decoder ended at this file with status {death.status}")
+
+
+def _is_signal(death: Died, name: str) -> bool:
+    return hasattr(signal, name) and death.status == -getattr(signal, name)
 
 
 def default_command() -> list[str]:

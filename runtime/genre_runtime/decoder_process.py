@@ -27,6 +27,7 @@ from genre_runtime.decoder_protocol import (
     ProtocolError,
     error_header,
     fields_of,
+    memory_error,
     read_header,
     read_into,
     write_message,
@@ -74,13 +75,14 @@ class DecoderProcess:
     ----------
     requests, answers : io.FileIO
     settings : dict
-        `max_memory_bytes` beyond what is used now, and `patience_seconds`.
+        `max_memory_bytes` beyond what is used now, and `cpu_seconds` and `patience_seconds` between signs of life.
     decode : callable
     """
 
     def __init__(self, requests: io.FileIO, answers: io.FileIO, settings: Header, decode: Decode) -> None:
         self._requests, self._answers, self._decode = requests, answers, decode
         self._patience: float = settings["patience_seconds"]
+        self._cpu_seconds: float = settings["cpu_seconds"]
         self._max_memory: int = settings["max_memory_bytes"]
         self._jobs: SimpleQueue[Header] = SimpleQueue()
         self._pieces: SimpleQueue[bytes] = SimpleQueue()
@@ -124,13 +126,13 @@ class DecoderProcess:
                 self._pulse()
             return {"kind": "end", "fields": fields_of(stream.length)}
         except Exception as error:  # each is the file's, and the next file may be better
-            return error_header(self._too_much(error) if _out_of_memory(error) else error)
+            return error_header(self._too_much() if _out_of_memory(error) else error)
         finally:
-            _set_alarm(0)
+            _set_alarms(0, 0)
 
-    def _too_much(self, cause: BaseException) -> AudioLimitError:
+    def _too_much(self) -> AudioLimitError:
         error = memory_error(self._max_memory)
-        error.__cause__ = cause if isinstance(cause, MemoryError) else MemoryError()
+        error.__cause__ = MemoryError()
         return error
 
     def _source(self, source: Header) -> Any:
@@ -153,11 +155,10 @@ class DecoderProcess:
 
     def _pulse(self) -> None:
         self._last_sign = time.monotonic()
-        # Should the other side be gone while C hangs, and with it every thread of Python, the system ends the process.
-        _set_alarm(2 * self._patience)
+        _set_alarms(self._cpu_seconds, 2 * self._patience)
 
     def _send(self, header: Header, content: Any = b"") -> None:
-        _set_alarm(0)  # the other side may take its time
+        _set_alarms(0, 0)  # the other side may take its time
         try:
             write_message(self._answers, header, content)
         except OSError:
@@ -226,14 +227,6 @@ class _DistantFile(io.RawIOBase):
 
     def tell(self) -> int:
         return self._position
-
-
-def memory_error(max_memory_bytes: int) -> AudioLimitError:
-    """Return the error of a file whose decoding took more memory than it may."""
-    return AudioLimitError(
-        f"decoding took more than {max_memory_bytes / 2**20:.0f} MiB of memory: the file is damaged or made to do that",
-        "max_memory",
-    )
 
 
 def resident_bytes() -> int:
@@ -311,8 +304,14 @@ def _out_of_memory(error: BaseException | None) -> bool:
     return False
 
 
-def _set_alarm(seconds: float) -> None:
+def _set_alarms(cpu_seconds: float, seconds: float) -> None:
+    """Have the system end the process after so much work, or time, without another call: 0 takes the alarms back.
+
+    The first is how a hang is told from a disk or a machine that is slow. The second is for the case that the other
+    side is gone while C hangs, and with it every thread of Python.
+    """
     if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
 

@@ -15,6 +15,7 @@ import types
 import typing
 from collections.abc import Mapping
 from concurrent.futures import CancelledError
+from functools import cache
 from io import FileIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -109,7 +110,7 @@ def record_from(kind: type[Record], values: Any, **others: Any) -> Record:
     ProtocolError
         A field is unknown, missing, or of another type than the dataclass says.
     """
-    hints = typing.get_type_hints(kind)
+    hints = _hints(typing.cast(Any, kind))
     if not isinstance(values, dict) or not values.keys() <= hints.keys() - others.keys():
         raise ProtocolError(f"not the fields of {kind.__name__}")
     if not all(_fits(value, hints[name]) for name, value in values.items()):
@@ -163,6 +164,14 @@ def error_from(header: Header, source: object) -> Exception:
     return error
 
 
+def memory_error(max_memory_bytes: int) -> AudioLimitError:
+    """Return the error of a file whose decoding took more memory than it may."""
+    return AudioLimitError(
+        f"decoding took more than {max_memory_bytes / 2**20:.0f} MiB of memory: the file is damaged or made to do that",
+        "max_memory",
+    )
+
+
 def unintelligible(error: ProtocolError) -> GenreError:
     """Return the error of a file whose decoder sent what is not a message."""
     return UnexpectedFailureError(f"the decoder was led astray by this file: it sent {error}")
@@ -171,6 +180,11 @@ def unintelligible(error: ProtocolError) -> GenreError:
 def _write_all(stream: FileIO, rest: memoryview) -> None:
     while rest.nbytes:
         rest = rest[stream.write(rest) or 0 :]
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
 
 
 def _fits(value: Any, hint: Any) -> bool:
