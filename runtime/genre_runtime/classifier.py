@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ from genre_runtime.model_files import check_named, default_model_path
 from genre_runtime.parallel import ordered_map
 from genre_runtime.prediction import ExcerptPrediction, Prediction, summarise
 from genre_runtime.waveforms import excerpts_of_waveform
+
+if TYPE_CHECKING:
+    from genre_runtime.decoder_pool import DecoderPool
 
 FloatArray = NDArray[np.float32]
 
@@ -58,12 +62,19 @@ class GenreClassifier:
     """
 
     def __init__(
-        self, model_path: Path, metadata: ModelMetadata, device: str, threads: int, limits: DecodeLimits
+        self,
+        model_path: Path,
+        metadata: ModelMetadata,
+        device: str,
+        threads: int,
+        limits: DecodeLimits,
+        decoders: DecoderPool | None = None,
     ) -> None:
         self.model_path = model_path
         self.metadata = metadata
         self.device_requested = device
         self._limits = limits
+        self._decoders = decoders
         self._judge = Judge(model_path, metadata, device, threads)
         self.device = self._judge.device
 
@@ -75,6 +86,7 @@ class GenreClassifier:
         device: str = "auto",
         threads: int = 0,
         limits: DecodeLimits | None = None,
+        decoders: DecoderPool | None = None,
     ) -> GenreClassifier:
         """Load a model.
 
@@ -89,6 +101,9 @@ class GenreClassifier:
             Threads within one call of the graph, at most `MAX_THREADS`; 0 takes every core.
         limits : DecodeLimits, optional
             Bounds on what is decoded from one file.
+        decoders : DecoderPool, optional
+            Processes in which files are decoded, for files from strangers: one that hangs, crashes or fills the memory
+            is then that file's error. By default files are decoded in this process. The pool is not closed here.
 
         Raises
         ------
@@ -98,7 +113,7 @@ class GenreClassifier:
             raise InvalidInputError(f"threads is {threads!r}: expected 1 to {MAX_THREADS}, or 0 for every core")
         path = default_model_path() if model_path is None else Path(model_path)
         check_named(path)
-        return cls(path, read_metadata(path), device, threads, limits or DecodeLimits())
+        return cls(path, read_metadata(path), device, threads, limits or DecodeLimits(), decoders)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -214,8 +229,10 @@ class GenreClassifier:
 
     def _classify_file(self, source: AudioSource, excerpts: ExcerptCount, stop: Event | None) -> Prediction:
         rate = self.metadata.audio.sample_rate
-        stream = stream_excerpts(source, rate, limits=self._limits, stop=stop, **self._plan(excerpts))
-        results = self._judge.excerpts(stream)
+        decode = stream_excerpts if self._decoders is None else self._decoders.stream_excerpts
+        stream = decode(source, rate, limits=self._limits, stop=stop, **self._plan(excerpts))
+        with closing(stream):
+            results = self._judge.excerpts(stream)
         path = Path(source) if isinstance(source, str | os.PathLike) else None
         return self._summary(results, stream.length, path)
 

@@ -62,7 +62,7 @@ class AudioLimitError(GenreError, ValueError):
     Attributes
     ----------
     limit : str
-        Name of the field of `DecodeLimits` that was exceeded.
+        Name of the field of `DecodeLimits` that was exceeded; of a `DecoderPool` also `max_memory` or `deadline`.
     """
 
     code = "audio_limit"
@@ -70,6 +70,12 @@ class AudioLimitError(GenreError, ValueError):
     def __init__(self, message: str, limit: str) -> None:
         super().__init__(message)
         self.limit = limit
+
+
+class DecoderUnavailableError(GenreError, RuntimeError):
+    """The process that is to decode files cannot be started, or its pool is closed."""
+
+    code = "decoder_unavailable"
 
 
 class InvalidInputError(GenreError, ValueError):

@@ -67,6 +67,10 @@ class ExcerptStream:
         """Yield each excerpt."""
         self.length = yield from self._excerpts
 
+    def close(self) -> None:
+        """End the work early, and let go of the file and of what decodes it."""
+        self._excerpts.close()
+
 
 def plan_excerpts(duration_seconds: float, excerpt_seconds: float, n_excerpts: int) -> list[tuple[float, float]]:
     """Return (start, end) in seconds of evenly spread excerpts.

@@ -134,18 +134,18 @@ def _sources(names: Sequence[str]) -> tuple[list[str], int]:
 
 
 def _own_rows(sources: Sequence[str], options: argparse.Namespace) -> Generator[dict[str, Any], None, None]:
-    from genre_runtime.classifier import GenreClassifier
-    from genre_runtime.library.manifest import classify_source
-    from genre_runtime.parallel import ordered_map
+    from genre_runtime.commands.classifying import opened_classifier
 
-    jobs = min(options.jobs or os.cpu_count() or 1, len(sources))
-    classifier = GenreClassifier.load(options.model, device=options.device, threads=1 if jobs > 1 else 0)
-    excerpts = arguments.excerpt_count(options)
+    with opened_classifier(options, len(sources)) as (classifier, jobs):
+        from genre_runtime.library.manifest import classify_source
+        from genre_runtime.parallel import ordered_map
 
-    def row(source: str, stop: Event) -> dict[str, Any]:
-        return result_row(source, classify_source(classifier, source, excerpts=excerpts, stop=stop))
+        excerpts = arguments.excerpt_count(options)
 
-    yield from ordered_map(row, sources, jobs)
+        def row(source: str, stop: Event) -> dict[str, Any]:
+            return result_row(source, classify_source(classifier, source, excerpts=excerpts, stop=stop))
+
+        yield from ordered_map(row, sources, jobs)
 
 
 def _ray_rows(sources: Sequence[str], options: argparse.Namespace) -> Generator[dict[str, Any], None, None]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -176,25 +175,21 @@ def classify(
 @contextmanager
 def outcomes_of(paths: Sequence[Path], options: argparse.Namespace) -> Iterator[tuple[str, Iterator[Outcome]]]:
     """Load the model and give the device that is used and the outcomes; close what was opened for them."""
-    from genre_runtime.classifier import GenreClassifier
-    from genre_runtime.library.engine import Library, plan_of
+    from genre_runtime.commands.classifying import opened_classifier
 
-    jobs = min(options.jobs or os.cpu_count() or 1, len(paths))
-    # Many files: one thread each. One file: every core works on it.
-    classifier = GenreClassifier.load(options.model, device=options.device, threads=1 if jobs > 1 else 0)
-    excerpts = arguments.excerpt_count(options)
-    state = None
-    if getattr(options, "state", None) is not None:
-        from genre_runtime.library.state import LibraryState
+    with ExitStack() as stack:
+        classifier, jobs = stack.enter_context(opened_classifier(options, len(paths)))
+        from genre_runtime.library.engine import Library, plan_of
 
-        state = LibraryState(options.state, plan_of(classifier, excerpts))
-    outcomes = Library(classifier, excerpts, state).classify(paths, jobs)
-    try:
+        excerpts = arguments.excerpt_count(options)
+        state = None
+        if getattr(options, "state", None) is not None:
+            from genre_runtime.library.state import LibraryState
+
+            state = stack.enter_context(closing(LibraryState(options.state, plan_of(classifier, excerpts))))
+        # Closed first: that ends what is under way.
+        outcomes = stack.enter_context(closing(Library(classifier, excerpts, state).classify(paths, jobs)))
         yield classifier.device, outcomes
-    finally:
-        outcomes.close()  # ends what is under way, before its state is closed
-        if state is not None:
-            state.close()
 
 
 def _as_asked(prediction: Prediction | GenreError, options: argparse.Namespace) -> Prediction | GenreError:

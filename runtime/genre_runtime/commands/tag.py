@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -148,14 +147,13 @@ def _tagging(options: argparse.Namespace) -> Tagging:
 def _classified(
     tagging: Tagging, paths: list[Path], options: argparse.Namespace, stack: ExitStack
 ) -> Generator[tuple[Path, Outcome], None, None]:
-    from genre_runtime.classifier import GenreClassifier
+    from genre_runtime.commands.classifying import opened_classifier
     from genre_runtime.library.engine import Library, plan_of
     from genre_runtime.library.state import LibraryState
     from genre_runtime.library.tagging import tag_classified
     from genre_runtime.prediction import Prediction
 
-    jobs = min(options.jobs or os.cpu_count() or 1, len(paths))
-    classifier = GenreClassifier.load(options.model, device=options.device, threads=1 if jobs > 1 else 0)
+    classifier, jobs = stack.enter_context(opened_classifier(options, len(paths)))
     tagging.genre_map.check(classifier.labels)
     excerpts = arguments.excerpt_count(options)
     if options.state is not None:
