@@ -13,13 +13,13 @@ from starlette.middleware.cors import CORSMiddleware
 from genre_api import access
 from genre_api.observation import Observation, note_route
 from genre_api.problems import add_problem_handlers
-from genre_api.routes import batch, health, index, model, predict, prometheus
+from genre_api.routes import batch, docs, health, index, model, predict, prometheus
 from genre_api.service import Service, load_classifier
 from genre_api.settings import Settings
 from genre_api.version import __version__
 from genre_runtime import GenreClassifier
 
-OPEN = (index.router, health.probes)
+OPEN = (index.router, docs.router, health.probes)
 """What is answered without a key: it says nothing that a stranger may not know, and probes bring none."""
 
 GUARDED = (health.router, model.router, predict.router, batch.router, prometheus.router)
@@ -56,6 +56,7 @@ def create_app(load: Callable[[], GenreClassifier] | None = None, settings: Sett
         description="Genres of audio files, uploads and spectrograms. Errors are problem details (RFC 9457).",
         version=__version__,
         lifespan=lifespan,
+        docs_url=None,  # FastAPI's page loads Swagger UI from other hosts; `routes.docs` has its own
         redoc_url=None,
         dependencies=[Depends(note_route)],
     )

@@ -18,14 +18,8 @@ from genre_api.problems import internal, problem
 from genre_api.queueing import ClientGone
 
 _KEY = "genre.seen"
-_DOCUMENTATION = "/docs"
 _CLOSED = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 _PAGE = f"{_CLOSED}; style-src 'unsafe-inline'"
-_DOCS = (
-    "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; connect-src 'self'; img-src 'self' data: "
-    "https://fastapi.tiangolo.com; style-src https://cdn.jsdelivr.net 'unsafe-inline'; "
-    "script-src https://cdn.jsdelivr.net 'unsafe-inline'"
-)
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -96,7 +90,7 @@ class Observation:
         async def decorated(message: Message) -> None:
             if message["type"] == "http.response.start":
                 seen.status = message["status"]
-                _decorate(MutableHeaders(scope=message), request_id, scope["path"])
+                _decorate(MutableHeaders(scope=message), request_id)
                 if self._draining():
                     MutableHeaders(scope=message)["Connection"] = "close"
             await send(message)
@@ -131,12 +125,12 @@ class Observation:
         _access.info("%s %s %d in %.3f s", method, seen.route, seen.status, seconds, extra=fields)
 
 
-def _decorate(headers: MutableHeaders, request_id: str, path: str) -> None:
+def _decorate(headers: MutableHeaders, request_id: str) -> None:
     headers["X-Request-ID"] = request_id
     for name, value in _HEADERS.items():
         headers.setdefault(name, value)
     page = headers.get("content-type", "").startswith(("text/html", "image/svg"))
-    policy = _DOCS if path == _DOCUMENTATION else _PAGE if page else _CLOSED
+    policy = _PAGE if page else _CLOSED
     headers.setdefault("Content-Security-Policy", policy)
 
 

@@ -14,6 +14,7 @@ from genre_runtime.session import DEVICES
 
 THEMES = ("system", "light", "dark")
 FILE_NAME = "window.json"
+NOWHERE = "The settings cannot be kept: this user has no home folder; set HOME or XDG_CONFIG_HOME."
 _GEOMETRY = re.compile(r"[1-9]\d{2,3}x[1-9]\d{2,3}")
 
 
@@ -53,13 +54,19 @@ class Settings:
             raise ValueError(f"theme {self.theme!r}, device {self.device!r}, size {self.size!r}")
 
 
-def settings_path() -> Path:
-    """Return where the settings are."""
-    return user_config_path("genre", appauthor=False, roaming=True) / FILE_NAME
+def settings_path() -> Path | None:
+    """Return where the settings are, or None for a user without a home folder, such as a container's."""
+    try:
+        folder = user_config_path("genre", appauthor=False, roaming=True)
+    except RuntimeError:
+        return None
+    return folder / FILE_NAME if folder.is_absolute() else None
 
 
-def load_settings(path: Path) -> tuple[Settings, str | None]:
-    """Return the settings, and a sentence if the file is damaged and was passed over."""
+def load_settings(path: Path | None) -> tuple[Settings, str | None]:
+    """Return the settings, and a sentence if there can be none or the file is damaged and was passed over."""
+    if path is None:
+        return Settings(), NOWHERE
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -76,8 +83,10 @@ def load_settings(path: Path) -> tuple[Settings, str | None]:
     return settings, None
 
 
-def save_settings(path: Path, settings: Settings) -> str | None:
+def save_settings(path: Path | None, settings: Settings) -> str | None:
     """Write the settings whole or not at all; return a sentence if they could not be written."""
+    if path is None:
+        return NOWHERE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, [json.dumps(asdict(settings), indent=2) + "\n"])

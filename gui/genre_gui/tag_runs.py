@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from genre_gui import chores
 from genre_gui.background import Background, Post
-from genre_gui.events import Tagged, TagsFinished
+from genre_gui.events import Notice, Tagged, TagsFinished
 from genre_gui.tracks import Track
-from genre_runtime import Prediction
+from genre_gui.words import sentence
+from genre_runtime import GenreError, Prediction
 
 if TYPE_CHECKING:
     from genre_runtime.library.tags import Mode
@@ -80,7 +81,12 @@ class TagRuns:
         run, answers, stop, manner = self._run, self._answers, self._background.stop, self._manner
 
         def work(post: Post) -> None:  # what it imports takes too long for the UI's thread
-            tagging = chores.tagging(write=write, mode=manner.mode, unsure=manner.unsure, top=manner.top)
+            try:
+                tagging = chores.tagging(write=write, mode=manner.mode, unsure=manner.unsure, top=manner.top)
+            except GenreError as error:  # there is no place for a journal: nothing is written
+                post(Notice(sentence(error), bad=True))
+                post(TagsFinished(run, write))
+                return
             if tagging.journal is not None:
                 self.journal = tagging.journal.path
             chores.tag(answers, tagging, run, stop, post)

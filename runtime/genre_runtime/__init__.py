@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from genre_runtime.telemetry import disable_telemetry
 from genre_runtime.version import __version__
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from genre_runtime.limits import DecodeLimits
     from genre_runtime.metadata import AudioConfig, ModelMetadata
     from genre_runtime.prediction import ExcerptPrediction, Prediction
+
+disable_telemetry()  # at import, since programs may import onnxruntime themselves before they load a model
 
 _HOMES = {
     "GenreClassifier": "classifier",

@@ -22,6 +22,7 @@ from genre_runtime.errors import (
 )
 from genre_runtime.graph_check import check_graph
 from genre_runtime.metadata import ModelMetadata
+from genre_runtime.telemetry import disable_telemetry
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -46,13 +47,18 @@ _QUIET = 3  # ONNX Runtime's log level "error": its warnings about fallbacks are
 
 
 def import_onnxruntime() -> ModuleType:
-    """Import onnxruntime.
+    """Import onnxruntime, its telemetry switched off.
+
+    Returns
+    -------
+    module
 
     Raises
     ------
     MissingDependencyError
         It is not installed; the message names the two extras.
     """
+    disable_telemetry()  # again: the environment may have been replaced since `genre_runtime` was imported
     try:
         with warnings.catch_warnings():  # a build with CUDA complains where there is none
             warnings.filterwarnings("ignore", message="Failed to register bundled CUDA plugin EP")

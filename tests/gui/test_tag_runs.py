@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from genre_gui.events import Event, Tagged, TagsFinished, TagsUndone
+from genre_gui.events import Broken, Event, Notice, Tagged, TagsFinished, TagsUndone
 from genre_gui.tag_runs import Manner
 from genre_runtime.library.tags import Change, read_genres
 from tests.gui.conftest import OpenController, finished, wait
@@ -51,6 +51,34 @@ def test_what_was_shown_is_written_even_if_the_queue_changed_since(
     controller.tags.undo(journal)
     wait(controller, lambda: has(TagsUndone))
     assert path.read_bytes() == before
+
+
+def test_without_a_place_for_the_journal_nothing_is_written(
+    open_controller: OpenController, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr("pathlib.Path.home", no_home)
+    for name in ("XDG_STATE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    controller = open_controller(lambda _: FakeBackend())
+    path = write_audio(tmp_path / "song.flac", tone(1))
+    before = path.read_bytes()
+    controller.add([str(path)])
+    wait(controller, finished(controller, 1))
+    events: list[Event] = []
+
+    def is_over() -> bool:
+        events.extend(controller.poll(100))
+        return any(isinstance(event, TagsFinished) and event.write for event in events)
+
+    controller.plan_tags([0], Manner())
+    controller.tags.write()
+    wait(controller, is_over)
+    assert path.read_bytes() == before
+    assert any(isinstance(event, Notice) and "home folder" in event.words for event in events)
+    assert not any(isinstance(event, Broken) for event in events)
 
 
 def test_a_newer_plan_takes_the_place_of_an_older_one(open_controller: OpenController, tmp_path: Path) -> None:

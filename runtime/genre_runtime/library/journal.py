@@ -210,15 +210,38 @@ class Journal:
             ) from error
 
 
+_STATE_FOLDERS: dict[str, tuple[str, str]] = {
+    "win32": ("LOCALAPPDATA", "AppData/Local"),
+    "darwin": ("", "Library/Application Support"),
+    "linux": ("XDG_STATE_HOME", ".local/state"),
+}
+"""A variable that names the folder for a program's state, and where that is in the home folder otherwise."""
+
+
 def default_journal() -> Path:
-    """Return a fresh name for this run's journal, in the platform's folder for a program's state."""
-    home = Path.home()
-    if sys.platform == "win32":
-        state = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        state = home / "Library" / "Application Support"
-    else:
-        state = Path(os.environ.get("XDG_STATE_HOME") or home / ".local" / "state")
+    """Return a fresh name for this run's journal, in the platform's folder for a program's state.
+
+    Returns
+    -------
+    Path
+        A file that does not exist yet; neither may its folder.
+
+    Raises
+    ------
+    JournalError
+        The system names no such folder: no variable does, and the user has no home folder.
+    """
+    variable, below_home = _STATE_FOLDERS.get(sys.platform, _STATE_FOLDERS["linux"])
+    state = Path(os.environ.get(variable, "")) if variable else Path()
+    if not state.is_absolute():  # as the XDG specification has it; an empty variable is one that is not set
+        try:
+            state = Path.home() / below_home
+        except RuntimeError as error:  # a container's user, who is in no list of users
+            variables = " or ".join(filter(None, ("HOME", variable)))
+            raise JournalError(
+                f"there is no folder to keep the journal in, since this user has no home folder: set {variables}, or "
+                "name a file for it (--journal)"
+            ) from error
     return state / "genre" / "journals" / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{os.getpid()}.jsonl"
 
 
