@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from tests.runtime import heavy_files, odd_files
 from tests.runtime.av_files import CONTAINERS, write_with_pyav
 from tests.synthetic import noise, tone
 
@@ -81,6 +83,61 @@ def _libsndfile(form: str, subtype: str, rate: int, channels: int, seconds: floa
     return buffer.getvalue()
 
 
+def _links(suffix: str, *links: tuple[float, int, int]) -> bytes:
+    """Join files of (seconds, rate, channels); bare frames of MP3, streams of their own serial number in Ogg."""
+    options = odd_files.BARE if suffix == ".mp3" else None
+    pieces = [
+        odd_files.coded(suffix, odd_files.sine(seconds, rate, channels), rate, options=options)
+        for seconds, rate, channels in links
+    ]
+    if suffix in (".ogg", ".opus", ".oga"):
+        pieces = [odd_files.of_serial(piece, i + 1) for i, piece in enumerate(pieces)]
+    return b"".join(pieces)
+
+
+def _with_film(suffix: str) -> bytes:
+    sound = odd_files.coded(suffix, odd_files.sine(0.7, 48_000), 48_000)
+    return odd_files.multiplexed(odd_files.theora_pages(5), odd_files.pages_of(sound))
+
+
+SMALL_COVER = (16, 16)
+"""Pixels: a damaged header makes it as large as it likes."""
+
+
+def _odd_seeds() -> dict[str, Callable[[], bytes]]:
+    """Makers of covers, joined and changing streams, tags in front, and files of which a part can be read."""
+    whole = partial(odd_files.coded, samples=odd_files.sine(1.3, 48_000, 2), rate=48_000)
+
+    def tagged(suffix: str) -> bytes:
+        return odd_files.id3v2(120, version=4, footer=True) + odd_files.id3v2(60) + bytes(40) + whole(suffix)
+
+    def cut(suffix: str) -> bytes:
+        return odd_files.cut(whole(suffix), 0.4)
+
+    return {
+        **{f"cover-{name}": partial(make, SMALL_COVER) for name, make in heavy_files.COVERS.items()},
+        "alac-frames": lambda: heavy_files.alac(2, 2, 2**16),
+        "chained-vorbis": lambda: _links(".ogg", (0.5, 16_000, 1), (0.5, 22_050, 2)),
+        "chained-opus": lambda: _links(".opus", (0.1, 48_000, 1), (0.7, 48_000, 2)),
+        "chained-ogg-flac": lambda: _links(".oga", (0.3, 16_000, 1), (0.3, 16_000, 1)),
+        "joined-mp3": lambda: _links(".mp3", (0.5, 44_100, 2), (0.5, 22_050, 1)),
+        "joined-aac": lambda: _links(".aac", (0.5, 44_100, 1), (0.5, 44_100, 2)),
+        "joined-flac": lambda: _links(".flac", (0.3, 16_000, 1), (0.3, 16_000, 1)),
+        "film-opus": lambda: _with_film(".opus"),
+        "film-vorbis": lambda: _with_film(".ogg"),
+        "inverted-flac": lambda: odd_files.coded(
+            ".flac", odd_files.sine(0.5, 16_000, 2) * np.array([1, -1], np.float32), 16_000
+        ),
+        "hidden-flac": lambda: odd_files.coded(".flac", odd_files.music_at([(0, 0.3), (9, 9.5)], 9.5), 8_000),
+        "dsf": lambda: odd_files.dsf(0.1),
+        "avi": lambda: odd_files.coded(".avi", odd_files.sine(0.3, 8_000), 8_000),
+        **{f"tags-{suffix[1:]}": partial(tagged, suffix) for suffix in (".mp3", ".aac", ".wv", ".wma")},
+        **{f"cut-{suffix[1:]}": partial(cut, suffix) for suffix in (".flac", ".mp3", ".ogg", ".wma")},
+        "damaged-flac": lambda: odd_files.damaged(whole(".flac"), 0.3),
+        "cut-m4a": lambda: odd_files.cut(odd_files.with_index_first(whole(".m4a")), 0.5),
+    }
+
+
 def make_corpus(folder: Path) -> dict[str, bytes]:
     """Return the content of every seed by name; those of PyAV are written to `folder` on the way.
 
@@ -98,7 +155,7 @@ def make_corpus(folder: Path) -> dict[str, bytes]:
 
         makers[suffix.strip(".").replace(".", "-")] = write
     corpus = {}
-    for name, make in makers.items():
+    for name, make in (makers | _odd_seeds()).items():
         try:
             corpus[name] = make()
         except (ValueError, soundfile.SoundFileError):

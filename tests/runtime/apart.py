@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import resource
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -25,7 +26,10 @@ from genre_runtime.decoding import decode
 from genre_runtime.errors import GenreError
 from tests.synthetic import RATE, write_model
 
+ROOT = Path(__file__).parents[2]
 START_SECONDS = 120.0
+PATIENCE_SECONDS = 30.0
+"""What catches a hang, the start of Python included."""
 EXCERPT_SECONDS = 1.0
 """Short, so that files of a few seconds are read at several places."""
 HOW = ("path", "bytes", "file", "whole")
@@ -190,6 +194,21 @@ def _high_water(process: str) -> int:
     with suppress(OSError, StopIteration), open(f"/proc/{process}/status", encoding="ascii") as status:
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
     return 0
+
+
+def measured(folder: Path, path: Path, how: str = "path", seconds: float = PATIENCE_SECONDS) -> tuple[Found, int]:
+    """Classify a file in a fresh process; returns what was found, and the most bytes of memory that it held."""
+    (folder / "tiny").mkdir(exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.runtime.apart", folder / "tiny", path, how],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+    )
+    assert done.returncode == 0, done.stderr[-2_000:]
+    answer = json.loads(done.stdout)
+    return Found(**answer["found"]), answer["peak_bytes"]
 
 
 def main(folder: str, path: str, how: str) -> None:

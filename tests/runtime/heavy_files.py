@@ -16,9 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from tests.runtime import odd_files as odd
+from tests.runtime.container_parts import atom, element, grown, matroska, number, ogg_packets, zeros_deflated
 from tests.runtime.odd_files import FRAGMENTED, coded, patched, sine
 from tests.runtime.ogg_pages import ogg_page
 
+Size = tuple[int, int]
+LARGE_COVER = (16_000, 16_000)
 MANY = 85_000_000
 LARGE = 190_000_000
 
@@ -32,28 +35,16 @@ class Heavy:
     readable: bool | None = None
 
 
-def _zeros_deflated(n_bytes: int) -> bytes:
-    """Return a zlib stream of that many zeros, put together from copies of one piece."""
-    piece = 2**20
-    n_pieces, rest = divmod(n_bytes, piece)
-    compressor = zlib.compressobj(9)
-    compressor.compress(bytes(piece))
-    compressor.flush(zlib.Z_FULL_FLUSH)
-    repeated = compressor.compress(bytes(piece)) + compressor.flush(zlib.Z_FULL_FLUSH)
-    last = zlib.compressobj(9, zlib.DEFLATED, -15)
-    end = last.compress(bytes(rest)) + last.flush()
-    return b"\x78\xda" + repeated * n_pieces + end + struct.pack(">HH", n_bytes % 65521, 1)
-
-
 @cache
-def cover(width: int = 16_000, height: int = 16_000) -> bytes:
-    """Return a PNG of black pixels of 64 bits."""
+def cover(size: Size) -> bytes:
+    """Return a PNG of black pixels of 64 bits, `size` being width and height."""
+    width, height = size
 
     def chunk(name: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
     head = struct.pack(">IIBBBBB", width, height, 16, 6, 0, 0, 0)
-    pixels = _zeros_deflated(height * (1 + 8 * width))
+    pixels = zeros_deflated(height * (1 + 8 * width))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
@@ -73,50 +64,33 @@ def _file(name: str, content: Callable[[], bytes]) -> Callable[[Path], Path]:
 # Covers
 
 
-def _atom(name: bytes, *parts: bytes) -> bytes:
-    body = b"".join(parts)
-    return struct.pack(">I", 8 + len(body)) + name + body
+def _covr(size: Size) -> bytes:
+    picture = atom(b"covr", atom(b"data", struct.pack(">II", 14, 0), cover(size)))
+    return grown(_sound(".m4a"), (b"moov", b"udta", b"meta", b"ilst"), picture)
 
 
-def _grown(mp4: bytes, path: tuple[bytes, ...], more: bytes) -> bytes:
-    """Put an atom at the end of another, which the path names from the outermost on; the index must lie last."""
-    content, begin, end = bytearray(mp4), 0, len(mp4)
-    for name in path:
-        begin = content.index(name, begin, end) - 4
-        (size,) = struct.unpack_from(">I", content, begin)
-        end = begin + size
-        struct.pack_into(">I", content, begin, size + len(more))
-        begin += 8
-    return bytes(content[:end]) + more + bytes(content[end:])
-
-
-def _covr() -> bytes:
-    picture = _atom(b"covr", _atom(b"data", struct.pack(">II", 14, 0), cover()))
-    return _grown(_sound(".m4a"), (b"moov", b"udta", b"meta", b"ilst"), picture)
-
-
-def _picture_block() -> bytes:
+def _picture_block(size: Size) -> bytes:
     mime = b"image/png"
     head = struct.pack(">II", 3, len(mime)) + mime + struct.pack(">I", 0)
-    return head + struct.pack(">IIIII", 16_000, 16_000, 64, 0, len(cover())) + cover()
+    return head + struct.pack(">IIIII", *size, 64, 0, len(cover(size))) + cover(size)
 
 
-def _flac_picture() -> bytes:
-    flac, picture = _sound(".flac"), _picture_block()
+def _flac_picture(size: Size) -> bytes:
+    flac, picture = _sound(".flac"), _picture_block(size)
     return flac[:42] + b"\x06" + len(picture).to_bytes(3, "big") + picture + flac[42:]
 
 
-def _apic() -> bytes:
-    body = b"\0image/png\0\3\0" + cover()
+def _apic(size: Size) -> bytes:
+    body = b"\0image/png\0\3\0" + cover(size)
     frame = b"APIC" + struct.pack(">IH", len(body), 0) + body
     return (
         b"ID3\3\0\0" + odd.synchsafe(len(frame)) + frame + coded(".mp3", sine(1, 48_000, 2), 48_000, options=odd.BARE)
     )
 
 
-def _id3_chunk(suffix: str) -> bytes:
+def _id3_chunk(suffix: str, size: Size) -> bytes:
     """A WAV or AIFF with the cover in a chunk of ID3."""
-    body = b"\0image/png\0\3\0" + cover()
+    body = b"\0image/png\0\3\0" + cover(size)
     frame = b"APIC" + struct.pack(">IH", len(body), 0) + body
     tag = b"ID3\3\0\0" + odd.synchsafe(len(frame)) + frame
     tag += b"\0" * (len(tag) % 2)
@@ -125,33 +99,19 @@ def _id3_chunk(suffix: str) -> bytes:
     return patched(content, 4, struct.pack(f"{order}I", len(content) - 8))
 
 
-def _ogg_packets(packets: list[bytes], granule: int, first: int) -> bytes:
-    """Pages of one packet each, cut into as many pages as it takes."""
-    pages, number = [], first
-    for packet in packets:
-        lacing = bytes([255] * (len(packet) // 255) + [len(packet) % 255])
-        for i in range(0, len(lacing), 255):
-            segments = lacing[i : i + 255]
-            begin = sum(lacing[:i])
-            body = packet[begin : begin + sum(segments)]
-            pages.append(odd.Page(1 if i else 0, granule, 9, number, segments, body))
-            number += 1
-    return odd.joined(pages)
-
-
-def _ogg_picture() -> bytes:
+def _ogg_picture(size: Size) -> bytes:
     """Opus with a METADATA_BLOCK_PICTURE among its comments."""
     pages = odd.pages_of(odd.of_serial(_sound(".opus"), 9))
-    comment = b"METADATA_BLOCK_PICTURE=" + base64.b64encode(_picture_block())
+    comment = b"METADATA_BLOCK_PICTURE=" + base64.b64encode(_picture_block(size))
     tags = b"OpusTags" + struct.pack("<I", 4) + b"none" + struct.pack("<II", 1, len(comment)) + comment
-    return odd.joined(pages[:1]) + _ogg_packets([tags], 0, 1) + odd.joined(pages[2:])
+    return odd.joined(pages[:1]) + ogg_packets([tags], 0, 1) + odd.joined(pages[2:])
 
 
-def _wm_picture() -> bytes:
+def _wm_picture(size: Size) -> bytes:
     """WMA with a WM/Picture in its extended content description."""
     content = _sound(".wma")
     mime = "image/png\0".encode("utf-16-le")
-    picture = b"\3" + struct.pack("<I", len(cover())) + mime + b"\0\0" + cover()
+    picture = b"\3" + struct.pack("<I", len(cover(size))) + mime + b"\0\0" + cover(size)
     name = "WM/Picture\0".encode("utf-16-le")
     # The size of a value has 16 bits there; the metadata library's has 32.
     record = struct.pack("<HHHHI", 0, 0, len(name), 1, len(picture)) + name + picture
@@ -162,66 +122,46 @@ def _wm_picture() -> bytes:
     extension = (
         extension_guid + struct.pack("<Q", 46 + len(library)) + reserved + struct.pack("<I", len(library)) + library
     )
-    (size, count) = struct.unpack_from("<QI", content, 16)
-    head = content[:16] + struct.pack("<QI", size + len(extension), count + 1) + content[28:30]
+    (n_bytes, count) = struct.unpack_from("<QI", content, 16)
+    head = content[:16] + struct.pack("<QI", n_bytes + len(extension), count + 1) + content[28:30]
     return head + extension + content[30:]
 
 
-# Matroska, by hand
-
-
-def element(name: str, *parts: bytes) -> bytes:
-    """Return an element of EBML."""
-    body = b"".join(parts)
-    return bytes.fromhex(name) + struct.pack(">Q", 1 << 56 | len(body)) + body
-
-
-def _number(name: str, value: int) -> bytes:
-    return element(name, value.to_bytes(8, "big"))
-
-
-def matroska(codec: bytes, private: bytes, blocks: list[bytes], *, channels: int, others: bytes = b"") -> bytes:
-    """Return a Matroska file of one track of sound at 48 kHz, 16 bits."""
-    head = element("1a45dfa3", _number("4286", 1), _number("42f7", 1), element("4282", b"matroska"), _number("4287", 4))
-    sound = element("e1", element("b5", struct.pack(">d", 48_000.0)), _number("9f", channels), _number("6264", 16))
-    entry = (
-        _number("d7", 1),
-        _number("73c5", 1),
-        _number("83", 2),
-        element("86", codec),
-        element("63a2", private),
-        sound,
-    )
-    tracks = element("1654ae6b", element("ae", *entry))
-    info = element("1549a966", _number("2ad7b1", 1_000_000))
-    cluster = element("1f43b675", _number("e7", 0), *(element("a3", b"\x81\0\0\x80", block) for block in blocks))
-    return head + element("18538067", info, tracks, others, cluster)
-
-
-def _attachment() -> bytes:
+def _attachment(size: Size) -> bytes:
     file = element(
         "61a7",
         element("466e", b"cover.png"),
         element("4660", b"image/png"),
-        element("465c", cover()),
-        _number("46ae", 5),
+        element("465c", cover(size)),
+        number("46ae", 5),
     )
     pcm = (sine(1, 48_000) * 32_767).astype("<i2").tobytes()
     return matroska(b"A_PCM/INT/LIT", b"", [pcm], channels=1, others=element("1941a469", file))
 
 
-def _alac_cookie(n_samples: int, channels: int) -> bytes:
-    return struct.pack(">IBBBBBBHIII", n_samples, 0, 16, 40, 10, 14, channels, 255, 0, 0, 48_000)
+def _alac_cookie(n_samples: int, channels: int, bits: int = 16, rate: int = 48_000) -> bytes:
+    return struct.pack(">IBBBBBBHIII", n_samples, 0, bits, 40, 10, 14, channels, 255, 0, 0, rate)
 
 
-def _alac_frame(n_samples: int, n_bytes: int = 6_700) -> bytes:
-    """A frame that names its size: one channel's element, nothing right behind it."""
-    bits = int("000" + "0000" + "0" * 12 + "1" + "00" + "0", 2)
-    return ((bits << 32 | n_samples) << 1).to_bytes(7, "big") + b"\xff" * n_bytes
+def _alac_frame(n_samples: int, channels: int) -> bytes:
+    """A frame of silence that names its size; a run of 65,535 zeros, the longest there is, takes 26 bits."""
+    run = "1" * 25
+    sound = "0" + (run + "0") * (n_samples // 65_536 - 1) + run
+    bits = ""
+    for n_channels in {1: (1,), 2: (2,), 8: (1, 2, 2, 2, 1)}[channels]:
+        # Kind of element, its size after all, no mixing; then for each channel how it is predicted, then its sound.
+        bits += f"{n_channels - 1:03b}" + "0" * 16 + "1000" + f"{n_samples:032b}" + "0" * 16
+        bits += f"{0x980:016b}" * n_channels + sound * n_channels
+    bits += "111"
+    bits += "0" * (-len(bits) % 8)
+    return int(bits, 2).to_bytes(len(bits) // 8, "big")
 
 
-def _alac(n_frames: int, channels: int = 8) -> bytes:
-    return matroska(b"A_ALAC", _alac_cookie(2**24, channels), [_alac_frame(2**24)] * n_frames, channels=channels)
+def alac(n_frames: int, channels: int = 8, n_samples: int = 2**24) -> bytes:
+    """Return a Matroska file of ALAC whose frames name, and hold in silence, so many samples a channel."""
+    cookie = _alac_cookie(n_samples, channels, 24, 1_500_000)
+    frame = _alac_frame(n_samples, channels)
+    return matroska(b"A_ALAC", cookie, [frame] * n_frames, channels=channels, bits=24, rate=1_500_000.0)
 
 
 def _alac_in_mp4() -> bytes:
@@ -240,14 +180,14 @@ def _m4a_table(atom: bytes, *fields: int) -> bytes:
 
 def _many_samples() -> bytes:
     content = _sound(".m4a")
-    for atom, fields in ((b"stts", (1, MANY, 4)), (b"stsc", (1, 1, MANY, 1)), (b"stsz", (4, MANY))):
-        content = patched(content, odd.behind(content, atom, 8), struct.pack(f">{len(fields)}I", *fields))
+    for name, fields in ((b"stts", (1, MANY, 4)), (b"stsc", (1, 1, MANY, 1)), (b"stsz", (4, MANY))):
+        content = patched(content, odd.behind(content, name, 8), struct.pack(f">{len(fields)}I", *fields))
     return content
 
 
 def _ctts() -> bytes:
-    ctts = _atom(b"ctts", struct.pack(">IIII", 0, 1, MANY, 4))
-    return _grown(_many_samples(), (b"moov", b"trak", b"mdia", b"minf", b"stbl"), ctts)
+    ctts = atom(b"ctts", struct.pack(">IIII", 0, 1, MANY, 4))
+    return grown(_many_samples(), (b"moov", b"trak", b"mdia", b"minf", b"stbl"), ctts)
 
 
 def _trun() -> bytes:
@@ -258,7 +198,7 @@ def _trun() -> bytes:
 
 
 def _sidx() -> bytes:
-    sidx = _atom(
+    sidx = atom(
         b"sidx", struct.pack(">IIIIIHH", 0, 1, 48_000, 0, 0, 0, 65_535), struct.pack(">III", 99, 99, 0) * 65_535
     )
     content = coded(".m4a", sine(1, 48_000, 2), 48_000, options=FRAGMENTED)
@@ -268,13 +208,13 @@ def _sidx() -> bytes:
 
 def _compressed_moov(n_bytes: int) -> bytes:
     """A QuickTime file whose index is compressed: zeros without end."""
-    body = _zeros_deflated(n_bytes)
-    header = _atom(b"dcom", b"zlib") + _atom(b"cmvd", struct.pack(">I", n_bytes), body)
-    return _atom(b"ftyp", b"qt  ", bytes(4)) + _atom(b"moov", _atom(b"cmov", header))
+    body = zeros_deflated(n_bytes)
+    header = atom(b"dcom", b"zlib") + atom(b"cmvd", struct.pack(">I", n_bytes), body)
+    return atom(b"ftyp", b"qt  ", bytes(4)) + atom(b"moov", atom(b"cmov", header))
 
 
 def _cues(n_cues: int) -> bytes:
-    point = element("bb", _number("b3", 1), element("b7", _number("f7", 1), _number("f1", 0)))
+    point = element("bb", number("b3", 1), element("b7", number("f7", 1), number("f1", 0)))
     pcm = bytes(96_000)
     return matroska(b"A_PCM/INT/LIT", b"", [pcm], channels=1, others=element("1c53bb6b", point * n_cues))
 
@@ -343,8 +283,8 @@ def _mov_sample(folder: Path, real: bool) -> Path:
     mdat, moov = content.index(b"mdat"), content.index(b"moov") - 4
     index = bytearray(content[moov:])
     (n_old,) = struct.unpack_from(">I", content, odd.behind(content, b"stsz", 12))
-    for atom, fields in ((b"stts", (1, 1, n_old)), (b"stsc", (1, 1, 1, 1)), (b"stsz", (LARGE, 1))):
-        place = bytes(index).index(atom) + 8
+    for name, fields in ((b"stts", (1, 1, n_old)), (b"stsc", (1, 1, 1, 1)), (b"stsz", (LARGE, 1))):
+        place = bytes(index).index(name) + 8
         struct.pack_into(f">{len(fields)}I", index, place, *fields)
     head = content[: mdat - 4] + struct.pack(">I4s", 8 + LARGE, b"mdat")
     if not real:
@@ -400,13 +340,13 @@ def _opus_of_255_channels() -> bytes:
     head = b"OpusHead" + struct.pack("<BBHIhBBB", 1, 255, 0, 48_000, 0, 255, 255, 0) + bytes(range(255))
     first = odd.joined([odd.Page(2, 0, 9, 0, bytes([255, len(head) - 255]), head)])
     tags = b"OpusTags" + struct.pack("<I", 4) + b"none" + bytes(4)
-    return first + _ogg_packets([tags, *[b"\xf8\0" * 254 + b"\xf8"] * 50], 48_000, 1)
+    return first + ogg_packets([tags, *[b"\xf8\0" * 254 + b"\xf8"] * 50], 48_000, 1)
 
 
 def _endless_tag() -> bytes:
     """An ID3v2.4 frame of 64 MB of zeros, compressed."""
     n_bytes = 2**26
-    body = odd.synchsafe(n_bytes) + _zeros_deflated(n_bytes)
+    body = odd.synchsafe(n_bytes) + zeros_deflated(n_bytes)
     frame = b"TXXX" + odd.synchsafe(len(body)) + b"\0\x09" + body
     return (
         b"ID3\4\0\0" + odd.synchsafe(len(frame)) + frame + coded(".mp3", sine(1, 48_000, 2), 48_000, options=odd.BARE)
@@ -421,18 +361,25 @@ def _ogg_without_end() -> bytes:
     return head + tags + odd.joined(pages)
 
 
+COVERS: dict[str, Callable[[Size], bytes]] = {
+    "m4a": _covr,
+    "flac": _flac_picture,
+    "mp3": _apic,
+    "wav": partial(_id3_chunk, ".wav"),
+    "aiff": partial(_id3_chunk, ".aiff"),
+    "opus": _ogg_picture,
+    "wma": _wm_picture,
+    "mka": _attachment,
+}
+
 HEAVY = (
-    Heavy("MP4 with a cover", _file("cover.m4a", _covr), True),
-    Heavy("FLAC with a cover", _file("cover.flac", _flac_picture), True),
-    Heavy("MP3 with a cover", _file("cover.mp3", _apic), True),
-    Heavy("WAV with a cover", _file("cover.wav", partial(_id3_chunk, ".wav")), True),
-    Heavy("AIFF with a cover", _file("cover.aiff", partial(_id3_chunk, ".aiff")), True),
-    Heavy("Opus with a cover", _file("cover.opus", _ogg_picture), True),
-    Heavy("WMA with a cover", _file("cover.wma", _wm_picture), True),
-    Heavy("Matroska with a cover", _file("cover.mka", _attachment), True),
-    Heavy("one ALAC frame of 2**24 samples", _file("alac.mka", partial(_alac, 1))),
-    Heavy("four ALAC frames of 2**24 samples", _file("alac.mka", partial(_alac, 4))),
-    Heavy("an ALAC frame of 2**24 samples of 2 channels", _file("alac.mka", partial(_alac, 1, 2))),
+    *(
+        Heavy(f"{name} with a cover", _file(f"cover.{name}", partial(make, LARGE_COVER)), True)
+        for name, make in COVERS.items()
+    ),
+    Heavy("one ALAC frame of 2**24 samples", _file("alac.mka", partial(alac, 1))),
+    Heavy("four ALAC frames of 2**24 samples", _file("alac.mka", partial(alac, 4))),
+    Heavy("an ALAC frame of 2**24 samples of 2 channels", _file("alac.mka", partial(alac, 1, 2))),
     Heavy("ALAC in MP4 whose frames may have 2**24 samples", _file("alac.m4a", _alac_in_mp4)),
     Heavy("MP4 of 85 million samples", _file("index.m4a", _many_samples)),
     Heavy("MP4 whose stts names 85 million", _file("index.m4a", partial(_m4a_table, b"stts", 1, MANY, 4))),

@@ -84,6 +84,18 @@ def test_zeros_behind_a_tag(apart: Apart, tmp_path: Path, suffix: str, n_zeros: 
     _check(apart, path)
 
 
+@pytest.mark.parametrize("suffix", [".mp3", ".aac", ".wv"])
+@pytest.mark.parametrize("n_bytes", [300, 40_000, 96_932])
+def test_a_tag_behind_zeros_or_behind_one_of_wrong_size(
+    apart: Apart, tmp_path: Path, suffix: str, n_bytes: int
+) -> None:
+    path = tmp_path / f"tags{suffix}"
+    path.write_bytes(id3v2(16) + bytes(n_bytes) + id3v2(40, version=4) + _sound(suffix))
+    _check(apart, path)
+    path.write_bytes(id3v2(n_bytes, size=n_bytes.to_bytes(4, "big")) + id3v2(40, version=4) + _sound(suffix))
+    _check(apart, path)
+
+
 @pytest.mark.parametrize("n_zeros", [1, 100, 5_000, 70_000, 200_000])
 @pytest.mark.parametrize("suffix", [".mp3", ".aac"])
 def test_zeros_without_a_tag(apart: Apart, tmp_path: Path, suffix: str, n_zeros: int) -> None:
