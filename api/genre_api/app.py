@@ -46,10 +46,10 @@ def create_app(load: Callable[[], GenreClassifier] | None = None, settings: Sett
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await run_in_threadpool(service.load, load or partial(load_classifier, settings))
+        await run_in_threadpool(service.load, load or partial(load_classifier, settings, service.decoders))
         yield
         service.draining = True
-        await run_in_threadpool(service.queue.close)
+        await run_in_threadpool(service.close)
 
     app = FastAPI(
         title="Music genre classification",

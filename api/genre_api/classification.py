@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
+from contextlib import closing
 from dataclasses import dataclass
 from threading import Event
 
@@ -14,7 +15,6 @@ from numpy.typing import NDArray
 from genre_api.pictures import Picture
 from genre_api.uploads import named
 from genre_runtime import DecodeLimits, GenreClassifier, Prediction
-from genre_runtime.decoding import stream_excerpts
 from genre_runtime.errors import AudioLimitError
 from genre_runtime.excerpts import Excerpt
 from genre_runtime.inputs import AudioSource
@@ -62,25 +62,21 @@ def classify_audio(
     concurrent.futures.CancelledError
         `stop` was set.
     """
-    metadata = classifier.metadata
-    rate = metadata.audio.sample_rate
-    stream = stream_excerpts(
-        named(source), rate, excerpt_seconds=metadata.excerpt_seconds, n_excerpts=n_excerpts, limits=limits, stop=stop
-    )
     results = []
-    for excerpt in _timed(iter(stream), timings):
-        if stop.is_set():
-            raise CancelledError
-        began = time.perf_counter()
-        try:
-            results.append(classifier.classify_excerpt(excerpt))
-        finally:
-            timings.model_seconds += time.perf_counter() - began
-        if picture is not None:
-            picture.add(excerpt.waveform, results[-1].silent)
+    with closing(classifier.stream_excerpts(named(source), excerpts=n_excerpts, limits=limits, stop=stop)) as stream:
+        for excerpt in _timed(iter(stream), timings):
+            if stop.is_set():
+                raise CancelledError
+            began = time.perf_counter()
+            try:
+                results.append(classifier.classify_excerpt(excerpt))
+            finally:
+                timings.model_seconds += time.perf_counter() - began
+            if picture is not None:
+                picture.add(excerpt.waveform, results[-1].silent)
     return summarise(
         results,
-        threshold=metadata.confidence_threshold,
+        threshold=classifier.metadata.confidence_threshold,
         length=stream.length,
         device=classifier.device,
         path=None,

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from genre_api.logs import current_request_id
 from genre_api.schemas import Problem
-from genre_runtime.errors import GenreError
+from genre_runtime.errors import DecoderUnavailableError, GenreError
 
 MEDIA_TYPE = "application/problem+json"
 LONGEST_VALUE = 60
@@ -72,6 +72,9 @@ def described(error: Exception) -> tuple[int, str, str]:
     """Return the status, code and message of an error in work, and log what is the service's own fault."""
     if isinstance(error, GenreError) and error.code in _STATUS:
         return _STATUS[error.code], error.code, str(error)
+    if isinstance(error, DecoderUnavailableError):
+        _log.error("no decoder could be started", exc_info=error)
+        return 503, "unavailable", "no decoder could be started: try again, or see the service's log"
     _log.error("a prediction failed", exc_info=error)
     return 500, error.code if isinstance(error, GenreError) else "internal", _INTERNAL
 

@@ -18,6 +18,7 @@ from genre_api.problems import unavailable
 from genre_api.queueing import WorkQueue
 from genre_api.settings import Settings
 from genre_runtime import GenreClassifier, GenreError
+from genre_runtime.decoder_pool import MAX_PROCESSES, DecoderPool, can_start
 
 Answer = TypeVar("Answer")
 
@@ -40,6 +41,7 @@ class Service:
         self.settings = settings
         self.meters = Meters()
         self.queue = WorkQueue(settings.n_workers, settings.queue_length, settings.client_requests)
+        self.decoders = make_decoders(settings)
         self.bodies = BodyBudget(settings.max_total_bytes, settings.body_seconds)
         self.classifier: GenreClassifier | None = None
         self.load_error: GenreError | None = None
@@ -49,11 +51,19 @@ class Service:
         self.meters.watch("genre_body_bytes", "Bytes of bodies held.", lambda: self.bodies.n_bytes)
         self.meters.watch("genre_ready", "Whether /readyz says yes.", lambda: self.reason is None)
 
+    def close(self) -> None:
+        """End what is in work, and the processes that decode."""
+        self.queue.close()
+        if self.decoders is not None:
+            self.decoders.close()
+
     def load(self, load: Callable[[], GenreClassifier]) -> None:
         """Load the model and try it once; a failure is remembered and logged, not raised."""
         try:
             classifier = load()
             _try_out(classifier)
+            if self.decoders is not None:
+                self.decoders.check()
             self.classifier = classifier
         except GenreError as error:
             self.load_error = error
@@ -112,10 +122,25 @@ class Service:
         return answer, waited
 
 
-def load_classifier(settings: Settings) -> GenreClassifier:
+def make_decoders(settings: Settings) -> DecoderPool | None:
+    """Return the processes that decode, one a worker; they start when they are needed.
+
+    None where no Python interpreter is known that could be started, as in a frozen program: the service's own threads
+    decode there.
+    """
+    if not can_start():
+        return None
+    return DecoderPool(min(settings.n_workers, MAX_PROCESSES), max_memory_bytes=settings.decode_memory_bytes)
+
+
+def load_classifier(settings: Settings, decoders: DecoderPool | None = None) -> GenreClassifier:
     """Load the model that the settings name."""
     return GenreClassifier.load(
-        settings.model, device=settings.device, threads=settings.threads, limits=settings.decode_limits
+        settings.model,
+        device=settings.device,
+        threads=settings.threads,
+        limits=settings.decode_limits,
+        decoders=decoders,
     )
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from genre_runtime.decoding import stream_excerpts
 from genre_runtime.errors import GenreError, InvalidInputError, UnexpectedFailureError
-from genre_runtime.excerpts import Excerpt, TrackLength
+from genre_runtime.excerpts import Excerpt, ExcerptStream, TrackLength
 from genre_runtime.inputs import AudioSource
 from genre_runtime.judge import Judge
 from genre_runtime.limits import DecodeLimits
@@ -227,11 +227,37 @@ class GenreClassifier:
         except Exception as error:  # a decoder's surprise is that file's error, not the run's end
             return UnexpectedFailureError(f"unexpected failure: {type(error).__name__}: {error}")
 
-    def _classify_file(self, source: AudioSource, excerpts: ExcerptCount, stop: Event | None) -> Prediction:
+    def stream_excerpts(
+        self,
+        source: AudioSource,
+        *,
+        excerpts: ExcerptCount = FROM_MODEL,
+        limits: DecodeLimits | None = None,
+        stop: Event | None = None,
+    ) -> ExcerptStream:
+        """Decode the excerpts that `classify_file` would judge, at the model's rate, in the pool's processes if any.
+
+        Parameters
+        ----------
+        source : path, bytes or seekable binary file object
+        excerpts : int or None, optional
+            Number of excerpts, or None for the whole track.
+        limits : DecodeLimits, optional
+            By default those that the classifier was loaded with.
+        stop : threading.Event, optional
+            Set from another thread, it ends the work early.
+
+        Returns
+        -------
+        ExcerptStream
+            To be closed unless it is read to its end.
+        """
         rate = self.metadata.audio.sample_rate
         decode = stream_excerpts if self._decoders is None else self._decoders.stream_excerpts
-        stream = decode(source, rate, limits=self._limits, stop=stop, **self._plan(excerpts))
-        with closing(stream):
+        return decode(source, rate, limits=limits or self._limits, stop=stop, **self._plan(excerpts))
+
+    def _classify_file(self, source: AudioSource, excerpts: ExcerptCount, stop: Event | None) -> Prediction:
+        with closing(self.stream_excerpts(source, excerpts=excerpts, stop=stop)) as stream:
             results = self._judge.excerpts(stream)
         path = Path(source) if isinstance(source, str | os.PathLike) else None
         return self._summary(results, stream.length, path)
