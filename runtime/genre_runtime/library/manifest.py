@@ -26,6 +26,7 @@ from genre_runtime.errors import (
     InvalidInputError,
     MissingDependencyError,
     UnreadableAudioError,
+    UsageError,
 )
 from genre_runtime.prediction import Prediction
 
@@ -37,7 +38,7 @@ MAX_BYTES = 64 * 2**20
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
-class ManifestError(GenreError, ValueError):
+class ManifestError(UsageError):
     """A manifest cannot be read, has no column `path`, or names nothing."""
 
     code = "manifest"
