@@ -18,14 +18,20 @@ from importlib import import_module
 from typing import Any
 
 from genre_runtime.commands import arguments
-from genre_runtime.errors import DeviceUnavailableError, GenreError, MissingDependencyError, ModelNotFoundError
+from genre_runtime.errors import (
+    DeviceUnavailableError,
+    GenreError,
+    MissingDependencyError,
+    ModelNotFoundError,
+    UsageError,
+)
 from genre_runtime.terminal import escaped_streams
 from genre_runtime.version import __version__
 
 VERBS = ("classify", "tag", "report", "playlist", "similar", "demo", "info", "completion")
 """Each is a module of `genre_runtime.commands`."""
 
-WRONG_USAGE = (DeviceUnavailableError, MissingDependencyError, ModelNotFoundError)
+WRONG_USAGE = (DeviceUnavailableError, MissingDependencyError, ModelNotFoundError, UsageError)
 """Errors about what the command was told or where it was installed, not about a file."""
 
 

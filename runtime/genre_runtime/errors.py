@@ -84,6 +84,18 @@ class InvalidInputError(GenreError, ValueError):
     code = "invalid_input"
 
 
+class UsageError(InvalidInputError):
+    """A command was told what contradicts itself or cannot be done with any file."""
+
+    code = "usage"
+
+
+class UnfitOutputError(UsageError, OSError):
+    """Results cannot be written where the command was told to write them."""
+
+    code = "unfit_output"
+
+
 class ModelNotFoundError(GenreError, FileNotFoundError):
     """A file of the model is missing."""
 

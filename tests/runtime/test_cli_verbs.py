@@ -59,7 +59,7 @@ def test_demo(model_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_demo_into_what_is_no_folder(model_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo", "--model", str(model_path), "--keep", str(model_path)]) == 1
+    assert main(["demo", "--model", str(model_path), "--keep", str(model_path)]) == 2
     err = capsys.readouterr().err
     assert err.startswith("genre: ")
     assert len(err.splitlines()) == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from genre_runtime.terminal import EscapedStream, escaping
@@ -51,6 +51,39 @@ def path(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("the name is empty")
     return text
+
+
+def file_path(text: str) -> Path:
+    """Return the path of a file that a name means.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        The name is empty, or that of a folder.
+    """
+    named = Path(path(text))
+    if os.path.isdir(named):  # noqa: PTH112  # pathlib raises where a folder may not be looked into
+        raise argparse.ArgumentTypeError(f"{text!r} is a folder: name a file")
+    return named
+
+
+def state_path(text: str) -> Path:
+    """Return the path of a state file, which may be made by this run.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        The name is empty or that of a folder, or lies in a folder that does not exist.
+    """
+    named = file_path(text)
+    if not os.path.isdir(named.absolute().parent):  # noqa: PTH112
+        raise argparse.ArgumentTypeError(f"the folder {str(named.parent)!r} does not exist: make it, or name another")
+    return named
+
+
+def is_parquet(name: str) -> bool:
+    """Tell whether a file's name is one of Parquet."""
+    return name.lower().endswith(".parquet")
 
 
 def quoted(path: PurePath) -> str:

@@ -12,9 +12,10 @@ from threading import Event
 from typing import Any
 
 from genre_runtime.commands import arguments
+from genre_runtime.commands.arguments import is_parquet
 from genre_runtime.commands.output import name_unreadable
 from genre_runtime.commands.progress import file_progress
-from genre_runtime.errors import InvalidInputError
+from genre_runtime.errors import InvalidInputError, UnfitOutputError, UsageError
 from genre_runtime.formats import printable
 from genre_runtime.library.manifest import file_system, import_extra, is_manifest, is_url, read_manifest
 from genre_runtime.library.ray_engine import arrow_schema, classify_on_ray, result_row
@@ -24,14 +25,12 @@ ROWS_A_PART = 10_000
 
 _NOT_HERE = {"top": "--top", "min_confidence": "--min-confidence", "state": "--state"}
 
+_OTHER_FORMATS = ("jsonl", "json", "csv", "txt")
+
 
 def run(options: argparse.Namespace) -> int:
     """Classify what the command names into Parquet; return its exit status."""
-    if options.output is None:
-        raise InvalidInputError("these results go to Parquet: name --output FILE.parquet, or a folder for many files")
-    unfit = [words for name, words in _NOT_HERE.items() if getattr(options, name, None) is not None]
-    if unfit or options.format != "table":
-        raise InvalidInputError(f"{' '.join(unfit) or '--format'} cannot be had with results in Parquet: leave it out")
+    _check_usage(options)
     sources, incomplete = _sources(options.paths)
     if not sources:
         raise InvalidInputError("no audio files found: the folder holds none or the list is empty")
@@ -50,6 +49,52 @@ def run(options: argparse.Namespace) -> int:
     return 1 if n_failed else incomplete
 
 
+def _check_usage(options: argparse.Namespace) -> None:
+    """Check what the command was told before anything is read.
+
+    Raises
+    ------
+    UsageError
+    """
+    if options.output is None:
+        raise UsageError(
+            "results of lists, of URLs and of --engine ray go to Parquet: name --output FILE.parquet, or a folder for "
+            "many files"
+        )
+    name = str(options.output)
+    unfit = [words for option, words in _NOT_HERE.items() if getattr(options, option, None) is not None]
+    if unfit:
+        raise UsageError(f"{' '.join(unfit)} cannot be had with results in Parquet: leave it out")
+    if Path(name).suffix.lower().removeprefix(".") in _OTHER_FORMATS:
+        raise UnfitOutputError(
+            f"results of lists, of URLs and of --engine ray go to Parquet, not to {name!r}: name FILE.parquet, or a "
+            "folder for many files"
+        )
+    if options.format != "table":
+        raise UsageError("--format cannot be had with results in Parquet: leave it out")
+    if not is_url(name):
+        _check_output(Path(name), options.paths)
+
+
+def _check_output(output: Path, names: Sequence[str]) -> None:
+    one_file = is_parquet(output.name)
+    if one_file and not output.absolute().parent.is_dir():
+        raise UnfitOutputError(f"the folder {str(output.parent)!r} of the output does not exist: name another one")
+    if one_file and output.is_dir():
+        raise UnfitOutputError(f"the output {str(output)!r} is a folder: name another file")
+    if not one_file and output.exists() and not output.is_dir():
+        raise UnfitOutputError(f"the output {str(output)!r} is a file: name FILE.parquet, or a folder for many files")
+    if one_file and output.exists() and any(_is_same(output, name) for name in names):
+        raise UnfitOutputError(f"the output {str(output)!r} is what is read, too: name another file")
+
+
+def _is_same(path: Path, name: str) -> bool:
+    try:
+        return path.samefile(name)
+    except (OSError, ValueError):
+        return False
+
+
 class ParquetOutput:
     """Writes rows to one file, or to a folder of files that are whole one by one.
 
@@ -58,12 +103,12 @@ class ParquetOutput:
     Parameters
     ----------
     name : str
-        A path or URL. It is a file's if it ends in `.parquet`, else a folder's.
+        A path or URL. It is a file's if it ends in `.parquet` (or `.PARQUET`), else a folder's.
     rows_a_part : int
 
     Raises
     ------
-    InvalidInputError
+    UnfitOutputError
         The folder holds results already.
     """
 
@@ -71,11 +116,11 @@ class ParquetOutput:
         self._files, self._name = file_system(name)
         self._rows_a_part, self._rows, self._n_parts = rows_a_part, list[dict[str, Any]](), 0
         self._writer: Any = None
-        self._is_folder = not name.endswith(".parquet")
+        self._is_folder = not is_parquet(name)
         if self._is_folder:
             self._files.makedirs(self._name, exist_ok=True)
             if any(file.endswith(".parquet") for file in self._files.ls(self._name, detail=False)):
-                raise InvalidInputError(f"{name!r} holds the results of an earlier run: name another folder")
+                raise UnfitOutputError(f"{name!r} holds the results of an earlier run: name another folder")
         self._open()  # what cannot be written should be known before the work begins
 
     def write(self, row: dict[str, Any]) -> None:

@@ -66,7 +66,9 @@ def add_parser(verbs: Any) -> None:
         help="table for people, jsonl and json with every probability and excerpt, csv (default: what the "
         "output's name ends in, else table)",
     )
-    parser.add_argument("--output", metavar="FILE", help="write the results here instead of on stdout")
+    parser.add_argument(
+        "--output", type=arguments.path, metavar="FILE", help="write the results here instead of on stdout"
+    )
     parser.add_argument("--top", type=arguments.positive, metavar="K", help="the K best genres only")
     parser.add_argument(
         "--min-confidence",
@@ -76,7 +78,7 @@ def add_parser(verbs: Any) -> None:
     )
     parser.add_argument(
         "--state",
-        type=Path,
+        type=arguments.state_path,
         metavar="FILE",
         help="remember answers here; files that have not changed are not heard again",
     )
@@ -114,7 +116,7 @@ def is_bulk(options: argparse.Namespace) -> bool:
     """Tell a manifest, URLs and Parquet from files and folders, without the code that handles them."""
     manifests = (".csv", ".jsonl", ".parquet")
     named = any(name.lower().endswith(manifests) or "://" in name for name in options.paths)
-    return options.engine == "ray" or named or str(options.output).endswith(".parquet")
+    return options.engine == "ray" or named or arguments.is_parquet(str(options.output))
 
 
 def classify(

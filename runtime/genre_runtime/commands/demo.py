@@ -9,6 +9,7 @@ from typing import Any
 
 from genre_runtime.commands import arguments
 from genre_runtime.commands.classify import classify
+from genre_runtime.errors import UnfitOutputError
 
 
 def add_parser(verbs: Any) -> None:
@@ -19,7 +20,7 @@ def add_parser(verbs: Any) -> None:
         help="synthesise three pieces and classify them",
         description="Synthesise three short pieces and classify them: does it work here? No music is needed.",
     )
-    parser.add_argument("--keep", metavar="FOLDER", type=Path, help="keep the pieces in this folder")
+    parser.add_argument("--keep", metavar="FOLDER", type=arguments.path, help="keep the pieces in this folder")
     parser.set_defaults(run=run, jobs=0, excerpts=None, format="table")
 
 
@@ -33,8 +34,12 @@ def run(options: argparse.Namespace) -> int:
         return Path(path.name)  # the folder is gone before anybody could look into it
 
     if options.keep:
-        options.keep.mkdir(parents=True, exist_ok=True)
-        return classify(write_demo(options.keep), options, shown)
-    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(options.keep)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise UnfitOutputError(f"{str(folder)!r} is, or lies in, a file: name a folder for the pieces") from error
+        return classify(write_demo(folder), options, shown)
+    with tempfile.TemporaryDirectory() as temporary:
         print("synthesising three pieces of 30 s ...", file=sys.stderr)
-        return classify(write_demo(Path(folder)), options, shown)
+        return classify(write_demo(Path(temporary)), options, shown)

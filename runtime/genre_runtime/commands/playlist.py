@@ -41,7 +41,12 @@ def add_parser(verbs: Any) -> None:
     add("--unsure", action="store_true", help="take answers that are not confident, too")
     add("--min-confidence", type=arguments.share, default=0.0, metavar="X", help="least confidence, 0 to 1")
     add("--relative", action="store_true", help="paths relative to the playlist's folder (default: absolute)")
-    add("--map", type=Path, metavar="FILE", help="your own names: lines `label = name`, or .toml, or .csv")
+    add(
+        "--map",
+        type=arguments.file_path,
+        metavar="FILE",
+        help="your own names: lines `label = name`, or .toml, or .csv",
+    )
     add("--force", action="store_true", help="overwrite files of these names that are no former playlists")
     parser.set_defaults(run=run)
 

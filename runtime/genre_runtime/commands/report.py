@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from genre_runtime.commands import arguments
-from genre_runtime.errors import InvalidInputError
+from genre_runtime.errors import InvalidInputError, UnfitOutputError
 
 N_ROWS = 5_000
 """Files in the table by default: a megabyte or two, which a phone loads, sorts and filters without a pause."""
@@ -74,6 +75,8 @@ def run(options: argparse.Namespace) -> int:
             raise InvalidInputError(
                 f"there is no folder {str(output.parent)!r} to write to: make it, or name another one"
             )
+        if options.results != "-" and os.path.realpath(output) == os.path.realpath(options.results):
+            raise UnfitOutputError(f"{str(output)!r} has the results themselves: name another file for the report")
         check_own(output, MARK, force=options.force)
         report = read_report(results, options.track)
     except (InvalidInputError, ForeignFileError) as error:

@@ -42,7 +42,9 @@ def add_parser(verbs: Any) -> None:
         "--top", type=arguments.positive, default=10, metavar="K", help="how many (default: %(default)s)"
     )
     parser.add_argument("--format", choices=("table", "jsonl"), default="table")
-    parser.add_argument("--state", type=Path, metavar="FILE", help="remember answers here, as `genre classify` does")
+    parser.add_argument(
+        "--state", type=arguments.state_path, metavar="FILE", help="remember answers here, as `genre classify` does"
+    )
     parser.set_defaults(run=run)
 
 

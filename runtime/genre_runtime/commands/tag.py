@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from genre_runtime.commands import arguments
 from genre_runtime.commands.output import name_unreadable
 from genre_runtime.commands.progress import file_progress
-from genre_runtime.errors import GenreError, InvalidInputError
+from genre_runtime.errors import GenreError, InvalidInputError, UsageError
 
 if TYPE_CHECKING:
     from genre_runtime.library.tagging import Outcome, Tagging
@@ -60,7 +60,12 @@ def add_parser(verbs: Any) -> None:
     add("--unsure", action="store_true", help="write answers that are not confident, too")
     add("--top", type=arguments.positive, default=1, metavar="K", help="up to K genres a file (default: %(default)s)")
     add("--min-confidence", type=arguments.share, default=0.0, metavar="X", help="least probability of a genre, 0 to 1")
-    add("--map", type=Path, metavar="FILE", help="your own names: lines `label = name`, or .toml, or .csv")
+    add(
+        "--map",
+        type=arguments.file_path,
+        metavar="FILE",
+        help="your own names: lines `label = name`, or .toml, or .csv",
+    )
     add("--keep-mtime", action="store_true", help="keep the files' modification times")
     add("--id3-version", choices=("2.3", "2.4"), help="of ID3 tags (default: as it is, 2.4 where there is none)")
     add(
@@ -70,9 +75,19 @@ def add_parser(verbs: Any) -> None:
         metavar="RESULTS",
         help="take answers of `genre classify --format jsonl`; - for stdin",
     )
-    add("--state", type=Path, metavar="FILE", help="of `genre classify`: take its answers, keep them for tagged files")
-    add("--journal", type=Path, metavar="FILE", help="record changes here (default: a new file, named at the end)")
-    add("--undo", type=Path, metavar="JOURNAL", help="restore every file that the journal names")
+    add(
+        "--state",
+        type=arguments.state_path,
+        metavar="FILE",
+        help="of `genre classify`: take its answers, keep them for tagged files",
+    )
+    add(
+        "--journal",
+        type=arguments.file_path,
+        metavar="FILE",
+        help="record changes here (default: a new file, named at the end)",
+    )
+    add("--undo", type=arguments.file_path, metavar="JOURNAL", help="restore every file that the journal names")
     parser.set_defaults(run=run)
 
 
@@ -82,11 +97,13 @@ def run(options: argparse.Namespace) -> int:
 
     try:
         if options.undo is not None:
-            if options.paths or options.results or options.write:
-                raise InvalidInputError("--undo takes a journal and nothing else")
+            others = _besides_undo(options)
+            if others:
+                raise UsageError(f"--undo takes a journal and nothing else: leave out {' '.join(others)}")
             return _undo(options.undo)
         if not options.paths and options.results is None:
             raise InvalidInputError("nothing to tag: name files or folders, or results by --from")
+        _check_files(options)
         return _tag(options)
     except (
         InvalidInputError,
@@ -94,6 +111,48 @@ def run(options: argparse.Namespace) -> int:
     ) as error:  # what is wrong with one file is an outcome: this is about the words
         print(f"genre: {error}", file=sys.stderr)
         return 2
+
+
+_UNDO_LACKS = {
+    "paths": "PATH",
+    "results": "--from",
+    "write": "--write",
+    "overwrite": "--overwrite",
+    "append": "--append",
+    "unsure": "--unsure",
+    "map": "--map",
+    "keep_mtime": "--keep-mtime",
+    "id3_version": "--id3-version",
+    "state": "--state",
+    "journal": "--journal",
+    "excerpts": "--excerpts",
+    "min_confidence": "--min-confidence",
+}
+"""What --undo would otherwise pass over in silence, by the names of the options."""
+
+
+def _besides_undo(options: argparse.Namespace) -> list[str]:
+    others = [words for name, words in _UNDO_LACKS.items() if getattr(options, name)]
+    return [*others, "--top"] if options.top != 1 else others
+
+
+def _check_files(options: argparse.Namespace) -> None:
+    """Check that no file is to be two things at once.
+
+    Raises
+    ------
+    UsageError
+    """
+    if str(options.results) == "-" and "-" in options.paths:
+        raise UsageError("--from - and the path - both read stdin: name a file for one of them")
+    named = {"--from": options.results, "--state": options.state, "--journal": options.journal, "--map": options.map}
+    taken: dict[str, str] = {}
+    for words, path in named.items():
+        if path is None:
+            continue
+        other = taken.setdefault(os.path.realpath(path), words)
+        if other != words:
+            raise UsageError(f"{other} and {words} name the same file {str(path)!r}: name another one")
 
 
 def _tag(options: argparse.Namespace) -> int:

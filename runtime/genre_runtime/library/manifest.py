@@ -26,6 +26,7 @@ from genre_runtime.errors import (
     InvalidInputError,
     MissingDependencyError,
     UnreadableAudioError,
+    UsageError,
 )
 from genre_runtime.formats import unquoted_cell
 from genre_runtime.path_lists import encoding_by_mark
@@ -43,7 +44,7 @@ an apostrophe is a part of the path."""
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
-class ManifestError(GenreError, ValueError):
+class ManifestError(UsageError):
     """A manifest cannot be read, has no column `path`, or names nothing."""
 
     code = "manifest"
