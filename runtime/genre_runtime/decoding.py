@@ -238,8 +238,9 @@ def _spread(
     # Silent where it was sampled, perhaps not elsewhere.
     elsewhere = ExcerptStream(_audible(file, sample_rate, excerpt_seconds, n_excerpts, bounds))
     for excerpt in elsewhere:
-        is_audible = True
-        yield excerpt
+        if not is_silent(excerpt.waveform):  # as noise above the range of the new sample rate is
+            is_audible = True
+            yield excerpt
     if not is_audible:
         yield from held
     return replace(planned.length, is_silent=elsewhere.length.is_silent)
@@ -302,7 +303,7 @@ def _audible(
                     yield Excerpt(start, resample(waveform, reader.sample_rate, sample_rate))
         elif plan:
             yield from _picked_in_passing(_Passage(file, bounds.meter()), plan, sample_rate)
-    return TrackLength(duration, is_silent=is_searched and not plan)
+    return TrackLength(duration, is_silent=is_searched)
 
 
 def _ends_at(reader: AudioReader, seconds: float, meter: Meter) -> bool:
