@@ -160,7 +160,7 @@ def test_music_behind_ten_minutes_of_silence_in_a_second_stream(apart: Apart, tm
 def test_ultrasound_is_silence(apart: Apart, tmp_path: Path) -> None:
     """A DSD file holds noise above what its excerpts are resampled to."""
     path = tmp_path / "ultrasound.wav"
-    ultrasound = 0.1 * np.sin(2 * np.pi * 60_000 * np.arange(3 * 192_000) / 192_000).astype(np.float32)
+    ultrasound = 0.004 * np.sin(2 * np.pi * 60_000 * np.arange(3 * 192_000) / 192_000).astype(np.float32)
     path.write_bytes(coded(".wav", ultrasound[:, None], 192_000))
     found = apart.classify(path, "path")
     assert all(found.silent)
