@@ -14,7 +14,7 @@ from genre_api import access
 from genre_api.observation import Observation, note_route
 from genre_api.problems import add_problem_handlers
 from genre_api.routes import batch, docs, health, index, model, predict, prometheus
-from genre_api.service import Service, load_classifier
+from genre_api.service import Service, load_classifier, make_decoders
 from genre_api.settings import Settings
 from genre_api.version import __version__
 from genre_runtime import GenreClassifier
@@ -42,7 +42,7 @@ def create_app(load: Callable[[], GenreClassifier] | None = None, settings: Sett
         A variable of the environment has a value that cannot be.
     """
     settings = settings or Settings()
-    service = Service(settings)
+    service = Service(settings, make_decoders(settings) if load is None else None)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

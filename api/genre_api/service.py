@@ -28,6 +28,12 @@ _log = logging.getLogger(__name__)
 class Service:
     """One running service.
 
+    Parameters
+    ----------
+    settings : Settings
+    decoders : DecoderPool, optional
+        What the classifier decodes with; closed with the service.
+
     Attributes
     ----------
     classifier : GenreClassifier or None
@@ -37,11 +43,10 @@ class Service:
         The service is about to stop: it still answers, but wants no new clients.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, decoders: DecoderPool | None = None) -> None:
+        self.settings, self.decoders = settings, decoders
         self.meters = Meters()
         self.queue = WorkQueue(settings.n_workers, settings.queue_length, settings.client_requests)
-        self.decoders = make_decoders(settings)
         self.bodies = BodyBudget(settings.max_total_bytes, settings.body_seconds)
         self.classifier: GenreClassifier | None = None
         self.load_error: GenreError | None = None
