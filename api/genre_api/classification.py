@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
+from contextlib import closing
 from dataclasses import dataclass
 from threading import Event
 
@@ -12,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genre_api.pictures import Picture
-from genre_api.uploads import named
 from genre_runtime import DecodeLimits, GenreClassifier, Prediction
-from genre_runtime.decoding import stream_excerpts
+from genre_runtime.decoder_pool import DecoderPool
 from genre_runtime.errors import AudioLimitError
 from genre_runtime.excerpts import Excerpt
 from genre_runtime.inputs import AudioSource
@@ -35,6 +35,7 @@ def classify_audio(
     *,
     n_excerpts: int | None,
     limits: DecodeLimits,
+    decoders: DecoderPool,
     stop: Event,
     timings: Timings,
     picture: Picture | None = None,
@@ -48,10 +49,12 @@ def classify_audio(
     n_excerpts : int or None
         None listens to the whole track.
     limits : DecodeLimits
+    decoders : DecoderPool
+        Processes that decode, while this one runs the model.
     stop : threading.Event
-        Ends the work within a block or an excerpt.
+        Ends the work within a fraction of a second or an excerpt, even where a decoder hangs.
     timings : Timings
-        Is added to, also where an error ends the work.
+        Is added to, also where an error ends the work. What is decoded while the model runs takes no time here.
     picture : Picture, optional
         Is given every excerpt.
 
@@ -64,20 +67,21 @@ def classify_audio(
     """
     metadata = classifier.metadata
     rate = metadata.audio.sample_rate
-    stream = stream_excerpts(
-        named(source), rate, excerpt_seconds=metadata.excerpt_seconds, n_excerpts=n_excerpts, limits=limits, stop=stop
+    stream = decoders.stream_excerpts(
+        source, rate, excerpt_seconds=metadata.excerpt_seconds, n_excerpts=n_excerpts, limits=limits, stop=stop
     )
     results = []
-    for excerpt in _timed(iter(stream), timings):
-        if stop.is_set():
-            raise CancelledError
-        began = time.perf_counter()
-        try:
-            results.append(classifier.classify_excerpt(excerpt))
-        finally:
-            timings.model_seconds += time.perf_counter() - began
-        if picture is not None:
-            picture.add(excerpt.waveform, results[-1].silent)
+    with closing(stream):
+        for excerpt in _timed(iter(stream), timings):
+            if stop.is_set():
+                raise CancelledError
+            began = time.perf_counter()
+            try:
+                results.append(classifier.classify_excerpt(excerpt))
+            finally:
+                timings.model_seconds += time.perf_counter() - began
+            if picture is not None:
+                picture.add(excerpt.waveform, results[-1].silent)
     return summarise(
         results,
         threshold=metadata.confidence_threshold,

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from genre_api.logs import current_request_id
 from genre_api.schemas import Problem
-from genre_runtime.errors import GenreError
+from genre_runtime.errors import DecoderUnavailableError, GenreError
 
 MEDIA_TYPE = "application/problem+json"
 LONGEST_VALUE = 60
@@ -73,6 +73,8 @@ def described(error: Exception) -> tuple[int, str, str]:
     if isinstance(error, GenreError) and error.code in _STATUS:
         return _STATUS[error.code], error.code, str(error)
     _log.error("a prediction failed", exc_info=error)
+    if isinstance(error, DecoderUnavailableError):  # its words may have a path of this machine
+        return 503, "unavailable", "no decoder can be started: see /readyz"
     return 500, error.code if isinstance(error, GenreError) else "internal", _INTERNAL
 
 

@@ -59,6 +59,9 @@ class Settings(BaseSettings):
         default=3600.0, description="most seconds decoded from one file, or in a spectrogram"
     )
     max_decode_bytes: Positive = Field(default=2**31, description="most bytes of samples decoded from one file")
+    decode_memory_bytes: Positive = Field(
+        default=400 * 2**20, description="most memory that decoding one file may take, in a process of its own"
+    )
     max_json_bytes: Positive = Field(default=4 * 2**20, description="most bytes of a JSON body")
     max_npy_bytes: Positive = Field(default=16 * 2**20, description="most bytes of a `.npy` body")
     audio_roots: Names = Field(
