@@ -14,10 +14,11 @@ from genre_api import access
 from genre_api.observation import Observation, note_route
 from genre_api.problems import add_problem_handlers
 from genre_api.routes import batch, docs, health, index, model, predict, prometheus
-from genre_api.service import Service, load_classifier, make_decoders
+from genre_api.service import Service, load_classifier
 from genre_api.settings import Settings
 from genre_api.version import __version__
 from genre_runtime import GenreClassifier
+from genre_runtime.decoder_pool import DecoderPool
 
 OPEN = (index.router, docs.router, health.probes)
 """What is answered without a key: it says nothing that a stranger may not know, and probes bring none."""
@@ -25,7 +26,11 @@ OPEN = (index.router, docs.router, health.probes)
 GUARDED = (health.router, model.router, predict.router, batch.router, prometheus.router)
 
 
-def create_app(load: Callable[[], GenreClassifier] | None = None, settings: Settings | None = None) -> FastAPI:
+def create_app(
+    load: Callable[[], GenreClassifier] | None = None,
+    settings: Settings | None = None,
+    decoders: DecoderPool | None = None,
+) -> FastAPI:
     """Make the application.
 
     Parameters
@@ -35,6 +40,8 @@ def create_app(load: Callable[[], GenreClassifier] | None = None, settings: Sett
         service starts all the same: `/readyz` says why, and predictions answer 503.
     settings : Settings, optional
         By default those of the environment.
+    decoders : DecoderPool, optional
+        Processes that decode uploads, which stay open when the service ends; by default its own.
 
     Raises
     ------
@@ -42,11 +49,11 @@ def create_app(load: Callable[[], GenreClassifier] | None = None, settings: Sett
         A variable of the environment has a value that cannot be.
     """
     settings = settings or Settings()
-    service = Service(settings, make_decoders(settings) if load is None else None)
+    service = Service(settings, decoders)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await run_in_threadpool(service.load, load or partial(load_classifier, settings, service.decoders))
+        await run_in_threadpool(service.load, load or partial(load_classifier, settings))
         yield
         service.draining = True
         await run_in_threadpool(service.close)

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genre_api.pictures import Picture
-from genre_api.uploads import named
 from genre_runtime import DecodeLimits, GenreClassifier, Prediction
+from genre_runtime.decoder_pool import DecoderPool
 from genre_runtime.errors import AudioLimitError
 from genre_runtime.excerpts import Excerpt
 from genre_runtime.inputs import AudioSource
@@ -35,6 +35,7 @@ def classify_audio(
     *,
     n_excerpts: int | None,
     limits: DecodeLimits,
+    decoders: DecoderPool,
     stop: Event,
     timings: Timings,
     picture: Picture | None = None,
@@ -48,10 +49,12 @@ def classify_audio(
     n_excerpts : int or None
         None listens to the whole track.
     limits : DecodeLimits
+    decoders : DecoderPool
+        Processes that decode, while this one runs the model.
     stop : threading.Event
-        Ends the work within a block or an excerpt.
+        Ends the work within a fraction of a second or an excerpt, even where a decoder hangs.
     timings : Timings
-        Is added to, also where an error ends the work.
+        Is added to, also where an error ends the work. What is decoded while the model runs takes no time here.
     picture : Picture, optional
         Is given every excerpt.
 
@@ -62,8 +65,13 @@ def classify_audio(
     concurrent.futures.CancelledError
         `stop` was set.
     """
+    metadata = classifier.metadata
+    rate = metadata.audio.sample_rate
+    stream = decoders.stream_excerpts(
+        source, rate, excerpt_seconds=metadata.excerpt_seconds, n_excerpts=n_excerpts, limits=limits, stop=stop
+    )
     results = []
-    with closing(classifier.stream_excerpts(named(source), excerpts=n_excerpts, limits=limits, stop=stop)) as stream:
+    with closing(stream):
         for excerpt in _timed(iter(stream), timings):
             if stop.is_set():
                 raise CancelledError
@@ -76,7 +84,7 @@ def classify_audio(
                 picture.add(excerpt.waveform, results[-1].silent)
     return summarise(
         results,
-        threshold=classifier.metadata.confidence_threshold,
+        threshold=metadata.confidence_threshold,
         length=stream.length,
         device=classifier.device,
         path=None,

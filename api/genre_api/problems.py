@@ -72,10 +72,9 @@ def described(error: Exception) -> tuple[int, str, str]:
     """Return the status, code and message of an error in work, and log what is the service's own fault."""
     if isinstance(error, GenreError) and error.code in _STATUS:
         return _STATUS[error.code], error.code, str(error)
-    if isinstance(error, DecoderUnavailableError):
-        _log.error("no decoder could be started", exc_info=error)
-        return 503, "unavailable", "no decoder could be started: try again, or see the service's log"
     _log.error("a prediction failed", exc_info=error)
+    if isinstance(error, DecoderUnavailableError):  # its words may have a path of this machine
+        return 503, "unavailable", "no decoder can be started: see /readyz"
     return 500, error.code if isinstance(error, GenreError) else "internal", _INTERNAL
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from threading import Event
+from concurrent.futures import CancelledError
+from contextlib import asynccontextmanager, suppress
+from threading import Event, Thread
 from typing import Annotated, TypeVar
 
 import numpy as np
@@ -18,7 +19,8 @@ from genre_api.problems import unavailable
 from genre_api.queueing import WorkQueue
 from genre_api.settings import Settings
 from genre_runtime import GenreClassifier, GenreError
-from genre_runtime.decoder_pool import MAX_PROCESSES, DecoderPool, can_start
+from genre_runtime.decoder_pool import DecoderPool
+from genre_runtime.errors import DecoderUnavailableError
 
 Answer = TypeVar("Answer")
 
@@ -28,15 +30,11 @@ _log = logging.getLogger(__name__)
 class Service:
     """One running service.
 
-    Parameters
-    ----------
-    settings : Settings
-    decoders : DecoderPool, optional
-        What the classifier decodes with; closed with the service.
-
     Attributes
     ----------
     classifier : GenreClassifier or None
+    decoders : DecoderPool
+        Processes that decode uploads, one a worker.
     load_error : GenreError or None
         Why there is no classifier; None also if nobody foresaw the reason.
     draining : bool
@@ -44,37 +42,50 @@ class Service:
     """
 
     def __init__(self, settings: Settings, decoders: DecoderPool | None = None) -> None:
-        self.settings, self.decoders = settings, decoders
+        self.settings = settings
+        self._owns_decoders = decoders is None
+        self.decoders = decoders or DecoderPool(settings.n_workers, max_memory_bytes=settings.decode_memory_bytes)
         self.meters = Meters()
         self.queue = WorkQueue(settings.n_workers, settings.queue_length, settings.client_requests)
         self.bodies = BodyBudget(settings.max_total_bytes, settings.body_seconds)
         self.classifier: GenreClassifier | None = None
         self.load_error: GenreError | None = None
         self.draining = False
+        self._retrying: Thread | None = None
         self.meters.watch("genre_queue_waiting", "Predictions that wait.", lambda: self.queue.n_waiting)
         self.meters.watch("genre_predictions_running", "Predictions in work.", lambda: self.queue.n_running)
         self.meters.watch("genre_body_bytes", "Bytes of bodies held.", lambda: self.bodies.n_bytes)
+        self.meters.watch("genre_decoders", "Processes that decode.", lambda: self.decoders.n_processes)
         self.meters.watch("genre_ready", "Whether /readyz says yes.", lambda: self.reason is None)
 
-    def close(self) -> None:
-        """End what is in work, and the processes that decode."""
-        self.queue.close()
-        if self.decoders is not None:
-            self.decoders.close()
-
     def load(self, load: Callable[[], GenreClassifier]) -> None:
-        """Load the model and try it once; a failure is remembered and logged, not raised."""
+        """Load the model, start the decoders, and try both; a failure is remembered and logged, not raised."""
         try:
+            with suppress(DecoderUnavailableError):
+                self.decoders.warm()
             classifier = load()
             _try_out(classifier)
-            if self.decoders is not None:
-                self.decoders.check()
+            self._try_decoders()
             self.classifier = classifier
         except GenreError as error:
             self.load_error = error
-            _log.error("no model, so predictions answer 503: %s", error)
+            _log.error("predictions answer 503: %s", error)
         except Exception:  # a damaged graph surprises ONNX Runtime in more ways than it documents
-            _log.exception("no model, so predictions answer 503")
+            _log.exception("predictions answer 503")
+
+    def _try_decoders(self) -> None:
+        try:
+            self.decoders.check()
+        except DecoderUnavailableError as error:
+            _log.error("no decoder, so predictions answer 503: %s", error)
+        except CancelledError:  # the service ends
+            pass
+
+    def close(self) -> None:
+        """End what is in work, and the decoders."""
+        self.queue.close()
+        if self._owns_decoders:
+            self.decoders.close()
 
     @property
     def reason(self) -> str | None:
@@ -83,7 +94,16 @@ class Service:
             return "draining"
         if self.classifier is None:
             return self.load_error.code if self.load_error else "internal"
+        if self.decoders.failure is not None:
+            self._retry()
+            return DecoderUnavailableError.code
         return None
+
+    def _retry(self) -> None:
+        """Try in the background whether a decoder can be started now: while none can, no requests come to show it."""
+        if self._retrying is None or not self._retrying.is_alive():
+            self._retrying = Thread(target=self._try_decoders, name="genre-retry", daemon=True)
+            self._retrying.start()
 
     @asynccontextmanager
     async def body(self, request: Request, max_bytes: int) -> AsyncIterator[AsyncGenerator[bytes, None]]:
@@ -127,25 +147,10 @@ class Service:
         return answer, waited
 
 
-def make_decoders(settings: Settings) -> DecoderPool | None:
-    """Return the processes that decode, one a worker; they start when they are needed.
-
-    None where no Python interpreter is known that could be started, as in a frozen program: the service's own threads
-    decode there.
-    """
-    if not can_start():
-        return None
-    return DecoderPool(min(settings.n_workers, MAX_PROCESSES), max_memory_bytes=settings.decode_memory_bytes)
-
-
-def load_classifier(settings: Settings, decoders: DecoderPool | None = None) -> GenreClassifier:
+def load_classifier(settings: Settings) -> GenreClassifier:
     """Load the model that the settings name."""
     return GenreClassifier.load(
-        settings.model,
-        device=settings.device,
-        threads=settings.threads,
-        limits=settings.decode_limits,
-        decoders=decoders,
+        settings.model, device=settings.device, threads=settings.threads, limits=settings.decode_limits
     )
 
 

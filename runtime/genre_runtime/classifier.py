@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from genre_runtime.decoding import stream_excerpts
 from genre_runtime.errors import GenreError, InvalidInputError, UnexpectedFailureError
-from genre_runtime.excerpts import Excerpt, ExcerptStream, TrackLength
+from genre_runtime.excerpts import Excerpt, TrackLength
 from genre_runtime.inputs import AudioSource
 from genre_runtime.judge import Judge
 from genre_runtime.limits import DecodeLimits
@@ -153,7 +153,7 @@ class GenreClassifier:
         pieces, duration = excerpts_of_waveform(
             waveform, sample_rate, self.metadata.audio.sample_rate, **self._plan(excerpts)
         )
-        return self._summary(self._judge.excerpts(pieces), TrackLength(duration, is_silent=True), None)
+        return self._summary(self._judge.excerpts(pieces), TrackLength(duration), None)
 
     def classify_log_mel(self, log_mel: NDArray[Any]) -> Prediction:
         """Classify a log-mel spectrogram made as the model's `AudioConfig` says.
@@ -175,7 +175,7 @@ class GenreClassifier:
         if log_mel.dtype.kind not in "fiu" or not (np.abs(log_mel) <= MAX_DECIBELS).all():  # NaN is not either
             raise InvalidInputError(f"log_mel holds values beyond {MAX_DECIBELS:g} or no numbers: expected decibels")
         duration = log_mel.shape[1] * self.metadata.audio.frame_seconds
-        return self._summary(self._judge.log_mel(log_mel), TrackLength(duration, is_silent=True), None)
+        return self._summary(self._judge.log_mel(log_mel), TrackLength(duration), None)
 
     def classify_excerpt(self, excerpt: Excerpt) -> ExcerptPrediction:
         """Classify one excerpt that `stream_excerpts` decoded at the model's rate; `summarise` makes a track's answer.
@@ -227,37 +227,11 @@ class GenreClassifier:
         except Exception as error:  # a decoder's surprise is that file's error, not the run's end
             return UnexpectedFailureError(f"unexpected failure: {type(error).__name__}: {error}")
 
-    def stream_excerpts(
-        self,
-        source: AudioSource,
-        *,
-        excerpts: ExcerptCount = FROM_MODEL,
-        limits: DecodeLimits | None = None,
-        stop: Event | None = None,
-    ) -> ExcerptStream:
-        """Decode the excerpts that `classify_file` would judge, at the model's rate, in the pool's processes if any.
-
-        Parameters
-        ----------
-        source : path, bytes or seekable binary file object
-        excerpts : int or None, optional
-            Number of excerpts, or None for the whole track.
-        limits : DecodeLimits, optional
-            By default those that the classifier was loaded with.
-        stop : threading.Event, optional
-            Set from another thread, it ends the work early.
-
-        Returns
-        -------
-        ExcerptStream
-            To be closed unless it is read to its end.
-        """
+    def _classify_file(self, source: AudioSource, excerpts: ExcerptCount, stop: Event | None) -> Prediction:
         rate = self.metadata.audio.sample_rate
         decode = stream_excerpts if self._decoders is None else self._decoders.stream_excerpts
-        return decode(source, rate, limits=limits or self._limits, stop=stop, **self._plan(excerpts))
-
-    def _classify_file(self, source: AudioSource, excerpts: ExcerptCount, stop: Event | None) -> Prediction:
-        with closing(self.stream_excerpts(source, excerpts=excerpts, stop=stop)) as stream:
+        stream = decode(source, rate, limits=self._limits, stop=stop, **self._plan(excerpts))
+        with closing(stream):
             results = self._judge.excerpts(stream)
         path = Path(source) if isinstance(source, str | os.PathLike) else None
         return self._summary(results, stream.length, path)

@@ -74,6 +74,11 @@ class DecoderPool:
     command : sequence of str, optional
         The program to start instead of `genre_runtime.decoder_process`, and its arguments.
 
+    Attributes
+    ----------
+    failure : DecoderUnavailableError or None
+        Why the last process that was needed could not be started; None since one could.
+
     Raises
     ------
     InvalidInputError
@@ -104,6 +109,7 @@ class DecoderPool:
         self._idle: list[DecoderHandle] = []
         self._busy: set[DecoderHandle] = set()
         self._closed = False
+        self.failure: DecoderUnavailableError | None = None
         # Also at the interpreter's end, and when the pool is forgotten.
         self._finalizer = weakref.finalize(self, _end, self._idle, self._busy, self._owner)
 
@@ -129,8 +135,8 @@ class DecoderPool:
         DecoderUnavailableError
         """
         attention = Attention()
-        with self._borrowed(attention) as process:
-            process.wait_until_ready(attention)
+        with self._borrowed(attention):
+            pass
 
     @property
     def n_processes(self) -> int:
@@ -210,7 +216,6 @@ class DecoderPool:
                 yield from stream
                 return stream.length
             with self._borrowed(attention) as process:
-                process.wait_until_ready(attention)
                 process.begin({**job, "source": handed.header}, _most_samples(job))
                 try:
                     return (yield from self._answers(process, source, handed, job, attention))
@@ -245,6 +250,7 @@ class DecoderPool:
     def _borrowed(self, attention: Attention) -> Iterator[DecoderHandle]:
         process = self._borrow(attention)
         try:
+            self._wait_until_ready(process, attention)
             yield process
         finally:
             healthy = process.ends_job()
@@ -283,13 +289,27 @@ class DecoderPool:
             process.kill()
         return None
 
+    def _wait_until_ready(self, process: DecoderHandle, attention: Attention) -> None:
+        try:
+            process.wait_until_ready(attention)
+        except DecoderUnavailableError as error:
+            if self._closed:
+                raise CancelledError from error
+            self.failure = error
+            raise
+        self.failure = None
+
     def _start(self) -> DecoderHandle:
         settings = {
             "max_memory_bytes": self._max_memory,
             "cpu_seconds": min(CPU_SECONDS, self._patience),
             "patience_seconds": self._patience,
         }
-        return DecoderHandle(self._command or default_command(), settings)
+        try:
+            return DecoderHandle(self._command or default_command(), settings)
+        except DecoderUnavailableError as error:
+            self.failure = error
+            raise
 
     def _mind_fork(self) -> None:
         if os.getpid() != self._owner:  # after a fork the pipes belong to the process that made them

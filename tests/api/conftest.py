@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 
 from genre_api import Settings, create_app
 from genre_runtime import GenreClassifier
+from genre_runtime.decoder_pool import DecoderPool
 from genre_runtime.errors import ModelNotFoundError
 
 SECRET = "/srv/secret/best_model.onnx"
@@ -38,13 +39,20 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def decoders() -> Iterator[DecoderPool]:
+    """Processes that decode for all tests, since starting them takes a while."""
+    with DecoderPool(4) as pool:
+        yield pool
+
+
 @pytest.fixture
-def make_client(classifier: GenreClassifier, scratch: Path) -> Iterator[MakeClient]:
+def make_client(classifier: GenreClassifier, decoders: DecoderPool, scratch: Path) -> Iterator[MakeClient]:
     """A function that makes a client of a service with the settings given."""
     with ExitStack() as stack:
 
         def make(load: Callable[[], GenreClassifier] = lambda: classifier, **values: Any) -> TestClient:
-            app = create_app(load, Settings(**{"workers": 2, **values}))
+            app = create_app(load, Settings(**{"workers": 2, **values}), decoders)
             return stack.enter_context(TestClient(app, raise_server_exceptions=False))
 
         yield make

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +44,13 @@ class Live:
 
 
 @contextmanager
-def live(folder: Path, model: Path, variables: Mapping[str, str] | None = None, **settings: object) -> Iterator[Live]:
+def live(
+    folder: Path,
+    model: Path,
+    variables: Mapping[str, str] | None = None,
+    command: Sequence[str | Path] = (COMMAND,),
+    **settings: object,
+) -> Iterator[Live]:
     """Start `genre-api` on a free port and wait until it answers; `body_seconds=2` is a setting.
 
     `variables` are further ones of its environment.
@@ -56,7 +62,7 @@ def live(folder: Path, model: Path, variables: Mapping[str, str] | None = None, 
     port, log = free_port(), folder / "log.txt"
     with log.open("ab") as stream:
         process = subprocess.Popen(
-            [COMMAND, "--port", str(port)], env=environment, stdout=stream, stderr=subprocess.STDOUT
+            [*command, "--port", str(port)], env=environment, stdout=stream, stderr=subprocess.STDOUT
         )
     service = Live(port, process, log)
     try:

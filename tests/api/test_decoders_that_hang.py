@@ -103,8 +103,8 @@ def test_a_decoder_that_crashes_or_fills_the_memory_costs_its_upload_alone(
 def test_the_end_waits_for_no_decoder_that_hangs(
     tmp_path: Path, model_path: Path, variables: dict[str, str], n_hanging: int
 ) -> None:
-    settings: dict[str, object] = {"workers": 2, "request_seconds": 600, "shutdown_seconds": 2}
-    with live(tmp_path, model_path, variables, **settings) as service, ThreadPoolExecutor(2) as pool:
+    bounds = {"request_seconds": 600, "shutdown_seconds": 2}
+    with live(tmp_path, model_path, variables, workers=2, **bounds) as service, ThreadPoolExecutor(2) as pool:
         assert good_upload(service).status_code == 200
         waiting = [pool.submit(upload, service, HANGS) for _ in range(n_hanging)]
         while f"genre_predictions_running {n_hanging}.0" not in httpx2.get(f"{service.address}/metrics").text:

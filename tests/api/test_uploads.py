@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -11,29 +9,12 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from genre_api.uploads import named
-from genre_runtime.inputs import AudioSource
 from tests.api.conftest import MakeClient
 from tests.api.requests import LEAKS, audio_bytes, upload
 from tests.runtime.hostile_files import CONTENTS, Hostile, endless_opus
 from tests.synthetic import LABELS
 
 STATUS = {"audio_limit": 413, "unreadable_audio": 415, "empty_audio": 422}
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a path for every open file")
-def test_unnamed_file_gets_a_path_with_its_content() -> None:
-    with tempfile.SpooledTemporaryFile(max_size=10**6) as file:
-        file.write(b"content")
-        path = named(file)  # type: ignore[arg-type]
-        assert isinstance(path, Path)
-        assert path.read_bytes() == b"content"
-    assert not path.exists()
-
-
-@pytest.mark.parametrize("source", [Path("song.wav"), "song.wav", b"bytes", io.BytesIO(b"memory")], ids=str)
-def test_what_has_no_open_file_stays_as_it_is(source: AudioSource) -> None:
-    assert named(source) is source
 
 
 def test_where_temporary_files_cannot_be_made_uploads_are_read_from_memory(

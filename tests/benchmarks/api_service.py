@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -91,6 +92,6 @@ def served(workers: int) -> Iterator[Served]:
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder, "scratch")
         scratch.mkdir()
-        settings = {"workers": workers, "drain_seconds": 1, "header_seconds": QUIET_SECONDS}
+        settings: dict[str, Any] = {"workers": workers, "drain_seconds": 1, "header_seconds": QUIET_SECONDS}
         with live(Path(folder), MODEL, {"TMPDIR": str(scratch)}, **settings) as service:
             yield Served(service, scratch)

@@ -71,6 +71,7 @@ def _item(
             file.file,
             n_excerpts=options.n_excerpts(classifier.metadata),
             limits=service.settings.decode_limits,
+            decoders=service.decoders,
             stop=stop,
             timings=timings,
             picture=picture,
