@@ -16,6 +16,9 @@ from genre_runtime.structure.finding import Structure, read_at
 MAX_INDEX_ENTRIES = 6_000_000
 """More than a day of AAC at 48 kHz has, 4.1 million; FFmpeg takes some 40 bytes for each."""
 
+MAX_SEGMENTS = 65_536
+"""Of all segment indexes together; FFmpeg's time for them grows with the square of their number."""
+
 MAX_BOXES = 100_000
 _INSIDE = frozenset((b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf", b"edts"))
 MAX_DEPTH = 8
@@ -65,7 +68,7 @@ class _Table:
 class _Counter:
     def __init__(self, file: BinaryIO, n_bytes: int) -> None:
         self._file, self._n_bytes = file, n_bytes
-        self._n_boxes = self._n_entries = 0
+        self._n_boxes = self._n_entries = self._n_segments = 0
         self._table = _Table()
 
     def walk(self, offset: int, end: int, depth: int) -> None:
@@ -110,8 +113,15 @@ class _Counter:
             table.chunks = [(row[0], row[1]) for row in self._rows(begin, end, ">3I")]
         elif name in (b"stco", b"co64"):
             table.n_chunks = min(self._number(begin + 4), max(0, end - begin - 8) // (4 if name == b"stco" else 8))
+        elif name == b"sidx":
+            self._n_segments += int.from_bytes(read_at(self._file, begin + (30 if self._version(begin) else 22), 2))
+            if self._n_segments > MAX_SEGMENTS:
+                raise _forged(name, f"{self._n_segments:,} segments, expected at most {MAX_SEGMENTS:,}")
         elif name == b"cmov":
             raise UnreadableAudioError("the mov file has a compressed index, which is not supported: save it again")
+
+    def _version(self, begin: int) -> int:
+        return int.from_bytes(read_at(self._file, begin, 1))
 
     def _number(self, offset: int) -> int:
         return int.from_bytes(read_at(self._file, offset, 4))
