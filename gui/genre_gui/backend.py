@@ -5,6 +5,7 @@ Another one, such as `genre_gui.remote`, only has to offer the same names.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Protocol
 from genre_gui.link import Link
 from genre_runtime import GenreClassifier, GenreError, Prediction
 from genre_runtime.classifier import FROM_MODEL
+from genre_runtime.decoder_pool import MAX_PROCESSES, DecoderPool, can_start
 from genre_runtime.metadata import ModelMetadata
 
 
@@ -84,11 +86,15 @@ class LocalBackend:
     def load(cls, wish: Wish) -> LocalBackend:
         """Load a model; one thread a file, since several files are in work at a time.
 
+        Files are decoded in processes of their own, started when they are needed: one that hangs its decoder costs the
+        window nothing. The processes end with the backend.
+
         Raises
         ------
         ModelNotFoundError, InvalidModelError, DeviceUnavailableError, MissingDependencyError
         """
-        return cls(GenreClassifier.load(wish.model, device=wish.device, threads=1))
+        decoders = DecoderPool(min(os.cpu_count() or 1, MAX_PROCESSES)) if can_start() else None
+        return cls(GenreClassifier.load(wish.model, device=wish.device, threads=1, decoders=decoders))
 
     def classify(self, path: Path, *, whole: bool, stop: Event) -> Prediction | GenreError:
         """Classify a file."""

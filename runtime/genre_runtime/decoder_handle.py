@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import select
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import FileIO
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -87,48 +88,61 @@ class Attention:
             raise AudioLimitError("decoding took longer than the time that was given: send less", "deadline")
 
 
-@dataclass
-class _Inbox:
-    """What a process sent and nobody has taken yet; filled by a thread that knows nothing of the process."""
+class _PolledStream:
+    """The end of a pipe that is read when there is something, without a thread of its own."""
 
-    stream: FileIO
-    messages: queue.Queue[Message | ProtocolError | None] = field(default_factory=lambda: queue.Queue(2))
-    max_samples: int = 0
-    ready: Event = field(default_factory=Event)
-    over: Event = field(default_factory=Event)
+    def __init__(self, stream: FileIO) -> None:
+        self._stream = stream
+        os.set_blocking(stream.fileno(), False)
+        self._poll = select.poll()
+        self._poll.register(stream.fileno(), select.POLLIN)
 
-    def fill(self) -> None:
-        last: ProtocolError | None = None
-        try:
-            while header := read_header(self.stream):
-                if header.get("kind") == "ready":
-                    self.ready.set()
-                self._put((header, self._waveform(header)))
-        except ProtocolError as error:
-            last = error
-        except (OSError, ValueError, EOFError):
-            pass
-        self._put(last)
-        self.stream.close()
+    def readinto_within(self, buffer: Any, seconds: float) -> int | None:
+        """Read into a buffer; None where nothing comes within that time, 0 at the end."""
+        n_read: int | None = self._stream.readinto(buffer)
+        if n_read is None and self._poll.poll(seconds * 1000):
+            n_read = self._stream.readinto(buffer)
+        return n_read
 
-    def _waveform(self, header: Header) -> FloatArray | None:
-        if header.get("kind") != "excerpt":
-            return None
-        n_samples = header.get("n_samples")
-        if type(n_samples) is not int or not 0 < n_samples <= self.max_samples:
-            raise ProtocolError(f"an excerpt of {n_samples!r} samples")
-        import numpy as np
+    def close(self) -> None:
+        self._stream.close()
 
-        waveform = np.empty(n_samples, "<f4")
-        if not read_into(self.stream, waveform):
-            raise EOFError
-        return waveform.astype(np.float32, copy=False)
 
-    def _put(self, message: Message | ProtocolError | None) -> None:
-        while not self.over.is_set():
-            with suppress(queue.Full):
-                self.messages.put(message, timeout=1)
-                return
+class _ThreadedStream:
+    """The end of a pipe that a thread reads, for systems where no other way has an end in time (Windows)."""
+
+    def __init__(self, stream: FileIO) -> None:
+        self._pieces: queue.Queue[bytes] = queue.Queue(2)
+        self._piece, self._closed = memoryview(b""), Event()
+        Thread(target=self._fill, args=(stream,), name="genre-decoder", daemon=True).start()
+
+    def readinto_within(self, buffer: Any, seconds: float) -> int | None:
+        """Read into a buffer; None where nothing comes within that time, 0 at the end."""
+        if not self._piece.nbytes:
+            try:
+                self._piece = memoryview(self._pieces.get(timeout=seconds))
+            except queue.Empty:
+                return None
+        piece = self._piece[: len(buffer)]
+        buffer[: piece.nbytes] = piece
+        self._piece = self._piece[piece.nbytes :]
+        return piece.nbytes
+
+    def close(self) -> None:
+        self._closed.set()  # the thread closes the pipe, when the process has ended
+
+    def _fill(self, stream: FileIO) -> None:
+        piece: bytes | None = b"begins"
+        with stream:
+            while piece and not self._closed.is_set():
+                try:
+                    piece = stream.read(PIPE_BYTES)
+                except OSError:
+                    piece = b""
+                while not self._closed.is_set():
+                    with suppress(queue.Full):
+                        self._pieces.put(piece or b"", timeout=1)
+                        break
 
 
 class DecoderHandle:
@@ -156,11 +170,14 @@ class DecoderHandle:
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             raise DecoderUnavailableError(f"a process for decoding cannot be started: {error}") from error
         self._requests, self._errors = cast(FileIO, self._process.stdin), cast(FileIO, self._process.stderr)
-        self._inbox = _Inbox(cast(FileIO, self._process.stdout))
-        _widen(self._inbox.stream)
-        self._greeted = False
-        self._job, self._working, self._worn = -1, False, False
-        Thread(target=self._inbox.fill, name="genre-decoder", daemon=True).start()
+        answers = cast(FileIO, self._process.stdout)
+        _widen(answers)
+        self._answers = (_PolledStream if hasattr(select, "poll") else _ThreadedStream)(answers)
+        self._attention, self._waited = Attention(), 0.0
+        self._ended = Event()
+        self._job, self._max_samples = -1, 0
+        self._greeted = self._working = self._worn = False
+        self._between = True  # two messages: within one, what comes next is not the beginning of another
         self._send({"kind": "settings", **settings})
 
     @property
@@ -171,7 +188,7 @@ class DecoderHandle:
     @property
     def is_ready(self) -> bool:
         """Whether it has said that it is ready."""
-        return self._inbox.ready.is_set()
+        return self._greeted
 
     def lives(self) -> bool:
         """Tell whether the process runs."""
@@ -197,7 +214,7 @@ class DecoderHandle:
     def begin(self, job: Header, max_samples: int) -> None:
         """Send a job, whose excerpts have at most `max_samples`."""
         self._job += 1
-        self._inbox.max_samples, self._working = max_samples, True
+        self._max_samples, self._working = max_samples, True
         self._send({**job, "job": self._job})
 
     def receive(self, attention: Attention) -> Message:
@@ -207,30 +224,50 @@ class DecoderHandle:
         ------
         Died, ProtocolError, CancelledError, AudioLimitError
         """
-        waited, before = 0.0, time.monotonic()
+        self._attention, self._waited = attention, 0.0
         attention.check()
+        header = read_header(self)
+        if header is None:
+            raise Died(self._status())
+        waveform = self._waveform(header) if header.get("kind") == "excerpt" else None
+        self._between = True
+        if header.get("kind") in ("end", "error"):
+            self._working, self._worn = False, bool(header.get("worn"))
+            self._worn |= "max_memory" in str(header.get("fields"))
+        return header, waveform
+
+    def readinto(self, buffer: Any) -> int:
+        """Read what comes next, with an eye on what the one who waits wants.
+
+        Raises
+        ------
+        Died, CancelledError, AudioLimitError
+        """
         while True:
-            try:
-                message = self._inbox.messages.get(timeout=attention.TICK_SECONDS)
-                break
-            except queue.Empty:
-                attention.check()
-                if self._inbox.over.is_set():  # by another thread
-                    raise Died(self._status()) from None
+            before = time.monotonic()
+            n_read = self._answers.readinto_within(buffer, Attention.TICK_SECONDS)
+            if n_read is not None:
+                self._between = False
+                return n_read
+            self._attention.check()
+            if self._ended.is_set():  # by another thread
+                raise Died(self._status())
             # A process that was suspended (Ctrl-Z) has not waited all that time.
-            now = time.monotonic()
-            waited, before = waited + min(now - before, 4 * attention.TICK_SECONDS), now
-            if waited > attention.patience_seconds:
+            self._waited += min(time.monotonic() - before, 4 * Attention.TICK_SECONDS)
+            if self._waited > self._attention.patience_seconds:
                 self.end()
                 raise Died(self._status(), hung=True)
-        if message is None:
+
+    def _waveform(self, header: Header) -> FloatArray:
+        import numpy as np
+
+        n_samples = header.get("n_samples")
+        if type(n_samples) is not int or not 0 < n_samples <= self._max_samples:
+            raise ProtocolError(f"an excerpt of {n_samples!r} samples")
+        waveform = np.empty(n_samples, "<f4")
+        if not read_into(self, waveform):
             raise Died(self._status())
-        if isinstance(message, ProtocolError):
-            raise message
-        if message[0].get("kind") in ("end", "error"):
-            self._working, self._worn = False, bool(message[0].get("worn"))
-            self._worn |= "max_memory" in str(message[0].get("fields"))
-        return message
+        return waveform.astype(np.float32, copy=False)
 
     def send_piece(self, piece: bytes) -> None:
         """Send bytes that were asked for."""
@@ -238,7 +275,7 @@ class DecoderHandle:
 
     def ends_job(self) -> bool:
         """Stop what is under way, if anything is; returns whether the process may be used again."""
-        if not self.lives():
+        if not self.lives() or not self._between:
             return False
         if self._working:
             self._send({"kind": "stop", "job": self._job})
@@ -250,11 +287,11 @@ class DecoderHandle:
                         self.send_piece(b"")
             except (Died, ProtocolError, AudioLimitError):
                 return False
-        return not self._worn
+        return self._between and not self._worn
 
     def end(self) -> None:
         """Kill the process and what it started; who waits for it is told so."""
-        self._inbox.over.set()
+        self._ended.set()
         if self.lives():
             with suppress(OSError):
                 if sys.platform == "win32":
@@ -265,8 +302,8 @@ class DecoderHandle:
     def kill(self) -> None:
         """End the process and close its pipes; only for the thread that uses it."""
         self.end()
-        self._requests.close()
-        self._errors.close()
+        for stream in (self._requests, self._errors, self._answers):
+            stream.close()
         self._status()
 
     def _send(self, header: Header, content: bytes = b"") -> None:

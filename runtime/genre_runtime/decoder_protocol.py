@@ -40,6 +40,14 @@ _NAMES = {
 _CAUSES: dict[str, type[Exception]] = {"OSError": OSError, "MemoryError": MemoryError}
 
 
+class Readable(typing.Protocol):
+    """What bytes can be read from; without any, the other side is gone."""
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        """Read into a buffer and return how many bytes, 0 at the end."""
+        ...
+
+
 class ProtocolError(ValueError):
     """The other side sent what is not a message."""
 
@@ -65,7 +73,7 @@ def write_message(stream: FileIO, header: Mapping[str, Any], content: Any = b"")
     _write_all(stream, memoryview(content).cast("B"))
 
 
-def read_header(stream: FileIO) -> Header | None:
+def read_header(stream: Readable) -> Header | None:
     """Return the header of the next message, or None where the other side is gone.
 
     Raises
@@ -91,7 +99,7 @@ def read_header(stream: FileIO) -> Header | None:
     return header
 
 
-def read_into(stream: FileIO, buffer: Any) -> bool:
+def read_into(stream: Readable, buffer: Any) -> bool:
     """Fill a buffer; returns False where the other side is gone before it is full."""
     rest = memoryview(buffer).cast("B")
     while rest.nbytes:

@@ -43,9 +43,14 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="the system of the ot
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 
 
-@pytest.fixture(scope="module")
-def pool() -> Iterator[DecoderPool]:
-    with DecoderPool(2) as started:
+@pytest.fixture(scope="module", params=["polled", "threaded"])
+def pool(request: pytest.FixtureRequest) -> Iterator[DecoderPool]:
+    """A pool, and one that reads its pipes as on Windows."""
+    with pytest.MonkeyPatch.context() as patch, DecoderPool(2) as started:
+        if request.param == "threaded":
+            patch.delattr("select.poll", raising=False)
+        started.warm()
+        patch.undo()
         yield started
 
 
@@ -281,6 +286,26 @@ def test_stop_and_deadline_end_the_work(odd: DecoderPool, tmp_path: Path, song: 
         list(odd.stream_excerpts(says(tmp_path, word), RATE, deadline=deadline, **PLAN))
     assert caught.value.limit == "deadline"
     assert result(odd.stream_excerpts(song, RATE, **PLAN))[1].duration_seconds == 35
+
+
+def test_process_is_not_used_again_after_half_a_message(song: Path) -> None:
+    """What follows would be taken for a message, though it may be samples that a file chose."""
+    program = """
+import io, time
+from genre_runtime.decoder_protocol import read_header, write_message
+requests, answers = io.FileIO(0), io.FileIO(1, "w")
+read_header(requests)
+write_message(answers, {"kind": "ready"})
+read_header(requests)
+answers.write(bytes(2))
+time.sleep(100)
+"""
+    stop = threading.Event()
+    threading.Timer(0.5, stop.set).start()
+    with DecoderPool(1, command=[sys.executable, "-c", program]) as pool:
+        with pytest.raises(CancelledError):
+            list(pool.stream_excerpts(song, RATE, stop=stop, **PLAN))
+        assert pool.n_processes == 0
 
 
 def test_process_is_kept_for_the_next_file(song: Path, tmp_path: Path) -> None:
