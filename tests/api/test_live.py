@@ -27,8 +27,13 @@ def predict(service: Live, content: bytes) -> Any:
 
 
 def test_slow_bodies_hold_no_worker(tmp_path: Path, model_path: Path) -> None:
-    with live(tmp_path, model_path, workers=1, queue_length=0, body_seconds=3) as service:
+    with live(tmp_path, model_path, workers=1, queue_length=0, body_seconds=6) as service:
         slow = [service.connect(HEAD + b"Content-Length: 1000\r\n\r\n--x\r\n") for _ in range(20)]
+        begun = f"genre_body_bytes {20 * len(b'--x' + bytes(2))}.0"
+        for _ in range(80):  # else the next one may overtake them
+            if begun in httpx2.get(f"{service.address}/metrics").text:
+                break
+            time.sleep(0.05)
         assert predict(service, audio_bytes()).status_code == 200
         for connection in slow:
             answer = read_all(connection)
