@@ -153,7 +153,7 @@ class GenreClassifier:
         pieces, duration = excerpts_of_waveform(
             waveform, sample_rate, self.metadata.audio.sample_rate, **self._plan(excerpts)
         )
-        return self._summary(self._judge.excerpts(pieces), TrackLength(duration), None)
+        return self._summary(self._judge.excerpts(pieces), TrackLength(duration, is_silent=True), None)
 
     def classify_log_mel(self, log_mel: NDArray[Any]) -> Prediction:
         """Classify a log-mel spectrogram made as the model's `AudioConfig` says.
@@ -175,7 +175,7 @@ class GenreClassifier:
         if log_mel.dtype.kind not in "fiu" or not (np.abs(log_mel) <= MAX_DECIBELS).all():  # NaN is not either
             raise InvalidInputError(f"log_mel holds values beyond {MAX_DECIBELS:g} or no numbers: expected decibels")
         duration = log_mel.shape[1] * self.metadata.audio.frame_seconds
-        return self._summary(self._judge.log_mel(log_mel), TrackLength(duration), None)
+        return self._summary(self._judge.log_mel(log_mel), TrackLength(duration, is_silent=True), None)
 
     def classify_excerpt(self, excerpt: Excerpt) -> ExcerptPrediction:
         """Classify one excerpt that `stream_excerpts` decoded at the model's rate; `summarise` makes a track's answer.
