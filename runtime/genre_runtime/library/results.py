@@ -6,7 +6,6 @@ UTF-8 come back as they were, since JSON carries their bytes as lone surrogates.
 
 from __future__ import annotations
 
-import codecs
 import io
 import sys
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple, TextIO
 from genre_runtime.errors import InvalidInputError
 from genre_runtime.library.json_array import array_elements
 from genre_runtime.library.result_entry import UNFIT, Failure, parse_result, unfit_words
+from genre_runtime.path_lists import encoding_by_mark
 from genre_runtime.prediction import Prediction, partly_read
 
 EXPECTED = "expected what `genre classify --format jsonl` writes"
@@ -146,8 +146,7 @@ def _opened(name: str) -> Iterator[TextIO]:
 
 
 def _text(file: io.BufferedReader) -> io.TextIOWrapper:
-    start = file.peek(2)[:2]
-    encoding = "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+    encoding = encoding_by_mark(file.peek(4)[:4]) or "utf-8-sig"
     return io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="\n")
 
 

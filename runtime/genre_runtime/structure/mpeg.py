@@ -10,7 +10,7 @@ import struct
 from functools import lru_cache
 from typing import BinaryIO, NamedTuple
 
-from genre_runtime.structure.finding import Structure, read_at
+from genre_runtime.structure.finding import MEASURE, Structure, read_at
 
 N_SPOTS = 32
 SPOT_BYTES = 4096
@@ -108,7 +108,7 @@ def examine(file: BinaryIO, start: int, size: int) -> Structure:
     at = find_frames(head)
     first = None if at is None else parse_header(head[at : at + 4])
     if at is None or first is None:
-        return Structure(believable=False)
+        return MEASURE
     begin, end = start + at, _end_of_frames(file, size)
     counted = _header_frame(head[at : at + first.n_bytes], first)
     n_frames, n_bytes = counted if counted is not None else (None, None)
