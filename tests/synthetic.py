@@ -11,13 +11,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from genre_runtime.metadata import (
-    AUDIO_METADATA_KEY,
-    LABELS_METADATA_KEY,
-    AudioConfig,
-    GraphFile,
-    ModelMetadata,
-)
+from genre_runtime.model.metadata import AUDIO_METADATA_KEY, LABELS_METADATA_KEY, AudioConfig, GraphFile, ModelMetadata
 
 RATE = 22_050
 LABELS = ("noise", "quiet", "tone")

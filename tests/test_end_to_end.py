@@ -13,7 +13,7 @@ import torch
 import genre_export.cli
 import genre_runtime.cli
 import genre_training.cli
-from genre_training.checkpoint import load_checkpoint
+from genre_training.train.checkpoint import load_checkpoint
 from tests.synthetic import write_audio
 from tests.training.miniature import GENRES, RECIPE, compose, write_audio_part
 

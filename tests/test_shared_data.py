@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 
 from genre_runtime import GenreClassifier
-from genre_runtime.metadata import AudioConfig
+from genre_runtime.model.metadata import AudioConfig
 from genre_runtime.prediction import Prediction
-from genre_training.indexed import read_audio_tracks
-from genre_training.pictures import read_picture
-from genre_training.sources import read_tracks
-from genre_training.splits import split_tracks
-from genre_training.store import track_log_mel
-from genre_training.tracks import Track, label_names
+from genre_training.data.features import track_log_mel
+from genre_training.data.folders import read_audio_tracks, read_tracks
+from genre_training.data.pictures import read_picture
+from genre_training.data.splits import split_tracks
+from genre_training.data.track import Track, label_names
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("GENRE_DATA", ROOT.parent / "shared" / "data")).resolve()

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from genre_runtime import GenreClassifier
-from genre_runtime.features import FloatArray
-from genre_training.outliers import KINDS
+from genre_runtime.model.features import FloatArray
+from genre_training.train.outliers import KINDS
 from tests.synthetic import RATE, noise, tone
 
 MODEL = Path(__file__).parent.parent / "models" / "best_model.onnx"

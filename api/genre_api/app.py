@@ -10,20 +10,19 @@ from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 
-from genre_api import access
-from genre_api.observation import Observation, note_route
+from genre_api import __version__, middleware
+from genre_api.middleware import Observation, note_route
 from genre_api.problems import add_problem_handlers
-from genre_api.routes import batch, docs, health, index, model, predict, prometheus
+from genre_api.routes import docs, health, model, page, predict
 from genre_api.service import Service, load_classifier
 from genre_api.settings import Settings
-from genre_api.version import __version__
 from genre_runtime import GenreClassifier
-from genre_runtime.decoder_pool import DecoderPool
+from genre_runtime.decoders.pool import DecoderPool
 
-OPEN = (index.router, docs.router, health.probes)
+OPEN = (page.router, docs.router, health.probes)
 """What is answered without a key: it says nothing that a stranger may not know, and probes bring none."""
 
-GUARDED = (health.router, model.router, predict.router, batch.router, prometheus.router)
+GUARDED = (health.router, model.router, predict.router)
 
 
 def create_app(
@@ -74,14 +73,14 @@ def create_app(
         if settings.api_key is None:
             app.include_router(router)
         else:
-            app.include_router(router, dependencies=[Depends(access.require_key)], responses=access.RESPONSES)
+            app.include_router(router, dependencies=[Depends(middleware.require_key)], responses=middleware.RESPONSES)
     add_problem_handlers(app)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["Content-Type", access.HEADER, "Authorization", "X-Request-ID"],
+            allow_headers=["Content-Type", middleware.HEADER, "Authorization", "X-Request-ID"],
             expose_headers=["X-Request-ID", "Retry-After"],
         )
     app.add_middleware(

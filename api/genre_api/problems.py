@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from genre_api.logs import current_request_id
+from genre_api.logging import current_request_id
 from genre_api.schemas import Problem
 from genre_runtime.errors import DecoderUnavailableError, GenreError
 

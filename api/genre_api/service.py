@@ -13,13 +13,13 @@ from typing import Annotated, TypeVar
 import numpy as np
 from fastapi import Depends, Request
 
-from genre_api.bodies import BodyBudget
-from genre_api.meters import Meters
+from genre_api.metrics import Meters
 from genre_api.problems import unavailable
-from genre_api.queueing import WorkQueue
+from genre_api.request_body import BodyBudget
 from genre_api.settings import Settings
+from genre_api.work_queue import WorkQueue
 from genre_runtime import GenreClassifier, GenreError
-from genre_runtime.decoder_pool import DecoderPool
+from genre_runtime.decoders.pool import DecoderPool
 from genre_runtime.errors import DecoderUnavailableError
 
 Answer = TypeVar("Answer")

@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from genre_runtime import DecodeLimits
-from genre_runtime.session import DEVICES
+from genre_runtime.model.session import DEVICES
 
 PREFIX = "GENRE_"
 

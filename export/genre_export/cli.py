@@ -76,7 +76,7 @@ def _publish(options: argparse.Namespace) -> None:
 
 
 def _variants(options: argparse.Namespace) -> None:
-    from genre_export.publish_variants import publish_variants, table
+    from genre_export.quantize import publish_variants, table
 
     print(table(publish_variants(options.checkpoint, options.output, options.data, options.cache)))
 

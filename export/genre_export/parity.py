@@ -20,8 +20,8 @@ from torch import Tensor
 
 from genre_export.graphs import WaveformGraph
 from genre_runtime.errors import GenreError
-from genre_runtime.features import FloatArray, log_mel_spectrogram
-from genre_runtime.metadata import AudioConfig
+from genre_runtime.model.features import FloatArray, log_mel_spectrogram
+from genre_runtime.model.metadata import AudioConfig
 
 Run = Callable[[FloatArray], dict[str, FloatArray]]
 

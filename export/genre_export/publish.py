@@ -1,29 +1,78 @@
-"""From a checkpoint to a published model: two graphs, the sidecar and the card, behind the parity gate."""
+"""Several files of a folder replaced and removed together: all of it happens, or nothing.
+
+From a checkpoint to a published model: two graphs, the sidecar and the card, behind the parity gate.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from genre_export.audio_files import score_audio_files
-from genre_export.card import model_card
-from genre_export.exchange import exchange
+from genre_export import __version__
+from genre_export.card import model_card, score_audio_files
 from genre_export.graphs import WaveformGraph, graph_metadata, write_log_mel_graph, write_waveform_graph
 from genre_export.parity import Run, check_parity, measure_parity
 from genre_export.schema import SCHEMA_FILE, check_sidecar, schema_text
-from genre_export.version import __version__
 from genre_runtime.classifier import GenreClassifier
-from genre_runtime.features import FloatArray
-from genre_runtime.metadata import AudioConfig, GraphFile, ModelMetadata
-from genre_runtime.session import import_onnxruntime
-from genre_training.checkpoint import Checkpoint, CheckpointError, load_checkpoint
-from genre_training.scoring import network_of
+from genre_runtime.model.features import FloatArray
+from genre_runtime.model.metadata import AudioConfig, GraphFile, ModelMetadata
+from genre_runtime.model.session import import_onnxruntime
+from genre_training.evaluate.score import network_of
+from genre_training.train.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+
+
+def exchange(staging: Path, output: Path, names: Sequence[str], obsolete: Sequence[str]) -> None:
+    """Put the files `names` of `staging` into `output`, in this order, then remove `obsolete` ones there.
+
+    On any error, and on Ctrl-C, `output` is made what it was. No file is missing in between.
+
+    Parameters
+    ----------
+    staging : Path
+        A temporary folder on the same disk as `output`: copies of the old files lie there meanwhile.
+    output : Path
+    names, obsolete : sequence of str
+        File names; an `obsolete` file that is not there is none to remove.
+
+    Raises
+    ------
+    OSError
+        A file cannot be replaced or removed: it is a folder, or on Windows another program holds it open.
+    """
+    before = staging / "before"
+    before.mkdir()
+    for name in (*names, *obsolete):
+        if (output / name).exists():
+            shutil.copy2(output / name, before / name)
+    with ExitStack() as undo:  # runs every callback, even when one of them fails
+        for name in names:
+            undo.callback(_put_back, before / name, output / name, staging / name)
+            (staging / name).replace(output / name)
+        for name in obsolete:
+            undo.callback(_put_back, before / name, output / name, output / name)
+            (output / name).unlink(missing_ok=True)
+        undo.pop_all()
+
+
+def _put_back(before: Path, path: Path, untouched: Path) -> None:
+    """Make `path` what it was, unless the file `untouched` shows that nothing has happened to it yet."""
+    if untouched.exists():
+        return
+    if before.exists():
+        before.replace(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+pass
 
 GRAPH_FILES = {"waveform": "best_model.onnx", "log_mel": "best_model.logmel.onnx"}
 SIDECAR_FILE = "best_model.json"

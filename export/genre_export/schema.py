@@ -1,8 +1,8 @@
 """The published JSON Schema of the sidecar, which every sidecar is held against before it is written.
 
-`model.schema.json` (draft 2020-12) in this package is its only home; export lays a copy beside the sidecar. What a
-schema cannot say stays with `genre_runtime.metadata`: that `f_max` lies above `f_min` and not beyond half the sample
-rate, and that a whole number is not written as 3.0.
+`model.schema.json` (draft 2020-12) in this package is its only home; export writes a copy beside the sidecar.
+`genre_runtime.model.metadata` checks what a schema cannot express: that `f_max` is above `f_min` and at most half the
+sample rate, and that a whole number is not written as 3.0.
 """
 
 from __future__ import annotations

@@ -17,9 +17,9 @@ from onnx import ValueInfoProto
 
 from genre_export.publish import SIDECAR_FILE
 from genre_runtime.errors import InvalidModelError
-from genre_runtime.metadata import ModelMetadata, read_metadata
-from genre_runtime.session import create_session
-from genre_training.disk import replacing
+from genre_runtime.model.metadata import ModelMetadata, read_metadata
+from genre_runtime.model.session import create_session
+from genre_runtime.output_files import replacing
 
 MODEL_NAME = "genre"
 VERSION = "1"

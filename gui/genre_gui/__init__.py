@@ -1,5 +1,5 @@
 """Desktop window for music genre classification."""
 
-from genre_gui.version import __version__
+__version__ = "0.1.0"
 
 __all__ = ["__version__"]

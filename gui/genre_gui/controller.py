@@ -1,4 +1,10 @@
-"""The window's state and all that it can do, without any window.
+"""Spectrograms of the tracks looked at: made when wanted, only for the one wanted last, and a few of them kept.
+
+Runs over the tags of files: what is planned is remembered, so that exactly that is written; all can be taken back.
+
+As with the controller, every method is called on the UI's thread.
+
+The window's state and all that it can do, without any window.
 
 Every method is called on one thread, the UI's; what other threads report waits in a queue until `poll` takes it. So
 nothing here needs a lock, and nothing waits.
@@ -8,36 +14,155 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event as Flag
 from typing import TYPE_CHECKING
 
-from genre_gui import chores
-from genre_gui.backend import Backend, Load, LocalBackend, Wish
-from genre_gui.background import Background, Post
-from genre_gui.ear import Ear
-from genre_gui.events import (
+from genre_gui.backends.base import Backend, Load, LocalBackend, Wish
+from genre_gui.backends.errors import ServiceError
+from genre_gui.backends.link import Link, LinkState
+from genre_gui.text import sentence
+from genre_gui.tracks import UNFINISHED, State, Track
+from genre_gui.workers import tasks
+from genre_gui.workers.background import (
+    Background,
     Event,
     Finished,
     Found,
     Heard,
     LinkChanged,
     Loaded,
+    Notice,
     NotLoaded,
+    Post,
     Started,
     Tagged,
     TagsFinished,
 )
-from genre_gui.link import Link, LinkState
-from genre_gui.refusals import ServiceError
-from genre_gui.tag_runs import Manner, TagRuns
-from genre_gui.tracks import UNFINISHED, State, Track
-from genre_runtime import GenreError
+from genre_runtime import GenreError, Prediction
 from genre_runtime.errors import DeviceUnavailableError
 
 if TYPE_CHECKING:
-    from genre_gui.pictures import Sound
+    from genre_gui.widgets.spectrogram import Sound
+    from genre_runtime.library.tags import Mode
+    from genre_runtime.model.metadata import ModelMetadata
+
+
+MOST_KEPT = 8
+
+
+class Ear:
+    """Listens to tracks once more, for the eye."""
+
+    def __init__(self, background: Background) -> None:
+        self._background = background
+        self._kept: OrderedDict[tuple[int, int], tuple[Sound, ...]] = OrderedDict()
+        self._wanted: tuple[int, int] | None = None
+
+    def listen(self, track: Track, metadata: ModelMetadata) -> tuple[Sound, ...] | None:
+        """Return a track's spectrograms, or None: then they come as an event."""
+        key = (track.number, track.turn)
+        if key not in self._kept and key != self._wanted:
+            self._wanted = key
+            path, whole, stop = track.path, track.whole, self._background.stop
+            if not metadata.graphs and track.prediction is not None:  # a service does not tell what it listens to
+                excerpts = track.prediction.excerpts
+                seconds = max(excerpt.end_seconds - excerpt.start_seconds for excerpt in excerpts)
+                metadata = replace(metadata, n_excerpts=len(excerpts), excerpt_seconds=seconds)
+
+            def work(post: Post) -> None:
+                if self._wanted == key:  # the user may have gone on to another track
+                    tasks.listen(key, path, metadata, whole, stop, post)
+
+            self._background.chore(work)
+        return self._kept.get(key)
+
+    def take(self, event: Heard) -> None:
+        """Keep what was heard."""
+        key = (event.number, event.turn)
+        self._kept[key] = event.sounds
+        if self._wanted == key:
+            self._wanted = None
+        while len(self._kept) > MOST_KEPT:
+            self._kept.popitem(last=False)
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How genres are written.
+
+    Attributes
+    ----------
+    mode : {"empty", "overwrite", "append"}
+    unsure : bool
+        Whether answers that are not confident count.
+    top : int
+        Most genres a file.
+    """
+
+    mode: Mode = "empty"
+    unsure: bool = False
+    top: int = 1
+
+
+class TagRuns:
+    """Plans, writes and takes back.
+
+    Attributes
+    ----------
+    journal : Path or None
+        Where the tags written last are recorded, if any were.
+    """
+
+    def __init__(self, background: Background) -> None:
+        self.journal: Path | None = None
+        self._background = background
+        self._run = 0
+        self._answers: list[tuple[Path, Prediction]] = []
+        self._manner = Manner()
+
+    def plan(self, tracks: Iterable[Track], manner: Manner) -> int:
+        """Tell by events what would be written into files; return how many have an answer."""
+        answers = [(track.path, track.prediction) for track in tracks]
+        self._answers = [(path, found) for path, found in answers if found is not None]
+        self._manner = manner
+        self._begin(write=False)
+        return len(self._answers)
+
+    def write(self) -> None:
+        """Write what was planned last, whatever has become of the tracks since."""
+        self._begin(write=True)
+
+    def undo(self, journal: Path) -> None:
+        """Take back all changes of a journal."""
+        self._run += 1
+        self._background.chore(lambda post: tasks.take_back(journal, post))
+
+    def matters(self, event: Tagged | TagsFinished) -> bool:
+        """Whether an event belongs to the run of last, or says that something was written."""
+        return event.run == self._run or (isinstance(event, TagsFinished) and event.write)
+
+    def _begin(self, *, write: bool) -> None:
+        self._run += 1
+        run, answers, stop, manner = self._run, self._answers, self._background.stop, self._manner
+
+        def work(post: Post) -> None:  # what it imports takes too long for the UI's thread
+            try:
+                tagging = tasks.tagging(write=write, mode=manner.mode, unsure=manner.unsure, top=manner.top)
+            except GenreError as error:  # there is no place for a journal: nothing is written
+                post(Notice(sentence(error), bad=True))
+                post(TagsFinished(run, write))
+                return
+            if tagging.journal is not None:
+                self.journal = tagging.journal.path
+            tasks.tag(answers, tagging, run, stop, post)
+
+        self._background.chore(work)
+
+
+pass
+pass
 
 AHEAD = 5
 """Files handed to the threads for each that can be in work: they never wait for the next tick."""
@@ -101,7 +226,7 @@ class Controller:
         def work(post: Post) -> None:
             try:
                 backend = self._load(wish)
-                post(Loaded(turn, backend, () if self.fixed else chores.offered_devices()))
+                post(Loaded(turn, backend, () if self.fixed else tasks.offered_devices()))
             except GenreError as error:
                 post(NotLoaded(turn, error))
 
@@ -110,7 +235,7 @@ class Controller:
     def add(self, names: Iterable[str]) -> None:
         """Look for files in another thread; `poll` puts them into the queue as they are found."""
         wanted = list(names)
-        self._background.chore(lambda post: chores.find(wanted, self._background.stop, post))
+        self._background.chore(lambda post: tasks.find(wanted, self._background.stop, post))
 
     def cancel(self, numbers: Iterable[int] | None = None) -> None:
         """Cancel tracks that are waiting or in work, by default all."""
@@ -146,7 +271,7 @@ class Controller:
         """Find out which devices work; the answer comes as an event."""
         backend = self.backend
         if backend is not None:
-            self._background.chore(lambda post: chores.try_devices(backend, post))
+            self._background.chore(lambda post: tasks.try_devices(backend, post))
 
     def plan_tags(self, numbers: Iterable[int], manner: Manner) -> int:
         """Tell by events what would be written into the files of tracks; return how many have an answer."""
@@ -155,7 +280,7 @@ class Controller:
     def export(self, path: Path, numbers: Iterable[int]) -> None:
         """Write the outcomes of tracks into a file whose suffix names the form."""
         results = [(track.path, track.result) for track in self._chosen(numbers) if track.result is not None]
-        self._background.chore(lambda post: chores.export(path, results, post))
+        self._background.chore(lambda post: tasks.export(path, results, post))
 
     def poll(self, limit: int) -> list[Event]:
         """Take in reports about at most `limit` tracks or so, and return those that still matter."""
@@ -213,7 +338,7 @@ class Controller:
             track = self.tracks[self._waiting.popitem(last=False)[0]]
             track.turn += 1
             stop = self._in_work[track.number] = Flag()
-            self._background.file(chores.classifying(replace(track), self.backend, stop))
+            self._background.file(tasks.classifying(replace(track), self.backend, stop))
 
     def _use(self, turn: int, backend: Backend) -> None:
         """Take another backend; tracks that the one before has in work begin anew."""

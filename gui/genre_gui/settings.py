@@ -9,8 +9,8 @@ from pathlib import Path
 
 from platformdirs import user_config_path
 
-from genre_runtime.library.own_files import write_whole
-from genre_runtime.session import DEVICES
+from genre_runtime.model.session import DEVICES
+from genre_runtime.output_files import write_whole
 
 THEMES = ("system", "light", "dark")
 FILE_NAME = "window.json"

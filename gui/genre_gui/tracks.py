@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
-from genre_gui.words import clock, one_line, sentence
+from genre_gui.text import clock, one_line, sentence
 from genre_runtime import GenreError, Prediction
 
 Result = Prediction | GenreError

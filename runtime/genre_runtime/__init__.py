@@ -11,26 +11,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from genre_runtime.telemetry import disable_telemetry
-from genre_runtime.version import __version__
 
 if TYPE_CHECKING:
+    from genre_runtime.audio.source import DecodeLimits
     from genre_runtime.classifier import GenreClassifier
     from genre_runtime.errors import GenreError
-    from genre_runtime.limits import DecodeLimits
-    from genre_runtime.metadata import AudioConfig, ModelMetadata
+    from genre_runtime.model.metadata import AudioConfig, ModelMetadata
     from genre_runtime.prediction import ExcerptPrediction, Prediction
 
 disable_telemetry()  # at import, since programs may import onnxruntime themselves before they load a model
 
 _HOMES = {
     "GenreClassifier": "classifier",
-    "DecodeLimits": "limits",
+    "DecodeLimits": "audio.source",
     "GenreError": "errors",
-    "AudioConfig": "metadata",
-    "ModelMetadata": "metadata",
+    "AudioConfig": "model.metadata",
+    "ModelMetadata": "model.metadata",
     "ExcerptPrediction": "prediction",
     "Prediction": "prediction",
 }
+
+__version__ = "0.1.0"
 
 __all__ = [
     "AudioConfig",

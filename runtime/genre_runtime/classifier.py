@@ -12,20 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genre_runtime.decoding import stream_excerpts
+from genre_runtime.audio.decoding import stream_excerpts
+from genre_runtime.audio.excerpts import Excerpt, TrackLength
+from genre_runtime.audio.source import AudioSource, DecodeLimits
+from genre_runtime.audio.waveform import excerpts_of_waveform
 from genre_runtime.errors import GenreError, InvalidInputError, UnexpectedFailureError
-from genre_runtime.excerpts import Excerpt, TrackLength
-from genre_runtime.inputs import AudioSource
-from genre_runtime.judge import Judge
-from genre_runtime.limits import DecodeLimits
-from genre_runtime.metadata import ModelMetadata, read_metadata
-from genre_runtime.model_files import check_named, default_model_path
+from genre_runtime.model.metadata import ModelMetadata, check_named, default_model_path, read_metadata
+from genre_runtime.model.onnx_model import Judge
 from genre_runtime.parallel import ordered_map
 from genre_runtime.prediction import ExcerptPrediction, Prediction, summarise
-from genre_runtime.waveforms import excerpts_of_waveform
 
 if TYPE_CHECKING:
-    from genre_runtime.decoder_pool import DecoderPool
+    from genre_runtime.decoders.pool import DecoderPool
 
 FloatArray = NDArray[np.float32]
 

@@ -6,10 +6,10 @@ from dataclasses import asdict
 from importlib import metadata as packages
 from typing import Any
 
+from genre_runtime import __version__
 from genre_runtime.classifier import GenreClassifier
 from genre_runtime.errors import GenreError
-from genre_runtime.session import DEVICES, available_devices, create_session, import_onnxruntime, other_providers
-from genre_runtime.version import __version__
+from genre_runtime.model.session import DEVICES, available_devices, create_session, import_onnxruntime, other_providers
 
 ONNXRUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")
 """Packages that install the same module `onnxruntime`, over each other if there are two."""

@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 
 from genre_api import Settings, create_app
 from genre_runtime import GenreClassifier
-from genre_runtime.decoder_pool import DecoderPool
+from genre_runtime.decoders.pool import DecoderPool
 from genre_runtime.errors import ModelNotFoundError
 
 SECRET = "/srv/secret/best_model.onnx"

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from genre_runtime.metadata import read_metadata
+from genre_runtime.model.metadata import read_metadata
 
 MATRIX = [[3, 1, 0], [0, 2, 0], [1, 0, 5]]
 

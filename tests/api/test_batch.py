@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from genre_api.classification import classify_audio
-from genre_api.routes import batch as batch_module
+from genre_api.inference import classify_audio
+from genre_api.routes import predict as batch_module
 from tests.api.conftest import SECRET, MakeClient
 from tests.api.requests import LEAKS, assert_problem, audio_bytes, upload
 

@@ -7,7 +7,7 @@ import logging
 import pytest
 from fastapi.testclient import TestClient
 
-from genre_api.negotiation import best_type
+from genre_api.routes.page import best_type
 from genre_runtime import GenreClassifier
 from tests.api.conftest import SECRET, MakeClient
 from tests.api.requests import assert_problem

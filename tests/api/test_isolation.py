@@ -21,9 +21,9 @@ PROGRAM = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 from genre_api.cli import main
-from genre_runtime import decoder_pool
+from genre_runtime.decoders import pool
 from tests.runtime.odd_decoders import command
-decoder_pool.default_command = command
+pool.default_command = command
 sys.exit(main())
 """
 COMMAND = (sys.executable, "-c", PROGRAM)

@@ -15,7 +15,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from genre_api.drawing import CELL, MARGIN, SCALE, confusion_svg
+from genre_api.images import CELL, MARGIN, SCALE, confusion_svg
 from genre_api.routes.model import finite
 from genre_runtime import GenreClassifier
 from tests.api.conftest import MakeClient

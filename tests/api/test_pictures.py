@@ -10,7 +10,7 @@ import numpy as np
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from genre_api.pictures import COLUMNS, COLUMNS_OF_WHOLE, N_COLOURS, Picture
+from genre_api.images import COLUMNS, COLUMNS_OF_WHOLE, N_COLOURS, Picture
 from genre_runtime import GenreClassifier
 from tests.api.requests import audio_bytes, upload
 from tests.synthetic import tone

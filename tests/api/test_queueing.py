@@ -14,11 +14,11 @@ import pytest
 from fastapi import Request
 from fastapi.testclient import TestClient
 
-from genre_api.classification import classify_audio
+from genre_api.inference import classify_audio
 from genre_api.problems import ServiceError
-from genre_api.queueing import ClientGone, WorkQueue
 from genre_api.routes import predict as predict_module
 from genre_api.service import Service
+from genre_api.work_queue import ClientGone, WorkQueue
 from tests.api.conftest import MakeClient
 from tests.api.requests import assert_problem, audio_bytes, upload
 

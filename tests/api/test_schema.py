@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from genre_runtime.metadata import read_metadata
+from genre_runtime.model.metadata import read_metadata
 from tests.api.figures import add_figures
 from tests.api.live import DEADLINE_SECONDS, Live, live
 from tests.synthetic import write_model

@@ -12,8 +12,8 @@ import pytest
 from pydantic import ValidationError
 
 from genre_api import Settings
-from genre_api.logs import log_config
-from genre_api.server import is_loopback, warn_of_exposure, with_safe_hosts
+from genre_api.cli import is_loopback, warn_of_exposure, with_safe_hosts
+from genre_api.logging import log_config
 from genre_api.settings import unknown_variables
 
 README = Path(__file__).parents[2] / "api" / "README.md"

@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from genre_runtime import GenreClassifier
-from genre_runtime.features import log_mel_spectrogram
+from genre_runtime.model.features import log_mel_spectrogram
 from tests.api.conftest import MakeClient
 from tests.api.requests import assert_problem
 from tests.synthetic import noise

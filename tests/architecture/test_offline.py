@@ -30,9 +30,9 @@ socket.getaddrinfo = socket.gethostbyname = refuse
 """
 IMPORTERS = ("genre_runtime", "genre_training", "genre_export", "tests")
 USES = {
-    "variants": "import genre_export.variants",
+    "variants": "import genre_export.quantize",
     "the graph that parity measures": "from genre_export.publish import runner; runner(model)",
-    "devices": "from genre_runtime.session import available_devices; available_devices()",
+    "devices": "from genre_runtime.model.session import available_devices; available_devices()",
     "torch's exporter": "import genre_export.graphs, torch.onnx, onnxruntime",
     "fuzzer": "import tests.fuzz.__main__",
 }

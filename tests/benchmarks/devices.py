@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from genre_runtime import GenreClassifier, Prediction
-from genre_runtime.judge import Judge
+from genre_runtime.model.onnx_model import Judge
 from tests.benchmarks.machine import describe
 from tests.synthetic import noise, tone, write_audio
 

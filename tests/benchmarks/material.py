@@ -18,7 +18,7 @@ import soundfile
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from genre_training.disk import replacing
+from genre_runtime.output_files import replacing
 
 FloatArray = NDArray[np.float32]
 

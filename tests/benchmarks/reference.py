@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from genre_runtime.metadata import AudioConfig
-from genre_training.checkpoint import load_checkpoint
-from genre_training.networks import GenreNetwork, NetworkConfig
+from genre_runtime.model.metadata import AudioConfig
+from genre_training.model.network import GenreNetwork, NetworkConfig
+from genre_training.train.checkpoint import load_checkpoint
 
 
 class Reference:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from genre_training.disk import replacing
+from genre_runtime.output_files import replacing
 from tests.benchmarks.figures import BenchmarkError, Figure
 
 README = Path(__file__).with_name("README.md")

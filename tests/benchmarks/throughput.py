@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from genre_runtime.decoding import decode_excerpts
+from genre_runtime.audio.decoding import decode_excerpts
 from tests.benchmarks.bench import Bench, all_classified
 from tests.benchmarks.figures import BenchmarkError, Figure, Target, alternate, figure
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from genre_export.audio_files import score_audio_files
+from genre_export.card import score_audio_files
 from genre_runtime import GenreClassifier
-from genre_training.tracks import DataError
+from genre_training.data.track import DataError
 from tests.synthetic import tone, write_audio
 from tests.training.miniature import write_index
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from genre_export.card import model_card
-from genre_runtime.metadata import read_metadata
+from genre_runtime.model.metadata import read_metadata
 
 
 @pytest.mark.parametrize(("sources", "own"), [(("gtzan", "fma_small"), False), (("gtzan", "my music"), True)])

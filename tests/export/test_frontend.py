@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from genre_export.frontend import LogMelFrontEnd, factors
+from genre_export.graphs import LogMelFrontEnd, factors
 from genre_export.parity import TOLERANCES
-from genre_runtime.features import log_mel_spectrogram
-from genre_runtime.metadata import AudioConfig
+from genre_runtime.model.features import log_mel_spectrogram
+from genre_runtime.model.metadata import AudioConfig
 from tests.synthetic import noise, tone
 
 LIMIT = TOLERANCES["torch log_mel"].limit

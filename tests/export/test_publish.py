@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from genre_export import frontend
+from genre_export import graphs
 from genre_export import publish as publish_module
 from genre_export.card import model_card
 from genre_export.parity import TOLERANCES, ParityError
 from genre_export.publish import files_of_variant, publish
 from genre_runtime import GenreClassifier
-from genre_runtime.features import FloatArray, log_mel_spectrogram
-from genre_runtime.metadata import AudioConfig, ModelMetadata, read_metadata
+from genre_runtime.model.features import FloatArray, log_mel_spectrogram
+from genre_runtime.model.metadata import AudioConfig, ModelMetadata, read_metadata
 from tests.export.tiny import LABELS, TEMPERATURE
 from tests.synthetic import RATE, noise, tone
 
@@ -112,7 +112,7 @@ def test_falsified_front_end_is_refused_and_changes_nothing(
         shutil.copy(published / path.name, path)  # this graph is not the falsified one, and an export takes seconds
 
     monkeypatch.setattr(publish_module, "write_log_mel_graph", reuse)
-    monkeypatch.setattr(frontend, "hann_window", falsified_window)
+    monkeypatch.setattr(graphs, "hann_window", falsified_window)
     with pytest.raises(ParityError, match="the exported graph is not published") as error:
         publish(output / "best_model.pt", output)
     for name in ("torch log_mel", "onnx log_mel"):

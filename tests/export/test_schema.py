@@ -16,8 +16,8 @@ from genre_export import publish as publish_module
 from genre_export.publish import publish
 from genre_export.schema import SidecarError, check_sidecar, schema_text
 from genre_runtime.errors import InvalidModelError
-from genre_runtime.metadata import SCHEMA_VERSION, AudioConfig, GraphFile, ModelMetadata
-from genre_training.checkpoint import save_checkpoint
+from genre_runtime.model.metadata import SCHEMA_VERSION, AudioConfig, GraphFile, ModelMetadata
+from genre_training.train.checkpoint import save_checkpoint
 from tests.export.tiny import tiny_checkpoint
 
 SHIPPED = Path(__file__).parents[2] / "models" / "best_model.json"

@@ -15,18 +15,16 @@ import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from genre_export import publish_variants as publish_variants_module
+from genre_export import quantize as publish_variants_module
 from genre_export.cli import main
-from genre_export.publish_variants import publish_variants, table
+from genre_export.quantize import finish, float16_network, int8_network, publish_variants, table, with_front_end
+from genre_export.quantize_gate import Clips, Timing, VariantScore, times
 from genre_export.schema import check_sidecar
-from genre_export.variant_clips import Clips
-from genre_export.variant_gate import Timing, VariantScore, times
-from genre_export.variants import finish, float16_network, int8_network, with_front_end
 from genre_runtime import GenreClassifier
-from genre_runtime.features import FloatArray, log_mel_spectrogram
-from genre_runtime.metadata import AudioConfig, read_metadata
-from genre_training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from genre_training.tracks import DataError
+from genre_runtime.model.features import FloatArray, log_mel_spectrogram
+from genre_runtime.model.metadata import AudioConfig, read_metadata
+from genre_training.data.track import DataError
+from genre_training.train.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from tests.export.tiny import LABELS
 from tests.synthetic import RATE, noise, tone, write_audio
 from tests.training.miniature import write_index

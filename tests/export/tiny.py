@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from genre_export.publish import publish
-from genre_runtime.metadata import AudioConfig
-from genre_training.checkpoint import save_checkpoint
-from genre_training.networks import GenreNetwork, NetworkConfig
+from genre_runtime.model.metadata import AudioConfig
+from genre_training.model.network import GenreNetwork, NetworkConfig
+from genre_training.train.checkpoint import save_checkpoint
 
 LABELS = ("blues", "jazz", "rock")
 TEMPERATURE = 1.7

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from genre_runtime import DecodeLimits, GenreClassifier, Prediction
-from genre_runtime.decoding import decode, decode_excerpts
+from genre_runtime.audio.decoding import decode, decode_excerpts
 from genre_runtime.errors import GenreError
 from tests.synthetic import LABELS, RATE, tone, write_model
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from genre_runtime.decoding import decode_excerpts
+from genre_runtime.audio.decoding import decode_excerpts
 from genre_runtime.errors import GenreError
 from tests.fuzz.targets import LIMITS
 from tests.synthetic import RATE

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from genre_runtime.features import log_mel_spectrogram
-from genre_runtime.metadata import AudioConfig
+from genre_runtime.model.features import log_mel_spectrogram
+from genre_runtime.model.metadata import AudioConfig
 
 GOLDEN = Path(__file__).with_name("front_end.json")
 BANDS = (4, 17, 18, 40, 70, 86, 100, 124)

@@ -15,14 +15,12 @@ from typing import Any
 
 import pytest
 
-from genre_gui.backend import Backend, Load, LocalBackend, Wish
-from genre_gui.background import outliving
+from genre_gui.backends.base import Backend, Load, LocalBackend, Wish
 from genre_gui.controller import Controller
-from genre_gui.events import Event
-from genre_gui.player import Player
+from genre_gui.playback import Player
 from genre_gui.settings import Settings
 from genre_gui.tracks import State, Track
-from genre_gui.ui_thread import undisturbed
+from genre_gui.workers.background import Event, outliving, undisturbed
 from genre_runtime import GenreClassifier
 
 DEADLINE_SECONDS = 30.0

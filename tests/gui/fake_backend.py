@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 
-from genre_gui.link import Link
+from genre_gui.backends.link import Link
 from genre_gui.tracks import Result
 from genre_runtime import Prediction
-from genre_runtime.metadata import AudioConfig, GraphFile, ModelMetadata
+from genre_runtime.model.metadata import AudioConfig, GraphFile, ModelMetadata
 from genre_runtime.prediction import ExcerptPrediction
 
 LABELS = ("noise", "quiet", "tone")

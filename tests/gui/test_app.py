@@ -14,11 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from genre_gui.backend import Wish
-from genre_gui.http_client import Client
-from genre_gui.own_service import OwnService
-from genre_gui.refusals import AwayError, ServiceError
-from genre_gui.service_process import environment
+from genre_gui.backends.base import Wish
+from genre_gui.backends.client import Client
+from genre_gui.backends.errors import AwayError, ServiceError
+from genre_gui.backends.service import OwnService, environment
 from genre_gui.settings import Settings
 from genre_runtime.errors import DeviceUnavailableError, ModelNotFoundError
 from tests.gui import x11
@@ -106,7 +105,7 @@ def to_the_window(number: signal.Signals) -> Callable[[App], None]:
 
 
 def to_the_guard(app: App) -> None:
-    guard = app.has("genre_gui.guard")
+    guard = app.has("genre_gui.backends.guard")
     assert guard is not None
     os.kill(guard.pid, signal.SIGKILL)
     left = left_of([process for process in app.seen.values() if process.pid != app.process.pid], DEADLINE_SECONDS)
@@ -132,7 +131,7 @@ def test_nothing_is_left(app: App, end: Callable[[App], None], status: int) -> N
     app.wait_for(app.ready)
     port, processes = app.port, list(app.seen.values())
     named = {Path(word).name for process in processes for word in process.command[:3]}
-    assert named >= {"genre-app", "genre_gui.guard", "genre-api"}
+    assert named >= {"genre-app", "genre_gui.backends.guard", "genre-api"}
     end(app)
     assert app.process.wait(DEADLINE_SECONDS) == status
     assert left_of(processes, DEADLINE_SECONDS) == []
@@ -177,7 +176,7 @@ def test_taken_port_is_said_and_another_one_used(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        monkeypatch.setattr("genre_gui.own_service.PREFERRED_PORT", port)
+        monkeypatch.setattr("genre_gui.backends.service.PREFERRED_PORT", port)
         window = open_window(own_service.load, Settings(theme="light", device="cpu"))
         drive(window, lambda: f"(port {port} is taken)" in text(window.header.link))
         window.add([str(write_audio(tmp_path / "song.wav", tone(1)))])
@@ -203,7 +202,7 @@ def test_missing_model_is_said_and_another_one_can_be_opened(
     settings = Settings(theme="light", device="cpu", model=str(tmp_path / "none.onnx"))
     window = open_window(own_service.load, settings)
     drive(window, lambda: "No model file at" in text(window.banner.words))
-    monkeypatch.setattr("genre_gui.choosing.model_file", lambda _: model_path)
+    monkeypatch.setattr("genre_gui.widgets.dialogs.model_file", lambda _: model_path)
     window.banner.answers[0].invoke()
     drive(window, lambda: "connected to" in text(window.header.link))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from genre_gui.version import __version__
+from genre_gui import __version__
 from tests.synthetic import tone, write_audio
 
 COMMAND = Path(sys.executable).with_name("genre-gui")

@@ -9,10 +9,9 @@ from threading import Event
 
 import pytest
 
-from genre_gui.backend import Backend, Wish
-from genre_gui.background import outliving
-from genre_gui.events import Broken, Found, Notice, NotLoaded
+from genre_gui.backends.base import Backend, Wish
 from genre_gui.tracks import Result, State
+from genre_gui.workers.background import Broken, Found, Notice, NotLoaded, outliving
 from genre_runtime import GenreError, Prediction
 from genre_runtime.errors import AudioNotFoundError, DeviceUnavailableError, ModelNotFoundError
 from tests.gui.conftest import DEADLINE_SECONDS, OpenController, finished, named, states, wait
@@ -309,7 +308,7 @@ def test_close_ends_a_search_that_finds_nothing(
             yield str(folder), [], ["notes.txt"]
             begun.set()
 
-    monkeypatch.setattr("genre_runtime.files.os.walk", endless)
+    monkeypatch.setattr("genre_runtime.library.scan.os.walk", endless)
     controller = open_controller()
     controller.add([str(tmp_path)])
     assert begun.wait(DEADLINE_SECONDS)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from genre_gui.backend import Backend
+from genre_gui.backends.base import Backend
 from genre_gui.tracks import State
 from tests.gui.conftest import DEADLINE_SECONDS, OpenWindow, drive, finished
 from tests.gui.fake_backend import FakeBackend, prediction

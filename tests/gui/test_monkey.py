@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genre_gui.backend import Backend, LocalBackend, Wish
-from genre_gui.player import Player
+from genre_gui.backends.base import Backend, LocalBackend, Wish
+from genre_gui.playback import Player
 from genre_runtime.errors import DeviceUnavailableError, InvalidModelError
 from tests.gui.conftest import OpenWindow, drive
 from tests.gui.odd_service import odd_service
@@ -45,10 +45,10 @@ def test_anything_in_any_order(
     devices = Devices()
     window = open_window(load, player=Player(devices))
     table, tracks, controller = window.tracks.table, window.tracks, window.controller
-    monkeypatch.setattr("genre_gui.choosing.model_file", lambda _: Path("wrong.onnx"))
-    monkeypatch.setattr("genre_gui.choosing.audio_files", lambda *_: [str(music / "noise.wav"), "/none.wav"])
-    monkeypatch.setattr("genre_gui.choosing.audio_folder", lambda *_: str(music))
-    monkeypatch.setattr("genre_gui.choosing.export_file", lambda *_: tmp_path / "out.csv")
+    monkeypatch.setattr("genre_gui.widgets.dialogs.model_file", lambda _: Path("wrong.onnx"))
+    monkeypatch.setattr("genre_gui.widgets.dialogs.audio_files", lambda *_: [str(music / "noise.wav"), "/none.wav"])
+    monkeypatch.setattr("genre_gui.widgets.dialogs.audio_folder", lambda *_: str(music))
+    monkeypatch.setattr("genre_gui.widgets.dialogs.export_file", lambda *_: tmp_path / "out.csv")
 
     def choose_some() -> None:
         shown = table.shown()
@@ -89,7 +89,7 @@ def test_anything_in_any_order(
 
 
 def test_a_service_that_answers_nonsense(open_window: OpenWindow, tmp_path: Path) -> None:
-    from genre_gui.remote import connecting
+    from genre_gui.backends.remote import connecting
 
     chance = random.Random(0)
     values: list[object] = [None, 0, -1, 1e300, "x\ny", [], {}, [None], {"a": []}, True]

@@ -8,7 +8,7 @@ from threading import Event
 import numpy as np
 import pytest
 
-from genre_gui.pictures import Sound, coloured, listen, ppm, spectrogram
+from genre_gui.widgets.spectrogram import Sound, coloured, listen, ppm, spectrogram
 from genre_runtime.errors import UnreadableAudioError
 from tests.gui.fake_backend import metadata
 from tests.synthetic import tone, write_audio

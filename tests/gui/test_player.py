@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genre_gui.audio_output import NoOutputError, SoundDevice
-from genre_gui.background import outliving
-from genre_gui.player import Player
+from genre_gui.playback import NoOutputError, Player, SoundDevice
+from genre_gui.workers.background import outliving
 from tests.gui.conftest import DEADLINE_SECONDS, OpenWindow, drive, finished
 from tests.gui.test_window import press, text
 from tests.synthetic import RATE, tone, write_audio

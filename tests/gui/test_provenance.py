@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from genre_gui.provenance import UNKNOWN, facts_in_words, headline, history_of, matrix_of, scores_of
+from genre_gui.pages.model import UNKNOWN, facts_in_words, headline, history_of, matrix_of, scores_of
 from genre_runtime.errors import ModelNotFoundError
-from genre_runtime.metadata import read_metadata
-from genre_runtime.model_files import default_model_path
+from genre_runtime.model.metadata import default_model_path, read_metadata
 from tests.gui.fake_backend import metadata
 
 

@@ -12,15 +12,21 @@ from typing import Any
 
 import pytest
 
-from genre_gui.backend import LocalBackend, Wish
-from genre_gui.background import outliving
-from genre_gui.http_client import Client
-from genre_gui.link import LinkState
-from genre_gui.provenance import facts_in_words
-from genre_gui.refusals import AddressError, AwayError, KeyRefusedError, NoServiceError, NotReadyError, ServiceError
-from genre_gui.remote import RemoteBackend, connecting
-from genre_gui.service_answers import scores_by_matrix
+from genre_gui.backends.base import LocalBackend, Wish
+from genre_gui.backends.client import Client
+from genre_gui.backends.errors import (
+    AddressError,
+    AwayError,
+    KeyRefusedError,
+    NoServiceError,
+    NotReadyError,
+    ServiceError,
+)
+from genre_gui.backends.link import LinkState
+from genre_gui.backends.remote import RemoteBackend, connecting, scores_by_matrix
+from genre_gui.pages.model import facts_in_words
 from genre_gui.tracks import State
+from genre_gui.workers.background import outliving
 from genre_runtime import GenreError, Prediction
 from genre_runtime.errors import AudioNotFoundError, EmptyAudioError, UnreadableAudioError
 from tests.gui.conftest import DEADLINE_SECONDS, OpenController, OpenWindow, drive, finished, named, wait
@@ -118,7 +124,7 @@ def test_what_the_service_tells_of_its_model_is_shown(
 def test_window_waits_for_a_service_and_goes_on_when_it_is_back(
     open_window: OpenWindow, model_path: Path, tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("genre_gui.reactions.RETRY_MILLISECONDS", 100)
+    monkeypatch.setattr("genre_gui.window.RETRY_MILLISECONDS", 100)
     window = open_window(connecting(f"http://127.0.0.1:{port}"), fixed=True)
     drive(window, lambda: "not connected" in text(window.header.link))
     assert "trying again" in text(window.header.link)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from genre_gui.theme import (
+from genre_gui.widgets.theme import (
     BACKGROUND,
     CARD,
     ERROR,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from genre_gui.text import clock, one_line, shortened
 from genre_gui.tracks import State, Track, arranged
-from genre_gui.words import clock, one_line, shortened
 from genre_runtime.errors import AudioNotFoundError
 from tests.gui.fake_backend import prediction
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genre_gui.backend import Backend, LocalBackend, Wish
+from genre_gui.backends.base import Backend, LocalBackend, Wish
 from genre_gui.settings import Settings
 from genre_gui.tracks import State
 from genre_runtime.errors import DeviceUnavailableError, ModelNotFoundError
@@ -153,8 +153,8 @@ def test_return_shows_the_track_of_the_keyboard(open_window: OpenWindow, tmp_pat
 
 def test_tab_reaches_buttons_that_space_presses(open_window: OpenWindow, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("genre_gui.choosing.audio_files", lambda *_: asked.append("files"))
-    monkeypatch.setattr("genre_gui.choosing.audio_folder", lambda *_: asked.append("folder"))
+    monkeypatch.setattr("genre_gui.widgets.dialogs.audio_files", lambda *_: asked.append("files"))
+    monkeypatch.setattr("genre_gui.widgets.dialogs.audio_folder", lambda *_: asked.append("folder"))
     window = open_window()
     window.header._pages.tk.call("focus", "-force", str(window.header._pages))
     window.update()

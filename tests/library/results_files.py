@@ -6,9 +6,9 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from genre_runtime.audio.excerpts import TrackLength
 from genre_runtime.errors import UnreadableAudioError
-from genre_runtime.excerpts import TrackLength
-from genre_runtime.formats import WRITERS, Result
+from genre_runtime.library.results.write import WRITERS, Result
 from genre_runtime.prediction import ExcerptPrediction, Prediction, summarise
 
 THRESHOLD = 0.6

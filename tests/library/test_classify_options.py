@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from genre_runtime import GenreClassifier, GenreError, Prediction
-from genre_runtime.files import Finder
+from genre_runtime.library.scan import Finder
 from tests.runtime.conftest import Genre
 from tests.synthetic import noise, tone, write_audio
 

@@ -18,13 +18,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genre_runtime import GenreClassifier
+from genre_runtime import GenreClassifier, __version__
 from genre_runtime.classifier import FROM_MODEL
-from genre_runtime.library import engine
-from genre_runtime.library.engine import Library, plan_of
-from genre_runtime.library.state import LibraryState, StateError
-from genre_runtime.library.state_file import STATEMENTS
-from genre_runtime.version import __version__
+from genre_runtime.errors import StateError
+from genre_runtime.library import analysis
+from genre_runtime.library.analysis import Library, plan_of
+from genre_runtime.library.cache import STATEMENTS, LibraryState
 from tests.runtime.conftest import Genre
 from tests.synthetic import noise, tone, write_audio, write_model
 
@@ -383,7 +382,7 @@ def test_known_answers_tell_the_device_that_gave_them(genre: Genre, known: tuple
 def test_answers_of_an_older_decoder_are_not_used(
     genre: Genre, known: tuple[Path, bytes], state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "DECODER_VERSION", engine.DECODER_VERSION + 1)
+    monkeypatch.setattr(analysis, "DECODER_VERSION", analysis.DECODER_VERSION + 1)
     _, _, err = classified(genre, known[0], "--state", state)
     assert "known from before" not in err
     with closing(sqlite3.connect(state)) as database, database:  # the plans of versions that did not count decoders

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from genre_runtime.errors import InvalidInputError
-from genre_runtime.library.genre_map import GenreMap, read_map
+from genre_runtime.library.genre_names import GenreMap, read_map
 
 LABELS = ("hiphop", "jazz", "rock", "pop")
 

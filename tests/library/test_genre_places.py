@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from genre_runtime.library.errors import UntaggableError
+from genre_runtime.errors import UntaggableError
 from genre_runtime.library.tags import plan_genres, read_genres, undo, write_genres
 from tests.library.conftest import MakeFile
 from tests.library.mpc_file import write_mpc

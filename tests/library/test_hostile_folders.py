@@ -14,10 +14,9 @@ from typing import Any
 
 import pytest
 
-from genre_runtime.library import replacing, temporary
-from genre_runtime.library.errors import ChangedFileError
-from genre_runtime.library.tags import read_genres, undo, write_genres
-from genre_runtime.library.temporary import Folder, create_copy, remove_left_copies
+from genre_runtime.errors import ChangedFileError
+from genre_runtime.library.tags import read_genres, replace, undo, write_genres
+from genre_runtime.library.tags.replace import Folder, create_copy, remove_left_copies
 from tests.library.conftest import MakeFile
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links and modes of POSIX")
@@ -47,15 +46,15 @@ def status_of(path: Path) -> tuple[int, ...]:
 
 def swapping(step: str, swap: Callable[[Path], None], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let an attacker act once, right before a step."""
-    was = getattr(replacing, step)
+    was = getattr(replace, step)
 
     def hook(*arguments: Any) -> None:
-        monkeypatch.setattr(replacing, step, was)
+        monkeypatch.setattr(replace, step, was)
         (name,) = left(folder)
         swap(folder / name)
         was(*arguments)
 
-    monkeypatch.setattr(replacing, step, hook)
+    monkeypatch.setattr(replace, step, hook)
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -147,7 +146,8 @@ def test_what_a_killed_run_left_is_removed_by_the_next(make_file: MakeFile, step
     original = path.read_bytes()
     program = f"""
 import os, signal, sys
-from genre_runtime.library import replacing, tags
+from genre_runtime.library import tags
+from genre_runtime.library.tags import replace as replacing
 replacing.{step} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 tags.write_genres(sys.argv[1], ["Jazz"], journal=None)
 """
@@ -158,7 +158,7 @@ tags.write_genres(sys.argv[1], ["Jazz"], journal=None)
     write_genres(path, ["Jazz"], journal=path.with_suffix(".jsonl"))
     assert left(path.parent) == []
     (path.parent / ".genre-tag-0123456789abcdef.tmp").write_bytes(b"left")
-    temporary._scanned.clear()  # a folder is not searched for every file
+    replace._scanned.clear()  # a folder is not searched for every file
     list(undo(path.with_suffix(".jsonl")))
     assert left(path.parent) == []
 
@@ -170,7 +170,7 @@ def test_what_another_run_works_on_is_not_removed(make_file: MakeFile) -> None:
         with file:
             write_genres(path, ["Jazz"], journal=None)
             assert left(path.parent) == [name]
-        temporary._scanned.clear()
+        replace._scanned.clear()
         remove_left_copies(folder)
         assert left(path.parent) == []
 
@@ -206,7 +206,7 @@ def test_a_link_or_pipe_of_such_a_name_stays(tmp_path: Path, secret: Path) -> No
 
 
 def test_where_files_cannot_be_locked_old_copies_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(temporary, "_locked", lambda _: None)
+    monkeypatch.setattr(replace, "_locked", lambda _: None)
     old, new = (tmp_path / f".genre-tag-{digit * 16}.tmp" for digit in "01")
     for path, age in ((old, 10**6), (new, 60)):
         path.write_bytes(b"x")
@@ -217,14 +217,14 @@ def test_where_files_cannot_be_locked_old_copies_go(tmp_path: Path, monkeypatch:
 
 
 def test_a_copy_that_was_taken_for_one_left_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    locked = temporary._locked
+    locked = replace._locked
 
     def slow(descriptor: int) -> bool | None:  # between creating and locking, another run cleans the folder
-        monkeypatch.setattr(temporary, "_locked", locked)
+        monkeypatch.setattr(replace, "_locked", locked)
         (tmp_path / left(tmp_path)[0]).unlink()
         return locked(descriptor)
 
-    monkeypatch.setattr(temporary, "_locked", slow)
+    monkeypatch.setattr(replace, "_locked", slow)
     with closing(Folder(tmp_path)) as folder:
         name, file = create_copy(folder)
         file.close()

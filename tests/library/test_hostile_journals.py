@@ -15,11 +15,10 @@ from typing import Any
 
 import pytest
 
-from genre_runtime.errors import GenreError
-from genre_runtime.library.errors import JournalError
-from genre_runtime.library.journal import LONGEST_LINE, Journal
-from genre_runtime.library.patches import MOST_LARGER
+from genre_runtime.errors import GenreError, JournalError
 from genre_runtime.library.tags import undo, write_genres
+from genre_runtime.library.tags.journal import LONGEST_LINE, Journal
+from genre_runtime.library.tags.restore import MOST_LARGER
 from tests.library.conftest import SUFFIXES, MakeFile
 from tests.library.mpc_file import write_mpc
 from tests.library.tag_bytes import id3v1, id3v2
@@ -184,7 +183,7 @@ def test_absurd_records_are_refused_in_few_words(
 def test_a_line_without_an_end_is_not_read_whole(
     make_file: MakeFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("genre_runtime.library.journal.LONGEST_LINE", 10_000)
+    monkeypatch.setattr("genre_runtime.library.tags.journal.LONGEST_LINE", 10_000)
     path, journal = make_file(".flac"), Journal(tmp_path / "j")
     write_genres(path, ["Jazz"], journal=journal)
     line = journal.path.read_bytes()
@@ -199,7 +198,7 @@ def test_a_line_without_an_end_is_not_read_whole(
 def test_a_change_too_long_to_record_is_not_made(
     make_file: MakeFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("genre_runtime.library.journal.LONGEST_LINE", 100)
+    monkeypatch.setattr("genre_runtime.library.tags.journal.LONGEST_LINE", 100)
     path = make_file(".flac")
     content = path.read_bytes()
     with pytest.raises(JournalError, match="too long"):

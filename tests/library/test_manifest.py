@@ -14,7 +14,7 @@ import pytest
 
 from genre_runtime import GenreClassifier, Prediction
 from genre_runtime.errors import AudioLimitError, AudioNotFoundError, GenreError, InvalidInputError
-from genre_runtime.library.manifest import (
+from genre_runtime.library.bulk.manifest import (
     FetchError,
     ManifestError,
     classify_source,
@@ -213,7 +213,7 @@ class Storage:
 def test_odd_storage(
     classifier: GenreClassifier, monkeypatch: pytest.MonkeyPatch, content: bytes | Exception, kind: type[GenreError]
 ) -> None:
-    monkeypatch.setattr("genre_runtime.library.manifest.file_system", lambda url: (Storage(content), url))
+    monkeypatch.setattr("genre_runtime.library.bulk.manifest.file_system", lambda url: (Storage(content), url))
     assert isinstance(classify_source(classifier, "odd://a.wav", max_bytes=1000), kind)
 
 

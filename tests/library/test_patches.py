@@ -9,8 +9,8 @@ import zlib
 import numpy as np
 import pytest
 
-from genre_runtime.library.errors import JournalError
-from genre_runtime.library.patches import difference, restore
+from genre_runtime.errors import JournalError
+from genre_runtime.library.tags.restore import difference, restore
 
 RNG = np.random.default_rng(5)
 SOUND = RNG.bytes(600_000)

@@ -10,8 +10,8 @@ from urllib.parse import unquote_to_bytes
 
 import pytest
 
-from genre_runtime.commands import playlist as command
-from genre_runtime.library.playlist import MARK, file_names
+from genre_runtime.cli import playlist as command
+from genre_runtime.library.playlists import MARK, file_names
 from tests.library.results_files import HOSTILE, named, predict, small_library, written
 
 Outcome = tuple[int, str, str]

@@ -14,11 +14,11 @@ from unittest.mock import patch
 import pytest
 
 from genre_runtime import GenreClassifier
-from genre_runtime.commands import bulk, classify
+from genre_runtime.cli import bulk, classify
 from genre_runtime.errors import DeviceUnavailableError, InvalidInputError, MissingDependencyError, ModelNotFoundError
-from genre_runtime.library import ray_engine
-from genre_runtime.library.manifest import classify_source
-from genre_runtime.library.ray_engine import MAX_DEATHS, Ledger, classify_on_ray, result_row
+from genre_runtime.library.bulk import ray_engine
+from genre_runtime.library.bulk.manifest import classify_source
+from genre_runtime.library.bulk.ray_engine import MAX_DEATHS, Ledger, classify_on_ray, result_row
 from tests.synthetic import noise, tone, write_audio, write_model
 
 WHY = "ray of genre-runtime[ray] is not installed"

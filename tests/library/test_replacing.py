@@ -16,10 +16,8 @@ from typing import Any
 
 import pytest
 
-from genre_runtime.errors import AudioNotFoundError, GenreError
-from genre_runtime.library import replacing
-from genre_runtime.library.errors import ChangedFileError, TagWriteError, UntaggableError
-from genre_runtime.library.tags import read_genres, undo, write_genres
+from genre_runtime.errors import AudioNotFoundError, ChangedFileError, GenreError, TagWriteError, UntaggableError
+from genre_runtime.library.tags import read_genres, replace, undo, write_genres
 from tests.library.conftest import MakeFile
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="names and links of POSIX")
@@ -37,7 +35,8 @@ def folder_of(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "step", ["genre_runtime.library.replacing.create_copy", "shutil.copyfileobj", "os.fchmod", "os.fsync", "os.replace"]
+    "step",
+    ["genre_runtime.library.tags.replace.create_copy", "shutil.copyfileobj", "os.fchmod", "os.fsync", "os.replace"],
 )
 @pytest.mark.parametrize(("number", "words"), REFUSALS)
 def test_a_refusal_of_the_system_is_named_and_loses_nothing(
@@ -96,7 +95,8 @@ def test_killed_at_every_step(make_file: MakeFile, tmp_path: Path, step: str) ->
     program = f"""
 import os, signal, sys
 from pathlib import Path
-from genre_runtime.library import journal, replacing, tags
+from genre_runtime.library import tags
+from genre_runtime.library.tags import journal, replace as replacing
 owner = {module}
 was = owner.{name}
 def die(*arguments, **options):
@@ -151,7 +151,7 @@ def test_a_request_to_end_leaves_nothing_lying(make_file: MakeFile, tmp_path: Pa
     program = """
 import os, signal, sys, time
 from genre_runtime import cli
-from genre_runtime.library import replacing
+from genre_runtime.library.tags import replace as replacing
 number = int(sys.argv.pop())
 signal.signal(number, signal.SIG_DFL)
 def wait(path):
@@ -175,7 +175,7 @@ def test_an_interruption_leaves_nothing_lying(make_file: MakeFile, monkeypatch: 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(replacing, "_sync", interrupt)
+    monkeypatch.setattr(replace, "_sync", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_genres(path, ["Jazz"], journal=None)
     assert folder_of(path) == [path.name]
@@ -203,13 +203,13 @@ def test_what_might_never_end_is_not_read(make_file: MakeFile, tmp_path: Path, k
 
 def test_a_change_by_another_program_wins(make_file: MakeFile, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make_file(".flac")
-    synced = replacing._sync
+    synced = replace._sync
 
     def meddle(copy: Any) -> None:
         synced(copy)
         path.write_bytes(b"changed")
 
-    monkeypatch.setattr(replacing, "_sync", meddle)
+    monkeypatch.setattr(replace, "_sync", meddle)
     with pytest.raises(ChangedFileError, match="another program"):
         write_genres(path, ["Jazz"], journal=None)
     assert path.read_bytes() == b"changed"

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from genre_runtime.commands import report as command
+from genre_runtime import output_files
+from genre_runtime.cli import report as command
 from genre_runtime.errors import UnreadableAudioError
-from genre_runtime.formats import Result
-from genre_runtime.library import own_files, report_files
-from genre_runtime.library.report import common_folder, confidence_bins
-from genre_runtime.library.results import Row
+from genre_runtime.library.report import page as page_module
+from genre_runtime.library.report.figures import common_folder, confidence_bins
+from genre_runtime.library.results.read import Row
+from genre_runtime.library.results.write import Result
 from tests.library.html_page import Page
 from tests.library.results_files import HOSTILE, named, predict, small_library, written
 
@@ -168,7 +169,7 @@ def test_references_within_the_page_lead_somewhere(make_page: MakePage) -> None:
 
 
 def test_long_lists_are_cut_and_say_so(make_page: MakePage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report_files, "MOST_LISTED", 2)
+    monkeypatch.setattr(page_module, "MOST_LISTED", 2)
     results = named([predict(f"/m/{number}.mp3", {"rock": 0.55, "jazz": 0.45}) for number in range(9)])
     page = make_page(results, "--rows", "4")
     assert len(page.table("files")) == 4
@@ -231,7 +232,7 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     path.write_text("before")
     with pytest.raises(KeyboardInterrupt):
-        own_files.write_whole(path, parts())
+        output_files.write_whole(path, parts())
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("page.html", "before")]
 
 

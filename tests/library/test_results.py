@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from genre_runtime.errors import InvalidInputError
-from genre_runtime.library import json_array, results
-from genre_runtime.library.result_entry import Failure
-from genre_runtime.library.results import Results, Row, skipped_words
+from genre_runtime.library.results import read as reader
+from genre_runtime.library.results.read import Failure, Results, Row, skipped_words
 from genre_runtime.prediction import Prediction
 from tests.library.results_files import HOSTILE, named, predict, small_library, written
 
@@ -47,7 +46,7 @@ def test_all_that_was_written_comes_back(file: Path, form: str, encoding: str, n
 
 @pytest.mark.parametrize("chunk", [1, 50, 10_000])
 def test_an_array_laid_out_otherwise(file: Path, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_array, "CHUNK", chunk)
+    monkeypatch.setattr(reader, "CHUNK", chunk)
     elements = json.loads(written(small_library(), "json"))
     file.write_text("\n" + json.dumps(elements, indent=3), encoding="utf-8")
     assert [str(result.path) for result in read(file)[0]] == [element["path"] for element in elements]
@@ -75,8 +74,8 @@ def test_a_run_appended_to_a_torn_one(file: Path) -> None:
     file.write_text(text[:-20] + text + "\n\n" + "no\n" * 20)
     found, skipped = read(file)
     assert len(found) == 6 + 6
-    assert len(skipped) == results.MOST_NAMED + 1
-    assert skipped[-1] == f"{21 - results.MOST_NAMED} more entries were passed over"
+    assert len(skipped) == reader.MOST_NAMED + 1
+    assert skipped[-1] == f"{21 - reader.MOST_NAMED} more entries were passed over"
 
 
 GOOD = json.loads(written(small_library()[:1]))

@@ -23,11 +23,11 @@ import pytest
 
 from genre_runtime import GenreClassifier, GenreError, Prediction
 from genre_runtime.classifier import FROM_MODEL
-from genre_runtime.errors import UnreadableAudioError
-from genre_runtime.library import state as state_module
-from genre_runtime.library import state_rows
-from genre_runtime.library.engine import Library, Outcome, plan_of
-from genre_runtime.library.state import LibraryState, StateError, content_digest
+from genre_runtime.errors import StateError, UnreadableAudioError
+from genre_runtime.library import cache
+from genre_runtime.library import cache as state_module
+from genre_runtime.library.analysis import Library, Outcome, plan_of
+from genre_runtime.library.cache import LibraryState, content_digest
 from tests.synthetic import noise, tone, write_audio, write_model
 
 
@@ -288,7 +288,7 @@ def test_another_version_tries_again_what_could_not_be_read(
     listener: Listener, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = classify(listener, library, tmp_path / "state")
-    monkeypatch.setattr(state_rows, "__version__", "1000.0")
+    monkeypatch.setattr(cache, "__version__", "1000.0")
     assert said(classify(listener, library, tmp_path / "state")) == said(first)
     assert listener.heard == ["text.mp3"]
     classify(listener, library, tmp_path / "state")
@@ -298,7 +298,7 @@ def test_another_version_tries_again_what_could_not_be_read(
 OPENING = """
 import sys
 from pathlib import Path
-from genre_runtime.library.state import LibraryState
+from genre_runtime.library.cache import LibraryState
 
 folder = Path(sys.argv[1])
 print("ready", flush=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from genre_runtime.library.errors import UntaggableError
+from genre_runtime.errors import UntaggableError
 from genre_runtime.library.tags import read_genres
 from tests.library.conftest import MakeFile
 from tests.library.tag_bytes import atom, comment_block, flac_block, flac_with, with_atom

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from genre_runtime import GenreClassifier, Prediction
-from genre_runtime.commands import arguments, tag
+from genre_runtime.cli import arguments, tag
 from genre_runtime.errors import GenreError
 from genre_runtime.library.tags import read_genres, write_genres
 from tests.synthetic import noise, tone, write_audio

@@ -8,7 +8,7 @@ from typing import Any
 import mutagen
 import pytest
 
-from genre_runtime.library.errors import UntaggableError
+from genre_runtime.errors import UntaggableError
 from genre_runtime.library.tags import Mode, read_genres, undo, write_genres
 from tests.library.conftest import SUFFIXES, MakeFile
 from tests.library.readers import genre_seen_by_ffmpeg, packets, samples

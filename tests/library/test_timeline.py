@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from genre_runtime.errors import InvalidInputError
-from genre_runtime.library import timeline as timelines
-from genre_runtime.library.report import read_report
-from genre_runtime.library.report_plots import clock, timeline_picture
-from genre_runtime.library.results import Results
-from genre_runtime.library.timeline import REST, make_timeline
+from genre_runtime.library.report import plots as timelines
+from genre_runtime.library.report.figures import read_report
+from genre_runtime.library.report.plots import REST, clock, make_timeline, timeline_picture
+from genre_runtime.library.results.read import Results
 from genre_runtime.prediction import Prediction
 from tests.library.results_files import named, predict, small_library, written
 

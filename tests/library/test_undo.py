@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 
-from genre_runtime.errors import AudioNotFoundError
-from genre_runtime.library import replacing
-from genre_runtime.library.errors import ChangedFileError, JournalError, TagWriteError
-from genre_runtime.library.journal import Entry, Journal, default_journal
-from genre_runtime.library.patches import difference
+from genre_runtime.errors import AudioNotFoundError, ChangedFileError, JournalError, TagWriteError
 from genre_runtime.library.tags import read_genres, undo, write_genres
+from genre_runtime.library.tags import replace as replacing
+from genre_runtime.library.tags.journal import Entry, Journal, default_journal
+from genre_runtime.library.tags.restore import difference
 from tests.library.conftest import SUFFIXES, MakeFile
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from genre_export.graphs import WaveformGraph
 from genre_export.parity import check_parity, measure_pairs, measure_parity, parity_table
 from genre_export.publish import GRAPH_FILES, runner
-from genre_runtime.metadata import read_metadata
-from genre_training.checkpoint import load_checkpoint
-from genre_training.scoring import network_of
+from genre_runtime.model.metadata import read_metadata
+from genre_training.evaluate.score import network_of
+from genre_training.train.checkpoint import load_checkpoint
 from tests.benchmarks.machine import describe
 from tests.benchmarks.table import write_readme
 

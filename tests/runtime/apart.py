@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from genre_runtime import DecodeLimits, GenreClassifier
-from genre_runtime.decoding import decode
+from genre_runtime.audio.decoding import decode
 from genre_runtime.errors import GenreError
 from tests.synthetic import RATE, write_model
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from genre_runtime import decoding
-from genre_runtime.decoder_process import main
-from genre_runtime.excerpts import Excerpt, ExcerptStream, TrackLength
+from genre_runtime.audio import decoding
+from genre_runtime.audio.excerpts import Excerpt, ExcerptStream, TrackLength
+from genre_runtime.decoders.process import main
 
 ROOT = Path(__file__).parents[2]
 

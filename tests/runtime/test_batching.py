@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from genre_runtime import GenreClassifier, Prediction
-from genre_runtime.batching import SharedBatches
+from genre_runtime.model.onnx_model import SharedBatches
 from tests.synthetic import noise, tone, write_audio
 
 

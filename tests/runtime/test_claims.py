@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genre_runtime.excerpts import plan_excerpts
+from genre_runtime.audio.excerpts import plan_excerpts
 from tests.runtime import odd_files as odd
 from tests.runtime.apart import EXCERPT_SECONDS, Apart
 from tests.runtime.odd_files import BARE, FRAGMENTED, coded, patched, sine

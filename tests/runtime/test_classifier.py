@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from genre_runtime import GenreClassifier, Prediction
+from genre_runtime.audio.excerpts import Excerpt, ExcerptStream, TrackLength
 from genre_runtime.errors import InvalidInputError
-from genre_runtime.excerpts import Excerpt, ExcerptStream, TrackLength
-from genre_runtime.model_files import default_model_path
+from genre_runtime.model.metadata import default_model_path
 from tests.synthetic import LABELS, RATE, noise, tone, write_audio, write_model
 
 

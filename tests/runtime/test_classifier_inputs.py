@@ -10,7 +10,7 @@ import pytest
 
 from genre_runtime import DecodeLimits, GenreClassifier
 from genre_runtime.errors import EmptyAudioError, InvalidInputError
-from genre_runtime.features import log_mel_spectrogram
+from genre_runtime.model.features import log_mel_spectrogram
 from tests.synthetic import LABELS, RATE, noise, sign, tone
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genre_runtime.version import __version__
+from genre_runtime import __version__
 from tests.runtime.conftest import Genre
 from tests.synthetic import LABELS, tone, write_audio
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import onnxruntime
 import pytest
 
+from genre_runtime import __version__
 from genre_runtime.cli import main
-from genre_runtime.version import __version__
 from tests.synthetic import LABELS, noise, tone, write_audio
 
 GENRE = [sys.executable, "-c", "import sys; from genre_runtime.cli import main; sys.exit(main())"]

@@ -13,8 +13,8 @@ import pytest
 from genre_runtime import GenreClassifier, GenreError, Prediction
 from genre_runtime.cli import main
 from genre_runtime.info import probe_devices
-from genre_runtime.model_files import default_model_path
-from genre_runtime.session import available_devices
+from genre_runtime.model.metadata import default_model_path
+from genre_runtime.model.session import available_devices
 from tests.synthetic import RATE, noise, tone, write_audio
 
 TOLERANCE = 1e-3

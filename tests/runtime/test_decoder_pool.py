@@ -19,9 +19,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genre_runtime import DecodeLimits, GenreClassifier, decoder_pool
-from genre_runtime.decoder_pool import DecoderPool
-from genre_runtime.decoding import stream_excerpts
+from genre_runtime import DecodeLimits, GenreClassifier
+from genre_runtime.audio.decoding import stream_excerpts
+from genre_runtime.audio.excerpts import ExcerptStream
+from genre_runtime.decoders import pool as pool_module
+from genre_runtime.decoders.pool import DecoderPool
 from genre_runtime.errors import (
     AudioLimitError,
     DecoderUnavailableError,
@@ -30,7 +32,6 @@ from genre_runtime.errors import (
     UnexpectedFailureError,
     UnreadableAudioError,
 )
-from genre_runtime.excerpts import ExcerptStream
 from tests.runtime import odd_decoders
 from tests.runtime.hostile_files import tone_in
 from tests.synthetic import RATE, tone, write_audio
@@ -201,7 +202,7 @@ def test_bytes_and_open_files(
     has_paths: bool,
 ) -> None:
     if not has_paths:  # as on Windows and macOS
-        monkeypatch.setattr("genre_runtime.decoder_sources._of_descriptor", lambda _: None)
+        monkeypatch.setattr("genre_runtime.decoders.protocol._of_descriptor", lambda _: None)
     content = tone_in(suffix, tmp_path)
     source = make(content)
     plan: dict[str, Any] = {"excerpt_seconds": 0.7, "n_excerpts": 2}
@@ -249,7 +250,9 @@ def test_files_that_do_harm_are_that_files_error(
 @linux
 def test_memory_is_bounded_where_the_system_does_not(tmp_path: Path, song: Path) -> None:
     program = odd_decoders.command()
-    program[-1] = program[-1].replace("run()", "import genre_runtime.decoder_process as p; p._bound_memory = id; run()")
+    program[-1] = program[-1].replace(
+        "run()", "import genre_runtime.decoders.process as p; p._bound_memory = id; run()"
+    )
     with DecoderPool(1, max_memory_bytes=MEMORY, command=program) as pool:
         with pytest.raises(AudioLimitError, match="memory"):
             list(pool.stream_excerpts(says(tmp_path, "malloc"), RATE, **PLAN))
@@ -292,7 +295,7 @@ def test_process_is_not_used_again_after_half_a_message(song: Path) -> None:
     """What follows would be taken for a message, though it may be samples that a file chose."""
     program = """
 import io, time
-from genre_runtime.decoder_protocol import read_header, write_message
+from genre_runtime.decoders.protocol import read_header, write_message
 requests, answers = io.FileIO(0), io.FileIO(1, "w")
 read_header(requests)
 write_message(answers, {"kind": "ready"})
@@ -321,8 +324,8 @@ def test_process_is_kept_for_the_next_file(song: Path, tmp_path: Path) -> None:
 
 
 def test_worn_process_is_replaced(song: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = decoder_pool.default_command()
-    program[3] = program[3].replace("main()", "import genre_runtime.decoder_process as p; p.MAX_FILES = 2; main()")
+    program = pool_module.default_command()
+    program[3] = program[3].replace("main()", "import genre_runtime.decoders.process as p; p.MAX_FILES = 2; main()")
     with DecoderPool(1, command=program) as pool:
         pids = []
         for _ in range(4):
@@ -376,7 +379,7 @@ def test_processes_end_with_the_one_that_started_them(tmp_path: Path, song: Path
     source = says(tmp_path, word)
     program = f"""
 import sys, threading, time
-from genre_runtime.decoder_pool import DecoderPool
+from genre_runtime.decoders.pool import DecoderPool
 from tests.runtime.odd_decoders import command
 pool = DecoderPool(1, patience_seconds=3, command=command())
 pool.check()
@@ -444,10 +447,10 @@ def test_signals_end_the_command_while_a_decoder_hangs(model_path: Path, tmp_pat
     path = says(tmp_path, "hang")
     program = f"""
 import sys
-from genre_runtime import decoder_pool
+from genre_runtime.decoders import pool
 from genre_runtime.cli import main
 from tests.runtime.odd_decoders import command
-decoder_pool.default_command = command
+pool.default_command = command
 sys.exit(main({["classify", str(path), "--model", str(model_path)]!r}))
 """
     with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, cwd=odd_decoders.ROOT) as process:

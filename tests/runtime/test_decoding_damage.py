@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from genre_runtime.decoding import decode, decode_excerpts
+from genre_runtime.audio.decoding import decode, decode_excerpts
 from genre_runtime.errors import EmptyAudioError, GenreError, UnreadableAudioError
 from tests.runtime.av_files import write_with_pyav
 from tests.synthetic import RATE, noise, tone, write_audio

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from genre_runtime.decoding import decode, decode_excerpts
-from genre_runtime.waveforms import excerpts_of_waveform
+from genre_runtime.audio.decoding import decode, decode_excerpts
+from genre_runtime.audio.waveform import excerpts_of_waveform
 from tests.runtime.av_files import CONTAINERS, write_with_pyav
 from tests.runtime.test_decoding_formats import NATIVE, delay_seconds, hum
 from tests.synthetic import write_audio

@@ -10,8 +10,8 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from genre_runtime.decoding import decode, decode_excerpts
-from genre_runtime.opening import open_audio
+from genre_runtime.audio.decoding import decode, decode_excerpts
+from genre_runtime.audio.readers import open_audio
 from tests.runtime.av_files import CONTAINERS, LOSSLESS, write_with_pyav
 from tests.synthetic import RATE, tone, write_audio
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from genre_runtime import DecodeLimits, GenreClassifier
-from genre_runtime.decoding import decode, decode_excerpts
+from genre_runtime.audio.decoding import decode, decode_excerpts
 from genre_runtime.errors import AudioLimitError
 from tests.runtime.av_files import CONTAINERS, write_with_pyav
 from tests.synthetic import RATE, tone, write_audio

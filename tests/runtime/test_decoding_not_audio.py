@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from genre_runtime.decoding import decode
+from genre_runtime.audio.decoding import decode
 from genre_runtime.errors import AudioNotFoundError, EmptyAudioError, UnreadableAudioError
 from tests.runtime.av_files import write_with_pyav
 from tests.synthetic import RATE, tone, write_audio

@@ -12,7 +12,7 @@ import pytest
 from genre_runtime import GenreClassifier
 from genre_runtime.errors import DeviceUnavailableError, InvalidModelError, MissingDependencyError
 from genre_runtime.info import describe, describe_in_words, probe_devices
-from genre_runtime.session import available_devices, one_line
+from genre_runtime.model.session import available_devices, one_line
 from tests.synthetic import sign, tone
 
 
@@ -58,7 +58,7 @@ class _Pretender:
 
 def test_cuda_that_does_not_start(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretender = _Pretender()
-    monkeypatch.setattr("genre_runtime.session.import_onnxruntime", lambda: pretender)
+    monkeypatch.setattr("genre_runtime.model.session.import_onnxruntime", lambda: pretender)
     with pytest.raises(DeviceUnavailableError, match="would use cpu"):
         GenreClassifier.load(model_path, device="cuda")
     classifier = GenreClassifier.load(model_path, device="auto")
@@ -75,7 +75,7 @@ def test_cuda_that_fails_is_told_from_a_graph_that_fails(
     model_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pretender = _Pretender(RuntimeError("CUDA failure 100: no CUDA-capable device is detected"))
-    monkeypatch.setattr("genre_runtime.session.import_onnxruntime", lambda: pretender)
+    monkeypatch.setattr("genre_runtime.model.session.import_onnxruntime", lambda: pretender)
     with pytest.raises(DeviceUnavailableError, match="would use cpu: CUDA failure 100"):
         GenreClassifier.load(model_path, device="cuda")
     assert GenreClassifier.load(model_path, device="auto").device == "cpu"
@@ -89,7 +89,7 @@ def test_cuda_that_fails_is_told_from_a_graph_that_fails(
 def test_info_says_of_every_device_whether_it_works(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     classifier = GenreClassifier.load(model_path, device="cpu")
     assert describe(classifier)["devices"]["cpu"] == "works"
-    monkeypatch.setattr("genre_runtime.session.import_onnxruntime", _Pretender)
+    monkeypatch.setattr("genre_runtime.model.session.import_onnxruntime", _Pretender)
     devices = probe_devices(classifier)
     assert list(devices) == ["cuda", "tensorrt", "directml", "coreml", "openvino", "cpu"]
     assert "would use cpu" in devices["cuda"]
@@ -101,7 +101,7 @@ def test_info_names_providers_that_are_no_devices(model_path: Path, monkeypatch:
     offered = ["AzureExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(_Pretender, "get_available_providers", lambda self: offered)
     classifier = GenreClassifier.load(model_path, device="cpu")
-    monkeypatch.setattr("genre_runtime.session.import_onnxruntime", _Pretender)
+    monkeypatch.setattr("genre_runtime.model.session.import_onnxruntime", _Pretender)
     assert probe_devices(classifier)["AzureExecutionProvider"] == "offered by ONNX Runtime, but not used here"
     words = describe_in_words(describe(classifier) | {"devices": probe_devices(classifier)})
     assert "  AzureExecutionProvider offered by" in words

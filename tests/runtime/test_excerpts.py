@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genre_runtime.audio.excerpts import MAX_EXCERPTS, MIN_EXCERPT_SECONDS, consecutive_excerpts, plan_excerpts
 from genre_runtime.errors import InvalidInputError
-from genre_runtime.excerpts import MAX_EXCERPTS, MIN_EXCERPT_SECONDS, consecutive_excerpts, plan_excerpts
 
 DURATIONS = st.floats(0.001, 50_000)
 LENGTHS = st.floats(0.5, 60)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genre_runtime.errors import EmptyAudioError, InvalidInputError
-from genre_runtime.features import hz_to_mel, log_mel_spectrogram, mel_filterbank, mel_to_hz
-from genre_runtime.metadata import AudioConfig
+from genre_runtime.model.features import hz_to_mel, log_mel_spectrogram, mel_filterbank, mel_to_hz
+from genre_runtime.model.metadata import AudioConfig
 from tests.golden.make import GOLDEN, SIGNALS
 from tests.synthetic import noise, tone
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genre_runtime.decoding import decode, decode_excerpts
+from genre_runtime.audio.decoding import decode, decode_excerpts
+from genre_runtime.audio.readers.ffmpeg_reader import SAMPLE_RATE
 from genre_runtime.errors import UnreadableAudioError
-from genre_runtime.ffmpeg_reader import SAMPLE_RATE
 from tests.runtime.av_files import write_with_pyav
 from tests.synthetic import RATE, noise, tone, write_audio
 
@@ -39,8 +39,8 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def refuse(*_: object) -> None:
         raise TypeError
 
-    monkeypatch.setattr("genre_runtime.soundfile_reader.SoundFileReader", refuse)
-    monkeypatch.setattr("genre_runtime.pyav_reader.PyAvReader", Refusing)
+    monkeypatch.setattr("genre_runtime.audio.readers.soundfile_reader.SoundFileReader", refuse)
+    monkeypatch.setattr("genre_runtime.audio.readers.pyav_reader.PyAvReader", Refusing)
     return write_audio(tmp_path / "-noise:1.flac", noise(3), RATE)
 
 

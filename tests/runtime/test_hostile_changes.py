@@ -12,7 +12,7 @@ import av
 import pytest
 import soundfile
 
-from genre_runtime import decoder_pool
+from genre_runtime.decoders import pool
 from tests.runtime.hostile_files import CONTENTS, FORMATS, SPARSE, Hostile, tone_in
 from tests.runtime.ogg_pages import with_right_checksums
 from tests.runtime.test_hostile_files import Entry, entry  # noqa: F401  # the fixture of every entry point
@@ -52,7 +52,7 @@ def test_file_that_shrinks_while_it_is_read(
         cut()
         return make_resampler(*arguments, **options)
 
-    monkeypatch.setattr(decoder_pool, "can_start", lambda: False)  # the command decodes here, where it can be seen
+    monkeypatch.setattr(pool, "can_start", lambda: False)  # the command decodes here, where it can be seen
     monkeypatch.setattr(soundfile.SoundFile, "read", cut_and_read)
     monkeypatch.setattr(av, "AudioResampler", cut_and_make_resampler)
     assert entry(path) in ("empty_audio", "unreadable_audio", "tone", "quiet", "noise", "samples")

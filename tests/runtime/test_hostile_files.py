@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from genre_runtime import DecodeLimits, GenreClassifier, Prediction
-from genre_runtime.decoding import decode_excerpts
+from genre_runtime.audio.decoding import decode_excerpts
 from genre_runtime.errors import AudioLimitError, GenreError
 from tests.runtime.conftest import Genre
 from tests.runtime.hostile_files import CONTENTS, FORMATS, NAMES_AND_KINDS, SPARSE, Hostile, endless_opus, tone_in

@@ -32,7 +32,8 @@ def test_the_package_imports_nothing_heavy() -> None:
     "code",
     [
         "from genre_runtime import GenreClassifier, DecodeLimits, AudioConfig, Prediction",
-        "import genre_runtime.cli, genre_runtime.features, genre_runtime.session, genre_runtime.files",
+        "import genre_runtime.cli, genre_runtime.model.features, genre_runtime.model.session",
+        "import genre_runtime.library.scan",
     ],
 )
 def test_the_classifier_s_modules_leave_decoders_and_onnxruntime_for_later(code: str) -> None:
@@ -55,9 +56,9 @@ def test_a_verb_s_code_is_read_when_it_is_asked_for(model_path: Path, tmp_path: 
     path = write_audio(tmp_path / "tone.wav", tone(1))
     words = ["classify", str(path), "--model", str(model_path), "--format", "jsonl", "--output", str(tmp_path / "out")]
     modules = _imported_by(f"from genre_runtime.cli import main\nmain({words!r})")
-    ours = {name.removeprefix("genre_runtime.commands.") for name in modules if ".commands." in name}
+    ours = {name.removeprefix("genre_runtime.cli.") for name in modules if ".cli." in name}
     assert ours & set(VERBS) == {"classify"}
-    assert not modules & {"sqlite3", "mutagen", "genre_runtime.library.state", "torch", "tqdm", "av"}
+    assert not modules & {"sqlite3", "mutagen", "genre_runtime.library.cache", "torch", "tqdm", "av"}
 
 
 @pytest.mark.parametrize("words", [["--help"], ["no-such-verb"], []])

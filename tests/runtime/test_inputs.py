@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from genre_runtime import GenreClassifier
-from genre_runtime.decoding import decode, decode_excerpts
+from genre_runtime.audio.decoding import decode, decode_excerpts
 from genre_runtime.errors import EmptyAudioError, GenreError, InvalidInputError, UnreadableAudioError
 from tests.runtime.av_files import CONTAINERS, write_with_pyav
 from tests.synthetic import RATE, noise, write_audio

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from genre_runtime.errors import InvalidModelError, ModelNotFoundError
-from genre_runtime.metadata import AudioConfig, GraphFile, ModelMetadata, read_metadata
+from genre_runtime.model.metadata import AudioConfig, GraphFile, ModelMetadata, read_metadata
 
 METADATA = ModelMetadata(
     labels=("jazz", "rock"),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from genre_runtime.formats import WRITERS
+from genre_runtime.library.results.write import WRITERS
 from genre_runtime.prediction import Prediction
 from tests.runtime.conftest import Genre
 from tests.synthetic import cut_short, tone, write_audio

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from genre_runtime.errors import InvalidInputError
-from genre_runtime.path_lists import listed_paths
+from genre_runtime.library.scan import listed_paths
 
 NAMES = ["song.wav", "/music/\u00e9t\u00e9/a b .mp3", "\u97f3\u697d/\U0001f3b5.flac", "x"]
 ENCODINGS = ("utf-8-sig", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")

@@ -7,7 +7,7 @@ from tempfile import SpooledTemporaryFile
 
 import pytest
 
-from genre_runtime.inputs import FileView
+from genre_runtime.audio.source import FileView
 
 
 @pytest.mark.parametrize("max_size", [5, 1000], ids=["disk", "memory"])

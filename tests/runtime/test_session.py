@@ -14,8 +14,8 @@ import pytest
 
 from genre_runtime import AudioConfig, GenreClassifier
 from genre_runtime.errors import InvalidModelError, ModelNotFoundError
-from genre_runtime.metadata import AUDIO_METADATA_KEY, LABELS_METADATA_KEY, read_metadata
-from genre_runtime.session import create_session
+from genre_runtime.model.metadata import AUDIO_METADATA_KEY, LABELS_METADATA_KEY, read_metadata
+from genre_runtime.model.session import create_session
 from tests.synthetic import GRAPHS, sign, tone
 
 

@@ -14,8 +14,8 @@ import pytest
 import soundfile
 
 from genre_runtime import GenreClassifier
-from genre_runtime.decoding import decode, decode_excerpts, stream_excerpts
-from genre_runtime.waveforms import FloatArray, resample, resample_stream
+from genre_runtime.audio.decoding import decode, decode_excerpts, stream_excerpts
+from genre_runtime.audio.waveform import FloatArray, resample, resample_stream
 from tests.runtime.av_files import write_with_pyav
 from tests.synthetic import RATE, noise, write_audio
 

@@ -16,9 +16,9 @@ import pytest
 from tqdm import tqdm
 
 from genre_runtime.errors import InvalidModelError
-from genre_runtime.formats import WRITERS, quoted_cell, unquoted_cell
-from genre_runtime.library.manifest import read_manifest
-from genre_runtime.metadata import ModelMetadata
+from genre_runtime.library.bulk.manifest import read_manifest
+from genre_runtime.library.results.write import WRITERS, quoted_cell, unquoted_cell
+from genre_runtime.model.metadata import ModelMetadata
 from genre_runtime.prediction import ExcerptPrediction, Prediction
 from genre_runtime.terminal import escaped, escaped_streams, unescaped
 from tests.runtime.conftest import Genre
@@ -193,7 +193,7 @@ def test_the_installed_command_escapes_after_it_has_silenced_the_decoders(model_
 def test_silencing_decoders_keeps_the_escaping() -> None:
     program = (
         "import sys\n"
-        "from genre_runtime.commands.arguments import silence_decoders\n"
+        "from genre_runtime.cli.arguments import silence_decoders\n"
         "from genre_runtime.terminal import escaped_streams\n"
         "with escaped_streams():\n"
         "    silence_decoders()\n"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from genre_training.batches import TrainingData
 from genre_training.config import DataConfig, Recipe, TrainingConfig
-from genre_training.networks import NetworkConfig
-from genre_training.splits import Split
+from genre_training.data.splits import Split
+from genre_training.model.network import NetworkConfig
+from genre_training.train.batches import TrainingData
 
 RECIPE = Recipe(
     DataConfig(seed=1),

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from genre_runtime.features import FloatArray, log_mel_spectrogram
-from genre_runtime.metadata import AudioConfig
+from genre_runtime.model.features import FloatArray, log_mel_spectrogram
+from genre_runtime.model.metadata import AudioConfig
 from tests.synthetic import RATE, write_audio
 
 GENRES = ("bursts", "high", "low")

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from genre_training.augmentation import (
+from genre_training.config import TrainingConfig
+from genre_training.train.augment import (
     MASKS_PER_AXIS,
     Augmentation,
     SpecAugment,
@@ -17,7 +18,6 @@ from genre_training.augmentation import (
     random_crops,
     shift_bands,
 )
-from genre_training.config import TrainingConfig
 
 
 def numbered_clips(n_clips: int = 5, n_frames: int = 30) -> Tensor:

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from genre_training.batches import Batches, TrainingData
 from genre_training.config import DataConfig, Recipe, TrainingConfig
-from genre_training.loop import State, Trainer, fit
-from genre_training.networks import GenreNetwork, NetworkConfig
-from genre_training.sampling import draw_clips, epoch_batches, label_shares
-from genre_training.splits import Split
+from genre_training.data.splits import Split
+from genre_training.model.network import GenreNetwork, NetworkConfig
+from genre_training.train.batches import Batches, TrainingData, draw_clips, epoch_batches, label_shares
+from genre_training.train.trainer import State, Trainer, fit
 
 CPU = torch.device("cpu")
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genre_training.branches import Branches
 from genre_training.config import TrainingConfig
-from genre_training.networks import GenreNetwork, NetworkConfig
+from genre_training.model.network import GenreNetwork, NetworkConfig
+from genre_training.train.trainer import Branches
 
 UNMASKED = TrainingConfig(frequency_mask=0, time_mask=0)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from genre_training.calibration import (
+from genre_training.evaluate.metrics import (
     TARGET_PRECISION,
     calibration_error,
     confidence_threshold,

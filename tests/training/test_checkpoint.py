@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from genre_training.checkpoint import REQUIRED_KEYS, CheckpointError, load_checkpoint, save_checkpoint
+from genre_training.train.checkpoint import REQUIRED_KEYS, CheckpointError, load_checkpoint, save_checkpoint
 
 
 def make_checkpoint(epoch: int = 1) -> dict[str, Any]:

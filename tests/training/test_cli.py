@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from genre_runtime.metadata import AudioConfig
-from genre_training import loop
-from genre_training import run as run_module
-from genre_training.checkpoint import load_checkpoint
+from genre_runtime.model.metadata import AudioConfig
 from genre_training.cli import main
+from genre_training.train import run as run_module
+from genre_training.train import trainer
+from genre_training.train.checkpoint import load_checkpoint
 from tests.synthetic import write_audio
 from tests.training.conftest import FinishedRun
 from tests.training.miniature import EPOCHS, GENRES, compose, write_gtzan
@@ -111,7 +111,7 @@ def test_interrupted_run_says_how_to_go_on_and_does(
 ) -> None:
     assert main(arguments(finished_run, tmp_path / "whole")) == 0
     interrupted = arguments(finished_run, tmp_path / "models")
-    real, calls = loop.evaluate, iter(range(9))
+    real, calls = trainer.evaluate, iter(range(9))
 
     def ctrl_c_in_the_second_epoch(*given: Any) -> Any:
         if next(calls):
@@ -119,7 +119,7 @@ def test_interrupted_run_says_how_to_go_on_and_does(
         return real(*given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "evaluate", ctrl_c_in_the_second_epoch)
+        patch.setattr(trainer, "evaluate", ctrl_c_in_the_second_epoch)
         assert main(interrupted) == 130
     assert "--resume goes on after the last whole epoch" in capsys.readouterr().err
     assert not (tmp_path / "models" / "best_model.pt").exists()

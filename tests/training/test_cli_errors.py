@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-from genre_training import run, store
-from genre_training.checkpoint import load_checkpoint, save_checkpoint
 from genre_training.cli import main
+from genre_training.data import features
+from genre_training.train import run
+from genre_training.train.checkpoint import load_checkpoint, save_checkpoint
 from tests.synthetic import write_audio
 from tests.training.conftest import FinishedRun
 from tests.training.miniature import EPOCHS, RECIPE, compose, write_index
@@ -89,7 +90,7 @@ def test_killed_process_is_one_line(
         def map(self, *_: Any, **__: Any) -> Any:
             raise BrokenProcessPool("a child process terminated abruptly")
 
-    monkeypatch.setattr(store, "ProcessPoolExecutor", BrokenPool)
+    monkeypatch.setattr(features, "ProcessPoolExecutor", BrokenPool)
     folders = ["--data", str(finished_run.data), "--cache", str(tmp_path), "--output", str(tmp_path / "out")]
     assert main(["train", "--device", "cpu", "--workers", "2", *folders]) == 1
     line = capsys.readouterr().err.splitlines()[-1]  # after the progress bar

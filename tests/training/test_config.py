@@ -17,7 +17,7 @@ from genre_training.config import (
     read_recipe,
     recipe_from_tables,
 )
-from genre_training.networks import NetworkConfig
+from genre_training.model.network import NetworkConfig
 
 
 def write(folder: Path, text: str) -> Path:

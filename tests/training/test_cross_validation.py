@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from genre_training.checkpoint import load_checkpoint, save_checkpoint
 from genre_training.cli import main
+from genre_training.train.checkpoint import load_checkpoint, save_checkpoint
 from tests.training.conftest import FinishedRun
 from tests.training.miniature import EPOCHS, RECIPE
 

@@ -13,9 +13,9 @@ import torch
 from torch.multiprocessing.spawn import spawn
 
 from genre_training.config import Recipe
-from genre_training.distributed import n_processes, own_share, process_group
-from genre_training.loop import State, Trainer, fit
-from genre_training.tracks import DataError
+from genre_training.data.track import DataError
+from genre_training.train.distributed import n_processes, own_share, process_group
+from genre_training.train.trainer import State, Trainer, fit
 from tests.training.easy import RECIPE, easy_data
 
 CPU = torch.device("cpu")
@@ -62,7 +62,7 @@ def test_two_processes_follow_the_loss_curve_of_one(tmp_path: Path) -> None:
 
 
 def test_batch_that_cannot_be_shared_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genre_training.distributed.n_processes", lambda: 2)
+    monkeypatch.setattr("genre_training.train.distributed.n_processes", lambda: 2)
     with pytest.raises(DataError, match="batch of 5 clips cannot be shared by 2 processes: choose a batch_size"):
         own_share(torch.zeros(5))
 

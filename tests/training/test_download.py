@@ -16,9 +16,7 @@ import numpy as np
 import pytest
 
 from genre_runtime.errors import GenreError
-from genre_training.archives import extract
-from genre_training.disk import DownloadError
-from genre_training.download import ATTEMPTS, fetch
+from genre_training.data.download import ATTEMPTS, DownloadError, extract, fetch
 from tests.training.miniature_fma import Server, serving, sha1, zipped
 
 CONTENT = np.random.default_rng(0).bytes(300_000)

@@ -14,12 +14,19 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 from torch import Tensor, nn
 
 from genre_runtime import GenreClassifier
-from genre_training import scoring as scoring_module
-from genre_training.batches import TrainingData
-from genre_training.calibration import Labels, Probabilities, track_probabilities
-from genre_training.evaluation import bootstrap_intervals, excerpt_gain, excerpt_logits, score
-from genre_training.splits import Split
-from genre_training.tracks import Track
+from genre_training.data.splits import Split
+from genre_training.data.track import Track
+from genre_training.evaluate import score as scoring_module
+from genre_training.evaluate.metrics import (
+    Labels,
+    Probabilities,
+    bootstrap_intervals,
+    excerpt_gain,
+    excerpt_logits,
+    score,
+    track_probabilities,
+)
+from genre_training.train.batches import TrainingData
 from tests.synthetic import LABELS, RATE, tone
 
 CPU = torch.device("cpu")

@@ -11,15 +11,24 @@ from pathlib import Path
 
 import pytest
 
-from genre_runtime.metadata import AudioConfig
-from genre_training import fma_download
+from genre_runtime.model.metadata import AudioConfig
 from genre_training.cli import main
-from genre_training.fma import BAD_CLIPS, SUBSETS, read_fma_tracks, read_subset
-from genre_training.fma_download import AUDIO, METADATA, Archive, describe, fetch_fma
-from genre_training.sources import read_tracks
-from genre_training.splits import split_tracks
-from genre_training.store import open_store
-from genre_training.tracks import DataError, Track
+from genre_training.data import fma
+from genre_training.data.features import open_store
+from genre_training.data.fma import (
+    AUDIO,
+    BAD_CLIPS,
+    METADATA,
+    SUBSETS,
+    Archive,
+    describe,
+    fetch_fma,
+    read_fma_tracks,
+    read_subset,
+)
+from genre_training.data.folders import read_tracks
+from genre_training.data.splits import split_tracks
+from genre_training.data.track import DataError, Track
 from tests.training.miniature import write_index
 from tests.training.miniature_fma import (
     ROWS,
@@ -49,7 +58,7 @@ def serving_fma(subset: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server
         content = files[f"{archive.name}.zip"]
         return replace(archive, size=len(content), unpacked=len(content), sha1=sha1(content))
 
-    monkeypatch.setattr(fma_download, "METADATA", expected(METADATA))
+    monkeypatch.setattr(fma, "METADATA", expected(METADATA))
     monkeypatch.setitem(AUDIO, subset, expected(AUDIO[subset]))
     with serving(files) as server:
         yield server
@@ -116,7 +125,7 @@ def test_interrupted_download_says_how_to_go_on(
     def interrupted(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fma_download, "fetch", interrupted)
+    monkeypatch.setattr(fma, "fetch", interrupted)
     assert main(["data", "--data", str(tmp_path)]) == 130
     assert capsys.readouterr().err == "genre-train: interrupted; the same command goes on from there\n"
 

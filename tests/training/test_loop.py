@@ -13,13 +13,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genre_training import loop
-from genre_training.batches import Batch, Batches, TrainingData
 from genre_training.config import DataConfig, Recipe
-from genre_training.loop import NonFiniteLossError, State, Trainer, fit
-from genre_training.networks import GenreNetwork
-from genre_training.optimisation import class_weights
-from genre_training.sampling import draw_clips, epoch_batches
+from genre_training.model.network import GenreNetwork
+from genre_training.train import trainer as loop
+from genre_training.train.batches import Batch, Batches, TrainingData, class_weights, draw_clips, epoch_batches
+from genre_training.train.trainer import NonFiniteLossError, State, Trainer, fit
 from tests.training.easy import RECIPE, easy_data
 
 CPU = torch.device("cpu")

@@ -11,9 +11,8 @@ import torch
 from scipy.fft import dct  # type: ignore[import-untyped]
 from torch import Tensor
 
-from genre_training.bands import picked_bands
-from genre_training.networks import GenreNetwork, NetworkConfig, standardise
-from genre_training.statistics import ClipStatistics
+from genre_training.model.backbones import ClipStatistics
+from genre_training.model.network import GenreNetwork, NetworkConfig, picked_bands, standardise
 
 CONFIG = NetworkConfig(widths=(4, 8, 16), blocks=2, dropout=0.3)
 KINDS = ("residual", "crnn", "transformer", "plain", "two branches")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from genre_runtime.metadata import AudioConfig
-from genre_training.outliers import KINDS, outlier_log_mels
+from genre_runtime.model.metadata import AudioConfig
+from genre_training.train.outliers import KINDS, outlier_log_mels
 
 RATE = 22_050
 

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from genre_training.own_music import read_genre_folders, read_manifest
-from genre_training.sources import read_tracks
-from genre_training.tracks import DataError, Track
+from genre_training.data.folders import read_genre_folders, read_manifest, read_tracks
+from genre_training.data.track import DataError, Track
 
 
 def touch(folder: Path, *names: str) -> Path:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genre_runtime.features import log_mel_spectrogram
-from genre_runtime.metadata import AudioConfig
-from genre_training.pictures import read_picture
-from genre_training.tracks import DataError
+from genre_runtime.model.features import log_mel_spectrogram
+from genre_runtime.model.metadata import AudioConfig
+from genre_training.data.pictures import read_picture
+from genre_training.data.track import DataError
 from tests.training.miniature import compose, save_picture, write_fma, write_gtzan
 
 CONFIG = AudioConfig()

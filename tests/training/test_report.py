@@ -13,18 +13,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genre_training.calibration import (
+from genre_training.config import Recipe, TrainingConfig, read_recipe
+from genre_training.evaluate.metrics import (
     calibration_error,
     coverage_at_threshold,
+    excerpt_gain,
     reliability,
+    score,
     track_probabilities,
 )
-from genre_training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from genre_training.config import Recipe, TrainingConfig, read_recipe
-from genre_training.evaluation import excerpt_gain, score
-from genre_training.plots import save_curves, save_reliability
-from genre_training.report import PICTURES, recipe_toml, write_run_folder
-from genre_training.summary import summary
+from genre_training.evaluate.plots import save_curves, save_reliability
+from genre_training.evaluate.report import PICTURES, recipe_toml, write_run_folder
+from genre_training.evaluate.score import summary
+from genre_training.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 NAMES = ("<b>", "jazz & $blues$", "rock", "silent")
 """A tag, an entity, what matplotlib takes for mathematics, and a genre that the test part lacks."""

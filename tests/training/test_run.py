@@ -11,17 +11,17 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from genre_training import run as run_module
-from genre_training import scoring as scoring_module
-from genre_training.batches import TrainingData
-from genre_training.calibration import fit_temperature
-from genre_training.checkpoint import load_checkpoint
 from genre_training.config import Recipe
-from genre_training.networks import GenreNetwork, NetworkConfig
-from genre_training.run import train
-from genre_training.scoring import evaluate_checkpoint
-from genre_training.splits import Split
-from genre_training.tracks import Track
+from genre_training.data.splits import Split
+from genre_training.data.track import Track
+from genre_training.evaluate import score as scoring_module
+from genre_training.evaluate.metrics import fit_temperature
+from genre_training.evaluate.score import evaluate_checkpoint
+from genre_training.model.network import GenreNetwork, NetworkConfig
+from genre_training.train import run as run_module
+from genre_training.train.batches import TrainingData
+from genre_training.train.checkpoint import load_checkpoint
+from genre_training.train.run import train
 from tests.training.conftest import FinishedRun
 
 CPU = torch.device("cpu")

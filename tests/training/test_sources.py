@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genre_runtime.metadata import AudioConfig
-from genre_training.sources import read_tracks
-from genre_training.splits import split_tracks
-from genre_training.store import open_store
-from genre_training.tracks import PARTS, Track, label_names
+from genre_runtime.model.metadata import AudioConfig
+from genre_training.data.features import open_store
+from genre_training.data.folders import read_tracks
+from genre_training.data.splits import split_tracks
+from genre_training.data.track import PARTS, Track, label_names
 from tests.synthetic import write_audio
 from tests.training.miniature import GENRES, compose, write_index
 from tests.training.miniature_fma import Row, clip_name, mp3, write_metadata

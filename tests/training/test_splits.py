@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genre_training.splits import TEST_FOLDS, Split, split_tracks
-from genre_training.tracks import DataError, Track
+from genre_training.data.splits import TEST_FOLDS, Split, split_tracks
+from genre_training.data.track import DataError, Track
 
 PARTS = ("train", "validation", "test")
 

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from genre_runtime.decoding import decode
-from genre_runtime.features import log_mel_spectrogram
-from genre_runtime.limits import Meter
-from genre_runtime.metadata import AudioConfig
-from genre_training import store as store_module
-from genre_training.store import (
+from genre_runtime.audio.decoding import decode
+from genre_runtime.audio.source import Meter
+from genre_runtime.model.features import log_mel_spectrogram
+from genre_runtime.model.metadata import AudioConfig
+from genre_training.data import features as store_module
+from genre_training.data.features import (
     FeatureStore,
     LostWorkerError,
     _clip_or_reason,
@@ -26,7 +26,7 @@ from genre_training.store import (
     open_store,
     track_log_mel,
 )
-from genre_training.tracks import DataError, Track
+from genre_training.data.track import DataError, Track
 from tests.synthetic import RATE, noise, tone, write_audio
 
 CONFIG = AudioConfig()

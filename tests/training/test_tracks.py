@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from genre_runtime.errors import GenreError
-from genre_training.indexed import read_audio_tracks
-from genre_training.sources import read_tracks
-from genre_training.tracks import DataError, label_names
+from genre_training.data.folders import read_audio_tracks, read_tracks
+from genre_training.data.track import DataError, label_names
 from tests.training.miniature import GENRES, write_index
 
 FMA = ("track_id", "genre", "block")

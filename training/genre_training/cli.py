@@ -9,7 +9,7 @@ from pathlib import Path
 
 from genre_runtime.errors import GenreError
 from genre_runtime.terminal import escaped, escaped_streams
-from genre_training.disk import RUN_FOLDER, STATE_NAME
+from genre_training.data.download import RUN_FOLDER, STATE_NAME
 
 DEFAULT_CACHE = Path(".cache/features")
 
@@ -102,7 +102,7 @@ def _positive(text: str) -> int:
 
 
 def _data(options: argparse.Namespace) -> int:
-    from genre_training.fma_download import BASE_URL, describe, fetch_fma
+    from genre_training.data.fma import BASE_URL, describe, fetch_fma
 
     url = options.url or BASE_URL
     print(describe(fetch_fma(options.data, options.subset, url, keep_archives=options.keep_archives)))
@@ -111,9 +111,8 @@ def _data(options: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     from genre_training.config import read_recipe
-    from genre_training.devices import choose_device, memory_guard
-    from genre_training.distributed import process_group, rank
-    from genre_training.run import train
+    from genre_training.train.distributed import choose_device, memory_guard, process_group, rank
+    from genre_training.train.run import train
 
     recipe = read_recipe(options.config, options.set)
     with process_group(choose_device(options.device)) as device, memory_guard(device):
@@ -128,9 +127,8 @@ def _train(options: argparse.Namespace) -> int:
 
 def _refit(options: argparse.Namespace) -> int:
     from genre_training.config import read_recipe
-    from genre_training.devices import choose_device, memory_guard
-    from genre_training.distributed import process_group, rank
-    from genre_training.run import refit
+    from genre_training.train.distributed import choose_device, memory_guard, process_group, rank
+    from genre_training.train.run import refit
 
     recipe = read_recipe(options.config)
     with process_group(choose_device(options.device)) as device, memory_guard(device):
@@ -142,8 +140,8 @@ def _refit(options: argparse.Namespace) -> int:
 
 
 def _report(path: Path) -> int:
-    from genre_training.checkpoint import load_checkpoint
-    from genre_training.scoring import print_metrics
+    from genre_training.evaluate.score import print_metrics
+    from genre_training.train.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(path)
     print(f"epoch {checkpoint['epoch']} was kept, written to {path}, report in {path.parent / 'run'}")
@@ -152,9 +150,9 @@ def _report(path: Path) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from genre_training.devices import choose_device, memory_guard
-    from genre_training.run import evaluate_again
-    from genre_training.scoring import print_metrics
+    from genre_training.evaluate.score import print_metrics
+    from genre_training.train.distributed import choose_device, memory_guard
+    from genre_training.train.run import evaluate_again
 
     device = choose_device(options.device)
     with memory_guard(device):

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from genre_runtime.errors import GenreError
-from genre_training.networks import NetworkConfig
-from genre_training.splits import METHODS, TEST_FOLDS
+from genre_training.data.splits import METHODS, TEST_FOLDS
+from genre_training.model.network import NetworkConfig
 
 CONFIG_FOLDER = Path(__file__).parent / "configs"
 
@@ -86,7 +86,7 @@ class TrainingConfig:
         Share of each genre's log frequency added to its logit in training and left out afterwards (Menon et al., 2021):
         at 1 the network answers as if all genres were equally frequent, at 0 it prefers those it saw more of.
     outlier_share : float
-        Share of each batch that is no music (see `genre_training.outliers`) and shall get every genre alike.
+        Share of each batch that is no music (see `genre_training.train.outliers`) and shall get every genre alike.
     ema_decay : float
         Decay a step of the running average of the weights that is validated and kept; 0 turns it off.
     compile : bool

@@ -1,17 +1,23 @@
-"""Whether the service lives, is ready, and runs where it was told to."""
+"""Whether the service lives, is ready, and runs where it was told to.
+
+`/metrics` for Prometheus.
+"""
 
 from __future__ import annotations
 
 import platform
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from fastapi import APIRouter
+from fastapi.responses import PlainTextResponse, Response
 
-from genre_api.model_schemas import Health, Live, Ready
+from genre_api import __version__
+from genre_api.metrics import CONTENT_TYPE
 from genre_api.problems import ServiceError, problem_responses
+from genre_api.schemas import Health, Live, Ready
 from genre_api.service import TheService
-from genre_api.version import __version__
 
 probes = APIRouter(tags=["health"])
 router = APIRouter(tags=["health"])
@@ -58,3 +64,14 @@ def _versions() -> dict[str, str | None]:
         except PackageNotFoundError:
             found[name.replace("-", "_")] = None
     return found
+
+
+_TEXT: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/plain": {"schema": {"type": "string"}, "example": "genre_ready 1.0\n"}}}
+}
+
+
+@router.get("/metrics", response_class=PlainTextResponse, responses=_TEXT)
+async def metrics(service: TheService) -> Response:
+    """Return requests, latencies, queue, decode and model time and rejections in Prometheus' text format."""
+    return Response(service.meters.text(), media_type=CONTENT_TYPE)

@@ -9,10 +9,10 @@ from typing import Any, TypeGuard
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from genre_api.drawing import confusion_png, confusion_svg
-from genre_api.model_schemas import Confusion, Genres, History, Metrics
-from genre_api.negotiation import best_type
+from genre_api.images import confusion_png, confusion_svg
 from genre_api.problems import ServiceError, problem_responses
+from genre_api.routes.page import best_type
+from genre_api.schemas import Confusion, Genres, History, Metrics
 from genre_api.service import TheClassifier, TheService
 
 router = APIRouter(tags=["model"])

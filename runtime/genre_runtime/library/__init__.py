@@ -1,1 +1,1 @@
-"""A music library's own files: genres read from their tags, written into them and taken back."""
+"""Collections of files: scan, cache, results, tags, reports, playlists. Imports the classifier; `cli` imports it."""

@@ -1,0 +1,173 @@
+"""A spectrogram as a picture, for people: what the model listened to, from left to right.
+
+The confusion matrix as SVG and PNG.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genre_runtime.model.features import log_mel_spectrogram
+from genre_runtime.model.metadata import AudioConfig
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageFont import FreeTypeFont, ImageFont
+
+
+FloatArray = NDArray[np.float32]
+
+COLUMNS = 84
+"""Most columns of an excerpt: as many as ten seconds have frames with the shipped model."""
+
+COLUMNS_OF_WHOLE = 32
+"""The same where the whole track is listened to, which can take hours."""
+
+N_COLOURS = 64
+"""More would hardly be seen, and the picture would be twice as long."""
+
+# From quiet to loud, red, green and blue: even steps of lightness, so that it says the same in grey.
+_RAMP = ((4, 4, 20), (60, 16, 100), (150, 40, 110), (228, 95, 70), (252, 180, 95), (252, 250, 200))
+
+
+class Picture:
+    """Collects excerpts, few bytes of each, and draws them side by side.
+
+    Parameters
+    ----------
+    audio : AudioConfig
+    whole : bool
+        The whole track is listened to.
+    """
+
+    def __init__(self, audio: AudioConfig, whole: bool = False) -> None:
+        self._audio = audio
+        self._n_columns = COLUMNS_OF_WHOLE if whole else COLUMNS
+        self._pieces: list[NDArray[np.uint8]] = []
+
+    def add(self, waveform: FloatArray, silent: bool) -> None:
+        """Add an excerpt, shape (n_samples,), at the model's rate; brightness is relative to its loudest bin."""
+        log_mel = log_mel_spectrogram(waveform, self._audio)
+        self._add(np.full_like(log_mel, -self._audio.top_db) if silent else log_mel)
+
+    def add_log_mel(self, log_mel: FloatArray) -> None:
+        """Add a spectrogram, shape (n_mels, n_frames), in decibels of any reference."""
+        self._n_columns = max(COLUMNS, min(log_mel.shape[1], 12 * COLUMNS))
+        self._add(np.maximum(log_mel - log_mel.max(), -self._audio.top_db))
+
+    def png(self) -> str:
+        """Return the picture as PNG, in Base64: a row for each mel band, the lowest below."""
+        from PIL import Image  # takes its time, and few requests want pictures
+
+        image = Image.fromarray(np.concatenate(self._pieces, axis=1)[::-1], "P")
+        image.putpalette(_palette().tobytes())
+        file = io.BytesIO()
+        image.save(file, "PNG", optimize=True, bits=6)
+        return base64.b64encode(file.getvalue()).decode()
+
+    def _add(self, log_mel: FloatArray) -> None:
+        level = 1 + _narrowed(log_mel, self._n_columns) / self._audio.top_db
+        self._pieces.append(np.clip(level * (N_COLOURS - 1), 0, N_COLOURS - 1).astype(np.uint8))
+
+
+def _narrowed(log_mel: FloatArray, n_columns: int) -> FloatArray:
+    """Average neighbouring frames until no more than `n_columns` are left."""
+    n_frames = log_mel.shape[1]
+    if n_frames <= n_columns:
+        return log_mel
+    starts = np.arange(n_columns) * n_frames // n_columns
+    sums = np.add.reduceat(log_mel, starts, axis=1)
+    return (sums / np.diff([*starts, n_frames])).astype(np.float32)
+
+
+def _palette() -> NDArray[np.uint8]:
+    """Colours, shape (N_COLOURS, 3)."""
+    ramp = np.array(_RAMP, np.float64)
+    places = np.linspace(0, len(ramp) - 1, N_COLOURS)
+    channels = [np.interp(places, np.arange(len(ramp)), ramp[:, i]) for i in range(3)]
+    return np.stack(channels, axis=1).round().astype(np.uint8)
+
+
+CELL = 34
+MARGIN = 130
+SCALE = 2
+"""Pixels of the PNG for each unit of the SVG."""
+
+_DARK = (8, 81, 156)
+
+
+def confusion_svg(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> str:
+    """Draw tracks by true genre (row) and answered genre (column); the shade is the share of the row.
+
+    Parameters
+    ----------
+    labels : sequence of str
+    matrix : n_labels rows of n_labels counts
+    """
+    side = MARGIN + CELL * len(labels) + 10
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {side} {side}" width="{side}" height="{side}" '
+        'font-family="sans-serif" font-size="12" role="img">',
+        "<title>Confusion matrix: true genres in rows, answers in columns</title>",
+        f'<rect width="{side}" height="{side}" fill="white"/>',
+    ]
+    for i, label in enumerate(labels):
+        place = MARGIN + CELL * (i + 0.5)
+        name = escape(label)
+        parts.append(f'<text x="{MARGIN - 6}" y="{place + 4}" text-anchor="end">{name}</text>')
+        parts.append(f'<text transform="translate({place + 4} {MARGIN - 6}) rotate(-60)">{name}</text>')
+        n_row = sum(matrix[i]) or 1
+        parts.extend(_cell(i, j, count, count / n_row) for j, count in enumerate(matrix[i]))
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def _cell(i: int, j: int, count: int, share: float) -> str:
+    x, y = MARGIN + CELL * j, MARGIN + CELL * i
+    ink = "white" if share > 0.5 else "black"
+    number = f'<text x="{x + CELL / 2}" y="{y + CELL / 2 + 4}" text-anchor="middle" fill="{ink}">{count}</text>'
+    return (
+        f'<rect x="{x}" y="{y}" width="{CELL}" height="{CELL}" stroke="#ddd" fill="#08519c" '
+        f'fill-opacity="{share:.3f}"/>{number if count else ""}'
+    )
+
+
+def confusion_png(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> bytes:
+    """Draw the same as `confusion_svg` in pixels."""
+    from PIL import Image, ImageDraw, ImageFont  # takes its time, and few requests want pictures
+
+    side = SCALE * (MARGIN + CELL * len(labels) + 10)
+    image = Image.new("RGB", (side, side), "white")
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(12 * SCALE)
+    for i, label in enumerate(labels):
+        place = SCALE * (MARGIN + CELL * (i + 0.5))
+        draw.text((SCALE * (MARGIN - 6), place), label, "black", font, anchor="rm")
+        _write_upwards(image, label, font, place)
+        n_row = sum(matrix[i]) or 1
+        for j, count in enumerate(matrix[i]):
+            share = count / n_row
+            x, y = (SCALE * (MARGIN + CELL * k) for k in (j, i))
+            fill = tuple(round(255 + share * (dark - 255)) for dark in _DARK)
+            draw.rectangle((x, y, x + SCALE * CELL, y + SCALE * CELL), fill, "#dddddd")
+            if count:
+                ink, middle = "white" if share > 0.5 else "black", SCALE * CELL / 2
+                draw.text((x + middle, y + middle), str(count), ink, font, anchor="mm")
+    file = io.BytesIO()
+    image.quantize().save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def _write_upwards(image: Image, label: str, font: FreeTypeFont | ImageFont, x: float) -> None:
+    """Write a column's label above the matrix, from below to above."""
+    from PIL import Image, ImageDraw
+
+    margin, height = SCALE * (MARGIN - 6), SCALE * 20
+    strip = Image.new("RGB", (margin, height), "white")
+    ImageDraw.Draw(strip).text((0, height / 2), label, "black", font, anchor="lm")
+    image.paste(strip.rotate(90, expand=True), (round(x - height / 2), 0))

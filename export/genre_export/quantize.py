@@ -1,0 +1,335 @@
+"""Variants of a published model in lower precision: how each is made from the float32 graphs.
+
+The network is converted; the front end keeps float32, because 80 dB of range are more than either format holds. So a
+variant's waveform graph is the float32 front end, cut out of the published graph, with the converted network behind it.
+
+Variants of a published model: made, measured, and laid beside it when they pay.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import ModelProto, compose
+from onnx.utils import Extractor
+from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+from onnxruntime.transformers.float16 import convert_float_to_float16
+from onnxruntime.transformers.onnx_model import OnnxModel
+from tqdm import tqdm
+
+from genre_export.graphs import LogMelGraph, write_log_mel_graph
+from genre_export.publish import (
+    SIDECAR_FILE,
+    VARIANTS,
+    exchange,
+    files_of_variant,
+    graph_files,
+    variant_files,
+    variant_sidecar,
+    write_sidecar,
+)
+from genre_export.quantize_gate import Timing, VariantData, VariantScore, answers, measured_networks, open_cpu, times
+from genre_runtime.model.features import FloatArray
+from genre_runtime.model.metadata import ModelMetadata, read_metadata
+from genre_runtime.model.session import import_onnxruntime
+from genre_training.evaluate.score import network_of
+from genre_training.train.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+
+FLOAT16_OPERATORS = {"Conv", "Relu", "AveragePool", "MaxPool"}
+"""The bulk of the work. Means and squares of decibels overflow float16, and the last layers cost nothing."""
+
+CONVOLUTIONAL = {"Conv", "Relu", "AveragePool", "MaxPool"}
+"""What int8 covers, with the additions that join a shortcut: so a body stays int8 from one end to the other."""
+
+
+def float16_network(network: ModelProto) -> ModelProto:
+    """Return the spectrogram graph with convolutions in float16, inputs and outputs in float32."""
+    converted = ModelProto()
+    converted.CopyFrom(network)  # the converter works in place
+    kept = sorted({node.op_type for node in network.graph.node} - FLOAT16_OPERATORS)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="the float32 number .* will be truncated")
+        result: ModelProto = convert_float_to_float16(converted, keep_io_types=True, op_block_list=kept)
+    OnnxModel.graph_topological_sort(result.graph)  # the converter adds its casts at the end
+    return result
+
+
+def int8_network(network: ModelProto, log_mels: FloatArray) -> ModelProto:
+    """Return the spectrogram graph with its convolutional body in int8, ranges taken from real spectrograms.
+
+    Activations are unsigned: on x86 ONNX Runtime multiplies unsigned by signed in one instruction.
+
+    Parameters
+    ----------
+    network : ModelProto
+    log_mels : float32 array, shape (n_clips, n_mels, n_frames)
+        Spectrograms of music, of clips that no figure is measured on.
+    """
+    nodes = _convolutional_nodes(network)
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "float32.onnx", Path(folder) / "int8.onnx"
+        onnx.save(network, source)
+        quantize_static(
+            source,
+            target,
+            _Spectrograms(log_mels),
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            # Seven bits: an x86 without VNNI adds two such products in 16 bits, where eight bits would saturate.
+            reduce_range=True,
+            op_types_to_quantize=sorted({*CONVOLUTIONAL, "Add"}),
+            nodes_to_quantize=nodes,
+        )
+        return onnx.load(target)
+
+
+def with_front_end(waveform_graph: ModelProto, network: ModelProto) -> ModelProto:
+    """Return a waveform graph: the front end of `waveform_graph`, then `network`; same inputs and outputs."""
+    front_end = Extractor(waveform_graph).extract_model(["waveform"], ["log_mel"])
+    behind = ModelProto()
+    behind.CopyFrom(network)
+    # Both exports number their values alike, and extracting and quantising each add their own facts.
+    for model in (front_end, behind):
+        del model.metadata_props[:]
+    behind.ir_version = front_end.ir_version
+    behind = compose.add_prefix(behind, "network/")
+    names = [output.name for output in network.graph.output]
+    joined = compose.merge_models(
+        front_end,
+        behind,
+        io_map=[("log_mel", "network/log_mel")],
+        outputs=[*(f"network/{name}" for name in names), "log_mel"],
+    )
+    for name in names:
+        _rename(joined, f"network/{name}", name)
+    del joined.graph.output[:]
+    joined.graph.output.extend(waveform_graph.graph.output)  # in the same order, with the same names of dimensions
+    joined.graph.name = waveform_graph.graph.name
+    return joined
+
+
+def finish(model: ModelProto, published: ModelProto) -> ModelProto:
+    """Give a variant the facts that the published graph tells of itself, and check it."""
+    del model.graph.value_info[:]  # the float16 converter leaves types from before; runtimes infer their own
+    del model.metadata_props[:]
+    model.metadata_props.extend(published.metadata_props)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+class _Spectrograms(CalibrationDataReader):  # type: ignore[misc]  # published without types
+    """Spectrograms one by one, as quantisation asks for them."""
+
+    def __init__(self, log_mels: FloatArray) -> None:
+        self._clips: Iterator[FloatArray] = iter(tqdm(log_mels, "int8 calibration", unit="clip", leave=False))
+
+    def get_next(self) -> dict[str, Any] | None:
+        clip = next(self._clips, None)
+        return None if clip is None else {"log_mel": clip[None]}
+
+
+def _convolutional_nodes(network: ModelProto) -> list[str]:
+    convolved = {value for node in network.graph.node if node.op_type == "Conv" for value in node.output}
+    return [
+        node.name
+        for node in network.graph.node
+        if node.op_type in CONVOLUTIONAL or (node.op_type == "Add" and convolved.intersection(node.input))
+    ]
+
+
+def _rename(model: ModelProto, old: str, new: str) -> None:
+    for node in model.graph.node:
+        for values in (node.input, node.output):
+            values[:] = [new if value == old else value for value in values]
+
+
+pass
+
+BASELINE = "float32"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the networks measured answered in one precision, over all their clips.
+
+    Attributes
+    ----------
+    right : bool array, shape (n_clips,)
+    same : bool array, shape (n_clips,)
+        As float32 answers.
+    """
+
+    right: NDArray[np.bool_]
+    same: NDArray[np.bool_]
+
+
+def publish_variants(checkpoint_path: Path, models: Path, data_folder: Path, cache: Path) -> list[VariantScore]:
+    """Make every variant of the model in `models`; those that pay are laid beside it, older ones that do not removed.
+
+    On any error nothing in `models` changes.
+
+    What a variant loses is measured on clips that its network never saw: the checkpoint's validation, or, when it
+    learnt from everything, that of its folds, each quantised in the same way. A variant kept is
+    `best_model.<name>.onnx` with a spectrogram graph and a sidecar of its own, so the runtime loads it like any other.
+
+    Parameters
+    ----------
+    checkpoint_path : Path
+        The checkpoint that the model was exported from, its folds beside it.
+    models : Path
+        Folder of the published model.
+    data_folder : Path
+        What it was trained on.
+    cache : Path
+        Folder for computed features.
+
+    Returns
+    -------
+    list of VariantScore
+        float32 first.
+
+    Raises
+    ------
+    CheckpointError, DataError, ModelNotFoundError, InvalidModelError, SidecarError
+    OSError
+        A file of `models` cannot be replaced or removed.
+    """
+    checkpoint = load_checkpoint(checkpoint_path)
+    metadata = read_metadata(models / SIDECAR_FILE)
+    own = {name: checkpoint[name] for name in ("epoch", "val_acc", "val_loss")}
+    if tuple(checkpoint["labels"]) != metadata.labels or any(metadata.metrics.get(k) != v for k, v in own.items()):
+        raise CheckpointError(
+            f"the model in {models} was not exported from {checkpoint_path}: expected the same genres, epoch and "
+            "validation figures, so export that checkpoint first"
+        )
+    for kind, graph in metadata.graphs.items():
+        open_cpu(models / graph.file, metadata, kind)  # refuses what is damaged before anything is made of it
+    networks = list(measured_networks(checkpoint, checkpoint_path))
+    data = VariantData(metadata, data_folder, cache)
+    with tempfile.TemporaryDirectory(dir=models, prefix=".variants-") as folder:
+        staging = Path(folder)
+        found = _answers(networks, data, metadata, staging)
+        calibration = data.calibration(checkpoint)
+        sidecars = {name: _make(name, metadata, models, staging, calibration) for name in VARIANTS}
+        paths = [
+            models / metadata.graphs["waveform"].file,
+            *(staging / variant_files(one)["waveform"] for one in VARIANTS),
+        ]
+        scores = _scores(found, paths, times(paths, staging), len(networks))
+        _lay_out(scores, sidecars, staging, models)
+    return scores
+
+
+def table(scores: Sequence[VariantScore]) -> str:
+    """Return the figures as a Markdown table; the first of `scores` is float32."""
+    networks = "the network's" if scores[0].n_networks == 1 else f"{scores[0].n_networks} folds'"
+    lines = [
+        f"Accuracy on {networks} {scores[0].n_clips} validation clips. CPU time of a track on one thread: `graph` from "
+        "its excerpts to logits, `file` from an MP3 of four minutes to its genre.",
+        "",
+        "| | MiB | accuracy | same answer | graph, ms | speed-up | file, ms | speed-up | |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for i, one in enumerate(scores):
+        lines.append(
+            f"| {one.name} | {one.n_bytes / 2**20:.1f} | {one.accuracy:.2%} | {one.agreement:.2%} | "
+            f"{one.timing.graph:.1f} | {one.graph_speed_up:.2f} | {one.timing.file:.1f} | {one.file_speed_up:.2f} | "
+            f"{one.verdict if i else ''} |"
+        )
+    return "\n".join(lines)
+
+
+def _convert(variant: str, network: ModelProto, calibration: FloatArray) -> ModelProto:
+    """Return a spectrogram graph in the variant's precision."""
+    return float16_network(network) if variant == "float16" else int8_network(network, calibration)
+
+
+def _answers(
+    networks: Sequence[Checkpoint], data: VariantData, metadata: ModelMetadata, staging: Path
+) -> dict[str, Answers]:
+    """Answers of every precision over the clips of all networks, float32 first."""
+    right: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in (BASELINE, *VARIANTS)}
+    same: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in (BASELINE, *VARIANTS)}
+    for network in tqdm(networks, "networks measured", unit="network", leave=False):
+        clips = data.held_out(network)
+        path = staging / "measured.onnx"
+        write_log_mel_graph(LogMelGraph(network_of(network), metadata.temperature), metadata.audio, path, {})
+        float32 = onnx.load(path)
+        graphs = {BASELINE: float32} | {name: _convert(name, float32, clips.calibration) for name in VARIANTS}
+        given = {name: answers(_session(graph), clips, name) for name, graph in graphs.items()}
+        for name, one in given.items():
+            right[name].append(one == clips.labels)
+            same[name].append(one == given[BASELINE])
+    return {name: Answers(np.concatenate(right[name]), np.concatenate(same[name])) for name in right}
+
+
+def _session(graph: ModelProto) -> object:
+    return import_onnxruntime().InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+
+
+def _make(variant: str, metadata: ModelMetadata, models: Path, staging: Path, calibration: FloatArray) -> ModelMetadata:
+    """Write both graphs of a variant and the sidecar that belongs to them into `staging`; returns the sidecar."""
+    published = {kind: onnx.load(models / graph.file) for kind, graph in metadata.graphs.items()}
+    network = _convert(variant, published["log_mel"], calibration)
+    graphs = {"waveform": with_front_end(published["waveform"], network), "log_mel": network}
+    for kind, name in variant_files(variant).items():
+        onnx.save(finish(graphs[kind], published[kind]), staging / name)
+    sidecar = replace(metadata, graphs=graph_files(staging, variant_files(variant)))
+    write_sidecar(sidecar, staging / variant_sidecar(variant))
+    return sidecar
+
+
+def _scores(
+    found: dict[str, Answers], paths: Sequence[Path], timings: Sequence[Timing], n_networks: int
+) -> list[VariantScore]:
+    accuracy = {name: float(one.right.mean()) for name, one in found.items()}
+    return [
+        VariantScore(
+            name=name,
+            n_bytes=path.stat().st_size,
+            n_clips=len(one.right),
+            n_networks=n_networks,
+            accuracy=accuracy[name],
+            agreement=float(one.same.mean()),
+            timing=timing,
+            loss=accuracy[BASELINE] - accuracy[name],
+            graph_speed_up=timings[0].graph / timing.graph,
+            file_speed_up=timings[0].file / timing.file,
+        )
+        for (name, one), path, timing in zip(found.items(), paths, timings, strict=True)
+    ]
+
+
+def _lay_out(scores: Sequence[VariantScore], sidecars: dict[str, ModelMetadata], staging: Path, models: Path) -> None:
+    """Put the variants that pay beside the model and remove the others; the first of `scores` is float32."""
+    for score in scores[1:]:
+        measured = _measured(score, scores[0])
+        sidecar = sidecars[score.name]
+        sidecar = replace(sidecar, provenance={**sidecar.provenance, "variant": measured})
+        write_sidecar(sidecar, staging / variant_sidecar(score.name))
+    pays = [name for one in scores[1:] if one.pays for name in files_of_variant(one.name)]
+    pays_not = [name for one in scores[1:] if not one.pays for name in files_of_variant(one.name)]
+    exchange(staging, models, pays, pays_not)
+
+
+def _measured(score: VariantScore, float32: VariantScore) -> dict[str, object]:
+    """What a variant's sidecar says of it."""
+    return {
+        "name": score.name,
+        "n_clips": score.n_clips,
+        "n_networks": score.n_networks,
+        "accuracy": score.accuracy,
+        "accuracy_float32": float32.accuracy,
+        "agreement": score.agreement,
+        "graph_speed_up": score.graph_speed_up,
+        "file_speed_up": score.file_speed_up,
+    }

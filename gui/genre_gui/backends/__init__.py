@@ -1,0 +1,1 @@
+"""What answers the window: the model in this process, or a service. Imports `settings` and `text`."""

@@ -1,0 +1,203 @@
+"""A sidecar's metrics and provenance as the model's page shows them; whatever is missing is left out.
+
+What the model says of itself: scores, curves, confusion, where it comes from; and another one can be opened.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from tkinter import Misc
+from typing import Any
+
+import customtkinter
+
+from genre_gui.backends.base import Backend
+from genre_gui.text import device_name, one_line
+from genre_gui.widgets.charts import SCORE_LINES, TRAINING_LINES, Confusion, Curves, Scores
+from genre_gui.widgets.controls import button, card, label
+from genre_gui.widgets.theme import MIDDLE, MUTED, NARROW, WIDE
+from genre_runtime.model.metadata import ModelMetadata
+
+UNKNOWN = "unknown"
+
+
+def headline(metadata: ModelMetadata) -> list[tuple[str, str]]:
+    """Return the numbers to show large, each with its caption."""
+    metrics = metadata.metrics
+    test = _mapping(metrics.get("test"))
+    return [
+        (_percent(metrics.get("val_acc")), "validation accuracy"),
+        (_decimal(metrics.get("val_loss")), "validation loss"),
+        (_decimal(metrics.get("macro_f1")), "macro F1"),
+        (_percent(test.get("accuracy")), "test accuracy"),
+        (f"{metrics['epoch']}" if isinstance(metrics.get("epoch"), int) else UNKNOWN, "epoch"),
+    ]
+
+
+def scores_of(metadata: ModelMetadata) -> dict[str, dict[str, float]]:
+    """Return precision, recall, F1 and support of each genre on validation data, none if they are not whole."""
+    found = _mapping(_mapping(metadata.metrics.get("validation")).get("per_genre"))
+    names = ("precision", "recall", "f1", "support")
+    return {
+        one_line(label): {name: float(scores[name]) for name in names}
+        for label, scores in found.items()
+        if all(_is_number(_mapping(scores).get(name)) for name in names)
+    }
+
+
+def matrix_of(metadata: ModelMetadata) -> list[list[float]]:
+    """Return the confusion matrix, rows the true genres; empty if there is none of the labels' size."""
+    found, count = metadata.metrics.get("confusion_matrix"), len(metadata.labels)
+    if not isinstance(found, list) or len(found) != count:
+        return []
+    rows = [row for row in found if isinstance(row, list) and len(row) == count and all(map(_is_number, row))]
+    return rows if len(rows) == count else []
+
+
+def history_of(metadata: ModelMetadata) -> Sequence[Mapping[str, Any]]:
+    """Return the numbers of each epoch."""
+    found = metadata.metrics.get("history")
+    return [entry for entry in found if isinstance(entry, Mapping)] if isinstance(found, list) else []
+
+
+def facts_in_words(metadata: ModelMetadata) -> str:
+    """Return what the model listens to and comes from, a line each."""
+    provenance = metadata.provenance
+    split, versions = _mapping(provenance.get("split")), _mapping(provenance.get("versions"))
+    clips = _mapping(provenance.get("clips_per_source"))
+    lines = [
+        ("Genres", ", ".join(metadata.labels)),
+        ("Listens to", _listening(metadata) if metadata.graphs else ""),  # a service does not tell
+        ("Confident from", _confident(metadata)),
+        ("Data", ", ".join(f"{source} {count}" for source, count in clips.items())),
+        ("Split", ", ".join(f"{name} {value}" for name, value in split.items())),
+        ("Parameters", f"{provenance['n_parameters']:,}" if isinstance(provenance.get("n_parameters"), int) else ""),
+        ("Made with", ", ".join(f"{name} {value}" for name, value in versions.items())),
+    ]
+    return "\n".join(f"{name}:  {one_line(value)}" for name, value in lines if value)
+
+
+def _listening(metadata: ModelMetadata) -> str:
+    audio, excerpts = metadata.audio, f"{metadata.n_excerpts} excerpts of {metadata.excerpt_seconds:g} s"
+    return f"{excerpts} at {audio.sample_rate} Hz, {audio.n_mels} mel bands"
+
+
+def _confident(metadata: ModelMetadata) -> str:
+    # An older service does not tell it, so that it is 0.
+    threshold = f"{metadata.confidence_threshold:.0%}" if metadata.confidence_threshold else ""
+    values = _mapping(_mapping(metadata.metrics.get("test")).get("confident"))
+    share, right = values.get("coverage"), values.get("precision")
+    if not threshold or not _is_number(share) or not _is_number(right):
+        return threshold
+    return f"{threshold} ({_percent(share)} of the test tracks, {_percent(right)} of them right)"
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _percent(value: Any) -> str:
+    return f"{value:.1%}" if _is_number(value) else UNKNOWN
+
+
+def _decimal(value: Any) -> str:
+    return f"{value:.3f}" if _is_number(value) else UNKNOWN
+
+
+pass
+
+N_NUMBERS = 5
+
+
+class ModelPanel(customtkinter.CTkScrollableFrame):  # type: ignore[misc]
+    """A page about the model in use.
+
+    Parameters
+    ----------
+    master : Misc
+    open_model : callable
+        Asks for another model.
+    try_devices : callable
+        Finds out which devices work.
+    """
+
+    def __init__(self, master: Misc, open_model: Callable[[], object], try_devices: Callable[[], object]) -> None:
+        super().__init__(master, fg_color="transparent", corner_radius=0)
+        self.grid_columnconfigure((0, 1), weight=1, uniform="half")
+        top = self._card(0, 0, columns=2)
+        top.grid_columnconfigure(0, weight=1)
+        self.name = label(top, "The model is loading …", size=20, bold=True)
+        self.name.grid(row=0, column=0, padx=WIDE, pady=(MIDDLE, NARROW), sticky="ew")
+        button(top, "Which devices work?", try_devices, "text").grid(row=0, column=1, padx=0, pady=(MIDDLE, NARROW))
+        self.open = button(top, "Open another model …", open_model)
+        self.open.grid(row=0, column=2, padx=WIDE, pady=(MIDDLE, NARROW))
+        strip = customtkinter.CTkFrame(top, fg_color="transparent")
+        strip.grid(row=1, column=0, columnspan=3, padx=WIDE, pady=(0, NARROW), sticky="ew")
+        self.numbers = [self._number(strip, column) for column in range(N_NUMBERS)]
+        self.devices = label(top, "", size=12, colour=MUTED)
+        self.devices.grid(row=2, column=0, columnspan=3, padx=WIDE, pady=(0, MIDDLE), sticky="ew")
+        self.scores = self._chart(1, 0, "Scores of each genre", Scores)
+        self.confusion = self._chart(1, 1, "True genre (rows) and answer (columns)", Confusion)
+        self.losses = self._chart(2, 0, "", lambda place: Curves(place, "Loss", TRAINING_LINES))
+        self.accuracy = self._chart(2, 1, "", lambda place: Curves(place, "Validation", SCORE_LINES))
+        bottom = self._card(3, 0, columns=2)
+        bottom.grid_columnconfigure(0, weight=1)
+        self.facts = label(bottom, size=13)
+        self.facts.grid(row=0, column=0, padx=WIDE, pady=MIDDLE, sticky="ew")
+
+    def show(self, backend: Backend) -> None:
+        """Show a model that is ready."""
+        metadata = backend.metadata
+        self.name.configure(text=f"{one_line(backend.name)} on {device_name(backend.device)}")
+        self.devices.grid_remove()
+        for (value, words), (number, caption) in zip(headline(metadata), self.numbers, strict=False):
+            number.configure(text=value)
+            caption.configure(text=words)
+        self.scores.show(scores_of(metadata))
+        self.confusion.show(metadata.labels, matrix_of(metadata))
+        self.losses.show(history_of(metadata))
+        self.accuracy.show(history_of(metadata))
+        self.facts.configure(text=facts_in_words(metadata))
+
+    def fix(self) -> None:
+        """Offer no other model."""
+        self.open.grid_remove()
+
+    def show_devices(self, answers: Mapping[str, str]) -> None:
+        """Show which devices work, and why others do not."""
+        self.devices.configure(
+            text="\n".join(f"{device_name(device)}: {one_line(words)}" for device, words in answers.items())
+        )
+        self.devices.grid()
+
+    def restyle(self) -> None:
+        """Draw again in the present appearance."""
+        for chart in (self.scores, self.confusion, self.losses, self.accuracy):
+            chart.redraw()
+
+    def _card(self, row: int, column: int, columns: int = 1) -> Any:
+        made = card(self)
+        padding = (0, MIDDLE) if column == 0 and columns == 1 else 0
+        made.grid(row=row, column=column, columnspan=columns, padx=padding, pady=(0, MIDDLE), sticky="nsew")
+        return made
+
+    def _chart(self, row: int, column: int, heading: str, make: Callable[[Any], Any]) -> Any:
+        place = self._card(row, column)
+        place.grid_columnconfigure(0, weight=1)
+        if heading:
+            label(place, heading, bold=True).grid(row=0, column=0, padx=WIDE, pady=(MIDDLE, 0), sticky="ew")
+        chart = make(place)
+        chart.put(1, MIDDLE, MIDDLE)
+        return chart
+
+    def _number(self, master: Any, column: int) -> tuple[Any, Any]:
+        master.grid_columnconfigure(column, weight=1)
+        number, caption = label(master, UNKNOWN, size=24, bold=True), label(master, "", size=12, colour=MUTED)
+        number.grid(row=0, column=column, sticky="ew")
+        caption.grid(row=1, column=column, sticky="ew")
+        return number, caption

@@ -1,0 +1,162 @@
+"""The card that shows the chosen track: its genres, what speaks against them, and what was heard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from tkinter import Misc
+from typing import Any
+
+import customtkinter
+
+from genre_gui.playback import NoOutputError, Player
+from genre_gui.text import capitalised, clock, device_name, one_line, sentence, shortened
+from genre_gui.tracks import UNFINISHED, Track
+from genre_gui.widgets.charts import Bars, Spectrogram, Timeline
+from genre_gui.widgets.controls import button, label
+from genre_gui.widgets.spectrogram import Sound
+from genre_gui.widgets.theme import CARD, ERROR, MIDDLE, MUTED, NARROW, TEXT, WARNING, WIDE
+from genre_runtime import GenreError, Prediction
+from genre_runtime.model.metadata import ModelMetadata
+
+WIDTH = 380
+PLAY, PAUSE = "▶  Play", "❚❚  Pause"
+LONGEST_FOLDER = 60
+
+
+class Detail(customtkinter.CTkFrame):  # type: ignore[misc]
+    """One track, or a word on what to do.
+
+    Parameters
+    ----------
+    master : Misc
+    player : Player
+        Has the track that is shown.
+    complain : callable
+        Told in words why nothing is heard.
+
+    Attributes
+    ----------
+    track : Track or None
+        What is shown.
+    """
+
+    def __init__(self, master: Misc, player: Player, complain: Callable[[str], object]) -> None:
+        self.player, self._complain = player, complain
+        super().__init__(master, corner_radius=MIDDLE, fg_color=CARD, width=WIDTH)
+        self.grid_propagate(False)
+        self.grid_columnconfigure(0, weight=1)
+        self.track: Track | None = None
+        self.name = self._row(0, label(self, size=15, bold=True), MIDDLE)
+        self.place = self._row(1, label(self, size=12, colour=MUTED), 2)
+        self.answer = self._row(2, label(self, size=30, bold=True), MIDDLE)
+        self.words = self._row(3, label(self, size=13), NARROW)
+        self.bars, self.timeline, self.spectrogram = Bars(self), Timeline(self), Spectrogram(self)
+        self.bars.put(4, MIDDLE)
+        self._headings = [label(self, text, size=12, colour=MUTED) for text in ("Genre over time", "What was heard")]
+        self._row(5, self._headings[0], MIDDLE)
+        self.play = button(self, PLAY, self.toggle, "text")
+        self.play.configure(height=26)
+        self.play.grid(row=5, column=0, padx=(0, MIDDLE), pady=(NARROW, 0), sticky="e")
+        self.timeline.sought = self._seek
+        self.timeline.put(6, NARROW)
+        self._row(7, self._headings[1], NARROW)
+        self.spectrogram.put(8, NARROW, MIDDLE)
+        self.grid_rowconfigure(8, weight=1)
+        self.show(None, None)
+
+    def show(self, track: Track | None, metadata: ModelMetadata | None) -> None:
+        """Show how a track stands."""
+        self.track = track
+        self.player.load(track.path if track is not None and track.prediction is not None else None)
+        self.follow()
+        if track is None:
+            self._show_words("Nothing chosen", "", "Choose a track to see its genres.")
+            return
+        name, folder = shortened(track.path.name), shortened(str(track.path.parent), LONGEST_FOLDER)
+        prediction = track.prediction
+        if isinstance(track.result, GenreError):
+            self._show_words(name, folder, sentence(track.result), ERROR)
+        elif prediction is None:
+            words = "Listening …" if track.state in UNFINISHED else "Cancelled. Ctrl+R tries again."
+            self._show_words(name, folder, words, MUTED)
+        else:
+            heard = "whole track" if track.whole else f"{len(prediction.excerpts)} excerpts"
+            if len(prediction.excerpts) == 1:
+                heard = "one excerpt"
+            facts = f"{clock(prediction.duration_seconds)}  ·  {heard}  ·  {device_name(prediction.device)}"
+            self._texts(name, f"{folder}\n{facts}", prediction.label, _how_sure(prediction, metadata))
+            self.words.configure(text_color=MUTED if prediction.confident and prediction.remark is None else WARNING)
+            labels = metadata.labels if metadata else tuple(sorted(prediction.probabilities))
+            self.bars.show(prediction, metadata.confidence_threshold if metadata else 0.0)
+            self.timeline.show(prediction, labels)
+            self._show_charts(True)
+
+    def show_sounds(self, sounds: Sequence[Sound] | None, metadata: ModelMetadata | None) -> None:
+        """Show what was heard; None: it is on its way."""
+        if sounds:
+            self.spectrogram.show(sounds, metadata.audio.top_db if metadata else 80.0)
+        else:
+            self.spectrogram.say("Listening …" if sounds is None else "no spectrogram")
+
+    def toggle(self) -> None:
+        """Play, or pause."""
+        if self.player.playing:
+            self.player.pause()
+        elif self.track is not None and self.track.prediction is not None:
+            self.player.play()
+        self.follow()
+
+    def follow(self) -> None:
+        """Show where the track is played."""
+        playing, error = self.player.playing, self.player.error
+        words = PAUSE if playing else PLAY
+        if error is not None:
+            words = f"No sound: {error.short}" if isinstance(error, NoOutputError) else "No sound"
+        if words != self.play.cget("text"):
+            self.play.configure(text=words)
+            if error is not None:
+                self._complain(f"{sentence(error)}.")
+        position = self.player.position
+        self.timeline.move_cursor(position if playing or position else None)
+
+    def redraw(self) -> None:
+        """Draw again in the present appearance."""
+        for chart in (self.bars, self.timeline, self.spectrogram):
+            chart.redraw()
+
+    def _seek(self, seconds: float) -> None:
+        self.player.seek(seconds)
+        self.follow()
+
+    def _show_words(self, name: str, place: str, words: str, colour: Any = TEXT) -> None:
+        self._texts(name, place, "", words)
+        self.words.configure(text_color=colour)
+        self._show_charts(False)
+
+    def _texts(self, *texts: str) -> None:
+        for shown, text in zip((self.name, self.place, self.answer, self.words), texts, strict=True):
+            shown.configure(text=text)
+            if text:
+                shown.grid()
+            else:
+                shown.grid_remove()
+
+    def _show_charts(self, shown: bool) -> None:
+        for widget in (self.bars, self.timeline, self.spectrogram, self.play, *self._headings):
+            if shown:
+                widget.grid()
+            else:
+                widget.grid_remove()
+
+    def _row(self, row: int, widget: Any, above: int) -> Any:
+        widget.grid(row=row, column=0, padx=WIDE, pady=(above, 0), sticky="ew")
+        return widget
+
+
+def _how_sure(prediction: Prediction, metadata: ModelMetadata | None) -> str:
+    remark = "" if prediction.remark is None else f"\n{capitalised(prediction.remark)}."
+    if not prediction.confident:
+        return f"Not sure: {one_line(prediction.reason or 'no reason given')}.{remark}"
+    threshold = metadata.confidence_threshold if metadata else 0.0  # 0 from an older service
+    start = f"; confident answers start at {threshold:.0%}" if threshold else ""
+    return f"Sure: {prediction.confidence:.0%}{start}.{remark}"

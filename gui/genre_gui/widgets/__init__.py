@@ -1,0 +1,1 @@
+"""Controls, dialogs, charts and colours."""

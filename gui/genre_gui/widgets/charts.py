@@ -1,0 +1,376 @@
+"""What is drawn of a track: bars of its genres and its spectrogram, and what all charts have in common.
+
+Genres over time, and the cursor of what is played.
+
+What is drawn of a model: scores of its genres, curves of its training, confusion of its answers.
+"""
+
+from __future__ import annotations
+
+import tkinter
+from collections.abc import Callable, Mapping, Sequence
+from tkinter import Misc
+from typing import Any, Literal
+
+from genre_gui.text import clock
+from genre_gui.widgets.spectrogram import Sound, coloured, ppm, spectrogram
+from genre_gui.widgets.theme import (
+    BAR,
+    CARD,
+    ERROR,
+    MUTED,
+    NARROW,
+    OUTLINE,
+    TEXT,
+    TRACK,
+    WIDE,
+    Colour,
+    Font,
+    colour,
+    font,
+    genre_colour,
+    scaling,
+)
+from genre_runtime import Prediction
+from genre_runtime.prediction import ExcerptPrediction
+
+Anchor = Literal["w", "e", "center"]
+
+
+class Chart(tkinter.Canvas):
+    """A drawing that fills its place and is drawn anew when that, or the appearance, changes.
+
+    Parameters
+    ----------
+    master : Misc
+    height : int
+        Pixels before scaling.
+    """
+
+    def __init__(self, master: Misc, height: int) -> None:
+        super().__init__(master, width=1, height=1, highlightthickness=0, borderwidth=0, background=colour(CARD))
+        self.set_height(height)
+        self.bind("<Configure>", lambda _: self.redraw())
+
+    def set_height(self, height: int) -> None:
+        """Ask for a height, pixels before scaling."""
+        self._height = height
+        self.configure(height=self.px(height))
+
+    def put(self, row: int, above: int, below: int = 0) -> None:
+        """Put it into a row of a card; unlike customtkinter's widgets, plain ones do not scale their margins."""
+        self.grid(row=row, column=0, padx=self.px(WIDE), pady=(self.px(above), self.px(below)), sticky="nsew")
+
+    def redraw(self) -> None:
+        """Draw again."""
+        self.delete("all")
+        self.configure(background=colour(CARD), height=self.px(self._height))
+        if self.winfo_width() > 1:
+            self.draw((self.winfo_width(), self.winfo_height()))
+
+    def draw(self, size: tuple[int, int]) -> None:
+        """Draw into an empty canvas of `size`, width and height in pixels."""
+        raise NotImplementedError
+
+    def px(self, length: float) -> int:
+        """Return a length of the layout in pixels of the screen."""
+        return round(length * scaling(self))
+
+    def text(
+        self, x: float, y: float, text: str, *, anchor: Anchor = "w", size: int = 12, pair: Colour = MUTED
+    ) -> None:
+        """Write one line."""
+        look: Font = font(self, size)
+        self.create_text(x, y, text=text, anchor=anchor, fill=colour(pair), font=look)
+
+    def box(self, x: float, y: float, width: float, height: float, fill: str) -> None:
+        """Fill a rectangle."""
+        self.create_rectangle(x, y, x + max(1, width), y + max(1, height), fill=fill, width=0)
+
+
+class Bars(Chart):
+    """A bar for each of the best genres; the threshold of confidence is a line through them."""
+
+    ROW = 26
+    MOST = 5
+
+    def __init__(self, master: Misc) -> None:
+        super().__init__(master, self.ROW * self.MOST)
+        self.rows: list[tuple[str, float]] = []
+        self._threshold = 0.0
+
+    def show(self, prediction: Prediction | None, threshold: float = 0.0) -> None:
+        """Show a prediction, or nothing."""
+        self.rows = list(prediction.probabilities.items())[: self.MOST] if prediction else []
+        self._threshold = threshold
+        self.redraw()
+
+    def draw(self, size: tuple[int, int]) -> None:
+        """Draw the bars."""
+        width, _ = size
+        left, right, row, thick = self.px(104), width - self.px(44), self.px(self.ROW), self.px(10)
+        for index, (label, value) in enumerate(self.rows):
+            middle = (index + 0.5) * row
+            self.text(0, middle, label, size=13, pair=TEXT)
+            for share, fill in ((1.0, TRACK), (value, BAR)):
+                self.box(left, middle - thick / 2, (right - left) * share, thick, colour(fill))
+            self.text(width, middle, f"{value:.0%}", anchor="e", size=13, pair=TEXT if index == 0 else MUTED)
+        if self.rows and self._threshold:
+            x = left + (right - left) * self._threshold
+            end = row * len(self.rows)
+            self.create_line(x, 0, x, end, fill=colour(MUTED), dash=(2, 3))
+
+
+class Spectrogram(Chart):
+    """What the model heard, low notes at the bottom."""
+
+    def __init__(self, master: Misc) -> None:
+        super().__init__(master, 72)
+        self._picture = tkinter.PhotoImage(master=self)  # one for good: Tk cannot free them in another thread
+        self._sounds: Sequence[Sound] = ()
+        self._top_db = 80.0
+        self._words = ""
+
+    def show(self, sounds: Sequence[Sound], top_db: float = 80.0) -> None:
+        """Show spectrograms side by side."""
+        self._sounds, self._top_db, self._words = sounds, top_db, ""
+        self.redraw()
+
+    def say(self, words: str) -> None:
+        """Show words instead."""
+        self._sounds, self._words = (), words
+        self.redraw()
+
+    def draw(self, size: tuple[int, int]) -> None:
+        """Draw the picture and the times below it, if there is room for them."""
+        width, height = size
+        floor = height - self.px(18)
+        if floor < 1:
+            return
+        if not self._sounds:
+            if self._words:
+                self.box(0, 0, width, floor, colour(TRACK))
+                self.text(width / 2, floor / 2, self._words, anchor="center")
+            return
+        gap = tuple(value // 256 for value in self.winfo_rgb(colour(CARD)))
+        pixels = spectrogram(self._sounds, width, floor, self._top_db, (gap[0], gap[1], gap[2]))
+        self._picture.configure(data=ppm(pixels), format="ppm", width=pixels.shape[1], height=pixels.shape[0])
+        self.create_image(0, 0, image=self._picture, anchor="nw")
+        self.text(0, height - self.px(7), clock(self._sounds[0].start_seconds))
+        self.text(width, height - self.px(7), clock(self._sounds[-1].end_seconds), anchor="e")
+
+
+pass
+
+
+class Timeline(Chart):
+    """Which genre each stretch of the track speaks for: a column each, as high as it is sure.
+
+    Attributes
+    ----------
+    sought : callable
+        Told the time, seconds, on which the mouse was pressed.
+    """
+
+    def __init__(self, master: Misc) -> None:
+        super().__init__(master, 84)
+        self.prediction: Prediction | None = None
+        self._labels: Sequence[str] = ()
+        self._cursor: float | None = None
+        self.sought: Callable[[float], object] = lambda _: None
+        self.bind("<Button-1>", self._seek)
+        self.bind("<B1-Motion>", self._seek)
+
+    def show(self, prediction: Prediction | None, labels: Sequence[str] = ()) -> None:
+        """Show a prediction, or nothing; `labels` give each genre its colour."""
+        self.prediction, self._labels = prediction, labels
+        self.redraw()
+
+    def move_cursor(self, seconds: float | None) -> None:
+        """Show where the track is played; None: nowhere."""
+        if seconds != self._cursor:
+            self._cursor = seconds
+            self._draw_cursor()
+
+    def draw(self, size: tuple[int, int]) -> None:
+        """Draw the columns and the time below them."""
+        width, height = size
+        if self.prediction is None:
+            return
+        duration = max(self.prediction.duration_seconds, 1e-6)
+        floor = height - self.px(18)
+        self.box(0, 0, width, floor, colour(TRACK))
+        for excerpt in self.prediction.excerpts:
+            start, end = excerpt.start_seconds / duration * width, min(1, excerpt.end_seconds / duration) * width
+            self._column(excerpt, start, max(start + 1, end), floor)
+        self.text(0, height - self.px(7), "0:00")
+        self.text(width, height - self.px(7), clock(duration), anchor="e")
+        self._draw_cursor()
+
+    def _draw_cursor(self) -> None:
+        self.delete("cursor")
+        if self._cursor is None or self.prediction is None or not self.prediction.duration_seconds > 0:
+            return
+        width, floor = self.winfo_width(), self.winfo_height() - self.px(18)
+        x = min(1.0, self._cursor / self.prediction.duration_seconds) * (width - 1)
+        self.create_line(x, 0, x, floor, fill=colour(TEXT), width=self.px(2), tags="cursor")
+        words, room = clock(self._cursor), self.px(70)  # between the times of both ends
+        place = min(max(x, room), width - room)
+        self.create_text(
+            place, floor + self.px(11), text=words, fill=colour(TEXT), font=font(self, 12, "bold"), tags="cursor"
+        )
+
+    def _seek(self, event: tkinter.Event[Misc]) -> None:
+        if self.prediction is not None:
+            share = min(max(event.x / max(1, self.winfo_width()), 0.0), 1.0)
+            self.sought(share * self.prediction.duration_seconds)
+
+    def _column(self, excerpt: ExcerptPrediction, start: float, end: float, floor: int) -> None:
+        label, value = max(excerpt.probabilities.items(), key=lambda item: item[1])
+        words, level = (f"{label} {value:.0%}", value) if not excerpt.silent else ("silent", 0.0)
+        index = self._labels.index(label) if label in self._labels else 0
+        gap = 1 if end - start > self.px(NARROW) else 0
+        self.box(start, floor * (1 - level), end - start - gap, floor * level, genre_colour(index))
+        if len(words) * self.px(7) < end - start:
+            self.text((start + end) / 2, floor - self.px(12), words, anchor="center", pair=TEXT)
+
+
+pass
+
+
+class Scores(Chart):
+    """F1 of each genre as a bar, with precision, recall and number of tracks."""
+
+    ROW = 22
+
+    def __init__(self, master: Misc) -> None:
+        super().__init__(master, self.ROW)
+        self._scores: Mapping[str, Mapping[str, float]] = {}
+
+    def show(self, scores: Mapping[str, Mapping[str, float]]) -> None:
+        """Show scores by genre: precision, recall, f1, support."""
+        self._scores = scores
+        self.set_height(self.ROW * (len(scores) + 1))
+        self.redraw()
+
+    def draw(self, size: tuple[int, int]) -> None:
+        """Draw the rows."""
+        width, _ = size
+        row, left, right = self.px(self.ROW), self.px(100), width - self.px(186)
+        columns = [(self.px(40), "f1", "F1"), (self.px(92), "precision", "prec."), (self.px(144), "recall", "recall")]
+        for offset, _, heading in columns:
+            self.text(right + offset, row / 2, heading, anchor="e", size=11)
+        self.text(width, row / 2, "tracks", anchor="e", size=11)
+        for index, (label, score) in enumerate(sorted(self._scores.items(), key=lambda item: -item[1]["f1"]), start=1):
+            middle = (index + 0.5) * row
+            self.text(0, middle, label, pair=TEXT)
+            self.box(left, middle - self.px(4), right - left, self.px(8), colour(TRACK))
+            self.box(left, middle - self.px(4), (right - left) * score["f1"], self.px(8), colour(BAR))
+            for offset, name, _ in columns:
+                self.text(right + offset, middle, f"{score[name]:.2f}", anchor="e")
+            self.text(width, middle, f"{score['support']:.0f}", anchor="e")
+
+
+class Curves(Chart):
+    """Values of each epoch, several lines over one another."""
+
+    def __init__(self, master: Misc, heading: str, lines: Sequence[tuple[str, str, Colour]]) -> None:
+        super().__init__(master, 170)
+        self._heading, self._lines = heading, lines
+        self._history: Sequence[Mapping[str, Any]] = ()
+
+    def show(self, history: Sequence[Mapping[str, Any]]) -> None:
+        """Show a history: for each epoch a mapping of names to numbers."""
+        self._history = history
+        self.redraw()
+
+    def draw(self, size: tuple[int, int]) -> None:
+        """Draw axes, lines and a legend."""
+        width, height = size
+        self.text(0, self.px(8), self._heading, pair=TEXT)
+        drawn = [(name, pair, self._values(key)) for key, name, pair in self._lines]
+        everything = [value for _, _, values in drawn for _, value in values]
+        if not everything:
+            self.text(width / 2, height / 2, "the model's file has no history", anchor="center")
+            return
+        low, high = min(everything), max(everything)
+        span = high - low or 1.0
+        left, right, top, floor = self.px(34), width - self.px(6), self.px(26), height - self.px(20)
+        last = max(epoch for _, _, values in drawn for epoch, _ in values)
+        for share in (0.0, 0.5, 1.0):
+            y = floor - (floor - top) * share
+            self.create_line(left, y, right, y, fill=colour(OUTLINE))
+            self.text(left - self.px(5), y, f"{low + span * share:.2f}", anchor="e", size=10)
+        self.text(left, height - self.px(8), "epoch 1", size=10)
+        self.text(right, height - self.px(8), f"epoch {last:.0f}", anchor="e", size=10)
+        legend = right
+        for name, pair, values in drawn:
+            points = [
+                (left + (right - left) * (epoch - 1) / max(1, last - 1), floor - (floor - top) * (value - low) / span)
+                for epoch, value in values
+            ]
+            if len(points) > 1:
+                self.create_line(points, fill=colour(pair), width=self.px(2))
+            self.text(legend, self.px(8), name, anchor="e", size=11, pair=pair)
+            legend -= self.px(7 * len(name) + 10)
+
+    def _values(self, key: str) -> list[tuple[float, float]]:
+        return [
+            (entry["epoch"], float(entry[key]))
+            for entry in self._history
+            if isinstance(entry.get(key), int | float) and isinstance(entry.get("epoch"), int | float)
+        ]
+
+
+TRAINING_LINES: Sequence[tuple[str, str, Colour]] = (
+    ("train_loss", "training", MUTED),
+    ("val_loss", "validation", BAR),
+)
+SCORE_LINES: Sequence[tuple[str, str, Colour]] = (
+    ("val_acc", "accuracy", BAR),
+    ("val_macro_f1", "macro F1", ERROR),
+)
+
+
+class Confusion(Chart):
+    """Which genre was taken for which: a row for each true genre, shares of it as brightness."""
+
+    def __init__(self, master: Misc) -> None:
+        super().__init__(master, 380)
+        self._labels: Sequence[str] = ()
+        self._matrix: Sequence[Sequence[float]] = ()
+
+    def show(self, labels: Sequence[str], matrix: Sequence[Sequence[float]]) -> None:
+        """Show counts: `matrix[true][answer]`."""
+        self._labels, self._matrix = labels, matrix
+        self.redraw()
+
+    def draw(self, size: tuple[int, int]) -> None:
+        """Draw the cells; counts stand in those that have room."""
+        width, height = size
+        count = len(self._matrix)
+        if not count:
+            self.text(width / 2, height / 2, "the model's file has no confusion matrix", anchor="center")
+            return
+        left, head = self.px(96), self.px(78)
+        cell = min((width - left) / count, (height - head) / count)
+        for row, (label, counts) in enumerate(zip(self._labels, self._matrix, strict=False)):
+            y = head + row * cell
+            self.text(left - self.px(6), y + cell / 2, label, anchor="e", size=11, pair=TEXT)
+            x = left + (row + 0.5) * cell
+            look = font(self, 11)
+            self.create_text(x, head - self.px(4), text=label, angle=60, anchor="w", fill=colour(TEXT), font=look)
+            for column, value in enumerate(counts):
+                share = value / max(1, sum(counts))
+                red, green, blue = coloured(_level(share))
+                self.box(left + column * cell, y, cell - 1, cell - 1, f"#{red:02x}{green:02x}{blue:02x}")
+                if value and cell > self.px(15):
+                    middle = (left + (column + 0.5) * cell, y + cell / 2)
+                    pair = ("#FFFFFF", "#FFFFFF") if share < 0.55 else ("#000000", "#000000")
+                    self.text(*middle, f"{value:.0f}", anchor="center", size=10, pair=pair)
+
+
+def _level(share: float) -> Any:
+    import numpy as np
+
+    return np.asarray(0.06 + 0.94 * share**0.7)

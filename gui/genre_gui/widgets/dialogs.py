@@ -1,0 +1,74 @@
+"""The system's dialogs for choosing files; each returns None if the user changed their mind.
+
+Files dropped onto the window, where the library for that is installed and loads.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tkinter import Misc, TclError, filedialog
+from typing import Any
+
+from genre_runtime.library.scan import AUDIO_SUFFIXES
+
+AUDIO_PATTERNS = " ".join(f"*{suffix}" for suffix in sorted(AUDIO_SUFFIXES))
+
+
+def audio_files(parent: Misc, folder: str) -> list[str] | None:
+    """Ask for audio files."""
+    names = filedialog.askopenfilenames(
+        parent=parent,
+        title="Add files",
+        initialdir=folder or None,
+        filetypes=[("Audio", AUDIO_PATTERNS), ("All files", "*")],
+    )
+    return list(names) or None
+
+
+def audio_folder(parent: Misc, folder: str) -> str | None:
+    """Ask for a folder."""
+    name = filedialog.askdirectory(parent=parent, title="Add a folder", initialdir=folder or None, mustexist=True)
+    return name or None
+
+
+def model_file(parent: Misc) -> Path | None:
+    """Ask for a model."""
+    name = filedialog.askopenfilename(
+        parent=parent, title="Open a model", filetypes=[("ONNX model", "*.onnx"), ("All files", "*")]
+    )
+    return Path(name) if name else None
+
+
+def export_file(parent: Misc, folder: str) -> Path | None:
+    """Ask where results go."""
+    name = filedialog.asksaveasfilename(
+        parent=parent,
+        title="Export results",
+        initialdir=folder or None,
+        initialfile="genres.csv",
+        defaultextension=".csv",
+        filetypes=[("Spreadsheet", "*.csv"), ("JSON", "*.json"), ("JSON lines", "*.jsonl")],
+    )
+    return Path(name) if name else None
+
+
+Drop = Callable[[Sequence[str]], object]
+
+
+def accept_drops(window: Any, drop: Drop) -> bool:
+    """Call `drop` with the names of what is dropped; return whether that can happen at all."""
+    try:
+        importlib.import_module("tkinterdnd2.TkinterDnD").require(window)
+        window.tk.call("tkdnd::drop_target", "register", str(window), ("DND_Files",))
+    except (ImportError, RuntimeError, TclError, OSError):
+        return False
+    handler = window.register(lambda names: _dropped(window, names, drop))
+    window.tk.call("bind", str(window), "<<Drop:DND_Files>>", f"{handler} %D")
+    return True
+
+
+def _dropped(window: Misc, names: str, drop: Drop) -> str:
+    drop([str(name) for name in window.tk.splitlist(names)])
+    return "copy"

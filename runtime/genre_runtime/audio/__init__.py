@@ -1,0 +1,1 @@
+"""From files and bytes to excerpts of a waveform. Imports `errors` only."""

@@ -1,0 +1,62 @@
+"""`genre completion`: what a shell needs to complete the command's words."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+from genre_runtime.cli import arguments
+from genre_runtime.errors import MissingDependencyError
+
+SHELLS = ("bash", "zsh", "tcsh")
+
+FILE_WORDS = frozenset(("PATH", "FILE", "FOLDER", "TRACK", "RESULTS", "JOURNAL"))
+"""How the verbs call what is a file or folder."""
+
+EXAMPLES = """examples:
+  genre completion bash > ~/.local/share/bash-completion/completions/genre
+  genre completion zsh > "${fpath[1]}/_genre"
+"""
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb to the command."""
+    parser = verbs.add_parser(
+        "completion",
+        help="print what makes a shell complete the command",
+        description="Print a script by which a shell completes the command's words; save it where the shell looks.",
+        epilog=EXAMPLES,
+        formatter_class=arguments.Formatter,
+    )
+    parser.add_argument("shell", choices=SHELLS)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the script; return the exit status.
+
+    Raises
+    ------
+    MissingDependencyError
+    """
+    try:
+        import shtab
+    except ImportError as error:
+        raise MissingDependencyError("shtab is not installed: install genre-runtime[library]") from error
+    from genre_runtime.cli import command_parser
+
+    parser = command_parser()
+    for action in _actions(parser):
+        if action.metavar in FILE_WORDS:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]  # where shtab looks for it
+    print(shtab.complete(parser, options.shell))
+    return 0
+
+
+def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    for action in parser._actions:  # argparse has no public way to its own contents
+        yield action
+        if isinstance(action, argparse._SubParsersAction):
+            for verb in action.choices.values():
+                yield from _actions(verb)

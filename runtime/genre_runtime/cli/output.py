@@ -1,0 +1,96 @@
+"""Where results are written, and where they may not be; what is said of folders that hide theirs.
+
+A bar on the terminal where somebody looks on, and nothing at all otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from genre_runtime.terminal import unescaped
+
+if TYPE_CHECKING:
+    from genre_runtime.library.scan import Finder
+
+
+DATABASE = b"SQLite format 3\0"
+"""What a state file begins with."""
+
+
+@contextmanager
+def opened_output(name: str | None) -> Iterator[TextIO]:
+    """Open the file of that name for results, or give stdout."""
+    if name is None:
+        yield sys.stdout
+        return
+    with Path(name).open("w", encoding="utf-8", newline="", errors="backslashreplace") as stream:
+        yield stream
+
+
+def name_unreadable(finder: Finder) -> int:
+    """Name the folders that could not be looked into on the error stream; return 1, a failure, if there are any."""
+    from genre_runtime.library.results.write import printable
+
+    for error in finder.unreadable:
+        folder = printable(os.fsdecode(error.filename or ""))
+        print(f"genre: {folder}: the folder cannot be read: {error.strerror}", file=sys.stderr)
+    return 1 if finder.unreadable else 0
+
+
+def unfit_output(name: str | None, state: Path | None, paths: Sequence[Path]) -> str | None:
+    """Return why results may not be written there: a slip such as `--output *.mp3` should cost nobody a song."""
+    from genre_runtime.library.scan import AUDIO_SUFFIXES
+
+    if name is None:
+        return None
+    output = Path(name)
+    if not output.parent.is_dir():
+        return "lies in no folder that there is"
+    if state is not None and output.absolute() == state.absolute():
+        return "is the state file, too"
+    if not output.is_file():
+        return "is a folder" if output.is_dir() else None
+    with output.open("rb") as file:
+        is_database = file.read(len(DATABASE)) == DATABASE
+    if is_database:
+        return "is a state file"
+    if output.suffix.lower() in AUDIO_SUFFIXES or output.absolute() in (path.absolute() for path in paths):
+        return "is there already and may be a piece of music"
+    return None
+
+
+class Progress(Protocol):
+    """Counts files."""
+
+    def update(self) -> object:
+        """Count one."""
+        ...
+
+    def external_write_mode(self) -> AbstractContextManager[object]:
+        """Make room for lines that are printed inside."""
+        ...
+
+
+class _Unseen:
+    def update(self) -> None:
+        return None
+
+    def external_write_mode(self) -> AbstractContextManager[object]:
+        return nullcontext()
+
+
+@contextmanager
+def file_progress(n_files: int | None) -> Iterator[Progress]:
+    """Show rate and time left on a terminal; one file, or a pipe, gets no bar, and needs none of its code."""
+    if n_files == 1 or not sys.stderr.isatty():
+        yield _Unseen()
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=n_files, unit="file", leave=False, file=unescaped(sys.stderr)) as bar:
+        yield bar

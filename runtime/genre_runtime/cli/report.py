@@ -1,0 +1,92 @@
+"""`genre report`: one page to look at, from results of `genre classify`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from genre_runtime.cli import arguments
+from genre_runtime.errors import InvalidInputError, UnfitOutputError
+
+N_ROWS = 5_000
+"""Files in the table by default: a megabyte or two, which a phone loads, sorts and filters without a pause."""
+
+EXAMPLES = """examples:
+  genre classify ~/Music --format jsonl > all.jsonl
+  genre report all.jsonl                               report.html, to be opened by any browser, offline
+  genre report all.jsonl --track song.mp3              with the genre timeline of this track
+  genre classify ~/Music --format jsonl | genre report - --output music.html
+
+A timeline is worth looking at after `genre classify --excerpts all`. A file of the report's name is overwritten if it
+is a former report; any other is left alone unless --force is given.
+"""
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb to the command."""
+    parser = verbs.add_parser(
+        "report",
+        help="one page to look at, from results",
+        description="One HTML page of results: genres, confidence, playing time, unsure and failed files, timeline",
+        epilog=EXAMPLES,
+        formatter_class=arguments.Formatter,
+    )
+    add = parser.add_argument
+    add("results", type=arguments.path, metavar="RESULTS", help="of `genre classify --format jsonl`; - for stdin")
+    add("--output", type=arguments.path, default="report.html", metavar="FILE", help="(default: %(default)s)")
+    add(
+        "--track",
+        type=arguments.path,
+        metavar="PATH",
+        help="whose timeline to draw, in full or its end (default: the longest with more than three excerpts)",
+    )
+    add(
+        "--rows",
+        type=rows,
+        default=N_ROWS,
+        metavar="N|all",
+        help="files in the table; figures count all (default: %(default)s)",
+    )
+    add("--force", action="store_true", help="overwrite a file that is no former report")
+    parser.set_defaults(run=run)
+
+
+def rows(text: str) -> int | None:
+    """Return a positive number, or None for `all`."""
+    return None if text == "all" else arguments.positive(text)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the report; return the exit status: 2 for wrong usage."""
+    from datetime import datetime
+
+    from genre_runtime.library.report.figures import read_report
+    from genre_runtime.library.report.page import MARK, page
+    from genre_runtime.library.results.read import Results, skipped_words
+    from genre_runtime.library.results.write import printable
+    from genre_runtime.output_files import ForeignFileError, check_own, write_whole
+
+    results, output = Results(options.results), Path(options.output)
+    try:
+        if not output.parent.is_dir():
+            raise InvalidInputError(
+                f"there is no folder {str(output.parent)!r} to write to: make it, or name another one"
+            )
+        if options.results != "-" and os.path.realpath(output) == os.path.realpath(options.results):
+            raise UnfitOutputError(f"{str(output)!r} has the results themselves: name another file for the report")
+        check_own(output, MARK, force=options.force)
+        report = read_report(results, options.track)
+    except (InvalidInputError, ForeignFileError) as error:
+        print(f"genre: {error}", file=sys.stderr)
+        return 2
+    skipped = list(skipped_words(results))
+    for words in skipped:
+        print(f"genre: {words}", file=sys.stderr)
+    source = "stdin" if options.results == "-" else Path(options.results).name
+    made = datetime.now().astimezone()
+    write_whole(output, page(report, source=source, made=made, n_rows=options.rows, skipped=skipped))
+    print(printable(output))
+    return 0

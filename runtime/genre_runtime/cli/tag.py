@@ -1,0 +1,291 @@
+"""`genre tag`: write genres into the tags of files, or show what would be written."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genre_runtime.cli import arguments
+from genre_runtime.cli.output import file_progress, name_unreadable
+from genre_runtime.errors import GenreError, InvalidInputError, UsageError
+
+if TYPE_CHECKING:
+    from genre_runtime.library.tags import Outcome, Tagging
+
+
+DESCRIPTION = """
+Write genres into the tags of files: MP3, FLAC, Ogg, Opus, M4A, WMA, APE, WavPack, Musepack, TTA, AIFF and WAV. Without
+--write, show what would be written and change nothing. Files that have a genre stay as they are unless --overwrite or
+--append is given, and answers that are not confident are not written unless --unsure is.
+"""
+
+EXAMPLES = """examples:
+  genre tag ~/Music                                show what would be written; nothing is
+  genre tag ~/Music --write                        files without a genre get one, where the model is sure
+  genre tag ~/Music --write --top 3 --append       up to three genres behind those that are there
+  genre tag ~/Music --write --map mine.txt         by your own names: lines such as  hiphop = Hip-Hop
+  genre classify ~/Music --format jsonl > all.jsonl
+  genre tag --from all.jsonl --unsure              listen once, decide later
+  genre tag ~/Music --write --state music.genre    listen to nothing twice, not even to what is tagged now
+  genre tag --undo JOURNAL                         every file as it was, byte for byte
+
+The audio and all other tags stay as they are. A file is replaced by a checked copy in one step, so that a crash
+leaves it whole; what it takes to undo a change is recorded in the journal before the change is made. Files with
+several names (hard links) are left alone; of a symbolic link, the target is changed. A power cut may leave a
+hidden copy, `.genre-tag-*.tmp`, beside a file; the next run that changes a file of that folder removes it.
+"""
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb to the command."""
+    parser = verbs.add_parser(
+        "tag",
+        parents=[arguments.model_options(), arguments.listening_options()],
+        help="write genres into the tags of files, or show what would be written",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=arguments.Formatter,
+    )
+    add = parser.add_argument
+    add("paths", nargs="*", type=arguments.path, metavar="PATH", help="file, folder, or - for a list on stdin")
+    add("--write", action="store_true", help="change the files (default: show what would change)")
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--overwrite", action="store_true", help="replace the genres that files have")
+    existing.add_argument("--append", action="store_true", help="add to the genres that files have")
+    add("--unsure", action="store_true", help="write answers that are not confident, too")
+    add("--top", type=arguments.positive, default=1, metavar="K", help="up to K genres a file (default: %(default)s)")
+    add("--min-confidence", type=arguments.share, default=0.0, metavar="X", help="least probability of a genre, 0 to 1")
+    add(
+        "--map",
+        type=arguments.file_path,
+        metavar="FILE",
+        help="your own names: lines `label = name`, or .toml, or .csv",
+    )
+    add("--keep-mtime", action="store_true", help="keep the files' modification times")
+    add("--id3-version", choices=("2.3", "2.4"), help="of ID3 tags (default: as it is, 2.4 where there is none)")
+    add(
+        "--from",
+        dest="results",
+        type=Path,
+        metavar="RESULTS",
+        help="take answers of `genre classify --format jsonl`; - for stdin",
+    )
+    add(
+        "--state",
+        type=arguments.state_path,
+        metavar="FILE",
+        help="of `genre classify`: take its answers, keep them for tagged files",
+    )
+    add(
+        "--journal",
+        type=arguments.file_path,
+        metavar="FILE",
+        help="record changes here (default: a new file, named at the end)",
+    )
+    add("--undo", type=arguments.file_path, metavar="JOURNAL", help="restore every file that the journal names")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what the command says; return its exit status: 1 if some files failed, 2 for wrong usage."""
+    from genre_runtime.errors import JournalError
+
+    try:
+        if options.undo is not None:
+            others = _besides_undo(options)
+            if others:
+                raise UsageError(f"--undo takes a journal and nothing else: leave out {' '.join(others)}")
+            return _undo(options.undo)
+        if not options.paths and options.results is None:
+            raise InvalidInputError("nothing to tag: name files or folders, or results by --from")
+        _check_files(options)
+        return _tag(options)
+    except (
+        InvalidInputError,
+        JournalError,
+    ) as error:  # what is wrong with one file is an outcome: this is about the words
+        print(f"genre: {error}", file=sys.stderr)
+        return 2
+
+
+_UNDO_LACKS = {
+    "paths": "PATH",
+    "results": "--from",
+    "write": "--write",
+    "overwrite": "--overwrite",
+    "append": "--append",
+    "unsure": "--unsure",
+    "map": "--map",
+    "keep_mtime": "--keep-mtime",
+    "id3_version": "--id3-version",
+    "state": "--state",
+    "journal": "--journal",
+    "excerpts": "--excerpts",
+    "min_confidence": "--min-confidence",
+}
+"""What --undo would otherwise pass over in silence, by the names of the options."""
+
+
+def _besides_undo(options: argparse.Namespace) -> list[str]:
+    others = [words for name, words in _UNDO_LACKS.items() if getattr(options, name)]
+    return [*others, "--top"] if options.top != 1 else others
+
+
+def _check_files(options: argparse.Namespace) -> None:
+    """Check that no file is to be two things at once.
+
+    Raises
+    ------
+    UsageError
+    """
+    if str(options.results) == "-" and "-" in options.paths:
+        raise UsageError("--from - and the path - both read stdin: name a file for one of them")
+    named = {"--from": options.results, "--state": options.state, "--journal": options.journal, "--map": options.map}
+    taken: dict[str, str] = {}
+    for words, path in named.items():
+        if path is None:
+            continue
+        other = taken.setdefault(os.path.realpath(path), words)
+        if other != words:
+            raise UsageError(f"{other} and {words} name the same file {str(path)!r}: name another one")
+
+
+def _tag(options: argparse.Namespace) -> int:
+    from genre_runtime.library.cache import LibraryState
+    from genre_runtime.library.scan import Finder, named_paths
+    from genre_runtime.library.tags import tag_answered
+    from genre_runtime.library.tags.base import import_mutagen
+
+    import_mutagen()  # missing, it would be every file's error
+    tagging = _tagging(options)
+    if options.results is not None and not options.write:
+        options.state = None  # nothing will be changed that it should know of
+    finder = Finder()
+    paths = list(finder.find(named_paths(options.paths)))
+    incomplete = name_unreadable(finder)
+    if options.paths and not paths:
+        raise InvalidInputError(f"no audio files found: {finder.nothing_found}")
+    with ExitStack() as stack:
+        if options.results is None:
+            outcomes = _classified(tagging, paths, options, stack)
+        else:
+            if options.state is not None:
+                tagging = replace(tagging, state=stack.enter_context(closing(LibraryState(options.state, ""))))
+            outcomes = tag_answered(tagging, options.results, paths)
+        stack.enter_context(closing(outcomes))  # ends what is under way, before the state is closed
+        return max(_report(outcomes, tagging, len(paths) or None), incomplete)
+
+
+def _tagging(options: argparse.Namespace) -> Tagging:
+    from genre_runtime.library.genre_names import GenreMap, read_map
+    from genre_runtime.library.tags import Tagging
+    from genre_runtime.library.tags.journal import Journal, default_journal
+
+    journal = Journal(options.journal or default_journal()) if options.write else None
+    if journal is not None:
+        journal.check()
+    return Tagging(
+        write=options.write,
+        mode="overwrite" if options.overwrite else "append" if options.append else "empty",
+        unsure=options.unsure,
+        top=options.top,
+        min_confidence=options.min_confidence,
+        genre_map=GenreMap() if options.map is None else read_map(options.map),
+        journal=journal,
+        id3_version=None if options.id3_version is None else 3 if options.id3_version == "2.3" else 4,
+        keep_mtime=options.keep_mtime,
+    )
+
+
+def _classified(
+    tagging: Tagging, paths: list[Path], options: argparse.Namespace, stack: ExitStack
+) -> Generator[tuple[Path, Outcome], None, None]:
+    from genre_runtime.cli.classify import opened_classifier
+    from genre_runtime.library.analysis import Library, plan_of
+    from genre_runtime.library.cache import LibraryState
+    from genre_runtime.library.tags import tag_classified
+    from genre_runtime.prediction import Prediction
+
+    classifier, jobs = stack.enter_context(opened_classifier(options, len(paths)))
+    tagging.genre_map.check(classifier.labels)
+    excerpts = arguments.excerpt_count(options)
+    if options.state is not None:
+        state = stack.enter_context(closing(LibraryState(options.state, plan_of(classifier, excerpts))))
+        library = Library(classifier, excerpts, state)
+
+        def look_up(wanted: Iterable[Path]) -> Iterator[Prediction | GenreError]:
+            return (outcome.result for outcome in library.classify(wanted, jobs))
+
+        return tag_classified(replace(tagging, state=state), paths, look_up)
+
+    def classify(wanted: Iterable[Path]) -> Iterator[Prediction | GenreError]:
+        return classifier.classify_files(wanted, excerpts=excerpts, jobs=jobs)
+
+    return tag_classified(tagging, paths, classify)
+
+
+def _report(outcomes: Iterator[tuple[Path, Outcome]], tagging: Tagging, n_files: int | None) -> int:
+    counts = {"changed": 0, "unchanged": 0, "failed": 0}
+    try:
+        with file_progress(n_files) as bar:
+            for path, outcome in outcomes:
+                with bar.external_write_mode():
+                    counts[_show(path, outcome)] += 1
+                bar.update()
+    finally:  # whoever interrupts a run wants to know how to undo its half
+        _summarise(counts, tagging)
+    return 1 if counts["failed"] else 0
+
+
+def _show(path: Path, outcome: Outcome) -> str:
+    from genre_runtime.library.results.write import printable
+
+    if isinstance(outcome, GenreError):
+        print(f"genre: {printable(path)}: {outcome}", file=sys.stderr)
+        return "failed"
+    if outcome.reason is not None:
+        print(f"unchanged     {_genres(outcome.old)} ({outcome.reason})  {printable(path)}", flush=True)
+        return "unchanged"
+    verb = "written" if outcome.written else "would write"
+    print(f"{verb:<13} {_genres(outcome.old)} -> {_genres(outcome.new)}  {printable(path)}", flush=True)
+    return "changed"
+
+
+def _summarise(counts: dict[str, int], tagging: Tagging) -> None:
+    n_files = sum(counts.values())
+    if not n_files:
+        return
+    words = "written" if tagging.write else "would be written, add --write to do it"
+    print(f"{counts['changed']} of {n_files} files {words}; {counts['failed']} failed", file=sys.stderr)
+    if counts["changed"] and tagging.journal is not None:
+        print(f"to undo this: genre tag --undo {arguments.quoted(tagging.journal.path)}", file=sys.stderr)
+
+
+def _undo(journal: Path) -> int:
+    from genre_runtime.library.results.write import printable
+    from genre_runtime.library.tags.restore import undo
+
+    n_restored = n_failed = 0
+    for undone in undo(journal):
+        if undone.error is not None:
+            n_failed += 1
+            print(f"genre: {printable(undone.path)}: {undone.error}", file=sys.stderr)
+            continue
+        n_restored += undone.n_restored > 0
+        verb = "restored" if undone.n_restored else "as it was"
+        print(f"{verb:<13} {_genres(undone.genres)}  {printable(undone.path)}", flush=True)
+    print(f"{n_restored} files restored; {n_failed} failed", file=sys.stderr)
+    return 1 if n_failed else 0
+
+
+def _genres(genres: Sequence[str]) -> str:
+    """Return genres as one line, whatever a tag held."""
+    from genre_runtime.library.results.write import printable
+
+    return printable("; ".join(genres) or "(none)")

@@ -1,0 +1,1 @@
+"""Lists of files and URLs, Parquet, and the Ray engine."""

@@ -1,0 +1,264 @@
+"""The same classifier on many machines: Ray schedules, everything else is what one machine uses.
+
+Each worker holds one classifier, made from the model's files, which travel with it. Ray runs a block again, without
+limit, when its worker is killed. A file that kills every worker it meets would so be tried for ever; therefore each
+file is entered in a ledger, outside the workers, before it is listened to, and given up after `MAX_DEATHS`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from genre_runtime.classifier import FROM_MODEL, ExcerptCount, GenreClassifier
+from genre_runtime.errors import DeviceUnavailableError, GenreError, MissingDependencyError
+from genre_runtime.library.bulk.manifest import classify_source, import_extra
+from genre_runtime.library.results.write import result_dict
+from genre_runtime.prediction import Prediction
+
+MAX_DEATHS = 3
+"""Workers that may die over one file before it is given up."""
+
+FILES_IN_BLOCK = 16
+"""Files scheduled at once, and listened to again after a worker's death; so many at the most in a small library."""
+
+MOST_BLOCKS = 10_000
+"""Blocks of a large library: each costs Ray some bookkeeping."""
+
+ADDRESS_VARIABLE = "RAY_ADDRESS"
+
+
+class WorkerLostError(GenreError, RuntimeError):
+    """Every worker that listened to this file was killed: by the decoder's crash or for lack of memory."""
+
+    code = "worker_lost"
+
+
+class ClusterError(GenreError, RuntimeError):
+    """Ray could not be started or reached, or gave up."""
+
+    code = "cluster"
+
+
+def result_row(source: str, result: Prediction | GenreError) -> dict[str, Any]:
+    """Return one result as flat columns, named by `arrow_schema`: what does not apply is None.
+
+    Bytes of a name that are no UTF-8 are written as escapes, since columns hold text.
+    """
+    values = {**result_dict(Path(source), result), "path": source}
+    error = values.pop("error", {})
+    values |= {"error_code": error.get("code"), "error_message": error.get("message")}
+    row = {name: values.get(name) for name in arrow_schema().names}
+    return {k: v.encode(errors="backslashreplace").decode() if isinstance(v, str) else v for k, v in row.items()}
+
+
+def arrow_schema() -> Any:
+    """Columns of the results, an Arrow schema."""
+    pyarrow = import_extra("pyarrow")
+    text, number = pyarrow.string(), pyarrow.float64()
+    columns = {"path": text, "label": text, "confidence": number, "confident": pyarrow.bool_(), "reason": text}
+    columns |= {"probabilities": pyarrow.map_(text, number), "duration_seconds": number, "device": text}
+    return pyarrow.schema(columns | {"error_code": text, "error_message": text, "announced_seconds": number})
+
+
+class Ledger:
+    """Counts how often each file was begun and not finished; lives in a process of its own."""
+
+    def __init__(self) -> None:
+        self._begun: dict[int, int] = {}
+
+    def begin(self, index: int, finished: int | None) -> int:
+        """Enter a file, and return how often it was begun; `finished` is struck out."""
+        self.finish(finished)
+        self._begun[index] = self._begun.get(index, 0) + 1
+        return self._begun[index]
+
+    def finish(self, index: int | None) -> None:
+        """Strike out a file that killed nobody."""
+        if index is not None:
+            self._begun.pop(index, None)
+
+
+class Worker:
+    """Holds one classifier, and turns blocks of (index, source) into blocks of result rows.
+
+    Parameters
+    ----------
+    files : mapping of str to bytes
+        The model's files; the graph first.
+    device : str
+    excerpts : int or None
+    ledger : handle of the actor that is a `Ledger`
+    """
+
+    def __init__(self, files: Mapping[str, bytes], device: str, excerpts: ExcerptCount, ledger: Any) -> None:
+        with tempfile.TemporaryDirectory(prefix="genre") as folder:
+            for name, content in files.items():
+                Path(folder, name).write_bytes(content)
+            # One file at a time and one thread: of several at a time, none could be blamed for a worker's death.
+            self._classifier = GenreClassifier.load(Path(folder, next(iter(files))), device=device, threads=1)
+        self._excerpts, self._ledger = excerpts, ledger
+
+    def __call__(self, block: Any) -> Any:
+        """Classify a block, an Arrow table with the columns index and source."""
+        pyarrow = import_extra("pyarrow")
+        indices = block.column("index").to_pylist()
+        sources = map(os.fsdecode, block.column("source").to_pylist())
+        rows, finished = [], None
+        for index, source in zip(indices, sources, strict=True):
+            rows.append({"index": index, **self._row(index, source, finished)})
+            finished = index
+        self._ledger.finish.remote(finished)
+        schema = arrow_schema().insert(0, pyarrow.field("index", pyarrow.int64()))
+        return pyarrow.Table.from_pylist(rows, schema)
+
+    def _row(self, index: int, source: str, finished: int | None) -> dict[str, Any]:
+        import ray
+
+        n_begun = ray.get(self._ledger.begin.remote(index, finished))
+        if n_begun > MAX_DEATHS:
+            words = f"{n_begun - 1} workers were killed while they listened to it: its decoder crashes or lacks memory"
+            return result_row(source, WorkerLostError(words))
+        return result_row(source, classify_source(self._classifier, source, excerpts=self._excerpts))
+
+
+def classify_on_ray(
+    sources: Sequence[str],
+    model_path: Path,
+    *,
+    device: str = "auto",
+    excerpts: ExcerptCount = FROM_MODEL,
+    jobs: int = 0,
+) -> Generator[dict[str, Any], None, None]:
+    """Yield a row for each source, in order; see `result_row`.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        Paths that every machine of the cluster sees, or URLs.
+    model_path : Path
+        On this machine; the others get it from here.
+    device : str
+        `cuda` gives each worker a GPU of its own; `auto` is the CPU, since Ray shows GPUs to whom asks for them.
+    jobs : int
+        Workers; 0 takes one a core of the cluster, or one a GPU.
+
+    Raises
+    ------
+    MissingDependencyError
+        Ray is not installed.
+    ModelNotFoundError, InvalidModelError, DeviceUnavailableError
+    ClusterError
+        Ray cannot be reached or gave up. What was yielded until then is right.
+    """
+    ray = _import_ray()
+    files = _model_files(model_path)
+    with _cluster(ray, jobs), _in_words(ray):
+        needs_gpu = device in ("cuda", "tensorrt")
+        n_workers = jobs or int(ray.cluster_resources().get("GPU" if needs_gpu else "CPU", 1)) or 1
+        if needs_gpu and not ray.cluster_resources().get("GPU"):
+            raise DeviceUnavailableError(device, ("cpu",), "no machine of the cluster has a GPU")
+        blocks = _blocks(sources, n_workers)
+        ledger = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Ledger).remote()
+        rows = ray.data.from_arrow(blocks).map_batches(
+            Worker,
+            fn_constructor_args=(files, device, excerpts, ledger),
+            compute=ray.data.ActorPoolStrategy(size=min(n_workers, len(blocks))),
+            batch_format="pyarrow",
+            batch_size=FILES_IN_BLOCK if needs_gpu else None,  # Ray wants a number where there is a GPU
+            num_cpus=1,
+            num_gpus=1 if needs_gpu else None,
+        )
+        n_rows = 0
+        for table in rows.iter_batches(batch_size=None, batch_format="pyarrow"):
+            for row in table.to_pylist(maps_as_pydicts="strict"):
+                if row.pop("index") != n_rows:
+                    raise ClusterError(f"Ray gave back another row than number {n_rows}: run it again")
+                n_rows += 1
+                yield row
+        if n_rows != len(sources):
+            raise ClusterError(f"Ray gave back {n_rows} of {len(sources)} rows: run it again")
+
+
+def _import_ray() -> Any:
+    # Read while ray is imported. The second keeps its remarks about workers that died from stdout.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")
+    ray = import_extra("ray")
+    try:
+        import_extra("ray.data")
+    except MissingDependencyError as error:
+        raise MissingDependencyError(f"{error}, which brings ray[data]") from error
+    return ray
+
+
+def _model_files(path: Path) -> dict[str, bytes]:
+    """Read the graph and its sidecar, having loaded them: what is wrong with them is said here, not by a worker."""
+    GenreClassifier.load(path, device="cpu", threads=1)
+    return {file.name: file.read_bytes() for file in (path, path.with_suffix(".json"))}
+
+
+def _blocks(sources: Sequence[str], n_workers: int) -> list[Any]:
+    """Divide the sources so that every worker gets several blocks, and the last ones wait little for each other."""
+    pyarrow = import_extra("pyarrow")
+    size = max(1, min(max(FILES_IN_BLOCK, len(sources) // MOST_BLOCKS), len(sources) // (4 * n_workers)))
+    return [
+        pyarrow.table(
+            {
+                "index": pyarrow.array(range(start, min(start + size, len(sources))), pyarrow.int64()),
+                "source": pyarrow.array(map(os.fsencode, sources[start : start + size]), pyarrow.binary()),
+            }
+        )
+        for start in range(0, len(sources), size)
+    ]
+
+
+@contextmanager
+def _cluster(ray: Any, jobs: int) -> Iterator[None]:
+    """Use the Ray that runs, or that `$RAY_ADDRESS` names, or else start one on this machine for as long as it takes.
+
+    A program that started Ray itself keeps it, and its settings.
+    """
+    ours = not ray.is_initialized()
+    logger = logging.getLogger("ray.data")
+    level = logger.level
+    try:
+        if ours:
+            _start(ray, jobs)
+        logger.setLevel(logging.CRITICAL)
+        context = ray.data.DataContext.get_current().copy()
+        context.enable_progress_bars = False  # they count blocks; whoever takes the rows can count files
+        context.print_on_execution_start = False
+        context.execution_options.preserve_order = True
+        with ray.data.DataContext.current(context):
+            yield
+    finally:
+        logger.setLevel(level)
+        if ours:
+            ray.shutdown()
+
+
+def _start(ray: Any, jobs: int) -> None:
+    common = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    try:
+        if os.environ.get(ADDRESS_VARIABLE):
+            ray.init(**common)
+        else:
+            ray.init("local", num_cpus=jobs or None, include_dashboard=False, **common)
+    except (ConnectionError, RuntimeError, OSError, ValueError) as error:
+        raise ClusterError(f"Ray cannot be started or reached: {error}") from error
+
+
+@contextmanager
+def _in_words(ray: Any) -> Iterator[None]:
+    """Say in words what Ray or a worker that could not start raises."""
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        cause = getattr(error, "cause", None)
+        raise ClusterError(f"Ray gave up: {cause or str(error).strip().splitlines()[-1]}") from error

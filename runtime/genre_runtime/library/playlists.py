@@ -1,0 +1,187 @@
+"""Playlists, one a genre: extended M3U in UTF-8, which practically every player reads."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from genre_runtime.errors import InvalidInputError
+from genre_runtime.library.genre_names import GenreMap
+from genre_runtime.library.results.read import Failure, Results, Row
+from genre_runtime.library.results.write import is_visible
+from genre_runtime.output_files import check_own, write_whole
+
+MARK = "# made by genre playlist"
+
+LONGEST_STEM = 80
+"""Characters of a playlist's name; file systems take 255 bytes, of which a character may need three and more."""
+
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]')
+"""What Windows forbids in names, what turns the direction of text, and what is no character."""
+
+_DEVICES = re.compile(r"(?i)(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\..*)?")
+
+
+@dataclass
+class Playlists:
+    """Which files go into which playlist.
+
+    Attributes
+    ----------
+    rows : mapping of str to list of Row
+        By name of the genre, in the order of the results.
+    n_unsure, n_failed : int
+        Files left out as unsure or below the confidence asked for, and as not classified.
+    unwritable : list of str
+        Paths that M3U cannot hold, since they have a line break.
+    """
+
+    rows: dict[str, list[Row]] = field(default_factory=dict)
+    n_unsure: int = 0
+    n_failed: int = 0
+    unwritable: list[str] = field(default_factory=list)
+
+
+def sort_into_playlists(
+    results: Results, genre_map: GenreMap, *, unsure: bool = False, min_confidence: float = 0.0
+) -> Playlists:
+    """Read results and sort them by genre; of several results of a file the last counts.
+
+    Parameters
+    ----------
+    results : Results
+    genre_map : GenreMap
+        Names to use in the place of the model's labels; labels of one name share a playlist.
+    unsure : bool
+        Whether to take answers that are not confident.
+    min_confidence : float
+        Least confidence of an answer, 0 to 1.
+
+    Raises
+    ------
+    InvalidInputError
+        The results cannot be used, or the map names genres that they do not know.
+    """
+    entries: dict[str, Row | None] = {}
+    labels: dict[str, None] = {}
+    for result in results:
+        entries[str(result.path)] = None if isinstance(result, Failure) else Row.of(result)
+        if not isinstance(result, Failure):
+            labels.update(dict.fromkeys(result.probabilities))
+    if labels:
+        genre_map.check(labels)
+    playlists = Playlists()
+    for row in entries.values():
+        if row is None:
+            playlists.n_failed += 1
+        elif not (unsure or row.confident) or row.confidence < min_confidence:
+            playlists.n_unsure += 1
+        elif "\n" in row.path or "\r" in row.path:
+            playlists.unwritable.append(row.path)
+        else:
+            for name in genre_map.rename([row.label]):
+                playlists.rows.setdefault(name, []).append(row)
+    return playlists
+
+
+def write_playlists(
+    playlists: Playlists, folder: Path, *, relative: bool = False, force: bool = False
+) -> Iterator[tuple[Path, int]]:
+    """Write a playlist a genre and yield (its path, number of files in it), genres by name.
+
+    Parameters
+    ----------
+    playlists : Playlists
+    folder : Path
+        Made if it is not there.
+    relative : bool
+        Whether to write paths relative to the folder, for a library that moves as a whole.
+    force : bool
+        Whether to overwrite files that are no former playlists of ours.
+
+    Raises
+    ------
+    ForeignFileError, InvalidInputError
+        Before anything is written.
+    OSError
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InvalidInputError(f"{str(folder)!r} is, or lies in, a file: name a folder for the playlists") from error
+    genres = sorted(playlists.rows, key=str.casefold)
+    paths = [folder / name for name in file_names(genres)]
+    for path in paths:
+        check_own(path, MARK, force=force)
+    for genre, path in zip(genres, paths, strict=True):
+        rows = playlists.rows[genre]
+        write_whole(path, _lines(genre, rows, folder if relative else None))
+        yield path, len(rows)
+
+
+def file_names(genres: Sequence[str]) -> list[str]:
+    """Return a file name for each genre that Windows, macOS and Linux take, no two alike to any of them."""
+    taken: set[str] = set()
+    names = []
+    for genre in genres:
+        stem = _FORBIDDEN.sub("_", genre)[:LONGEST_STEM].strip(" ").rstrip(". ").lstrip(".") or "genre"
+        if _DEVICES.fullmatch(stem):
+            stem = f"_{stem}"
+        unique, number = stem, 1
+        while unique.casefold() in taken:
+            number += 1
+            unique = f"{stem} ({number})"
+        taken.add(unique.casefold())
+        names.append(f"{unique}.m3u8")
+    return names
+
+
+def entry(path: Path, folder: Path | None) -> str:
+    """Return how a playlist names a file.
+
+    An absolute path, or one relative to the folder. A name that is no UTF-8, or whose outer blanks players would strip,
+    becomes a `file:` address, percent-encoded.
+    """
+    absolute = path.absolute()
+    text = str(absolute)
+    if not _is_utf8(text) or text != text.strip():
+        return absolute.as_uri()
+    if folder is None:
+        return text
+    try:
+        found = os.path.relpath(Path(_real(str(absolute.parent))) / absolute.name, _real(str(folder)))
+    except ValueError:  # another drive
+        return text
+    found = Path(found).as_posix()
+    if not _is_utf8(found):
+        return absolute.as_uri()
+    return f"./{found}" if found.startswith("#") or found != found.lstrip() else found
+
+
+def _lines(genre: str, rows: Iterable[Row], folder: Path | None) -> Iterator[str]:
+    yield f"#EXTM3U\n{MARK}\n#PLAYLIST:{_title(genre)}\n"
+    for row in rows:
+        path = Path(row.path)
+        yield f"#EXTINF:{round(row.duration_seconds)},{_title(path.stem)}\n{entry(path, folder)}\n"
+
+
+def _title(text: str) -> str:
+    return "".join(c if is_visible(c) else "\N{REPLACEMENT CHARACTER}" for c in text).strip()
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=4096)
+def _real(folder: str) -> str:
+    # Links are followed, as ".." is by the system that reads the playlist.
+    return os.path.realpath(folder)

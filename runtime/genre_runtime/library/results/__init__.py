@@ -1,0 +1,1 @@
+"""Results of `genre classify`: one reader and one writer."""

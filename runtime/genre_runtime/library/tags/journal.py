@@ -1,0 +1,309 @@
+"""The journal: what it takes to undo every change, written down before the change is made.
+
+One JSON object a line, appended and flushed to the disk. A last line without its end, torn by a crash, belongs to a
+change that was never made, and is passed over.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from genre_runtime.errors import JournalError
+
+VERSION = 1
+
+_FIRST = b'{"path": "'
+_BEGINNING = re.compile(rb'\s*\{"path": "(?:[^"\\]|\\.)*", "old": \{')
+"""How the lines of a journal begin; those of results begin with a path, too."""
+_N_BYTES_CHECKED = 2**17
+_SHA256 = re.compile("[0-9a-f]{64}")
+
+LONGEST_LINE = 2**26
+"""Bytes. A patch holds the tags that were changed, and those are smaller."""
+
+_LONGEST_WORDS = 120
+_MOST = 2**63 - 1
+"""Of bytes and nanoseconds: systems take no more."""
+
+
+@dataclass(frozen=True)
+class FileState:
+    """A file's content at one time.
+
+    Attributes
+    ----------
+    sha256 : str
+    size : int
+        Bytes.
+    mtime_ns : int
+        Modification time, nanoseconds since 1970.
+    """
+
+    sha256: str
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> FileState:
+        """Check what a journal holds of a state.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+        """
+        sha256, size, mtime_ns = values["sha256"], values["size"], values["mtime_ns"]
+        if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+            raise ValueError("sha256 is not one")
+        if type(size) is not int or not 0 <= size <= _MOST:
+            raise ValueError("the size is not one")
+        if type(mtime_ns) is not int or abs(mtime_ns) > _MOST:
+            raise ValueError("the modification time is not one")
+        return cls(sha256, size, mtime_ns)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One change of one file.
+
+    Attributes
+    ----------
+    path : Path
+        Absolute, links resolved.
+    old, new : FileState
+        `new.mtime_ns` is that of the copy that takes the file's place.
+    old_genres, new_genres : tuple of str
+    patch : bytes
+        Makes the old file from the new one, see `patches`.
+    """
+
+    path: Path
+    old: FileState
+    new: FileState
+    old_genres: tuple[str, ...]
+    new_genres: tuple[str, ...]
+    patch: bytes
+
+    def to_json(self) -> str:
+        """Return the entry's line; characters beyond ASCII are escaped, so that any name survives."""
+        values = asdict(self) | {
+            "version": VERSION,
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "path": str(self.path),
+            "patch": base64.b64encode(self.patch).decode(),
+        }
+        return json.dumps(values)
+
+    @classmethod
+    def from_json(cls, line: bytes) -> Entry:
+        """Parse a line.
+
+        Raises
+        ------
+        JournalError
+        """
+        try:
+            values: dict[str, Any] = json.loads(line)
+            if values["version"] != VERSION:
+                raise JournalError(f"version {str(values['version'])[:20]!r} is unknown: expected {VERSION}")
+            return cls(
+                path=_path(values["path"]),
+                old=FileState.from_dict(values["old"]),
+                new=FileState.from_dict(values["new"]),
+                old_genres=_genres(values["old_genres"]),
+                new_genres=_genres(values["new_genres"]),
+                patch=base64.b64decode(values["patch"], validate=True),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
+            if isinstance(error, JournalError):
+                raise
+            raise JournalError(f"this is no whole record of a change ({_words(error)})") from error
+
+
+class Journal:
+    """A file that changes are recorded in. It is made with the first of them.
+
+    Parameters
+    ----------
+    path : Path
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._checked = False
+
+    def check(self) -> None:
+        """Check that appending to the file would spoil nothing of somebody else's.
+
+        Raises
+        ------
+        JournalError
+            The name leads to something that is no journal.
+        OSError
+            It cannot be read.
+        """
+        if self._checked or not self.path.exists():
+            return
+        if not self.path.is_file():
+            raise JournalError(f"{str(self.path)!r} is no regular file: name another one for the journal")
+        with open(self.path, "rb") as file:
+            start = file.read(_N_BYTES_CHECKED)
+        # A crash may have left the first line without its end.
+        torn = start.startswith(_FIRST[: len(start)]) and len(start) < _N_BYTES_CHECKED and b"\n" not in start
+        if start and not torn and not _BEGINNING.match(start):
+            raise JournalError(f"{str(self.path)!r} is there already and no journal: name another file")
+        self._checked = True
+
+    def record(self, entry: Entry) -> None:
+        """Append an entry and wait until it is on the disk.
+
+        Raises
+        ------
+        JournalError, OSError
+            The journal cannot be written: the change must not be made.
+        """
+        self.check()
+        fresh = not self.path.exists()
+        _make_folder(self.path.parent)
+        line = entry.to_json().encode() + b"\n"
+        if len(line) > LONGEST_LINE:
+            raise JournalError(f"what it takes to undo the change is too long ({len(line)} bytes): nothing was changed")
+        with open(self.path, "a+b", opener=_private) as file:
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":  # torn by an earlier crash
+                    line = b"\n" + line
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        if fresh:
+            sync_folder(self.path.parent)
+
+    def read(self) -> Iterator[tuple[int, Entry | JournalError]]:
+        """Yield each line's number and its entry, or what is wrong with it, oldest first.
+
+        Raises
+        ------
+        JournalError
+            There is no such file, or it cannot be read.
+        """
+        try:
+            with open(self.path, "rb") as file:
+                for number, line in _lines(file):
+                    entry = _parsed(line)
+                    torn = isinstance(entry, JournalError) and not line.endswith(b"\n")
+                    if line.strip() and not torn:
+                        yield number, entry
+        except OSError as error:
+            raise JournalError(
+                f"the journal {str(self.path)!r} cannot be read ({error.strerror}): name the file that "
+                "`genre tag --write` printed"
+            ) from error
+
+
+_STATE_FOLDERS: dict[str, tuple[str, str]] = {
+    "win32": ("LOCALAPPDATA", "AppData/Local"),
+    "darwin": ("", "Library/Application Support"),
+    "linux": ("XDG_STATE_HOME", ".local/state"),
+}
+"""A variable that names the folder for a program's state, and where that is in the home folder otherwise."""
+
+
+def default_journal() -> Path:
+    """Return a fresh name for this run's journal, in the platform's folder for a program's state.
+
+    Returns
+    -------
+    Path
+        A file that does not exist yet; neither may its folder.
+
+    Raises
+    ------
+    JournalError
+        The system names no such folder: no variable does, and the user has no home folder.
+    """
+    variable, below_home = _STATE_FOLDERS.get(sys.platform, _STATE_FOLDERS["linux"])
+    state = Path(os.environ.get(variable, "")) if variable else Path()
+    if not state.is_absolute():  # as the XDG specification has it; an empty variable is one that is not set
+        try:
+            state = Path.home() / below_home
+        except RuntimeError as error:  # a container's user, who is in no list of users
+            variables = " or ".join(filter(None, ("HOME", variable)))
+            raise JournalError(
+                f"there is no folder to keep the journal in, since this user has no home folder: set {variables}, or "
+                "name a file for it (--journal)"
+            ) from error
+    return state / "genre" / "journals" / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{os.getpid()}.jsonl"
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until a folder's names are on the disk, where the system offers that."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:  # network file systems may refuse it for folders
+        pass
+    finally:
+        os.close(descriptor)
+
+
+def _words(error: Exception) -> str:
+    words = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+    return words[: 2 * _LONGEST_WORDS] or type(error).__name__
+
+
+def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield number and bytes of each line; of one that is too long, so many that it can be none of ours."""
+    number = 0
+    while line := file.readline(LONGEST_LINE + 1):
+        number += 1
+        end = line
+        while len(line) > LONGEST_LINE and not end.endswith(b"\n") and (more := file.readline(LONGEST_LINE)):
+            end = more
+        yield number, line if end is line else line + end[-1:]
+
+
+def _private(path: str, flags: int) -> int:
+    """Open a file that this user alone may read: a journal holds names and tags of all that was changed."""
+    return os.open(path, flags, 0o600)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, which this user alone may enter."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _path(name: Any) -> Path:
+    if not isinstance(name, str) or not name or b"\0" in os.fsencode(name):  # ValueError: no name that a file can have
+        raise ValueError(f"path is {str(name)[:_LONGEST_WORDS]!r}: expected a name that a file can have")
+    if not Path(name).is_absolute():
+        raise ValueError(f"path is {name[:_LONGEST_WORDS]!r}, relative: expected an absolute one")
+    return Path(name)
+
+
+def _genres(names: Any) -> tuple[str, ...]:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"genres are {names!r}")
+    return tuple(names)
+
+
+def _parsed(line: bytes) -> Entry | JournalError:
+    if len(line) > LONGEST_LINE:
+        return JournalError(f"this line is longer than {LONGEST_LINE} bytes: it is not a record of a change")
+    try:
+        return Entry.from_json(line)
+    except JournalError as error:
+        return error

@@ -1,0 +1,1 @@
+"""The ONNX model: sidecar, sessions, features, inference. Imports `audio`."""

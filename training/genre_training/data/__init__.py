@@ -1,0 +1,1 @@
+"""Tracks, splits and features. Imports nothing of the other folders."""

@@ -1,0 +1,228 @@
+"""The feature store: every clip's log-mel spectrogram, computed once, memory-mapped.
+
+`<cache>/<fingerprint>/log_mel.npy` is float16, (n_clips, n_mels, n_frames), dB relative to each clip's
+loudest bin; `index.json` names the clips. The fingerprint covers `AudioConfig` and the clips, so a
+changed front end or data folder never meets a stale store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from genre_runtime.audio.decoding import stream_excerpts
+from genre_runtime.errors import GenreError
+from genre_runtime.model.features import FloatArray, log_mel_spectrogram
+from genre_runtime.model.metadata import AudioConfig
+from genre_runtime.output_files import replacing
+from genre_training.data.pictures import read_picture
+from genre_training.data.track import DataError, Track
+
+CLIP_SECONDS = 30.0
+STORE_VERSION = 1
+CLIPS_PER_CHUNK = 32
+INDEX_NAME = "index.json"
+
+MAX_WORKERS = 61
+"""Windows waits for no more processes than these at once, so ProcessPoolExecutor refuses more there."""
+
+Chunk = tuple[Path, list[Track]]
+"""A part of the store to be written, and its clips."""
+
+
+class LostWorkerError(GenreError, ChildProcessError):
+    """A process that computes features was killed from outside; the chunks that were finished are kept."""
+
+    code = "lost_worker"
+
+
+@dataclass(frozen=True)
+class FeatureStore:
+    """An open store.
+
+    Attributes
+    ----------
+    log_mel : float16 array, shape (n_clips, n_mels, n_frames)
+        Row i belongs to `tracks[i]`.
+    tracks : list of Track
+    left_out : dict of str to str
+        Clips that could not be used, and why.
+    """
+
+    log_mel: NDArray[np.float16]
+    tracks: list[Track]
+    left_out: dict[str, str]
+
+
+def track_log_mel(track: Track, config: AudioConfig) -> FloatArray:
+    """Log-mel spectrogram of one clip, (n_mels, n_frames), from its picture or the first `CLIP_SECONDS` of its audio.
+
+    Raises
+    ------
+    GenreError, OSError
+        The file cannot be read.
+    """
+    if track.path.suffix == ".png":
+        return read_picture(track.path, track.source, config)
+    # Of the whole track only the beginning is wanted: an hour of it would fill the memory, once in every process.
+    excerpts = stream_excerpts(track.path, config.sample_rate, excerpt_seconds=CLIP_SECONDS, n_excerpts=None)
+    return log_mel_spectrogram(next(iter(excerpts)).waveform, config)
+
+
+def open_store(tracks: list[Track], config: AudioConfig, cache: Path, workers: int | None = None) -> FeatureStore:
+    """Open the store of `tracks` below `cache`, building it first if it is not there.
+
+    Unreadable and silent clips are left out and named in `left_out`. An interrupted build goes on where it stopped, and
+    two processes that build the same store at once both get it.
+    Building starts processes, `workers` or as many as there are cores: a script of one's own needs the usual
+    `if __name__ == "__main__"`.
+
+    Raises
+    ------
+    DataError
+        No clip can be used.
+    LostWorkerError
+    """
+    folder = cache / _fingerprint(tracks, config)
+    if not (folder / INDEX_NAME).is_file():
+        try:
+            _build(tracks, config, folder, workers)
+        except FileNotFoundError:
+            # Another process finished this store meanwhile, and removed the chunks that were still to be joined here.
+            if not (folder / INDEX_NAME).is_file():
+                raise
+            for path in folder.glob("chunk*.npz"):
+                path.unlink(missing_ok=True)
+    index = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
+    kept = set(index["kept"])
+    log_mel = cast(NDArray[np.float16], np.load(folder / "log_mel.npy", mmap_mode="r"))
+    return FeatureStore(log_mel, [t for t in tracks if t.track_id in kept], index["left_out"])
+
+
+def _fingerprint(tracks: list[Track], config: AudioConfig) -> str:
+    digest = hashlib.sha256(f"{STORE_VERSION} {config.fingerprint()}".encode())
+    for track in tracks:
+        status = track.path.stat()
+        line = f"{track.track_id} {track.path.name} {status.st_size} {status.st_mtime_ns}\n"
+        digest.update(line.encode(errors="surrogateescape"))  # names of files need not be UTF-8
+    return digest.hexdigest()[:16]
+
+
+def _build(tracks: list[Track], config: AudioConfig, folder: Path, workers: int | None) -> None:
+    """Compute chunk files that are not there yet, then join them; every file appears whole or not at all."""
+    n_frames = round(CLIP_SECONDS / config.frame_seconds)
+    folder.mkdir(parents=True, exist_ok=True)
+    chunks = [tracks[i : i + CLIPS_PER_CHUNK] for i in range(0, len(tracks), CLIPS_PER_CHUNK)]
+    paths = [folder / f"chunk{i:05d}.npz" for i in range(len(chunks))]
+    missing = [(path, chunk) for path, chunk in zip(paths, chunks, strict=True) if not path.is_file()]
+    n_done = len(tracks) - sum(len(chunk) for _, chunk in missing)
+    with tqdm(desc="features", total=len(tracks), initial=n_done, unit="clip") as bar:
+        for n_clips in _compute(missing, partial(_write_chunk, config=config, n_frames=n_frames), workers):
+            bar.update(n_clips)
+    kept: list[str] = []
+    left_out: dict[str, str] = {}
+    for path, chunk in zip(paths, chunks, strict=True):
+        for track, reason in zip(chunk, _read_chunk(path, "reasons").tolist(), strict=True):
+            if reason:
+                left_out[track.track_id] = reason
+            else:
+                kept.append(track.track_id)
+    if not kept:
+        shutil.rmtree(folder)
+        raise DataError(f"none of the {len(tracks)} clips could be read: {next(iter(left_out.values()))}")
+    shape = (len(kept), config.n_mels, n_frames)
+    with replacing(folder / "log_mel.npy") as temporary:
+        joined = np.lib.format.open_memmap(temporary, "w+", np.float16, shape)
+        position = 0
+        for path in paths:
+            rows = _read_chunk(path, "rows")
+            joined[position : position + len(rows)] = rows
+            position += len(rows)
+        joined.flush()
+        del joined
+    report = {"audio": config.fingerprint(), "kept": kept, "left_out": left_out}
+    with replacing(folder / INDEX_NAME) as temporary:
+        temporary.write_text(json.dumps(report), encoding="utf-8")
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+def _compute(missing: list[Chunk], work: Callable[[Chunk], int], workers: int | None) -> Iterator[int]:
+    """Write chunks by as many processes as there are cores and work for; yields each one's number of clips."""
+    n_workers = min(workers or os.cpu_count() or 1, len(missing), MAX_WORKERS)
+    if n_workers < 2:
+        yield from map(work, missing)
+        return
+    # A fork of a process with threads, such as torch's and ONNX Runtime's, may hang for ever: so spawn.
+    with ProcessPoolExecutor(n_workers, multiprocessing.get_context("spawn")) as pool:
+        try:
+            yield from pool.map(work, missing)
+        except BrokenProcessPool as error:
+            raise LostWorkerError(
+                f"one of {n_workers} processes that compute features was killed, most likely for want of memory: the "
+                f"same command goes on from there; genre-train --workers {n_workers // 2} takes half of it"
+            ) from error
+
+
+def _write_chunk(chunk: Chunk, config: AudioConfig, n_frames: int) -> int:
+    path, tracks = chunk
+    results = [_clip_or_reason(track, config, n_frames) for track in tracks]
+    rows = [result for result in results if not isinstance(result, str)]
+    reasons = [result if isinstance(result, str) else "" for result in results]
+    stacked = np.stack(rows) if rows else np.zeros((0, config.n_mels, n_frames), np.float16)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, rows=stacked, reasons=np.array(reasons))
+    return len(tracks)
+
+
+def _read_chunk(path: Path, part: str) -> NDArray[Any]:
+    with np.load(path) as chunk:
+        values: NDArray[Any] = chunk[part]
+        return values
+
+
+def _clip_or_reason(track: Track, config: AudioConfig, n_frames: int) -> NDArray[np.float16] | str:
+    """Return one row of the store, or why there is none."""
+    try:
+        log_mel = track_log_mel(track, config)
+    except (GenreError, OSError) as error:
+        return str(error)
+    if np.ptp(log_mel) == 0:
+        return "the clip is silent"
+    return fit_frames(log_mel, n_frames).astype(np.float16)
+
+
+def fit_frames(log_mel: FloatArray, n_frames: int) -> FloatArray:
+    """Cut to `n_frames`, or repeat the clip until it has as many."""
+    repeats = -(-n_frames // log_mel.shape[1])
+    fitted: FloatArray = np.tile(log_mel, (1, repeats))[:, :n_frames]
+    return fitted
+
+
+def label_indices(tracks: Sequence[Track], labels: Sequence[str]) -> NDArray[np.int64]:
+    """Index of each track's label in `labels`, shape (n_tracks,).
+
+    Raises
+    ------
+    DataError
+        A track's label is not among them.
+    """
+    position = {label: index for index, label in enumerate(labels)}
+    unknown = sorted({track.label for track in tracks} - set(labels))
+    if unknown:
+        raise DataError(f"the data folder holds the genres {unknown}: expected no others than {list(labels)}")
+    return np.array([position[track.label] for track in tracks], dtype=np.int64)

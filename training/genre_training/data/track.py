@@ -1,0 +1,55 @@
+"""What a clip to learn from is: a `Track`, whichever data set it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genre_runtime.errors import GenreError
+
+Indices = NDArray[np.int64]
+
+PARTS = ("train", "validation", "test")
+
+
+class DataError(GenreError, ValueError):
+    """The data folder is missing or not laid out as expected."""
+
+    code = "data"
+
+
+@dataclass(frozen=True)
+class Track:
+    """One labelled clip.
+
+    Attributes
+    ----------
+    track_id : str
+        Unique among all sources, `source/name`.
+    path : Path
+        Audio file or log-mel picture.
+    label : str
+        Genre.
+    source : str
+        The data set it comes from.
+    group : str
+        Tracks of one group (artist, album, upload block) never stand on both sides of a split.
+    part : {"train", "validation", "test"} or None
+        The part of the split it belongs to, where the source itself says so.
+    """
+
+    track_id: str
+    path: Path
+    label: str
+    source: str
+    group: str
+    part: str | None = None
+
+
+def label_names(tracks: Iterable[Track]) -> tuple[str, ...]:
+    """Return the genres of `tracks`, sorted."""
+    return tuple(sorted({track.label for track in tracks}))

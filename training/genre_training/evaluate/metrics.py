@@ -1,0 +1,256 @@
+"""How far a probability may be believed: temperature, calibration error and the threshold of confident answers.
+
+`logits` is float64, (n_tracks, n_excerpts, n_labels); `probabilities` float64, (n_tracks, n_labels), rows summing to
+one; `labels` int64, (n_tracks,). The confidence of an answer is the largest probability of its row.
+
+Scoring: logits of whole tracks, accuracy and its relatives, and how sure these figures are.
+
+`probabilities` is float64, (n_tracks, n_labels), rows summing to one; `labels` int64, (n_tracks,).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
+from torch import Tensor, nn
+
+Probabilities = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+TARGET_PRECISION = 0.85
+"""Share of the answers called confident that shall be right."""
+
+
+def track_probabilities(logits: NDArray[np.float64], temperature: float = 1.0) -> Probabilities:
+    """Mean over excerpts of the softmax of (n_tracks, n_excerpts, n_labels) logits, as the runtime does."""
+    scaled = logits / temperature
+    exponentials = np.exp(scaled - scaled.max(axis=2, keepdims=True))
+    mean: Probabilities = (exponentials / exponentials.sum(axis=2, keepdims=True)).mean(axis=1)
+    return mean
+
+
+def reliability(probabilities: Probabilities, labels: Labels, n_bins: int = 15) -> dict[str, list[Any]]:
+    """Confidence of the top answer against how often it is right, over equal-width bins (Guo et al., 2017).
+
+    Returns
+    -------
+    dict
+        `confidence` and `accuracy` (the bin's means, 0 to 1; None where it is empty) and `count` (tracks in it), each
+        a list of `n_bins`. Bin i holds confidences from i / n_bins up to, not including, (i + 1) / n_bins; the last
+        one includes 1.
+    """
+    confidence = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == labels
+    bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
+    rows = [np.flatnonzero(bins == i) for i in range(n_bins)]
+    return {
+        "confidence": [float(confidence[row].mean()) if row.size else None for row in rows],
+        "accuracy": [float(correct[row].mean()) if row.size else None for row in rows],
+        "count": [int(row.size) for row in rows],
+    }
+
+
+def calibration_error(probabilities: Probabilities, labels: Labels, n_bins: int = 15) -> float:
+    """Expected calibration error of the top answer over equal-width bins (Guo et al., 2017), 0 to 1."""
+    return reliability_gap(reliability(probabilities, labels, n_bins))
+
+
+def reliability_gap(bins: dict[str, list[Any]]) -> float:
+    """Mean distance of accuracy from confidence, each bin weighted with its tracks: the calibration error."""
+    filled = [
+        (count, abs(accuracy - confidence))
+        for confidence, accuracy, count in zip(bins["confidence"], bins["accuracy"], bins["count"], strict=True)
+        if count
+    ]
+    return float(sum(count * gap for count, gap in filled) / sum(count for count, _ in filled))
+
+
+def fit_temperature(logits: NDArray[np.float64], labels: Labels) -> float:
+    """Temperature between 0.2 and 5 that gives the tracks the least log-loss."""
+    candidates = np.geomspace(0.2, 5, 81)
+    picked = np.arange(len(labels))
+    losses = [-np.log(track_probabilities(logits, float(t))[picked, labels] + 1e-12).mean() for t in candidates]
+    return float(candidates[int(np.argmin(losses))])
+
+
+def confidence_threshold(probabilities: Probabilities, labels: Labels) -> float:
+    """Return the smallest confidence from which on at least `TARGET_PRECISION` of the answers are right.
+
+    1.0 (never confident) when no threshold that keeps 20 tracks or more reaches it.
+    """
+    order = np.argsort(-probabilities.max(axis=1), kind="stable")
+    confidence = probabilities.max(axis=1)[order]
+    correct = (probabilities.argmax(axis=1) == labels)[order]
+    precision = np.cumsum(correct) / np.arange(1, len(correct) + 1)
+    last_of_ties = np.append(confidence[1:] < confidence[:-1], True)  # equal confidence, equal treatment
+    enough = np.arange(1, len(correct) + 1) >= 20
+    reached = np.flatnonzero((precision >= TARGET_PRECISION) & enough & last_of_ties)
+    return float(confidence[reached[-1]]) if reached.size else 1.0
+
+
+def coverage_at_threshold(probabilities: Probabilities, labels: Labels, threshold: float) -> dict[str, float | None]:
+    """How many tracks get a confident answer, and how many of those answers are right.
+
+    Returns
+    -------
+    dict
+        `coverage`, the share of the tracks whose confidence reaches `threshold`, 0 to 1, and `precision`, the share
+        of these that are right; None when there are none.
+    """
+    confident = probabilities.max(axis=1) >= threshold
+    correct = probabilities.argmax(axis=1) == labels
+    return {
+        "coverage": float(confident.mean()),
+        "precision": float(correct[confident].mean()) if confident.any() else None,
+    }
+
+
+pass  # the model card looks for it here
+pass
+
+N_CONFUSED_PAIRS = 10
+N_RESAMPLES = 1000
+
+
+@torch.inference_mode()
+def excerpt_logits(network: nn.Module, clips: Tensor, n_frames: int, device: torch.device) -> NDArray[np.float64]:
+    """Logits of excerpts spread evenly over each clip, shape (n_tracks, n_excerpts, n_labels).
+
+    Parameters
+    ----------
+    network : nn.Module
+    clips : Tensor, shape (n_tracks, n_mels, clip_frames)
+    n_frames : int
+        Frames of an excerpt; as many excerpts as come nearest to filling the clip.
+    device : torch.device
+    """
+    network.eval()
+    n_excerpts = max(1, round(clips.shape[2] / n_frames))
+    starts = np.linspace(0, max(0, clips.shape[2] - n_frames), n_excerpts).round().astype(int)
+    parts = []
+    for batch in torch.nan_to_num(clips).split(64):  # a clip that failed counts as one more wrong answer
+        excerpts = [batch[:, :, start : start + n_frames] for start in starts]
+        logits, _ = network(torch.cat(excerpts).float().to(device))
+        parts.append(logits.float().reshape(n_excerpts, len(batch), -1).transpose(0, 1).cpu())
+    return torch.cat(parts).double().numpy()
+
+
+def score(
+    probabilities: Probabilities, labels: Labels, names: Sequence[str], *, intervals: bool = False
+) -> dict[str, Any]:
+    """Metrics of one set of tracks, as plain values; genres the set lacks are left out of averages.
+
+    Parameters
+    ----------
+    probabilities : float64 array, shape (n_tracks, n_labels)
+    labels : int64 array, shape (n_tracks,)
+    names : sequence of str
+        Genre of each label.
+    intervals : bool
+        Add the 95 % intervals of `bootstrap_intervals`.
+
+    Returns
+    -------
+    dict
+        Shares and F1 from 0 to 1, `per_genre`, `confusion_matrix` (rows: true genre, columns: answer) and
+        `confused_pairs`, the most frequent [true genre, answer, number of tracks] among the wrong answers.
+    """
+    indices = np.arange(len(names))
+    present = np.unique(labels)
+    predicted = probabilities.argmax(axis=1)
+    precision, recall, f1, support = precision_recall_fscore_support(labels, predicted, labels=indices, zero_division=0)
+    counts = confusion_matrix(labels, predicted, labels=indices)
+    accuracy = float((predicted == labels).mean())
+    return {
+        "n_tracks": len(labels),
+        "accuracy": accuracy,
+        "balanced_accuracy": float(recall[present].mean()),
+        "macro_f1": float(f1[present].mean()),
+        "micro_f1": accuracy,  # one answer a track: every wrong one is a false positive here, a false negative there
+        "log_loss": float(log_loss(labels, probabilities, labels=indices)),
+        "calibration_error": calibration_error(probabilities, labels),
+        **(bootstrap_intervals(counts) if intervals else {}),
+        "per_genre": {
+            names[i]: {
+                "precision": float(precision[i]),
+                "recall": float(recall[i]),
+                "f1": float(f1[i]),
+                "support": int(support[i]),
+            }
+            for i in present
+        },
+        "confusion_matrix": counts.tolist(),
+        "confused_pairs": confused_pairs(counts, names),
+    }
+
+
+def bootstrap_intervals(counts: NDArray[np.int64], seed: int = 0) -> dict[str, list[float]]:
+    """95 % percentile bootstrap intervals over tracks, `N_RESAMPLES` times as many drawn with replacement.
+
+    They tell what another draw of test tracks could give, not what another training could. Like `score`, each
+    resample averages over the genres that are true in it.
+
+    Parameters
+    ----------
+    counts : int array, shape (n_labels, n_labels)
+        Confusion matrix, rows: true genre.
+    seed : int
+
+    Returns
+    -------
+    dict
+        [low, high] as `accuracy_interval`, `balanced_accuracy_interval` and `macro_f1_interval`.
+    """
+    n_tracks, n_labels = int(counts.sum()), len(counts)
+    # Tracks with the same truth and answer are alike: drawing how many of each kind come is drawing the tracks.
+    kinds = np.flatnonzero(counts)
+    drawn = np.zeros((N_RESAMPLES, n_labels * n_labels))
+    rng = np.random.default_rng(seed)
+    drawn[:, kinds] = rng.multinomial(n_tracks, counts.ravel()[kinds] / n_tracks, size=N_RESAMPLES)
+    matrices = drawn.reshape(N_RESAMPLES, n_labels, n_labels)
+    right = np.diagonal(matrices, axis1=1, axis2=2)  # (N_RESAMPLES, n_labels), as are the next two
+    true, answered = matrices.sum(axis=2), matrices.sum(axis=1)
+    present = true > 0
+    recall = right / np.maximum(true, 1)
+    f1 = 2 * right / np.maximum(true + answered, 1)
+    values = {
+        "accuracy": right.sum(axis=1) / n_tracks,
+        "balanced_accuracy": np.where(present, recall, 0).sum(axis=1) / present.sum(axis=1),
+        "macro_f1": np.where(present, f1, 0).sum(axis=1) / present.sum(axis=1),
+    }
+    return {f"{name}_interval": np.percentile(value, [2.5, 97.5]).tolist() for name, value in values.items()}
+
+
+def confused_pairs(counts: NDArray[np.int64], names: Sequence[str]) -> list[list[Any]]:
+    """Return the `N_CONFUSED_PAIRS` most frequent [true genre, wrong answer, number of tracks], most frequent first."""
+    wrong = [
+        [names[true], names[answer], int(counts[true, answer])]
+        for true, answer in zip(*np.nonzero(counts), strict=True)
+        if true != answer
+    ]
+    return sorted(wrong, key=lambda pair: -pair[2])[:N_CONFUSED_PAIRS]
+
+
+def excerpt_gain(logits: NDArray[np.float64], labels: Labels, temperature: float) -> dict[str, float]:
+    """What averaging over a track's excerpts gains.
+
+    Parameters
+    ----------
+    logits : float64 array, shape (n_tracks, n_excerpts, n_labels)
+    labels : int64 array, shape (n_tracks,)
+    temperature : float
+        Weighs sure excerpts against unsure ones in the mean; a single excerpt's answer does not depend on it.
+
+    Returns
+    -------
+    dict
+        `single_excerpt_accuracy`, mean over all excerpts, and `track_accuracy`, of their mean; 0 to 1.
+    """
+    single = logits.argmax(axis=2) == labels[:, None]
+    averaged = track_probabilities(logits, temperature).argmax(axis=1) == labels
+    return {"single_excerpt_accuracy": float(single.mean()), "track_accuracy": float(averaged.mean())}

@@ -1,0 +1,1 @@
+"""Training runs. Imports `evaluate`, `model` and `data`."""
