@@ -18,7 +18,7 @@ DEADLINE_SECONDS = 60.0
 # The command itself, but with a hand that closes the window at a moment of the test's choice.
 CLOSING = """
 import sys
-from genre_gui import command, window
+from genre_gui import cli as command, window
 
 class ClosingWindow(window.Window):
     def add(self, names):
@@ -43,7 +43,7 @@ sys.exit(command.main(sys.argv[2:]))
 WITHOUT_TK = """
 import sys
 sys.modules["tkinter"] = None
-from genre_gui import command
+from genre_gui import cli as command
 sys.exit(command.main([]))
 """
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+from genre_runtime.cli import arguments
 from genre_runtime.cli.arguments import is_parquet
 from genre_runtime.cli.output import file_progress, name_unreadable
 from genre_runtime.errors import InvalidInputError, UnfitOutputError, UsageError
@@ -182,7 +183,7 @@ def _own_rows(sources: Sequence[str], options: argparse.Namespace) -> Generator[
         from genre_runtime.library.bulk.manifest import classify_source
         from genre_runtime.parallel import ordered_map
 
-        excerpts = options.excerpt_count(options)
+        excerpts = arguments.excerpt_count(options)
 
         def row(source: str, stop: Event) -> dict[str, Any]:
             return result_row(source, classify_source(classifier, source, excerpts=excerpts, stop=stop))
@@ -194,5 +195,5 @@ def _ray_rows(sources: Sequence[str], options: argparse.Namespace) -> Generator[
     from genre_runtime.model.metadata import default_model_path
 
     model = default_model_path() if options.model is None else Path(options.model)
-    excerpts = options.excerpt_count(options)
+    excerpts = arguments.excerpt_count(options)
     return classify_on_ray(sources, model, device=options.device, excerpts=excerpts, jobs=options.jobs)
