@@ -1,4 +1,4 @@
-"""The load test and the soak as Markdown, in api/README.md between their markers."""
+"""The load test and the soak as Markdown, in docs/speed.md between their markers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from typing import Any
 
 from tests.benchmarks.api_load import Level
 from tests.benchmarks.api_soak import CONNECTIONS, PACE_SECONDS, Sample, Soak
-from tests.benchmarks.bench import ROOT
 from tests.benchmarks.figures import Figure
-from tests.benchmarks.table import in_words, write_readme
+from tests.benchmarks.table import DOCUMENT, in_words, write_readme
 
-README = ROOT / "api" / "README.md"
 QUIET = 0.5
 """Load average up to which nothing else worth mentioning ran."""
 
@@ -52,8 +50,8 @@ def soak_table(facts: dict[str, Any], machine: dict[str, Any]) -> str:
 
 
 def write_table(name: str, text: str) -> None:
-    """Put a table between its markers in the README."""
-    write_readme(text, README, name)
+    """Put a table between its markers in docs/speed.md."""
+    write_readme(text, DOCUMENT, name)
 
 
 def _where(machine: dict[str, Any]) -> str:
