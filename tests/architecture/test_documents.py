@@ -54,3 +54,24 @@ def _links(name: str) -> list[str]:
 def _anchors(text: str) -> set[str]:
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_contributing_names_every_module() -> None:
+    listed: set[str] = set()
+    folder = ""
+    for line in _text("CONTRIBUTING.md").splitlines():
+        if line.startswith("#"):
+            folder = line.removeprefix("### ") if re.fullmatch(r"### \w+/genre_\w+(/\w+)*", line) else ""
+        elif folder and (row := re.match(r"\| `(\w+\.py)` \|", line)):
+            listed.add(f"{folder}/{row[1]}")
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for path in ROOT.glob("*/genre_*/**/*.py")
+        if not path.name.startswith("__") and ".venv" not in path.parts
+    }
+    assert listed == found
+
+
+def test_paths_in_contributing_exist() -> None:
+    paths = re.findall(r"`((?:runtime|training|export|api|gui|tests)/[\w./]+)`", _text("CONTRIBUTING.md"))
+    assert [path for path in paths if not (ROOT / path).exists()] == []
