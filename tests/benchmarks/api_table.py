@@ -39,12 +39,12 @@ def soak_table(facts: dict[str, Any], machine: dict[str, Any]) -> str:
     soak: Soak = facts["soak"]
     load = soak.load
     statuses = ", ".join(f"{n} of status {status}" for status, n in sorted(load.statuses.items()))
-    drift = f"{soak.drift_mb_per_hour:+.1f} MB an hour"
+    drift = f"{soak.drift_mb_per_hour:+.1f} MB per hour"
     words = (
-        f"{load.seconds / 60:.0f} minutes, {CONNECTIONS} connections with a request each {PACE_SECONDS:g} s, every "
+        f"{load.seconds / 60:.0f} minutes, {CONNECTIONS} connections with a request every {PACE_SECONDS:g} s, every "
         f"ninth file broken: {statuses}; {load.broken} connections broke, {load.timed_out} answers did not come. "
         f"Besides, {soak.n_pages} requests for pages, pictures and whole tracks. Over the second half "
-        f"memory went by {drift}."
+        f"memory changed by {drift}."
     )
     return "\n\n".join([_where(machine), words, _table(SOAK_HEADER, [_sample(one) for one in _some(soak.samples)])])
 
@@ -71,7 +71,7 @@ def _where(machine: dict[str, Any]) -> str:
 def _level(one: Level) -> tuple[str, ...]:
     load = one.load
     return (
-        f"{one.connections}{'' if one.patient else ', who do not wait'}",
+        f"{one.connections}{'' if one.patient else ', without waiting'}",
         f"{load.rate:.1f}",
         f"{load.n_busy / load.seconds:.1f}",
         str(load.n_errors),

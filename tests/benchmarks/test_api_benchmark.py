@@ -55,7 +55,7 @@ def test_a_quick_load_measures_everything(tmp_path: Path, unpinned: None, capsys
             assert 0 < level["accepted_p50"] <= level["accepted_p99"]
         assert level["peak_mb"] > 50
     assert all(math.isfinite(one["value"]) and one["value"] > 0 for one in results["compared"])
-    assert "| 256, who do not wait |" in capsys.readouterr().out
+    assert "| 256, without waiting |" in capsys.readouterr().out
 
 
 @NEEDS_WRK
