@@ -12,6 +12,7 @@ DOCUMENTS = sorted(
     path.relative_to(ROOT).as_posix()
     for pattern in ("*.md", "docs/*.md", "*/README.md", "training/EXPERIMENTS.md", "tests/*/README.md")
     for path in ROOT.glob(pattern)
+    if not path.relative_to(ROOT).as_posix().startswith(".")
 )
 MAX_README_WORDS = 900
 
