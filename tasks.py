@@ -175,13 +175,13 @@ def wheel(c: Context, pythons: str = "python3.11 python3.12 python3.13") -> None
     help={
         "only": "names of measures, space between them",
         "quick": "a few small files",
-        "write_readme": "keep the table",
+        "write_docs": "replace the table in docs/speed.md",
     }
 )
-def bench(c: Context, only: str = "", quick: bool = False, write_readme: bool = False) -> None:
+def bench(c: Context, only: str = "", quick: bool = False, write_docs: bool = False) -> None:
     """Measure speed and memory against the targets: tests/benchmarks/README.md."""
     named = ["--only", *only.split()] if only else []
-    flags = [*(["--quick"] if quick else []), *(["--write-readme"] if write_readme else [])]
+    flags = [*(["--quick"] if quick else []), *(["--write-docs"] if write_docs else [])]
     _ready()
     _run(PYTHON, "-m", "tests.benchmarks", *named, *flags)
 
@@ -191,14 +191,14 @@ def bench(c: Context, only: str = "", quick: bool = False, write_readme: bool = 
         "soak": "instead, a light load for long",
         "minutes": "length of the soak",
         "quick": "tiny files, short",
-        "write_readme": "keep the table",
+        "write_docs": "replace the table in docs/speed.md",
     }
 )
 def bench_api(
-    c: Context, soak: bool = False, minutes: float = 30, quick: bool = False, write_readme: bool = False
+    c: Context, soak: bool = False, minutes: float = 30, quick: bool = False, write_docs: bool = False
 ) -> None:
-    """Load the HTTP service with wrk, beside the package on the same files: the tables of api/README.md."""
-    flags = [*(["--quick"] if quick else []), *(["--write-readme"] if write_readme else [])]
+    """Load the HTTP service with wrk, beside the package on the same files: docs/speed.md."""
+    flags = [*(["--quick"] if quick else []), *(["--write-docs"] if write_docs else [])]
     what = ["soak", "--minutes", str(minutes)] if soak else ["load"]
     _ready()
     _run(PYTHON, "-m", "tests.benchmarks.api", *what, *flags)

@@ -1,4 +1,4 @@
-"""The commands of the README, run as they stand against a live service."""
+"""The commands of docs/service.md, run as they stand against a live service."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tests.api.live import live
 from tests.api.test_index import ENDPOINTS
 from tests.synthetic import tone, write_audio
 
-README = Path(__file__).parents[2] / "api" / "README.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "service.md"
 ADDRESS = "http://127.0.0.1:8000"
-BLOCKS = re.findall(r"^```sh\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(r"^```sh\n(.*?)^```$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 LINES = [line for block in BLOCKS for line in block.splitlines()]
 
 pytestmark = pytest.mark.skipif(
@@ -34,7 +34,7 @@ def test_every_endpoint_has_a_command() -> None:
     assert model_module.SVG in " ".join(LINES)
 
 
-def test_commands_of_the_readme_work(tmp_path: Path, model_path: Path) -> None:
+def test_documented_commands_work(tmp_path: Path, model_path: Path) -> None:
     write_audio(tmp_path / "song.wav", tone(2))
     add_figures(model_path)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])

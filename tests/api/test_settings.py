@@ -16,22 +16,21 @@ from genre_api.cli import is_loopback, warn_of_exposure, with_safe_hosts
 from genre_api.logging import log_config
 from genre_api.settings import unknown_variables
 
-README = Path(__file__).parents[2] / "api" / "README.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "service.md"
 
 
-def test_table_of_the_readme_has_every_setting() -> None:
-    rows = re.findall(r"^\| `GENRE_(\w+)` \| (.*?) \| (.*?) \|$", README.read_text(encoding="utf-8"), re.MULTILINE)
-    assert [name.lower() for name, _, _ in rows] == list(Settings.model_fields)
-    for name, default, meaning in rows:
-        field = Settings.model_fields[name.lower()]
-        assert meaning == field.description
-        assert default.split(" (")[0] == (
-            ""
-            if field.default in (None, ())
-            else f"{field.default:g}"
-            if isinstance(field.default, float)
-            else str(field.default)
-        )
+def test_table_of_the_document_has_every_setting() -> None:
+    rows = re.findall(r"^\| `GENRE_(\w+)` \| (.*?) \| (.*?) \|$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+    documented = [f"{name.lower()} | {default.split(' (')[0]} | {meaning}" for name, default, meaning in rows]
+    assert documented == [
+        f"{name} | {_written(field.default)} | {field.description}" for name, field in Settings.model_fields.items()
+    ]
+
+
+def _written(default: object) -> str:
+    if default in (None, ()):
+        return ""
+    return f"{default:g}" if isinstance(default, float) else str(default)
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from tests.benchmarks.bench import FULL, QUICK, Bench
 
     options = _parser().parse_args(arguments)
-    if options.write_readme and (options.quick or options.only):
-        _parser().error("--write-readme needs a whole run: leave out --quick and --only")
+    if options.write_docs and (options.quick or options.only):
+        _parser().error("--write-docs needs a whole run: leave out --quick and --only")
     bench = Bench(QUICK if options.quick else FULL, cores, options.material)
     facts = {
         "schema_version": SCHEMA_VERSION,
@@ -77,7 +77,7 @@ def _measure(bench: Bench, only: Sequence[str] | None) -> tuple[list[Figure], di
 
 def _publish(facts: dict[str, Any], figures: Sequence[Figure], options: argparse.Namespace) -> int:
     from genre_runtime.errors import GenreError
-    from tests.benchmarks.table import README, markdown, terminal, write_readme
+    from tests.benchmarks.table import DOCUMENT, markdown, terminal, write_readme
 
     if facts["quick"]:
         _say("a quick run shows that everything works; its figures mean nothing")
@@ -89,14 +89,14 @@ def _publish(facts: dict[str, Any], figures: Sequence[Figure], options: argparse
         (options.output / "results.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         (options.output / "table.md").write_text(table + "\n", encoding="utf-8")
         _say(f"written: results.json and table.md in {options.output}")
-        if options.write_readme and complete:
+        if options.write_docs and complete:
             write_readme(table)
-            _say(f"written: the table in {README.name}")
+            _say(f"written: the table in {DOCUMENT.name}")
     except (GenreError, OSError) as error:
         _say(str(error))
         return 1
-    if options.write_readme and not complete:
-        _say(f"{README.name} is left as it was: not everything was measured")
+    if options.write_docs and not complete:
+        _say(f"{DOCUMENT.name} is left as it was: not everything was measured")
     return 130 if facts["interrupted"] else 1 if facts["failed"] else 0
 
 
@@ -118,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--material", type=Path, default=DEFAULT_FOLDER, metavar="FOLDER", help="cache of sounds (default: %(default)s)"
     )
-    parser.add_argument("--write-readme", action="store_true", help="replace the table in tests/benchmarks/README.md")
+    parser.add_argument("--write-docs", action="store_true", help="replace the table in docs/speed.md")
     return parser
 
 

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.output.mkdir(parents=True, exist_ok=True)
         plain = json.dumps({"machine": machine, **facts}, indent=2, default=asdict)
         (options.output / f"api_{options.what}.json").write_text(plain + "\n", encoding="utf-8")
-        if options.write_readme:
+        if options.write_docs:
             write_table(options.what, table)
     except KeyboardInterrupt:
         return 130
@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="tiny files, short: does everything work?")
     parser.add_argument("--output", type=Path, default=DEFAULT_OUTPUT, metavar="FOLDER", help="for the JSON file")
     parser.add_argument("--material", type=Path, default=DEFAULT_FOLDER, metavar="FOLDER", help="cache of sounds")
-    parser.add_argument("--write-readme", action="store_true", help="replace the table in api/README.md")
+    parser.add_argument("--write-docs", action="store_true", help="replace the table in docs/speed.md")
     return parser
 
 

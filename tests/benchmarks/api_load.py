@@ -60,7 +60,7 @@ def levels(plan: LoadPlan, cores: int, material: Material) -> Iterator[Level]:
 
 
 def against_the_package(plan: LoadPlan, cores: int, material: Material) -> list[Figure]:
-    """Files a second through the service over those of `classify_files`, the two in turn on the same files."""
+    """Files per second through the service over those of `classify_files`, the two in turn on the same files."""
     classifier = GenreClassifier.load(MODEL, device="cpu", threads=1)
     kinds = {
         "30-s MP3s": material.tracks(plan.n_files, plan.clip_seconds, plan.n_files),
@@ -94,7 +94,7 @@ def _compared(
     return [
         figure(
             "share",
-            f"{name}: service / `classify_files`, files a second",
+            f"{name}: service / `classify_files`, files per second",
             _ratios(rates),
             "share",
             Target(SHARE, at_most=False),

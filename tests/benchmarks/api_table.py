@@ -1,4 +1,4 @@
-"""The load test and the soak as Markdown, in api/README.md between their markers."""
+"""The load test and the soak as Markdown, in docs/speed.md between their markers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from typing import Any
 
 from tests.benchmarks.api_load import Level
 from tests.benchmarks.api_soak import CONNECTIONS, PACE_SECONDS, Sample, Soak
-from tests.benchmarks.bench import ROOT
 from tests.benchmarks.figures import Figure
-from tests.benchmarks.table import in_words, write_readme
+from tests.benchmarks.table import DOCUMENT, in_words, write_readme
 
-README = ROOT / "api" / "README.md"
 QUIET = 0.5
 """Load average up to which nothing else worth mentioning ran."""
 
@@ -41,19 +39,19 @@ def soak_table(facts: dict[str, Any], machine: dict[str, Any]) -> str:
     soak: Soak = facts["soak"]
     load = soak.load
     statuses = ", ".join(f"{n} of status {status}" for status, n in sorted(load.statuses.items()))
-    drift = f"{soak.drift_mb_per_hour:+.1f} MB an hour"
+    drift = f"{soak.drift_mb_per_hour:+.1f} MB per hour"
     words = (
-        f"{load.seconds / 60:.0f} minutes, {CONNECTIONS} connections with a request each {PACE_SECONDS:g} s, every "
+        f"{load.seconds / 60:.0f} minutes, {CONNECTIONS} connections with a request every {PACE_SECONDS:g} s, every "
         f"ninth file broken: {statuses}; {load.broken} connections broke, {load.timed_out} answers did not come. "
         f"Besides, {soak.n_pages} requests for pages, pictures and whole tracks. Over the second half "
-        f"memory went by {drift}."
+        f"memory changed by {drift}."
     )
     return "\n\n".join([_where(machine), words, _table(SOAK_HEADER, [_sample(one) for one in _some(soak.samples)])])
 
 
 def write_table(name: str, text: str) -> None:
-    """Put a table between its markers in the README."""
-    write_readme(text, README, name)
+    """Put a table between its markers in docs/speed.md."""
+    write_readme(text, DOCUMENT, name)
 
 
 def _where(machine: dict[str, Any]) -> str:
@@ -73,7 +71,7 @@ def _where(machine: dict[str, Any]) -> str:
 def _level(one: Level) -> tuple[str, ...]:
     load = one.load
     return (
-        f"{one.connections}{'' if one.patient else ', who do not wait'}",
+        f"{one.connections}{'' if one.patient else ', without waiting'}",
         f"{load.rate:.1f}",
         f"{load.n_busy / load.seconds:.1f}",
         str(load.n_errors),

@@ -41,7 +41,7 @@ class Load:
 
     @property
     def rate(self) -> float:
-        """Files classified a second."""
+        """Files classified per second."""
         return self.statuses.get("200", 0) / self.seconds
 
     @property

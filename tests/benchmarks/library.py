@@ -13,7 +13,7 @@ TARGET = Target(0.85, at_most=False)
 
 
 def library(bench: Bench) -> list[Figure]:
-    """Tracks a second of `genre classify FOLDER` as a new process, over those of `classify_files`."""
+    """Tracks per second of `genre classify FOLDER` as a new process, over those of `classify_files`."""
     plan = bench.plan
     tracks = bench.material.unequal_tracks(plan.n_tracks, plan.track_seconds, plan.n_distinct)
     with tempfile.TemporaryDirectory(prefix="genre") as name:
@@ -36,7 +36,7 @@ def library(bench: Bench) -> list[Figure]:
     speed = {side: len(tracks) / seconds[side] for side in sides}
     return [
         figure(
-            "library", "command / in process, tracks a second", speed["command"] / speed["process"], "ratio", TARGET
+            "library", "command / in process, tracks per second", speed["command"] / speed["process"], "ratio", TARGET
         ),
         figure("library", "with a new state file / in process", speed["state"] / speed["process"], "ratio", TARGET),
         figure("library", "in process", speed["process"], "tracks/s"),

@@ -1,4 +1,4 @@
-"""The figures as a table: on a terminal, as Markdown, and in the README between its markers."""
+"""The figures as a table: on a terminal, as Markdown, and in docs/speed.md between its markers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from genre_runtime.output_files import replacing
 from tests.benchmarks.figures import BenchmarkError, Figure
 
 README = Path(__file__).with_name("README.md")
+"""Explains the measures and the keys of the results."""
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "speed.md"
+"""Holds the tables."""
+
 NAME = "results"
 HEADER = ("measure", "what", "median", "least to largest", "rounds", "target", "met")
 
@@ -49,7 +54,7 @@ def terminal(figures: Sequence[Figure]) -> str:
 
 
 def markdown(figures: Sequence[Figure], date: str, machine: dict[str, Any]) -> str:
-    """A table to paste into a README, under a line that says when and on what."""
+    """A table to paste into a document, under a line that says when and on what."""
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
     cells = [HEADER, ("---",) * len(HEADER), *((f"`{row[0]}`" if row[0] else "", *row[1:]) for row in rows(figures))]
     lines = [f"| {' | '.join(row)} |" for row in cells]
@@ -62,8 +67,8 @@ def markers(name: str) -> tuple[str, str]:
     return f"<!-- {name} -->", f"<!-- /{name} -->"
 
 
-def write_readme(text: str, path: Path = README, name: str = NAME) -> None:
-    """Put `text` between the markers of that name in the README.
+def write_readme(text: str, path: Path = DOCUMENT, name: str = NAME) -> None:
+    """Put `text` between the markers of that name in a document.
 
     Raises
     ------

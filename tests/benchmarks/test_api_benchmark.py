@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import api, api_table
+from tests.benchmarks import api, api_table, table
 from tests.benchmarks.api_load import LEVELS, Level
 from tests.benchmarks.api_soak import Sample, Soak
 from tests.benchmarks.api_wrk import Load, load_of, start_wrk
@@ -55,7 +55,7 @@ def test_a_quick_load_measures_everything(tmp_path: Path, unpinned: None, capsys
             assert 0 < level["accepted_p50"] <= level["accepted_p99"]
         assert level["peak_mb"] > 50
     assert all(math.isfinite(one["value"]) and one["value"] > 0 for one in results["compared"])
-    assert "| 256, who do not wait |" in capsys.readouterr().out
+    assert "| 256, without waiting |" in capsys.readouterr().out
 
 
 @NEEDS_WRK
@@ -101,8 +101,8 @@ def test_the_tables_say_what_was_seen() -> None:
     assert "| 30.0 | 200.5 MB | 9 | 15 | 0 |" in text
 
 
-def test_the_readme_has_a_place_for_both_tables() -> None:
-    text = api_table.README.read_text(encoding="utf-8")
+def test_the_document_has_a_place_for_both_tables() -> None:
+    text = table.DOCUMENT.read_text(encoding="utf-8")
     for name in ("load", "soak"):
         begin, end = markers(name)
         assert text.count(begin) == text.count(end) == 1

@@ -85,8 +85,8 @@ def test_the_table_has_three_digits_and_names_a_measure_once() -> None:
     assert table.in_words(1234.5, "tracks/s") == "1234 tracks/s"
 
 
-def test_the_readme_s_table_is_replaced_and_the_rest_kept(tmp_path: Path) -> None:
-    path = tmp_path / "README.md"
+def test_the_documents_table_is_replaced_and_the_rest_kept(tmp_path: Path) -> None:
+    path = tmp_path / "speed.md"
     path.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
     machine = {"cpu": "A", "cores": 2, "cores_available": 4, "system": "B", "versions": {"python": "3"}}
     for _ in range(2):
@@ -97,8 +97,8 @@ def test_the_readme_s_table_is_replaced_and_the_rest_kept(tmp_path: Path) -> Non
     assert "old" not in text
 
 
-def test_a_readme_without_markers_is_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "README.md"
+def test_a_document_without_markers_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "speed.md"
     path.write_text(f"{END} {BEGIN}", encoding="utf-8")
     with pytest.raises(BenchmarkError, match="lacks the markers"):
         table.write_readme("new", path)
@@ -135,10 +135,10 @@ def test_what_was_measured_is_kept(bench: Bench, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("option", ["--quick", "--only=jobs"])
-def test_only_a_whole_run_writes_the_readme(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_whole_run_writes_the_document(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "pin", lambda cores: None)
     with pytest.raises(SystemExit, match="2"):
-        command.main(["--write-readme", option])
+        command.main(["--write-docs", option])
 
 
 def test_sounds_are_the_same_each_time_and_made_once(tmp_path: Path) -> None:

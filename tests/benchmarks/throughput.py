@@ -1,4 +1,4 @@
-"""Tracks a second: against decoding alone, against the reference, and with one and two jobs."""
+"""Tracks per second: against decoding alone, against the reference, and with one and two jobs."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def overhead(bench: Bench) -> list[Figure]:
 
 
 def reference(bench: Bench) -> list[Figure]:
-    """Tracks a second with default excerpts, against the reference pipeline."""
+    """Tracks per second with default excerpts, against the reference pipeline."""
     tracks = bench.tracks[: bench.plan.n_against]
     return _against_reference(bench, "reference", "default excerpts", tracks, {}, Target(15, at_most=False))
 
 
 def whole_track(bench: Bench) -> list[Figure]:
-    """Tracks a second of whole tracks, against the reference pipeline."""
+    """Tracks per second of whole tracks, against the reference pipeline."""
     tracks, whole = bench.tracks[: bench.plan.n_whole], {"excerpts": None}
     return _against_reference(bench, "whole_track", "whole tracks", tracks, whole, Target(3, at_most=False))
 
 
 def jobs(bench: Bench) -> list[Figure]:
-    """Tracks a second of `classify_files` with one and with two jobs."""
+    """Tracks per second of `classify_files` with one and with two jobs."""
     tracks = bench.tracks[: bench.plan.n_jobs_tracks]
     sides = {"one": _classify(bench, tracks, 1), "two": _classify(bench, tracks, 2)}
     seconds = alternate(
@@ -53,7 +53,7 @@ def jobs(bench: Bench) -> list[Figure]:
     return [
         figure("jobs", "one job", len(tracks) / seconds["one"], "tracks/s"),
         figure("jobs", "two jobs", len(tracks) / seconds["two"], "tracks/s"),
-        figure("jobs", "two jobs / one job, tracks a second", seconds["one"] / seconds["two"], "ratio"),
+        figure("jobs", "two jobs / one job, tracks per second", seconds["one"] / seconds["two"], "ratio"),
     ]
 
 
@@ -73,7 +73,7 @@ def _against_reference(
     seconds = alternate(title, sides, bench.plan.rounds, warm_up=bench.plan.warm_up)
     ours, theirs = len(tracks) / seconds["runtime"], len(few) / seconds["reference"]
     return [
-        figure(measure, f"{what} / reference, tracks a second", ours / theirs, "ratio", target),
+        figure(measure, f"{what} / reference, tracks per second", ours / theirs, "ratio", target),
         figure(measure, f"{what}, {len(tracks)} a round", ours, "tracks/s"),
         figure(measure, f"reference (whole tracks), {len(few)} a round", theirs, "tracks/s"),
     ]
