@@ -13,7 +13,7 @@ import pytest
 
 from tests.api.live import DEADLINE_SECONDS, Live, live
 from tests.api.requests import audio_bytes
-from tests.runtime.odd_decoders import ROOT
+from tests.runtime.decoders.odd_decoders import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the signals and bounds are those of Linux")
 
@@ -22,7 +22,7 @@ import sys
 sys.path.insert(0, {str(ROOT)!r})
 from genre_api.cli import main
 from genre_runtime.decoders import pool
-from tests.runtime.odd_decoders import command
+from tests.runtime.decoders.odd_decoders import command
 pool.default_command = command
 sys.exit(main())
 """

@@ -15,7 +15,7 @@ import pytest
 from genre_api.routes import model as model_module
 from tests.api.figures import add_figures
 from tests.api.live import live
-from tests.api.test_index import ENDPOINTS
+from tests.api.routes.test_index import ENDPOINTS
 from tests.synthetic import tone, write_audio
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "service.md"

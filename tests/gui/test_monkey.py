@@ -14,7 +14,7 @@ from genre_gui.playback import Player
 from genre_runtime.errors import DeviceUnavailableError, InvalidModelError
 from tests.gui.conftest import OpenWindow, drive
 from tests.gui.odd_service import odd_service
-from tests.gui.test_player import Devices
+from tests.gui.test_playback import Devices
 from tests.synthetic import RATE, noise, tone, write_audio
 
 N_ACTS = 250

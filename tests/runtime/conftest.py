@@ -13,8 +13,8 @@ from tests.synthetic import noise, tone, write_audio
 
 # On a machine that has little but the wheel and pytest, such as one with a GPU, `pytest -m cuda` runs all the same.
 collect_ignore = [
-    *(["test_excerpts.py", "test_features.py"] if find_spec("hypothesis") is None else []),
-    *(["test_session.py"] if find_spec("onnx") is None else []),
+    *(["audio/test_excerpts.py", "model/test_features.py"] if find_spec("hypothesis") is None else []),
+    *(["model/test_session.py"] if find_spec("onnx") is None else []),
 ]
 
 Outcome = tuple[int, str, str]

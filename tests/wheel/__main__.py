@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PYTHONS = ("python3.11", "python3.12", "python3.13")
-TESTED = ("tests/runtime", "tests/library", "tests/fuzz")
+TESTED = ("tests/runtime", "tests/fuzz")
 TOOLS = ("pytest", "hypothesis", "onnx")
 NAMED = ("numpy", "onnxruntime", "soundfile", "soxr", "av", "mutagen")
 """Packages whose versions the report names."""
