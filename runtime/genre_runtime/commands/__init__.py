@@ -1,1 +1,0 @@
-"""The verbs of the command `genre`: each module adds its parser and runs it."""
