@@ -37,7 +37,7 @@ from genre_export.publish import (
     write_sidecar,
 )
 from genre_export.quantize_gate import Timing, VariantData, VariantScore, answers, measured_networks, open_cpu, times
-from genre_runtime.model.features import FloatArray
+from genre_runtime.audio.excerpts import FloatArray
 from genre_runtime.model.metadata import ModelMetadata, read_metadata
 from genre_runtime.model.session import import_onnxruntime
 from genre_training.evaluate.score import network_of

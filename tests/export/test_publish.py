@@ -18,7 +18,8 @@ from genre_export.card import model_card
 from genre_export.parity import TOLERANCES, ParityError
 from genre_export.publish import files_of_variant, publish
 from genre_runtime import GenreClassifier
-from genre_runtime.model.features import FloatArray, log_mel_spectrogram
+from genre_runtime.audio.excerpts import FloatArray
+from genre_runtime.model.features import log_mel_spectrogram
 from genre_runtime.model.metadata import AudioConfig, ModelMetadata, read_metadata
 from tests.export.tiny import LABELS, TEMPERATURE
 from tests.synthetic import RATE, noise, tone

@@ -21,7 +21,8 @@ from genre_export.quantize import finish, float16_network, int8_network, publish
 from genre_export.quantize_gate import Clips, Timing, VariantScore, times
 from genre_export.schema import check_sidecar
 from genre_runtime import GenreClassifier
-from genre_runtime.model.features import FloatArray, log_mel_spectrogram
+from genre_runtime.audio.excerpts import FloatArray
+from genre_runtime.model.features import log_mel_spectrogram
 from genre_runtime.model.metadata import AudioConfig, read_metadata
 from genre_training.data.track import DataError
 from genre_training.train.checkpoint import CheckpointError, load_checkpoint, save_checkpoint

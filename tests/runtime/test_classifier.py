@@ -75,7 +75,7 @@ def test_whole_track_in_batches_equals_excerpt_by_excerpt(classifier: GenreClass
     rng = np.random.default_rng(1)
     levels = np.repeat(rng.uniform(0.01, 0.5, 20), 10 * RATE)
     samples = (levels * np.sign(rng.standard_normal(levels.size))).astype(np.float32)[: -3 * RATE]
-    prediction = classifier.classify(samples, RATE, excerpts=None)
+    prediction = classifier.classify(samples, RATE, excerpts="all")
     assert len(prediction.excerpts) == 20, "more than a batch, and the last one shorter"
     assert [excerpt.start_seconds for excerpt in prediction.excerpts] == [10.0 * i for i in range(20)]
     assert prediction.excerpts[-1].end_seconds == 197
@@ -110,7 +110,7 @@ def test_excerpts_of_different_lengths_keep_their_order(
 
 def test_number_of_excerpts(classifier: GenreClassifier, tmp_path: Path) -> None:
     path = write_audio(tmp_path / "tone.flac", tone(65))
-    counts = [len(classifier.classify_file(path, excerpts=n).excerpts) for n in (1, 2, 6, 100, None)]
+    counts = [len(classifier.classify_file(path, excerpts=n).excerpts) for n in (1, 2, 6, 100, "all")]
     assert counts == [1, 2, 6, 7, 7]
     assert len(classifier.classify_file(path).excerpts) == classifier.metadata.n_excerpts
     with pytest.raises(InvalidInputError):

@@ -15,7 +15,8 @@ import soundfile
 
 from genre_runtime import GenreClassifier
 from genre_runtime.audio.decoding import decode, decode_excerpts, stream_excerpts
-from genre_runtime.audio.waveform import FloatArray, resample, resample_stream
+from genre_runtime.audio.excerpts import FloatArray
+from genre_runtime.audio.waveform import resample, resample_stream
 from tests.runtime.av_files import write_with_pyav
 from tests.synthetic import RATE, noise, write_audio
 
@@ -106,7 +107,7 @@ def test_closing_the_results_calls_off_what_is_in_work(
         return answer
 
     monkeypatch.setattr(classifier._judge, "run", counted)
-    results = classifier.classify_files(paths, excerpts=None, jobs=2)
+    results = classifier.classify_files(paths, excerpts="all", jobs=2)
     next(results)
     assert started.wait(30)
     results.close()  # type: ignore[attr-defined]

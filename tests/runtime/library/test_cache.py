@@ -22,7 +22,6 @@ import numpy as np
 import pytest
 
 from genre_runtime import GenreClassifier, GenreError, Prediction
-from genre_runtime.classifier import FROM_MODEL
 from genre_runtime.errors import StateError, UnreadableAudioError
 from genre_runtime.library import cache
 from genre_runtime.library import cache as state_module
@@ -63,7 +62,7 @@ def library(tmp_path: Path) -> Path:
 
 def classify(listener: Listener, folder: Path, state_path: Path, jobs: int = 2) -> list[Outcome]:
     listener.heard.clear()
-    state = LibraryState(state_path, plan_of(listener.classifier, FROM_MODEL))
+    state = LibraryState(state_path, plan_of(listener.classifier, None))
     try:
         paths = sorted(path for path in folder.rglob("*.*") if path.is_file())
         return list(Library(listener.classifier, state=state).classify(paths, jobs))
@@ -164,11 +163,7 @@ def test_another_model_or_plan_listens_again(
     other = Listener(GenreClassifier.load(write_model(tmp_path / "other", threshold=0.9), device="cpu"), monkeypatch)
     classify(other, library, tmp_path / "state")
     assert len(other.heard) == 3
-    assert (
-        plan_of(listener.classifier, None)
-        != plan_of(listener.classifier, 3)
-        == plan_of(listener.classifier, FROM_MODEL)
-    )
+    assert plan_of(listener.classifier, "all") != plan_of(listener.classifier, 3) == plan_of(listener.classifier, None)
     classify(listener, library, tmp_path / "state")
     assert listener.heard == [], "the answers of both models are kept"
 
