@@ -72,8 +72,6 @@ def _put_back(before: Path, path: Path, untouched: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-pass
-
 GRAPH_FILES = {"waveform": "best_model.onnx", "log_mel": "best_model.logmel.onnx"}
 SIDECAR_FILE = "best_model.json"
 CARD_FILE = "MODEL_CARD.md"

@@ -152,8 +152,6 @@ def _rename(model: ModelProto, old: str, new: str) -> None:
             values[:] = [new if value == old else value for value in values]
 
 
-pass
-
 BASELINE = "float32"
 
 

@@ -151,8 +151,6 @@ def measured_networks(checkpoint: Checkpoint, path: Path) -> Iterator[Checkpoint
         )
 
 
-pass
-
 LARGEST_LOSS = 0.005
 """Accuracy that a variant may lose, as a share: half a point."""
 SMALLEST_GAIN = 1.1

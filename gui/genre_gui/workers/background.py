@@ -164,7 +164,6 @@ Event = (
     | Broken
 )
 
-pass
 
 N_CHORES = 3
 """Threads for loading, finding, drawing and tagging: none of them may keep the others waiting."""

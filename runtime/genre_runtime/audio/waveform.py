@@ -92,8 +92,6 @@ class AudibleSeconds:
         return excerpts
 
 
-pass
-
 MAX_LEVEL = 1e12
 """Louder samples are damage, as NaN is. Full scale is 1, or 2**31 in a file of unscaled integers; the squares of
 a spectrum of much more would overflow float32."""

@@ -248,9 +248,6 @@ def _floats(embedding: object) -> FloatArray | None:
     return floats
 
 
-pass
-pass
-
 IN_MEMORY = Path(":memory:")
 """In the place of a file: what is known is forgotten when it is closed."""
 

@@ -91,8 +91,6 @@ class SharedBatches:
             request.logits = rows
 
 
-pass
-
 MAX_BATCH = 32
 """Most excerpts handed to the graph at once on a GPU; a CPU takes them one by one, which keeps them in its cache."""
 

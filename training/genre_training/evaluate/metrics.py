@@ -111,7 +111,6 @@ def coverage_at_threshold(probabilities: Probabilities, labels: Labels, threshol
 
 
 pass  # the model card looks for it here
-pass
 
 N_CONFUSED_PAIRS = 10
 N_RESAMPLES = 1000

@@ -177,8 +177,6 @@ def _recipe(recipe: Mapping[str, Mapping[str, Any]]) -> str:
     return table(["setting", "value"], rows)
 
 
-pass
-
 PICTURES = ("curves", "confusion_matrix", "reliability")
 
 

@@ -79,9 +79,6 @@ def _with_interval(values: Mapping[str, Any], name: str) -> str:
     return f"{values[name]:.1%} [{low:.1%}, {high:.1%}]"
 
 
-pass
-
-
 def network_of(checkpoint: Checkpoint) -> GenreNetwork:
     """Rebuild the trained network of a checkpoint, ready to evaluate.
 
@@ -188,8 +185,6 @@ def print_metrics(metrics: dict[str, Any]) -> None:
         figures = ", ".join(f"{source} {one['accuracy_own_genres']:.1%}" for source, one in sources.items())
         print(f"fold {fold}, test, among each source's own genres: {figures}")
 
-
-pass
 
 FOLDS_FOLDER = "folds"
 MEASURED = ("recipe", "held_out")

@@ -33,8 +33,6 @@ def picked_bands(n_bands: int, n_mels: int) -> list[int]:
     return [min((i + 1) * n_mels // n_bands, n_mels - 1) for i in range(n_bands)]
 
 
-pass
-
 STATISTICS_DROPOUT = 0.5
 STATISTICS_SHARE = 0.6
 """Weight of the second branch's logits: it is the weaker of the two by itself."""

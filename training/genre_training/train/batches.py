@@ -110,8 +110,6 @@ def n_batches(n_clips: int, batch_size: int) -> int:
     return max(1, n_clips // batch_size)
 
 
-pass
-
 SILENCE_DB = -80.0
 
 

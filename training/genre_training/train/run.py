@@ -131,8 +131,6 @@ def _provenance(store: FeatureStore, data: TrainingData, recipe: Recipe, device:
     }
 
 
-pass
-
 CHECKPOINT_NAME = "best_model.pt"
 
 

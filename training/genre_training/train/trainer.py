@@ -62,8 +62,6 @@ class Branches(nn.Module):
         return log_mel.gather(2, frames[:, None, :].expand(n_clips, n_mels, length))
 
 
-pass
-
 MAX_GRADIENT_NORM = 5.0
 
 UNKNOWN: dict[str, Any] = {"log_loss": None, "accuracy": None, "macro_f1": None}
