@@ -72,7 +72,7 @@ CASES = [
     ("tag song.wav --write --state s --journal dir/../s", "name the same file"),
     ("tag song.wav --map s --state s", "name the same file"),
     ("tag --from all.jsonl --write --journal all.jsonl", "name the same file"),
-    ("tag song.wav --write --journal song.wav", "no journal"),
+    ("tag song.wav --write --journal song.wav", "not a journal"),
     ("tag song.wav --write --journal dir", "is a folder"),
     ("tag song.wav --state dir", "is a folder"),
     ("tag song.wav --state none/q", "does not exist"),

@@ -1,35 +1,19 @@
-"""The figures of a report on many results: read once, kept small, summed up.
-
-The figures of a report: genres, confidence, playing time and the timeline of a track, each with its numbers as text.
-
-Every function returns HTML; every value from the results goes through `report_plots.text`, which escapes it.
-"""
+"""The figures of a report: read the results once, keep a few values of each file, sum them up."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from genre_runtime.errors import InvalidInputError
-from genre_runtime.library.report.plots import (
-    Parts,
-    bar,
-    clock,
-    colour,
-    histogram,
-    legend,
-    make_timeline,
-    text,
-    timeline_picture,
-)
+from genre_runtime.library.report.plots import Parts
 from genre_runtime.library.results.read import Failure, Results, Row
 from genre_runtime.prediction import Prediction
 
 N_BINS = 20
-"""Of the distribution of confidence: 5 % each."""
+"""Bins of the confidence histogram, 5 % each."""
 
 FEW_EXCERPTS = 3
 """What a model listens to by default: a timeline of more says more."""
@@ -122,7 +106,14 @@ def read_report(results: Results, track: str | None = None) -> Report:
 
 
 def by_genre(rows: Iterable[Row], amount: Callable[[Row], float]) -> dict[str, Parts]:
-    """Sum an amount of each row by genre, the greatest total first."""
+    """Sum an amount of each row by genre, the largest total first.
+
+    Parameters
+    ----------
+    rows : iterable of Row
+    amount : callable
+        Returns the amount of a row.
+    """
     sums: dict[str, list[float]] = {}
     for row in rows:
         sums.setdefault(row.label, [0.0, 0.0])[not row.confident] += amount(row)
@@ -131,7 +122,12 @@ def by_genre(rows: Iterable[Row], amount: Callable[[Row], float]) -> dict[str, P
 
 
 def confidence_bins(rows: Iterable[Row]) -> list[Parts]:
-    """Count rows by confidence in `N_BINS` equal steps from 0 to 1; a step includes its lower end, the last both."""
+    """Count rows by confidence in `N_BINS` equal bins from 0 to 1. A bin includes its lower end, the last one both.
+
+    Parameters
+    ----------
+    rows : iterable of Row
+    """
     counts = [[0, 0] for _ in range(N_BINS)]
     for row in rows:
         counts[min(int(row.confidence * N_BINS), N_BINS - 1)][not row.confident] += 1
@@ -139,7 +135,12 @@ def confidence_bins(rows: Iterable[Row]) -> list[Parts]:
 
 
 def common_folder(paths: Sequence[str]) -> str:
-    """Return the folder, with its last separator, that all paths lie below; empty if that is no more than a root."""
+    """Return the folder that contains all paths, with its last separator; empty if it is a root.
+
+    Parameters
+    ----------
+    paths : sequence of str
+    """
     if not paths:
         return ""
     first, last = min(paths), max(paths)
@@ -164,108 +165,3 @@ def _the_one(found: dict[str, Prediction], track: str) -> Prediction:
     if len(found) > 1:
         raise InvalidInputError(f"{len(found)} tracks in the results end in {track!r}: name one in full")
     return next(iter(found.values()))
-
-
-MOST_STRETCHES = 200
-"""Of a timeline in words."""
-
-_STATES = {"sure": "confident", "unsure": "unsure"}
-
-
-def genres_section(report: Report) -> str:
-    """Return how many files each genre has; empty if there is nothing to draw."""
-    genres = by_genre(report.rows, lambda _: 1)
-    most = max((parts.total for parts in genres.values()), default=0)
-    rows = [
-        (label, [f"{parts.total:,.0f}", f"{parts.confident:,.0f}", f"{parts.unsure:,.0f}"], bar(parts, most))
-        for label, parts in genres.items()
-    ]
-    return _bars("Files by genre", ("Files", "Confident", "Unsure"), rows)
-
-
-def length_section(report: Report) -> str:
-    """Return how long each genre plays; empty if there is nothing to draw."""
-    genres = by_genre(report.rows, lambda row: row.duration_seconds)
-    most = max((parts.total for parts in genres.values()), default=0)
-    total = sum(parts.total for parts in genres.values())
-    rows = [
-        (label, [clock(parts.total), share(parts.total, total), clock(parts.confident)], bar(parts, most))
-        for label, parts in genres.items()
-    ]
-    return _bars("Playing time by genre", ("Time", "Share", "Confident"), rows)
-
-
-def _bars(caption: str, heads: Sequence[str], rows: Sequence[tuple[str, Sequence[str], str]]) -> str:
-    if not rows:
-        return ""
-    hidden = ["number", *["number part"] * (len(heads) - 1)]  # a phone shows the first number and the bar
-    head = "".join(f'<th scope="col" class="{name}">{word}</th>' for name, word in zip(hidden, heads, strict=True))
-    lines = "".join(
-        f'<tr><th scope="row" class="genre"><b>{text(label)}</b></th>'
-        + "".join(f'<td class="{name}">{value}</td>' for name, value in zip(hidden, values, strict=True))
-        + f"<td>{picture}</td></tr>\n"
-        for label, values, picture in rows
-    )
-    return (
-        f'{legend(_STATES)}<div class="scroll" tabindex="0" role="region" aria-label="{caption}"><table class="bars">'
-        f'<thead><tr><th scope="col">Genre</th>{head}<td></td></tr></thead>\n<tbody>{lines}</tbody></table></div>'
-    )
-
-
-def confidence_section(report: Report) -> str:
-    """Return the distribution of confidence; empty if there is nothing to draw."""
-    rows = report.rows
-    if not rows:
-        return ""
-    bins = confidence_bins(rows)
-    middle = sorted(row.confidence for row in rows)[len(rows) // 2]
-    label = f"Files by confidence in steps of 5%; half of the answers reach {middle:.0%}"
-    lines = "".join(
-        f'<tr><td class="number">{5 * number} to {5 * number + 5}%</td><td class="number">{parts.confident:.0f}</td>'
-        f'<td class="number">{parts.unsure:.0f}</td><td></td></tr>\n'
-        for number, parts in enumerate(bins)
-        if parts.total
-    )
-    head = "".join(f'<th scope="col" class="number">{word}</th>' for word in ("Confidence", "Confident", "Unsure"))
-    most = f"{max(parts.total for parts in bins):,.0f}"
-    return (
-        f"<p>Number of files by the probability of their best genre; half of them reach {middle:.0%}, the highest "
-        f"column has {most} files.</p>{legend(_STATES)}{histogram(bins, label)}<details><summary>The numbers</summary>"
-        f'<div class="scroll" tabindex="0" role="region" aria-label="Files by confidence"><table><thead><tr>{head}'
-        f"<td></td></tr></thead>\n<tbody>{lines}</tbody></table></div></details>"
-    )
-
-
-def timeline_section(report: Report) -> str:
-    """Return the genres of one track over time; empty if there is nothing to draw."""
-    prediction = report.timeline
-    timeline = make_timeline(prediction) if prediction else None
-    if prediction is None or timeline is None:
-        return ""
-    shade = partial(colour, genres=timeline.genres)
-    names = legend({shade(number): genre for number, genre in enumerate(timeline.genres)} | {"silent": "silent"})
-    lines = "".join(
-        f'<tr><td class="number">{clock(stretch.start)} to {clock(stretch.end)}</td><th scope="row" class="genre">'
-        f'<b>{text(stretch.genre)}</b></th><td class="number">{stretch.probability:.0%}</td><td></td></tr>\n'
-        for stretch in timeline.stretches[:MOST_STRETCHES]
-    )
-    more = len(timeline.stretches) - MOST_STRETCHES
-    rest = f"<p>{more} more stretches are not listed.</p>" if more > 0 else ""
-    row = Row.of(prediction)
-    state = "confident" if row.confident else "unsure"
-    label = f"Probabilities of genres over time, stacked; as a whole {row.label}, {row.confidence:.0%}, {state}"
-    n_excerpts = len(prediction.excerpts)
-    return (
-        f"<p>{text(row.path)}: as a whole <strong>{text(row.label)}</strong>, {row.confidence:.0%}, {state}. Each of "
-        f"{n_excerpts} excerpt{'s' if n_excerpts != 1 else ''} is divided by the probabilities of the genres, and what "
-        f"was not listened to is blank.</p>{names}{timeline_picture(timeline, label)}"
-        '<details><summary>In words</summary><div class="scroll" tabindex="0" role="region" aria-label="Best genre over'
-        ' time"><table><thead><tr><th scope="col" class="number">Time</th><th scope="col">Best genre</th>'
-        f'<th scope="col" class="number">Mean</th><td></td></tr></thead>\n<tbody>{lines}</tbody></table></div>{rest}'
-        "</details>"
-    )
-
-
-def share(part: float, total: float) -> str:
-    """Return a part of a total as percent."""
-    return f"{part / total:.0%}" if total else "0%"

@@ -1,12 +1,13 @@
-"""Genres in the tags of audio files: read, written, and taken back byte for byte.
+"""Genres in the tags of audio files: read, write, and undo byte for byte; and tag a library by classification.
 
 >>> from genre_runtime.library.tags import read_genres, undo, write_genres
->>> write_genres("song.mp3", ["Rock", "Pop"], journal=Journal(Path("changes.jsonl"))).new
+>>> write_genres("song.mp3", ["Rock", "Pop"], journal="changes.jsonl").new
 ('Rock', 'Pop')
 >>> [undone.error for undone in undo("changes.jsonl")]
 [None]
 
-One run over a library: from answers to changed files.
+Imports: this module -> restore -> formats -> the adapters (id3_ape, wav_aiff, vorbis, mp4_asf) -> base; restore ->
+replace -> journal.
 """
 
 from __future__ import annotations
@@ -33,11 +34,9 @@ from genre_runtime.errors import (
 from genre_runtime.library.cache import LibraryState
 from genre_runtime.library.genre_names import GenreMap
 from genre_runtime.library.results.read import Answer, Results, read_answers, skipped_words
-from genre_runtime.library.tags.audio_payload import payload_sha256
-from genre_runtime.library.tags.base import VENDOR
-from genre_runtime.library.tags.formats import adapter_of, reading
+from genre_runtime.library.tags.base import SEPARATOR, VENDOR, GenreField, all_genres, first_genres, known_names
+from genre_runtime.library.tags.formats import adapter_of, audio_sha256, tag_errors
 from genre_runtime.library.tags.journal import Entry, FileState, Journal
-from genre_runtime.library.tags.places import JOINT, Place, all_genres, first_genres, names_known
 from genre_runtime.library.tags.replace import replace_file, target_of
 from genre_runtime.library.tags.restore import Undone, difference, restored_sha256, undo
 from genre_runtime.prediction import Prediction
@@ -45,24 +44,28 @@ from genre_runtime.prediction import Prediction
 __all__ = ["Change", "Mode", "Undone", "plan_genres", "read_genres", "undo", "write_genres"]
 
 Mode = Literal["empty", "overwrite", "append"]
-"""What happens to a file that has a genre: it stays as it is, loses it to the new ones, or keeps it before them."""
+"""What to do with a file that has a genre: leave it, replace its genres, or append to them."""
+
+Classify = Callable[[Iterable[Path]], Iterator[Prediction | GenreError]]
+"""Takes paths lazily and returns the answers in order."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """What is to be done, or was done, to one file.
+    """A planned or written change of one file.
 
     Attributes
     ----------
     path : Path
-        As it was named.
+        As given by the caller.
     old, new : tuple of str
         Genres before and after.
     reason : str or None
-        Why they are the same, in words; None where they differ.
+        Why the genres stay the same; None if they change.
     written : bool
+        Whether the file was changed.
     digests : (bytes, bytes) or None
-        Of a file that was written: sha256 before and after.
+        sha256 of a written file before and after.
     """
 
     path: Path
@@ -74,23 +77,32 @@ class Change:
 
 
 def read_genres(path: Path | str) -> tuple[str, ...]:
-    """Return the genres in a file's tags, none if there are none.
+    """Return the genres in a file's tags, empty if there are none.
+
+    Parameters
+    ----------
+    path : path
 
     Raises
     ------
     AudioNotFoundError, UnreadableAudioError, UntaggableError, MissingDependencyError
     """
-    return first_genres(_read_places(Path(path)))
+    return first_genres(_read_fields(Path(path)))
 
 
 def plan_genres(path: Path | str, genres: Sequence[str], mode: Mode = "empty") -> Change:
-    """Return what `write_genres` would do; nothing is written.
+    """Return what `write_genres` would do, without writing.
+
+    Parameters
+    ----------
+    path, genres, mode
+        As for `write_genres`.
 
     Raises
     ------
     AudioNotFoundError, UnreadableAudioError, UntaggableError, MissingDependencyError, InvalidInputError
     """
-    return _planned(Path(path), _read_places(Path(path)), _checked(genres), mode)
+    return _planned(Path(path), _read_fields(Path(path)), _checked(genres), mode)
 
 
 def write_genres(
@@ -107,22 +119,23 @@ def write_genres(
     Parameters
     ----------
     path : path
-        Where it is a link, its target is changed.
+        The target of a link is changed.
     genres : sequence of str
-        The most important first; doubles count once.
+        The most important first; duplicates are dropped.
     mode : {"empty", "overwrite", "append"}
+        What to do with a file that has a genre.
     journal : Journal or path or None
-        Where the change is recorded before it is made; None: it cannot be undone.
+        Records the change before it is made. Without a journal it cannot be undone.
     id3_version : 3 or 4, optional
-        Minor version of ID3v2 tags: by default that of the tag there is, 4 for a new one.
+        Minor version of ID3v2 tags. By default a tag keeps its version, and a new one gets 4.
     keep_mtime : bool
-        Whether the modification time stays.
+        Keep the modification time.
 
     Raises
     ------
     AudioNotFoundError, UnreadableAudioError, UntaggableError, TagWriteError, ChangedFileError, InvalidInputError,
     MissingDependencyError
-        The file is as it was.
+        The file is unchanged.
     """
     change = plan_genres(path, genres, mode)
     if change.reason is not None:
@@ -131,7 +144,7 @@ def write_genres(
     book = journal if isinstance(journal, Journal) or journal is None else Journal(Path(journal))
 
     def edit(original: BinaryIO, copy: BinaryIO) -> None:
-        with reading(target, original):
+        with tag_errors(target, original):
             _write_and_check(original, copy, change.new, id3_version)
 
     digests: list[bytes] = []
@@ -141,7 +154,7 @@ def write_genres(
         if book is None:
             return
         patch = difference(original, copy)
-        if restored_sha256(patch, copy, old.size) != old.sha256:  # by now the file is another one than was copied
+        if restored_sha256(patch, copy, old.size) != old.sha256:  # the file is not the one that was copied
             raise ChangedFileError("another program changed the file meanwhile: nothing was written, try again")
         try:
             book.record(Entry(target, old, new, change.old, change.new, patch))
@@ -153,24 +166,24 @@ def write_genres(
     return dataclasses.replace(change, written=True, digests=(digests[0], digests[1]))
 
 
-def _read_places(path: Path) -> list[Place]:
+def _read_fields(path: Path) -> list[GenreField]:
     target = target_of(path)
-    with _opened(target) as file, reading(target, file):
-        return adapter_of(file).places(file)
+    with _opened(target) as file, tag_errors(target, file):
+        return adapter_of(file).genre_fields(file)
 
 
-def _planned(path: Path, places: Sequence[Place], genres: tuple[str, ...], mode: Mode) -> Change:
-    old = first_genres(places)
+def _planned(path: Path, fields: Sequence[GenreField], genres: tuple[str, ...], mode: Mode) -> Change:
+    old = first_genres(fields)
     if not genres:
         return Change(path, old, old, "no genre to write")
     if old and mode == "empty":
         return Change(path, old, old, "has a genre")
     new = genres
     if mode == "append":
-        kept = all_genres(places)
-        known = names_known(kept)
+        kept = all_genres(fields)
+        known = known_names(kept)
         new = (*kept, *(genre for genre in genres if genre.casefold() not in known))
-    if new == old and all(place.agrees_with(new) for place in places):
+    if new == old and all(one.agrees_with(new) for one in fields):
         return Change(path, old, old, "has these genres")
     return Change(path, old, new)
 
@@ -178,32 +191,32 @@ def _planned(path: Path, places: Sequence[Place], genres: tuple[str, ...], mode:
 def _checked(genres: Sequence[str]) -> tuple[str, ...]:
     for genre in genres:
         if not genre.strip() or not genre.isprintable():
-            raise InvalidInputError(f"{genre!r} is no name of a genre: expected text without control characters")
+            raise InvalidInputError(f"{genre!r} is not a genre name: expected text without control characters")
     return tuple({genre.strip().casefold(): genre.strip() for genre in reversed(genres)}.values())[::-1]
 
 
 def _write_and_check(original: BinaryIO, copy: BinaryIO, genres: Sequence[str], id3_version: int | None) -> None:
     adapter = adapter_of(copy)
-    others = adapter.others(copy)
+    others = adapter.other_fields(copy)
     written = adapter.write(copy, genres, id3_version)
     copy.flush()
-    places = adapter.places(copy)
-    kept = adapter.others(copy)
-    if (found := first_genres(places)) != written.genres:
+    fields = adapter.genre_fields(copy)
+    kept = adapter.other_fields(copy)
+    if (found := first_genres(fields)) != written.genres:
         raise UntaggableError(f"{written.genres} were written but read back as {found}: nothing was changed")
-    for place in places:
-        if not place.agrees_with(genres):
+    for one in fields:
+        if not one.agrees_with(genres):
             raise UntaggableError(
-                f"{place.name} names the genre {JOINT.join(place.genres)!r}, too, and cannot be changed: remove it "
+                f"{one.name} names the genre {SEPARATOR.join(one.genres)!r}, too, and cannot be changed: remove it "
                 "there with another program first"
             )
-    # Comments that are new name the program that wrote them.
+    # New comments add the name of the program that wrote them.
     changed = sorted(
         key for key in kept | others if kept.get(key) != others.get(key) and (key in others or key != VENDOR)
     )
     if changed and not written.converted:
         raise UntaggableError(f"other tags would not stay the same ({', '.join(changed)}): nothing was changed")
-    if payload_sha256(copy) != payload_sha256(original):
+    if audio_sha256(copy) != audio_sha256(original):
         raise UntaggableError("the audio would not stay the same: nothing was changed")
 
 
@@ -217,31 +230,30 @@ def _opened(path: Path) -> BinaryIO:
 
 
 Outcome = Change | GenreError
-Classify = Callable[[Iterable[Path]], Iterator[Prediction | GenreError]]
-"""Takes paths as it goes, answers in order."""
 
 
 @dataclass(frozen=True)
 class Tagging:
-    """What is to be written, and how.
+    """Options of a run, and what it does with one answer.
 
     Attributes
     ----------
     write : bool
-        Whether files are changed; otherwise the outcome is what would be.
+        Change files; otherwise the changes are only planned.
     mode : {"empty", "overwrite", "append"}
+        As for `write_genres`.
     unsure : bool
-        Whether answers that are not confident count.
+        Use answers below the confidence threshold, too.
     top : int
         Most genres a file.
     min_confidence : float
-        Least probability of a genre that is written.
+        Least probability of a genre, 0 to 1.
     genre_map : GenreMap
-    journal : Journal or None
-    id3_version : 3, 4 or None
-    keep_mtime : bool
+        Renames genres before they are written.
+    journal, id3_version, keep_mtime
+        As for `write_genres`.
     state : LibraryState or None
-        Where answers to files lie, so that they are kept for the changed ones.
+        Stored answers. They are kept for files whose tags change.
     """
 
     write: bool = False
@@ -256,7 +268,13 @@ class Tagging:
     state: LibraryState | None = None
 
     def apply(self, path: Path, answer: Answer | GenreError) -> Outcome:
-        """Change one file as its answer asks for; an error is returned, not raised."""
+        """Tag one file by its answer. An error is returned, not raised.
+
+        Parameters
+        ----------
+        path : Path
+        answer : Answer or GenreError
+        """
         try:
             if isinstance(answer, GenreError):
                 return answer
@@ -279,7 +297,7 @@ class Tagging:
         except GenreError as error:
             return error
         if self.state is not None and change.digests is not None:
-            with suppress(StateError):  # the file is written; at worst it is listened to again
+            with suppress(StateError):  # the file is written; at worst it is analysed again
                 self.state.carry_over(*change.digests)
         return change
 
@@ -294,7 +312,18 @@ class Tagging:
 def tag_classified(
     tagging: Tagging, paths: Iterable[Path], classify: Classify
 ) -> Generator[tuple[Path, Outcome], None, None]:
-    """Classify files and tag them, in order; files whose genre stays anyway are not listened to."""
+    """Classify files and tag them, in order. Files whose genre would not change are not classified.
+
+    Parameters
+    ----------
+    tagging : Tagging
+    paths : iterable of Path
+    classify : callable
+
+    Yields
+    ------
+    (Path, Outcome)
+    """
     settled: deque[tuple[Path, Outcome | None]] = deque()
 
     def unsettled() -> Iterator[Path]:
@@ -315,15 +344,27 @@ def tag_classified(
 
 
 def tag_answered(tagging: Tagging, results: Path, paths: Sequence[Path]) -> Generator[tuple[Path, Outcome], None, None]:
-    """Tag files by the answers of an earlier run; where `paths` are given, those alone.
+    """Tag files by the results of an earlier run.
 
-    An entry that is no answer is an outcome of the results file. Every name in the results is an outcome. The last
-    answer for a file counts, and a file of several names, a link and its target, is tagged once.
+    The last answer for a file counts. Several names of one file, such as a link and its target, are tagged once, but
+    each has an outcome. Entries of the results that cannot be read are outcomes of the results file.
+
+    Parameters
+    ----------
+    tagging : Tagging
+    results : Path
+        Written by `genre classify`.
+    paths : sequence of Path
+        Tag only these files; empty means all files in the results.
+
+    Yields
+    ------
+    (Path, Outcome)
 
     Raises
     ------
     InvalidInputError
-        The results cannot be used, or the map names a genre that none of them has.
+        The results cannot be read, or the map names a genre that none of them has.
     """
     answers: dict[str, Answer | GenreError] = {}
     named: dict[Path, None] = {}
@@ -343,7 +384,7 @@ def tag_answered(tagging: Tagging, results: Path, paths: Sequence[Path]) -> Gene
 def _tag_each_once(
     tagging: Tagging, paths: Sequence[Path], answers: Mapping[str, Answer | GenreError], missing: GenreError
 ) -> Iterator[tuple[Path, Outcome]]:
-    """Yield an outcome for every name; of several names of one file, the one that is not a link counts."""
+    """Yield an outcome for every name. Of several names of one file, the first that is not a link is tagged."""
     firsts: dict[str, Path] = {}
     for path in paths:
         identity = _identity(path)
@@ -363,7 +404,7 @@ def _tag_each_once(
 
 
 def _settled(tagging: Tagging, path: Path) -> Outcome | None:
-    """Return what is clear before anybody listened: the file cannot be tagged, or has a genre that stays."""
+    """Return the outcome that needs no answer: the file cannot be tagged, or has a genre that stays."""
     try:
         old = read_genres(path)
     except GenreError as error:
@@ -376,5 +417,5 @@ def _identity(path: Path) -> str:
 
 
 def _is_link(path: Path) -> bool:
-    """Return whether a name leads to its file over a link, at its end or in a folder above."""
+    """Return whether a name or one of its parent folders is a link."""
     return os.path.normcase(os.path.abspath(path)) != _identity(path)  # noqa: PTH100  # resolve() would follow the link

@@ -1,7 +1,7 @@
-"""The journal: what it takes to undo every change, written down before the change is made.
+"""The journal: what is needed to undo every change, recorded before the change is made.
 
-One JSON object a line, appended and flushed to the disk. A last line without its end, torn by a crash, belongs to a
-change that was never made, and is passed over.
+One JSON object a line, appended and synced to the disk. A last line without its end, torn by a crash, belongs to a
+change that was never made, and is skipped.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ VERSION = 1
 
 _FIRST = b'{"path": "'
 _BEGINNING = re.compile(rb'\s*\{"path": "(?:[^"\\]|\\.)*", "old": \{')
-"""How the lines of a journal begin; those of results begin with a path, too."""
+"""Beginning of every line of a journal. Lines of results begin with a path, too."""
 _N_BYTES_CHECKED = 2**17
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 LONGEST_LINE = 2**26
-"""Bytes. A patch holds the tags that were changed, and those are smaller."""
+"""Bytes. A patch holds the changed tags, which are smaller."""
 
 _LONGEST_WORDS = 120
-_MOST = 2**63 - 1
-"""Of bytes and nanoseconds: systems take no more."""
+_LARGEST = 2**63 - 1
+"""Largest number of bytes and of nanoseconds that systems accept."""
 
 
 @dataclass(frozen=True)
 class FileState:
-    """A file's content at one time.
+    """State of a file at one time.
 
     Attributes
     ----------
@@ -55,7 +55,12 @@ class FileState:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> FileState:
-        """Check what a journal holds of a state.
+        """Validate a state read from a journal.
+
+        Parameters
+        ----------
+        values : mapping
+            `sha256`, `size` and `mtime_ns`.
 
         Raises
         ------
@@ -63,11 +68,11 @@ class FileState:
         """
         sha256, size, mtime_ns = values["sha256"], values["size"], values["mtime_ns"]
         if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
-            raise ValueError("sha256 is not one")
-        if type(size) is not int or not 0 <= size <= _MOST:
-            raise ValueError("the size is not one")
-        if type(mtime_ns) is not int or abs(mtime_ns) > _MOST:
-            raise ValueError("the modification time is not one")
+            raise ValueError("sha256 is not 64 hexadecimal digits")
+        if type(size) is not int or not 0 <= size <= _LARGEST:
+            raise ValueError("size is not a number of bytes")
+        if type(mtime_ns) is not int or abs(mtime_ns) > _LARGEST:
+            raise ValueError("mtime_ns is not a time in nanoseconds")
         return cls(sha256, size, mtime_ns)
 
 
@@ -80,10 +85,10 @@ class Entry:
     path : Path
         Absolute, links resolved.
     old, new : FileState
-        `new.mtime_ns` is that of the copy that takes the file's place.
+        `new.mtime_ns` is that of the copy that replaces the file.
     old_genres, new_genres : tuple of str
     patch : bytes
-        Makes the old file from the new one, see `patches`.
+        Turns the new file into the old one, see `restore`.
     """
 
     path: Path
@@ -94,7 +99,7 @@ class Entry:
     patch: bytes
 
     def to_json(self) -> str:
-        """Return the entry's line; characters beyond ASCII are escaped, so that any name survives."""
+        """Return the line of the entry, in ASCII, so that any file name can be stored."""
         values = asdict(self) | {
             "version": VERSION,
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -106,6 +111,10 @@ class Entry:
     @classmethod
     def from_json(cls, line: bytes) -> Entry:
         """Parse a line.
+
+        Parameters
+        ----------
+        line : bytes
 
         Raises
         ------
@@ -126,11 +135,11 @@ class Entry:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
             if isinstance(error, JournalError):
                 raise
-            raise JournalError(f"this is no whole record of a change ({_words(error)})") from error
+            raise JournalError(f"this is not a complete record of a change ({_words(error)})") from error
 
 
 class Journal:
-    """A file that changes are recorded in. It is made with the first of them.
+    """A file that records changes. It is created with the first one.
 
     Parameters
     ----------
@@ -142,41 +151,45 @@ class Journal:
         self._checked = False
 
     def check(self) -> None:
-        """Check that appending to the file would spoil nothing of somebody else's.
+        """Check that the file does not exist yet or is a journal.
 
         Raises
         ------
         JournalError
-            The name leads to something that is no journal.
+            It is another kind of file.
         OSError
             It cannot be read.
         """
         if self._checked or not self.path.exists():
             return
         if not self.path.is_file():
-            raise JournalError(f"{str(self.path)!r} is no regular file: name another one for the journal")
+            raise JournalError(f"{str(self.path)!r} is not a regular file: name another one for the journal")
         with open(self.path, "rb") as file:
             start = file.read(_N_BYTES_CHECKED)
         # A crash may have left the first line without its end.
         torn = start.startswith(_FIRST[: len(start)]) and len(start) < _N_BYTES_CHECKED and b"\n" not in start
         if start and not torn and not _BEGINNING.match(start):
-            raise JournalError(f"{str(self.path)!r} is there already and no journal: name another file")
+            raise JournalError(f"{str(self.path)!r} already exists and is not a journal: name another file")
         self._checked = True
 
     def record(self, entry: Entry) -> None:
-        """Append an entry and wait until it is on the disk.
+        """Append an entry and sync it to the disk.
+
+        Parameters
+        ----------
+        entry : Entry
 
         Raises
         ------
         JournalError, OSError
-            The journal cannot be written: the change must not be made.
+            The journal cannot be written; the change must not be made.
         """
         self.check()
         fresh = not self.path.exists()
         _make_folder(self.path.parent)
         line = entry.to_json().encode() + b"\n"
         if len(line) > LONGEST_LINE:
-            raise JournalError(f"what it takes to undo the change is too long ({len(line)} bytes): nothing was changed")
+            raise JournalError(f"the record to undo the change is too long ({len(line)} bytes): nothing was changed")
         with open(self.path, "a+b", opener=_private) as file:
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
@@ -186,15 +199,15 @@ class Journal:
             file.flush()
             os.fsync(file.fileno())
         if fresh:
-            sync_folder(self.path.parent)
+            _sync_folder(self.path.parent)
 
     def read(self) -> Iterator[tuple[int, Entry | JournalError]]:
-        """Yield each line's number and its entry, or what is wrong with it, oldest first.
+        """Yield the number of each line and its entry or its error, oldest first.
 
         Raises
         ------
         JournalError
-            There is no such file, or it cannot be read.
+            The file does not exist or cannot be read.
         """
         try:
             with open(self.path, "rb") as file:
@@ -215,38 +228,38 @@ _STATE_FOLDERS: dict[str, tuple[str, str]] = {
     "darwin": ("", "Library/Application Support"),
     "linux": ("XDG_STATE_HOME", ".local/state"),
 }
-"""A variable that names the folder for a program's state, and where that is in the home folder otherwise."""
+"""Environment variable of the folder for a program's state, and its default below the home folder."""
 
 
 def default_journal() -> Path:
-    """Return a fresh name for this run's journal, in the platform's folder for a program's state.
+    """Return a new path for this run's journal, in the platform's folder for a program's state.
 
     Returns
     -------
     Path
-        A file that does not exist yet; neither may its folder.
+        The file does not exist yet; its folder may not exist either.
 
     Raises
     ------
     JournalError
-        The system names no such folder: no variable does, and the user has no home folder.
+        There is no such folder, since the user has no home folder and the environment variable is not set.
     """
     variable, below_home = _STATE_FOLDERS.get(sys.platform, _STATE_FOLDERS["linux"])
     state = Path(os.environ.get(variable, "")) if variable else Path()
-    if not state.is_absolute():  # as the XDG specification has it; an empty variable is one that is not set
+    if not state.is_absolute():  # the XDG specification ignores relative and empty values
         try:
             state = Path.home() / below_home
-        except RuntimeError as error:  # a container's user, who is in no list of users
+        except RuntimeError as error:  # the user of a container may not be in the list of users
             variables = " or ".join(filter(None, ("HOME", variable)))
             raise JournalError(
-                f"there is no folder to keep the journal in, since this user has no home folder: set {variables}, or "
-                "name a file for it (--journal)"
+                f"no folder for the journal, since this user has no home folder: set {variables}, or name a file "
+                "(--journal)"
             ) from error
     return state / "genre" / "journals" / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{os.getpid()}.jsonl"
 
 
-def sync_folder(folder: Path) -> None:
-    """Wait until a folder's names are on the disk, where the system offers that."""
+def _sync_folder(folder: Path) -> None:
+    """Sync the names in a folder to the disk, if the system supports it."""
     if sys.platform == "win32":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -264,7 +277,7 @@ def _words(error: Exception) -> str:
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Yield number and bytes of each line; of one that is too long, so many that it can be none of ours."""
+    """Yield the number and bytes of each line; lines beyond `LONGEST_LINE` are cut, but still too long."""
     number = 0
     while line := file.readline(LONGEST_LINE + 1):
         number += 1
@@ -275,20 +288,20 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def _private(path: str, flags: int) -> int:
-    """Open a file that this user alone may read: a journal holds names and tags of all that was changed."""
+    """Open a file that only this user may read: a journal holds names and tags."""
     return os.open(path, flags, 0o600)
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it, which this user alone may enter."""
+    """Create a folder and its parents; only this user may enter them."""
     if not folder.is_dir():
         _make_folder(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _path(name: Any) -> Path:
-    if not isinstance(name, str) or not name or b"\0" in os.fsencode(name):  # ValueError: no name that a file can have
-        raise ValueError(f"path is {str(name)[:_LONGEST_WORDS]!r}: expected a name that a file can have")
+    if not isinstance(name, str) or not name or b"\0" in os.fsencode(name):  # ValueError: not encodable
+        raise ValueError(f"path is {str(name)[:_LONGEST_WORDS]!r}: expected a valid file name")
     if not Path(name).is_absolute():
         raise ValueError(f"path is {name[:_LONGEST_WORDS]!r}, relative: expected an absolute one")
     return Path(name)

@@ -1,12 +1,10 @@
-"""Temporary copies beside the files that they are to replace, and removing those that a killed process left.
+"""Replace a file atomically: at any time its name leads to the whole old file or to the whole new one.
 
-A copy is locked while its process works on it; the lock ends with the process, however that ends. Where files cannot
-be locked, copies are removed when they are old.
+A copy in the same folder is edited, checked and synced to the disk, then renamed. File and copy are accessed through
+descriptors: in a folder that other users may write, a name may lead to another file at any time.
 
-Changing a file so that at any time, whatever happens, its name leads to the old one or to the new one, whole.
-
-A copy beside the file is edited, checked and brought to the disk; then it takes the file's name in one step. File and
-copy are worked on through descriptors: in a folder that others may write, a name may lead to another file at any time.
+A copy is locked while its process works on it. The lock ends with the process, and the next run removes copies that a
+killed process left. On file systems without locks, only old copies are removed.
 """
 
 from __future__ import annotations
@@ -27,24 +25,25 @@ from genre_runtime.errors import AudioNotFoundError, ChangedFileError, GenreErro
 from genre_runtime.library.tags.journal import FileState
 
 PREFIX = ".genre-tag-"
-"""Hidden, and short, so that the longest of names has a copy, too."""
+"""Hidden. It does not contain the file's name, which may have the maximum length already."""
 _OURS = re.compile(r"\.genre-tag-[0-9a-f]{16}\.tmp")
 _OLD_NAME = re.compile(r"\.genre-[a-z0-9_]{8}\.tmp")
-"""Of copies of earlier versions, which were not locked."""
+"""Copies of earlier versions, which were not locked."""
 _OLD_SECONDS = 86_400
 _SCAN_SHARE = 0.02
-"""Of the time, at most, goes to searching folders for copies that were left."""
+"""Largest share of the time spent on searching folders for left copies."""
 _USES_FOLDERS = {os.open, os.stat, os.unlink, os.rename} <= os.supports_dir_fd
 _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _TRIES = 100
+_BLOCK_BYTES = 2**20
 _scanned: dict[tuple[int, int], tuple[float, float]] = {}
-"""When each folder was searched last, and how long that took, seconds; by device and inode."""
+"""By device and inode of a folder: when it was last searched, and how long that took, in seconds."""
 
 
 class Folder:
-    """A folder that is held open, so that its files are found whatever becomes of its name.
+    """An open folder, whose files are found even if the folder is renamed.
 
-    Where the system cannot name files by an open folder, they are named by their paths.
+    On systems without `dir_fd`, files are found by their paths.
 
     Parameters
     ----------
@@ -60,32 +59,55 @@ class Folder:
         self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) if _USES_FOLDERS else None
 
     def open(self, name: str, flags: int, mode: int = 0o600) -> int:
-        """Return a descriptor of a file, never of what a link leads to."""
+        """Return a descriptor of a file. Symbolic links are not followed.
+
+        Parameters
+        ----------
+        name : str
+        flags, mode : int
+            As in `os.open`.
+        """
         return os.open(self._named(name), flags | _FLAGS, mode, dir_fd=self._descriptor)
 
     def stat(self, name: str) -> os.stat_result:
-        """Return the status of a file, or of a link itself."""
+        """Return the status of a file. Symbolic links are not followed.
+
+        Parameters
+        ----------
+        name : str
+        """
         return os.stat(self._named(name), dir_fd=self._descriptor, follow_symlinks=False)
 
     def replace(self, source: str, target: str) -> None:
-        """Give a file the name of another, which goes."""
+        """Rename a file over another one.
+
+        Parameters
+        ----------
+        source, target : str
+            Names in this folder.
+        """
         if self._descriptor is None:
             self.path_of(source).replace(self.path_of(target))
         else:
             os.replace(source, target, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
 
     def unlink(self, name: str) -> None:
-        """Remove a name."""
+        """Remove a file.
+
+        Parameters
+        ----------
+        name : str
+        """
         os.unlink(self._named(name), dir_fd=self._descriptor)
 
     def sync(self) -> None:
-        """Wait until the folder's names are on the disk, where the system offers that."""
+        """Sync the folder's names to the disk, if the system supports it."""
         if self._descriptor is not None:
             with contextlib.suppress(OSError):  # network file systems may refuse it for folders
                 os.fsync(self._descriptor)
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Close the folder."""
         if self._descriptor is not None:
             os.close(self._descriptor)
 
@@ -96,7 +118,12 @@ class Folder:
                 yield entry.name
 
     def path_of(self, name: str) -> Path:
-        """Return a file's path."""
+        """Return the path of a file.
+
+        Parameters
+        ----------
+        name : str
+        """
         return self._path / name
 
     def key(self) -> tuple[int, int]:
@@ -109,7 +136,16 @@ class Folder:
 
 
 def create_copy(folder: Folder) -> tuple[str, BinaryIO]:
-    """Return the name of a new and locked file, which this user alone may read, and the file, open for both.
+    """Create and lock a temporary file that only this user may read.
+
+    Parameters
+    ----------
+    folder : Folder
+
+    Returns
+    -------
+    (str, binary file object)
+        Its name, and the file, open for reading and writing.
 
     Raises
     ------
@@ -121,7 +157,7 @@ def create_copy(folder: Folder) -> tuple[str, BinaryIO]:
             descriptor = folder.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         except FileExistsError:
             continue
-        # Before it was locked, another process may have taken it for one that was left, and removed it.
+        # Another process may have removed it before it was locked.
         if _locked(descriptor) is not False and is_same(folder, name, descriptor):
             return name, open(descriptor, "rb+")
         os.close(descriptor)
@@ -129,20 +165,28 @@ def create_copy(folder: Folder) -> tuple[str, BinaryIO]:
 
 
 def is_same(folder: Folder, name: str, descriptor: int) -> bool:
-    """Return whether a name still leads to the open file itself."""
+    """Return whether a name still leads to an open file.
+
+    Parameters
+    ----------
+    folder : Folder
+    name : str
+    descriptor : int
+        Of the open file.
+    """
     try:
-        return same_file(folder.stat(name), os.fstat(descriptor))
+        return os.path.samestat(folder.stat(name), os.fstat(descriptor))
     except OSError:
         return False
 
 
-def same_file(status: os.stat_result, other: os.stat_result) -> bool:
-    """Return whether two statuses are of one file."""
-    return (status.st_dev, status.st_ino) == (other.st_dev, other.st_ino)
-
-
 def remove_left_copies(folder: Folder) -> None:
-    """Remove the copies in a folder that processes left when they were killed; those in use stay."""
+    """Remove the copies in a folder that killed processes left. Copies in use stay.
+
+    Parameters
+    ----------
+    folder : Folder
+    """
     key = folder.key()
     now = time.monotonic()
     at, took = _scanned.get(key, (0.0, 0.0))
@@ -168,12 +212,12 @@ def _remove_if_left(folder: Folder, name: str) -> None:
             folder.unlink(name)
     finally:
         os.close(descriptor)
-    if is_left and sys.platform == "win32":  # where an open file cannot be removed
+    if is_left and sys.platform == "win32":  # an open file cannot be removed there
         folder.unlink(name)
 
 
 def _locked(descriptor: int) -> bool | None:
-    """Lock a file; return False if another process has it locked, None if this system has no such locks."""
+    """Lock a file. Return False if another process has locked it, None if the system has no such locks."""
     try:
         import fcntl
     except ImportError:
@@ -187,32 +231,29 @@ def _locked(descriptor: int) -> bool | None:
     return True
 
 
-_BLOCK_BYTES = 2**20
-
-
 def replace_file(
     path: Path,
     edit: Callable[[BinaryIO, BinaryIO], None],
     before: Callable[[FileState, FileState, BinaryIO, BinaryIO], None],
     mtime_ns: Callable[[os.stat_result], int | None],
 ) -> None:
-    """Put an edited copy in a file's place.
+    """Replace a file by an edited copy.
 
     Parameters
     ----------
     path : Path
-        No link: see `target_of`.
+        Not a link: see `target_of`.
     edit : callable
-        Gets the file, open for reading, and its copy, open for both; changes the copy, and raises if that went wrong.
+        Called with the file, open for reading, and its copy, open for reading and writing; changes the copy.
     before : callable
-        Gets the old and the new state, the file and the copy when nothing can go wrong any more but the last step.
+        Called directly before the copy is renamed, with the old state, the new state, the file and the copy.
     mtime_ns : callable
-        Modification time of the new file from the old one's status, nanoseconds; None is now.
+        Returns the new modification time in nanoseconds, given the old status; None means now.
 
     Raises
     ------
     AudioNotFoundError, UntaggableError, TagWriteError, ChangedFileError
-        The file is as it was. Whatever `edit` and `before` raise passes through.
+        The file is unchanged. Errors raised by `edit` and `before` are not converted.
     """
     try:
         with contextlib.closing(Folder(path.parent)) as folder:
@@ -220,8 +261,8 @@ def replace_file(
             with _opened(folder, path) as original:
                 status = _permitted(path, original)
                 _replace(folder, path, original, status, (edit, before, mtime_ns))
-            with contextlib.suppress(OSError):  # the change is made; at worst a crash now takes it back
-                sync_folder(folder)
+            with contextlib.suppress(OSError):  # the file is replaced; at worst a crash now undoes that
+                folder.sync()
     except FileNotFoundError as error:
         raise AudioNotFoundError(path) from error
     except OSError as error:
@@ -229,13 +270,17 @@ def replace_file(
 
 
 def target_of(path: Path) -> Path:
-    """Return the file that a name leads to: links stay, what they point at is replaced.
+    """Resolve links: the file that a link points to is replaced, the link stays.
+
+    Parameters
+    ----------
+    path : Path
 
     Raises
     ------
     AudioNotFoundError, TagWriteError
     UntaggableError
-        It leads to a folder, or to a pipe or device, of which reading might never end.
+        The target is a folder, pipe or device.
     """
     try:
         target = path.resolve(strict=True)
@@ -246,21 +291,22 @@ def target_of(path: Path) -> Path:
         words = error if isinstance(error, OSError) else OSError(str(error))
         raise TagWriteError.from_os_error(path, words) from error
     if not stat.S_ISREG(mode):
-        kind = "a folder: expected a file" if stat.S_ISDIR(mode) else "no regular file: expected an audio file"
-        raise UntaggableError(f"this is {kind}")
+        kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+        raise UntaggableError(f"this is {kind}: expected an audio file")
     return target
 
 
 def sha256_of(file: BinaryIO) -> str:
-    """Return the sha256 of an open file's bytes, hexadecimal."""
+    """Return the sha256 of an open file's bytes, hexadecimal.
+
+    Parameters
+    ----------
+    file : binary file object
+        Seekable; its position is changed.
+    """
     opened: Any = file  # its type does not say that it can be read into a buffer
     opened.seek(0)
     return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def sync_folder(folder: Folder) -> None:
-    """Wait until a folder's names are on the disk."""
-    folder.sync()
 
 
 _Steps = tuple[
@@ -280,7 +326,7 @@ def _replace(folder: Folder, path: Path, original: BinaryIO, status: os.stat_res
             edit(original, copy)
             copy.flush()
         except GenreError:
-            _unchanged(folder, path, status)  # where the file was changed, that is the reason to name
+            _check_unchanged(folder, path, status)  # if another program changed the file, that is the reason to report
             raise
         _copy_status(original, status, copy)
         time_ns = mtime_ns(status)
@@ -288,7 +334,7 @@ def _replace(folder: Folder, path: Path, original: BinaryIO, status: os.stat_res
         _sync(copy)
         kept = os.fstat(copy.fileno())
         before(old, FileState(sha256_of(copy), kept.st_size, kept.st_mtime_ns), original, copy)
-        _unchanged(folder, path, status)
+        _check_unchanged(folder, path, status)
         if not is_same(folder, name, copy.fileno()):
             raise ChangedFileError(
                 f"another program replaced the copy {name!r}, which was to take the file's place: nothing was written"
@@ -306,27 +352,27 @@ def _replace(folder: Folder, path: Path, original: BinaryIO, status: os.stat_res
                 folder.unlink(name)
         raise
     finally:
-        with contextlib.suppress(OSError):  # what a full disk left in the buffer is of no use any more
+        with contextlib.suppress(OSError):  # a full disk may leave bytes in the buffer
             copy.close()
 
 
 def _opened(folder: Folder, path: Path) -> BinaryIO:
-    """Open a file for reading; a pipe does not wait for a writer."""
+    """Open a file for reading without waiting for the writer of a pipe."""
     if stat.S_ISLNK(folder.stat(path.name).st_mode):
-        raise ChangedFileError("this is a link now, and was a file: nothing was written")
+        raise ChangedFileError("the file was replaced by a link meanwhile: nothing was written")
     return open(folder.open(path.name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb")
 
 
 def _permitted(path: Path, original: BinaryIO) -> os.stat_result:
     status = os.fstat(original.fileno())
     if not stat.S_ISREG(status.st_mode):
-        raise UntaggableError("this is no regular file: expected an audio file")
+        raise UntaggableError("this is not a regular file: expected an audio file")
     if status.st_nlink > 1:
         raise UntaggableError(
             f"the file has {status.st_nlink} names (hard links), and the others would keep the old tags: "
             "give it a copy of its own first"
         )
-    # The administrator may write everything, but taking the permission away had a meaning.
+    # The administrator may write everything, but the file was made read-only on purpose.
     if not status.st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH) or not os.access(path, os.W_OK):
         raise TagWriteError(path, "the file is read-only: allow writing to it first")
     return status
@@ -338,7 +384,7 @@ def _copy_content(original: BinaryIO, copy: BinaryIO) -> None:
 
 
 def _copy_status(original: BinaryIO, status: os.stat_result, copy: BinaryIO) -> None:
-    """Give the copy the file's owner, mode and extended attributes, as far as this user may."""
+    """Copy owner, mode and extended attributes, as far as this user may."""
     source, target = original.fileno(), copy.fileno()
     if hasattr(os, "fchown"):
         with contextlib.suppress(PermissionError):
@@ -369,7 +415,7 @@ def _sync(copy: BinaryIO) -> None:
     os.fsync(copy.fileno())
 
 
-def _unchanged(folder: Folder, path: Path, status: os.stat_result) -> None:
+def _check_unchanged(folder: Folder, path: Path, status: os.stat_result) -> None:
     now = folder.stat(path.name)
-    if not same_file(now, status) or (now.st_size, now.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
+    if not os.path.samestat(now, status) or (now.st_size, now.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
         raise ChangedFileError("another program changed the file meanwhile: nothing was written, try again")

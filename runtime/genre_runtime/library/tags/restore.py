@@ -1,10 +1,8 @@
-"""How to get a file's earlier bytes back from its later ones.
+"""Restore files from a journal, byte for byte, with patches that turn the later file into the earlier one.
 
-A patch lists pieces, in the earlier file's order: stretches to be copied from the later file, and the bytes that it
-no longer holds. Tags change in length, so that most of a file lies in the later one too, moved by one of few
-distances; those are tried at every point, and what is found nowhere is kept. Offsets and lengths are bytes.
-
-Restoring files from a journal, byte for byte.
+A patch lists pieces in the order of the earlier file: ranges to copy from the later file, and bytes that the later file
+does not contain. When tags change in length, most bytes of a file move by one of a few distances. These are tried at
+every position; bytes found nowhere are stored. Offsets and lengths are bytes.
 """
 
 from __future__ import annotations
@@ -24,101 +22,106 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genre_runtime.errors import AudioNotFoundError, ChangedFileError, GenreError, JournalError, TagWriteError
-from genre_runtime.library.tags.audio_payload import payload_sha256
-from genre_runtime.library.tags.formats import adapter_of, reading
+from genre_runtime.library.tags.base import read_at
+from genre_runtime.library.tags.formats import adapter_of, audio_sha256, tag_errors
 from genre_runtime.library.tags.journal import Entry, FileState, Journal
 from genre_runtime.library.tags.replace import replace_file, sha256_of
 
-GRAIN = 32
-"""Shortest stretch worth a piece of its own."""
-WINDOW = 2**14
+_SHORTEST_COPY = 32
+"""A shorter range is stored, not copied."""
+_WINDOW = 2**14
 _COPY_WINDOW = 2**20
 _WORTH_A_SEARCH = 2**10
 _MAX_SEARCHES = 16
-"""Each reads the later file once; stretches that moved by a distance of their own are few."""
+"""Each reads the later file once. Few ranges move by a distance of their own."""
 
 MOST_LARGER = 2**26
-"""Bytes that an earlier file may be longer than the later one: what tags and their padding lose at once."""
+"""Bytes that an earlier file may be longer than the later one: tags and padding that one change removes."""
 _MOST_LISTED = 2**24
-"""Bytes of a list of pieces; an Ogg file of 1 GB has 12 MB of them."""
+"""Bytes of a list of pieces; that of an Ogg file of 1 GB has 12 MB."""
 _PIECE_BYTES = 44
 """The longest entry of that list."""
 
-_KEPT = -1
-"""In the place of an offset: the bytes are kept in the patch."""
+_STORED = -1
+"""Instead of an offset: the bytes are stored in the patch."""
 
 
 def difference(earlier: BinaryIO, later: BinaryIO) -> bytes:
-    """Return a patch that `restore` makes the earlier file from, given the later one."""
+    """Return a patch from which `restore` rebuilds the earlier file, given the later one.
+
+    Parameters
+    ----------
+    earlier, later : binary file object
+        Seekable.
+    """
     n_earlier = _size(earlier)
     distances = [0, _size(later) - n_earlier]
     pieces: list[list[int]] = []
-    kept = bytearray()
+    stored = bytearray()
     searches = _MAX_SEARCHES
     position = 0
     while position < n_earlier:
         run, distance = max((_run(earlier, later, position, distance), distance) for distance in distances)
-        if run >= GRAIN:
+        if run >= _SHORTEST_COPY:
             pieces.append([position + distance, run])
             position += run
             continue
-        window = _read(earlier, position, WINDOW)
+        window = read_at(earlier, position, _WINDOW)
         gap = min(_gap(window, later, position + distance) for distance in distances)
         if gap == len(window) >= _WORTH_A_SEARCH and searches:
             searches -= 1
             middle = len(window) // 2
-            moved = _find(later, window[middle : middle + 2 * GRAIN])
+            moved = _find(later, window[middle : middle + 2 * _SHORTEST_COPY])
             if moved is not None and (distance := moved - position - middle) not in distances:
                 distances.append(distance)
                 continue
-        kept += window[:gap]
-        if pieces and pieces[-1][0] == _KEPT:
+        stored += window[:gap]
+        if pieces and pieces[-1][0] == _STORED:
             pieces[-1][1] += gap
         else:
-            pieces.append([_KEPT, gap])
+            pieces.append([_STORED, gap])
         position += gap
     listed = json.dumps(pieces, separators=(",", ":")).encode()
-    return zlib.compress(struct.pack(">I", len(listed)) + listed + kept, 9)
+    return zlib.compress(struct.pack(">I", len(listed)) + listed + stored, 9)
 
 
 def restore(patch: bytes, later: BinaryIO, out: BinaryIO | io.RawIOBase, n_earlier: int) -> None:
-    """Write the earlier file to `out`.
+    """Write the earlier file to `out`. The caller compares its checksum.
 
     Parameters
     ----------
     patch : bytes
-        From a journal: it may be forged, so that nothing in it decides how much is unpacked or written.
-    later, out : binary file objects
+        From a journal. It may be forged, so the bytes unpacked and written are limited by `n_earlier`.
+    later, out : binary file object
     n_earlier : int
-        Bytes of the earlier file. It may be at most `MOST_LARGER` bytes longer than the later one.
+        Bytes of the earlier file, at most `MOST_LARGER` more than those of the later one.
 
     Raises
     ------
     JournalError
-        The patch is damaged, or gives another number of bytes. Whether the result is the earlier file is for its
-        checksum to say.
+        The patch is damaged, or gives another number of bytes.
     """
     n_later = _size(later)
     if not 0 <= n_earlier <= n_later + MOST_LARGER:
         raise JournalError(
-            f"the record names an earlier file of {n_earlier} bytes, and the file has {n_later}: tags do not make such "
-            "a difference"
+            f"the record names an earlier file of {n_earlier} bytes, but the file has {n_later}: tags cannot explain "
+            "such a difference"
         )
     try:
-        kept = _Unpacked(patch)
-        (n_listed,) = struct.unpack(">I", kept.read(4))
-        if n_listed > min(_MOST_LISTED, _PIECE_BYTES * (n_earlier // GRAIN + 2) * 2):
+        stored = _Decompressed(patch)
+        (n_listed,) = struct.unpack(">I", stored.read(4))
+        if n_listed > min(_MOST_LISTED, _PIECE_BYTES * (n_earlier // _SHORTEST_COPY + 2) * 2):
             raise ValueError(f"a list of pieces of {n_listed} bytes")
-        pieces = [(int(offset), int(length)) for offset, length in json.loads(kept.read(n_listed))]
-        if not all(_KEPT <= offset <= n_later and 0 <= length <= n_earlier for offset, length in pieces):
-            raise ValueError("a piece lies nowhere")
+        pieces = [(int(offset), int(length)) for offset, length in json.loads(stored.read(n_listed))]
+        if not all(_STORED <= offset <= n_later and 0 <= length <= n_earlier for offset, length in pieces):
+            raise ValueError("a piece outside the file")
         n_written = sum(length for _, length in pieces)
         if n_written != n_earlier:
-            raise ValueError(f"{n_written} bytes in the place of {n_earlier}")
+            raise ValueError(f"{n_written} bytes instead of {n_earlier}")
         for offset, length in pieces:
-            if offset != _KEPT:
+            if offset != _STORED:
                 later.seek(offset)
-            source = kept if offset == _KEPT else later
+            source = stored if offset == _STORED else later
             while length > 0:
                 block = source.read(min(length, _COPY_WINDOW))
                 if not block:
@@ -130,7 +133,12 @@ def restore(patch: bytes, later: BinaryIO, out: BinaryIO | io.RawIOBase, n_earli
 
 
 def restored_sha256(patch: bytes, later: BinaryIO, n_earlier: int) -> str:
-    """Return the sha256, hexadecimal, of what `restore` would write.
+    """Return the sha256 of what `restore` would write, hexadecimal.
+
+    Parameters
+    ----------
+    patch, later, n_earlier
+        As for `restore`.
 
     Raises
     ------
@@ -141,15 +149,15 @@ def restored_sha256(patch: bytes, later: BinaryIO, n_earlier: int) -> str:
     return digest.sha256.hexdigest()
 
 
-class _Unpacked:
-    """A patch that is decompressed as it is read: a few bytes may stand for gigabytes."""
+class _Decompressed:
+    """A patch that is decompressed while it is read, since a few bytes may expand to gigabytes."""
 
     def __init__(self, patch: bytes) -> None:
         self._decompressor = zlib.decompressobj()
         self._packed = io.BytesIO(patch)
 
     def read(self, n_bytes: int) -> bytes:
-        """Return that many bytes.
+        """Return exactly `n_bytes` bytes.
 
         Raises
         ------
@@ -158,7 +166,7 @@ class _Unpacked:
         """
         content = bytearray()
         while len(content) < n_bytes:
-            packed = self._decompressor.unconsumed_tail or self._packed.read(WINDOW)
+            packed = self._decompressor.unconsumed_tail or self._packed.read(_WINDOW)
             block = self._decompressor.decompress(packed, n_bytes - len(content))
             if not block and not packed:
                 raise ValueError("the patch ends too early")
@@ -167,22 +175,22 @@ class _Unpacked:
 
 
 class _Digest(io.RawIOBase):
-    """A file that keeps the checksum alone of what is written to it."""
+    """A file that computes the checksum of what is written to it and discards the rest."""
 
     def __init__(self) -> None:
         self.sha256 = hashlib.sha256()
 
     def write(self, content: Any) -> int:
-        """Take bytes in."""
+        """Add bytes to the checksum."""
         self.sha256.update(content)
         return len(content)
 
 
 def _run(earlier: BinaryIO, later: BinaryIO, position: int, distance: int) -> int:
-    """Count the bytes from `position` on that lie in the later file too, `distance` further on."""
-    run, window = 0, GRAIN  # most places that are tried match nothing: look closer only where it is worth it
+    """Count the bytes from `position` on that equal those of the later file at `position + distance`."""
+    run, window = 0, _SHORTEST_COPY  # most tries match nothing: begin with a small window
     while True:
-        a = _read(earlier, position + run, window)
+        a = read_at(earlier, position + run, window)
         b = _read(later, position + run + distance, window)
         n = min(len(a), len(b))
         differing = np.flatnonzero(_array(a)[:n] != _array(b)[:n])
@@ -195,25 +203,25 @@ def _run(earlier: BinaryIO, later: BinaryIO, position: int, distance: int) -> in
 
 
 def _gap(window: bytes, later: BinaryIO, offset: int) -> int:
-    """Return where in `window` the first grain begins that the later file holds at the same place from `offset` on."""
-    skipped = -(min(0, offset) // GRAIN) * GRAIN  # whole grains that would lie before the file's beginning
+    """Return the position of the first block of `window` that equals the later file's, which begins at `offset`."""
+    skipped = -(min(0, offset) // _SHORTEST_COPY) * _SHORTEST_COPY  # whole blocks before the beginning of the file
     if skipped >= len(window):
         return len(window)
-    other = _read(later, offset + skipped, len(window) - skipped)
-    n = min(len(window) - skipped, len(other)) // GRAIN
+    other = read_at(later, offset + skipped, len(window) - skipped)
+    n = min(len(window) - skipped, len(other)) // _SHORTEST_COPY
     if n < 1:
         return len(window)
-    equal = _array(window)[skipped : skipped + n * GRAIN] == _array(other)[: n * GRAIN]
-    found = np.flatnonzero(equal.reshape(n, GRAIN).all(axis=1))
-    return skipped + int(found[0]) * GRAIN if found.size else len(window)
+    equal = _array(window)[skipped : skipped + n * _SHORTEST_COPY] == _array(other)[: n * _SHORTEST_COPY]
+    found = np.flatnonzero(equal.reshape(n, _SHORTEST_COPY).all(axis=1))
+    return skipped + int(found[0]) * _SHORTEST_COPY if found.size else len(window)
 
 
 def _find(file: BinaryIO, needle: bytes) -> int | None:
-    """Return the offset of `needle`, or None; a needle of one value would be found everywhere and anywhere."""
+    """Return the offset of `needle`, or None. A needle of one repeated byte would match anywhere."""
     if len(set(needle)) == 1:
         return None
     offset = 0
-    while len(block := _read(file, offset, _COPY_WINDOW)) >= len(needle):
+    while len(block := read_at(file, offset, _COPY_WINDOW)) >= len(needle):
         found = block.find(needle)
         if found >= 0:
             return offset + found
@@ -222,11 +230,8 @@ def _find(file: BinaryIO, needle: bytes) -> int | None:
 
 
 def _read(file: BinaryIO, offset: int, n_bytes: int) -> bytes:
-    """Read; what lies before the file's beginning is read as nothing at all."""
-    if offset < 0:
-        return b""
-    file.seek(offset)
-    return file.read(n_bytes)
+    """Read; nothing is read at a negative offset."""
+    return read_at(file, offset, n_bytes) if offset >= 0 else b""
 
 
 def _array(content: bytes) -> NDArray[np.uint8]:
@@ -239,18 +244,18 @@ def _size(file: BinaryIO) -> int:
 
 @dataclass(frozen=True)
 class Undone:
-    """What became of one file of a journal.
+    """Result of undoing the changes of one file.
 
     Attributes
     ----------
     path : Path
-        The file, or the journal itself where a line of it cannot be read.
+        The file, or the journal if one of its lines cannot be read.
     n_restored : int
-        Changes taken back; none where the file was already as it had been.
+        Changes undone; 0 if the file was restored before.
     genres : tuple of str
-        What the file says now.
+        Genres of the restored file.
     error : GenreError or None
-        Why it could not be restored, or not all the way.
+        Why the file was not restored, or not completely.
     """
 
     path: Path
@@ -262,17 +267,21 @@ class Undone:
 def undo(journal: Journal | Path | str) -> Iterator[Undone]:
     """Restore every file of a journal, the latest change first, with its modification time.
 
-    A file that is not as the journal left it is named and left alone; doing it twice does no harm.
+    A file that was changed since is reported and not restored. Files that were restored before stay as they are.
+
+    Parameters
+    ----------
+    journal : Journal or path
 
     Yields
     ------
     Undone
-        One a file, and one a line that cannot be read; an error never ends the run.
+        One for each file and for each line that cannot be read.
 
     Raises
     ------
     JournalError
-        There is no journal, or nothing in it.
+        The journal does not exist or is empty.
     """
     book = journal if isinstance(journal, Journal) else Journal(Path(journal))
     changes: dict[Path, list[Entry]] = {}
@@ -281,7 +290,9 @@ def undo(journal: Journal | Path | str) -> Iterator[Undone]:
         if isinstance(entry, Entry):
             changes.setdefault(entry.path, []).append(entry)
     if not changes:
-        raise JournalError(f"the journal {str(book.path)!r} records no change: name the file that was printed")
+        raise JournalError(
+            f"the journal {str(book.path)!r} records no change: name the file that `genre tag --write` printed"
+        )
     for path, entries in changes.items():
         yield _undo_file(path, entries)
     for number, entry in lines:
@@ -290,7 +301,7 @@ def undo(journal: Journal | Path | str) -> Iterator[Undone]:
 
 
 def _undo_file(path: Path, entries: Sequence[Entry]) -> Undone:
-    """Take back a file's changes, the latest first, from the one that it is in the state of."""
+    """Undo the changes of a file, the latest first, beginning with the one whose result is the present file."""
     n_restored, known = 0, False
     unusable: JournalError | None = None
     genres: tuple[str, ...] = ()
@@ -304,27 +315,26 @@ def _undo_file(path: Path, entries: Sequence[Entry]) -> Undone:
                     unusable, known = error, True
                     continue
                 n_restored, unusable = n_restored + 1, None
-            elif sha256 != entry.old.sha256:  # made and taken back before, or never made
+            elif sha256 != entry.old.sha256:  # undone before, or never made
                 continue
             sha256, known, genres = entry.old.sha256, True, entry.old_genres
         if unusable is not None:
             raise unusable
         if not known:
-            raise ChangedFileError("the file was changed since: it is not as the journal left it, and stays as it is")
+            raise ChangedFileError("the file was changed after the journal was written: it stays as it is")
     except GenreError as error:
         return Undone(path, n_restored, genres, error)
     return Undone(path, n_restored, genres)
 
 
 def _restore(path: Path, entry: Entry) -> None:
-    """Put the earlier file back, if it is audio and differs from the present one in its tags alone.
+    """Restore the earlier file, if it holds the same audio as the present one.
 
-    A journal is a file like any other: what it says may be forged, and must not be used to write what it likes to any
-    file whose content is known.
+    A journal may be forged. It must not be a way to write anything to a file whose content is known.
     """
 
     def edit(original: BinaryIO, copy: BinaryIO) -> None:
-        with reading(path, original):
+        with tag_errors(path, original):
             before = _audio_sha256(original)
         copy.seek(0)
         copy.truncate()
@@ -332,10 +342,10 @@ def _restore(path: Path, entry: Entry) -> None:
         copy.flush()
         if sha256_of(copy) != entry.old.sha256:
             raise JournalError("the recorded bytes do not give the old file: the file stays as it is")
-        with reading(path, copy):
+        with tag_errors(path, copy):
             after = _audio_sha256(copy)
         if before != after:
-            raise JournalError("the recorded file has other audio than the present one, which stays as it is")
+            raise JournalError("the recorded file has other audio than the present one: the file stays as it is")
 
     def check(old: FileState, new: FileState, original: BinaryIO, copy: BinaryIO) -> None:  # noqa: ARG001
         if old.sha256 != entry.new.sha256:
@@ -348,13 +358,13 @@ def _restore(path: Path, entry: Entry) -> None:
 
 def _audio_sha256(file: BinaryIO) -> str:
     adapter_of(file).check(file)
-    return payload_sha256(file)
+    return audio_sha256(file)
 
 
 def _sha256(path: Path) -> str:
     try:
-        if not stat.S_ISREG(path.lstat().st_mode):  # reading a pipe would wait for ever
-            raise ChangedFileError("this is no regular file any more, and stays as it is")
+        if not stat.S_ISREG(path.lstat().st_mode):  # reading a pipe could wait forever
+            raise ChangedFileError("this is not a regular file any more: it stays as it is")
         with open(path, "rb") as file:
             return sha256_of(file)
     except (FileNotFoundError, NotADirectoryError) as error:

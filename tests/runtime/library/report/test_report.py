@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from genre_runtime import output_files
+from genre_runtime.cli import main
 from genre_runtime.cli import report as command
 from genre_runtime.errors import UnreadableAudioError
 from genre_runtime.library.report import page as page_module
@@ -259,3 +260,12 @@ def test_each_confidence_has_its_step() -> None:
 )
 def test_common_folder(paths: list[str], folder: str) -> None:
     assert common_folder(paths) == folder
+
+
+def test_without_jinja2(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "all.jsonl").write_text(written(small_library()))
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    monkeypatch.delitem(sys.modules, "genre_runtime.library.report.page")
+    assert main(["report", str(tmp_path / "all.jsonl"), "--output", str(tmp_path / "page.html")]) == 2
+    assert "install genre-runtime[library]" in capsys.readouterr().err
+    assert not (tmp_path / "page.html").exists()

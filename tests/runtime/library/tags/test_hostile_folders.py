@@ -21,7 +21,7 @@ from tests.runtime.library.conftest import MakeFile
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links and modes of POSIX")
 
-STEPS = ("_copy_content", "_copy_status", "_set_times", "_sync", "_unchanged")
+STEPS = ("_copy_content", "_copy_status", "_set_times", "_sync", "_check_unchanged")
 SECRET = b"a secret of the administrator\n" * 50
 
 
@@ -140,7 +140,7 @@ def test_undo_replaces_no_link(make_file: MakeFile, tmp_path: Path) -> None:
     assert read_genres(moved) == ("Jazz",)
 
 
-@pytest.mark.parametrize("step", ["_copy_content", "_copy_status", "_sync", "_unchanged"])
+@pytest.mark.parametrize("step", ["_copy_content", "_copy_status", "_sync", "_check_unchanged"])
 def test_what_a_killed_run_left_is_removed_by_the_next(make_file: MakeFile, step: str) -> None:
     path = make_file(".mp3")
     original = path.read_bytes()

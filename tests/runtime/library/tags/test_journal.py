@@ -121,7 +121,7 @@ def test_what_expands_is_bounded(make_file: MakeFile, claimed: str, kind: str) -
     else:
         patch = zlib.compress(struct.pack(">I", 2**31) + b"[" + b"[0,0]," * 10**6)
     line = forged(path, b"", patch, old={"sha256": "0" * 64, "size": n_claimed, "mtime_ns": 0})
-    refused(path, line, "tags do not make such a difference" if claimed != "size of the file" else "recorded bytes")
+    refused(path, line, "tags cannot explain such a difference" if claimed != "size of the file" else "recorded bytes")
 
 
 MEASURE = """
@@ -159,11 +159,11 @@ def test_half_a_megabyte_takes_little_memory(make_file: MakeFile, tmp_path: Path
     ("changed", "words"),
     [
         ({"path": "relative/song.mp3"}, "expected an absolute one"),
-        ({"old": {"sha256": "0" * 64, "size": -1, "mtime_ns": 0}}, "the size is not one"),
-        ({"old": {"sha256": "../" * 20, "size": 1, "mtime_ns": 0}}, "sha256 is not one"),
-        ({"old": {"sha256": "0" * 64, "size": True, "mtime_ns": 0}}, "the size is not one"),
-        ({"new": {"sha256": "0" * 64, "size": 1, "mtime_ns": 2**63}}, "the modification time is not one"),
-        ({"patch": "*" * 10_000}, "this is no whole record of a change"),
+        ({"old": {"sha256": "0" * 64, "size": -1, "mtime_ns": 0}}, "size is not a number of bytes"),
+        ({"old": {"sha256": "../" * 20, "size": 1, "mtime_ns": 0}}, "sha256 is not 64 hex"),
+        ({"old": {"sha256": "0" * 64, "size": True, "mtime_ns": 0}}, "size is not a number of bytes"),
+        ({"new": {"sha256": "0" * 64, "size": 1, "mtime_ns": 2**63}}, "mtime_ns is not a time"),
+        ({"patch": "*" * 10_000}, "this is not a complete record of a change"),
         ({"version": "9" * 10_000}, "is unknown: expected 1"),
         ({"path": "/" + "x" * 100_000 + "\0"}, "path is"),
     ],

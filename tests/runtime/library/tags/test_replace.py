@@ -88,8 +88,8 @@ def test_killed_at_every_step(make_file: MakeFile, tmp_path: Path, step: str) ->
         "copystat": "replacing._copy_status",
         "sync": "replacing._sync",
         "record": "journal.os.fsync",
-        "before replace": "replacing._unchanged",
-        "after replace": "replacing.sync_folder",
+        "before replace": "replacing._check_unchanged",
+        "after replace": "replacing.Folder.sync",
     }
     module, _, name = places[step].rpartition(".")
     program = f"""
@@ -193,9 +193,9 @@ def test_what_might_never_end_is_not_read(make_file: MakeFile, tmp_path: Path, k
         os.mkfifo(tmp_path / "pipe" if kind == "link to a pipe" else path)
     if kind == "link to a pipe":
         path.symlink_to("pipe")
-    with pytest.raises(UntaggableError, match="no regular file"):
+    with pytest.raises(UntaggableError, match="not a regular file"):
         read_genres(path)
-    with pytest.raises(UntaggableError, match="no regular file"):
+    with pytest.raises(UntaggableError, match="not a regular file"):
         write_genres(path, ["Jazz"], journal=journal)
     (undone,) = undo(journal)
     assert isinstance(undone.error, ChangedFileError)

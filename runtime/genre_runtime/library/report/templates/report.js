@@ -1,0 +1,53 @@
+"use strict";
+(() => {
+  const table = document.getElementById("files"), body = table && table.tBodies[0];
+  if (!body) return;
+  const rows = [...body.rows].map((row) => ({ row, text: row.textContent.toLowerCase(), state: row.dataset.state }));
+  const compare = new Intl.Collator(undefined, { numeric: true }).compare;
+  const value = (row, column, kind) => {
+    const text = row.cells[column].textContent;
+    if (kind === "text") return text;
+    return text ? text.split(":").reduce((sum, part) => sum * 60 + parseFloat(part), 0) : null;
+  };
+  const heads = [...table.tHead.rows[0].cells];
+  heads.forEach((head, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = head.textContent;
+    head.replaceChildren(button);
+    button.addEventListener("click", () => {
+      const kind = head.dataset.kind;
+      const before = head.getAttribute("aria-sort");
+      const down = before ? before === "ascending" : kind !== "text";
+      heads.forEach((other) => other.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      for (const entry of rows) entry.key = value(entry.row, column, kind);
+      const order = (a, b) => kind === "text" ? compare(a, b) : a - b;
+      const none = (key) => key === null || key === "";
+      rows.sort((a, b) => none(a.key) - none(b.key) || (down ? order(b.key, a.key) : order(a.key, b.key)));
+      filter();
+      body.replaceChildren(...rows.map((entry) => entry.row));
+    });
+  });
+  const [tools, words, state, shown, more] =
+    ["tools", "words", "state", "shown", "more"].map((id) => document.getElementById(id));
+  const step = 500; // rows laid out at first: more would make every sort slow
+  let timer = 0, limit = step;
+  const filter = () => {
+    const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let count = 0;
+    for (const entry of rows) {
+      const fits = (!state.value || entry.state === state.value) && wanted.every((word) => entry.text.includes(word));
+      count += fits;
+      entry.row.hidden = !fits || count > limit;
+    }
+    more.hidden = count <= limit;
+    shown.textContent = `${count} of ${rows.length} rows` + (count > limit ? `, the first ${limit} shown` : "");
+  };
+  const filterAnew = () => { limit = step; filter(); };
+  words.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(filterAnew, 150); });
+  state.addEventListener("change", filterAnew);
+  more.addEventListener("click", () => { limit += step; filter(); });
+  tools.hidden = false;
+  filter();
+})();
