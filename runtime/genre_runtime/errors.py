@@ -53,6 +53,22 @@ class UnexpectedFailureError(UnreadableAudioError):
     """
 
 
+class RecordedError(GenreError, ValueError):
+    """An error of an earlier run, read back from results or from the cache.
+
+    Parameters
+    ----------
+    code : str
+        Code of the error that was recorded.
+    message : str
+        Its words.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code  # type: ignore[misc]
+
+
 class EmptyAudioError(GenreError, ValueError):
     """The audio holds no samples."""
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genre_runtime.audio.excerpts import FloatArray, TrackLength
+from genre_runtime.errors import GenreError, RecordedError
 
 PROBABILITY_DIGITS = 6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ExcerptPrediction:
     """Genre probabilities of one stretch of the track.
 
@@ -37,7 +41,7 @@ class ExcerptPrediction:
     embedding: FloatArray | None = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """The answer for one track.
 
@@ -108,16 +112,125 @@ class Prediction:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], embedding: FloatArray | None = None) -> Prediction:
-        """Build from what `to_dict` gave.
+        """Build from what `to_dict` returned, and check every value: results come from files and from servers.
+
+        Parameters
+        ----------
+        values : mapping
+            `excerpts`, `device`, `reason`, `path` and `announced_seconds` may be missing, as in results of older
+            versions; unknown keys are ignored.
+        embedding : float32 array, shape (n_features,), optional
 
         Raises
         ------
-        KeyError, TypeError
-            A value is missing or unknown.
+        KeyError, TypeError, ValueError, AttributeError
+            A value is missing or not what `to_dict` writes.
         """
-        excerpts = tuple(ExcerptPrediction(**excerpt) for excerpt in values["excerpts"])
-        path = None if values["path"] is None else Path(values["path"])
-        return cls(**{**values, "excerpts": excerpts, "path": path}, embedding=embedding)
+        probabilities = _probabilities(values["probabilities"])
+        label, confident, reason = values["label"], values["confident"], values.get("reason")
+        path, announced = values.get("path"), values.get("announced_seconds")
+        if label not in probabilities:
+            raise ValueError(f"label {label!r} is none of the genres")
+        if not isinstance(confident, bool):
+            raise ValueError(f"confident is {confident!r}")
+        return cls(
+            label=label,
+            confidence=_number(values["confidence"], "confidence", 1),
+            confident=confident,
+            reason=reason if isinstance(reason, str) else None,
+            probabilities=dict(sorted(probabilities.items(), key=lambda item: -item[1])),
+            excerpts=tuple(map(_excerpt, values.get("excerpts", ()))),
+            duration_seconds=_number(values["duration_seconds"], "duration_seconds"),
+            device=str(values.get("device", "")),
+            path=None if path is None else Path(path),
+            embedding=embedding,
+            announced_seconds=None if announced is None else _number(announced, "announced_seconds"),
+        )
+
+    def brief(self, n_genres: int | None = 2) -> Prediction:
+        """Return a copy for long lists: without excerpts and embedding, with the best genres only.
+
+        Parameters
+        ----------
+        n_genres : int or None
+            How many genres are kept; None for all.
+        """
+        best = {sys.intern(label): share for label, share in islice(self.probabilities.items(), n_genres)}
+        return replace(self, label=sys.intern(self.label), probabilities=best, excerpts=(), embedding=None)
+
+    @property
+    def runner_up(self) -> tuple[str, float]:
+        """Second best genre and its probability; `("", 0.0)` if the model has one genre."""
+        others = ((label, share) for label, share in self.probabilities.items() if label != self.label)
+        return next(others, ("", 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """What is known of one file: a prediction or an error.
+
+    Attributes
+    ----------
+    path : Path or str
+        The file; a str for a URL.
+    outcome : Prediction or GenreError
+    known : bool
+        Whether the file was not analysed in this run: the outcome is from the cache, or of an equal file.
+    same_as : Path or None
+        An earlier file of the run with the same bytes.
+    """
+
+    path: Path | str
+    outcome: Prediction | GenreError
+    known: bool = False
+    same_as: Path | None = None
+
+    @property
+    def prediction(self) -> Prediction | None:
+        """The prediction; None if the file failed."""
+        return self.outcome if isinstance(self.outcome, Prediction) else None
+
+    @property
+    def error(self) -> GenreError | None:
+        """The error; None if the file was classified."""
+        return self.outcome if isinstance(self.outcome, GenreError) else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object of the result: the prediction, or `{"path", "error": {"code", "message"}}`.
+
+        `same_as` is added where an earlier file has the same bytes.
+        """
+        path = {"path": str(self.path)}
+        equal = {} if self.same_as is None else {"same_as": str(self.same_as)}
+        if isinstance(self.outcome, Prediction):
+            return {**self.outcome.to_dict(), **path, **equal}
+        return {**path, "error": {"code": self.outcome.code, "message": str(self.outcome)}, **equal}
+
+    @classmethod
+    def from_dict(cls, values: Any) -> FileResult:
+        """Build from what `to_dict` returned, and check every value.
+
+        Parameters
+        ----------
+        values : Any
+            A JSON value.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError
+            `values` is not a result.
+        """
+        if not isinstance(values, dict):
+            raise TypeError("not a JSON object")
+        name = values["path"]
+        if not isinstance(name, str) or not name:
+            raise ValueError("path is not a name")
+        if "error" not in values:
+            return cls(Path(name), Prediction.from_dict(values))
+        code, message = values["error"]["code"], values["error"]["message"]
+        if not isinstance(code, str) or not isinstance(message, str):
+            raise ValueError("error does not consist of code and message")
+        return cls(Path(name), RecordedError(code, message))
 
 
 def partly_read(duration_seconds: float, announced_seconds: float | None) -> str | None:
@@ -174,3 +287,22 @@ def summarise(
 
 def _rounded(probabilities: Mapping[str, float]) -> dict[str, float]:
     return {label: round(value, PROBABILITY_DIGITS) for label, value in probabilities.items()}
+
+
+def _excerpt(values: Mapping[str, Any]) -> ExcerptPrediction:
+    start = _number(values["start_seconds"], "start_seconds")
+    end = _number(values["end_seconds"], "end_seconds")
+    silent = bool(values.get("silent", False))
+    return ExcerptPrediction(start, end, _probabilities(values["probabilities"]), silent=silent)
+
+
+def _probabilities(values: Any) -> dict[str, float]:
+    if not isinstance(values, dict) or not values:
+        raise ValueError("probabilities are not an object")
+    return {label: _number(value, f"the probability of {label!r}", 1) for label, value in values.items()}
+
+
+def _number(value: Any, name: str, most: float = math.inf) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most or math.isinf(value):
+        raise ValueError(f"{name} is {value!r}")
+    return float(value)

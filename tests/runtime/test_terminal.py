@@ -19,7 +19,7 @@ from genre_runtime.errors import InvalidModelError
 from genre_runtime.library.bulk.manifest import read_manifest
 from genre_runtime.library.results.write import WRITERS, quoted_cell, unquoted_cell
 from genre_runtime.model.metadata import ModelMetadata
-from genre_runtime.prediction import ExcerptPrediction, Prediction
+from genre_runtime.prediction import ExcerptPrediction, FileResult, Prediction
 from genre_runtime.terminal import escaped, escaped_streams, unescaped
 from tests.runtime.conftest import Genre
 from tests.synthetic import tone, write_audio
@@ -124,7 +124,7 @@ def test_lines_written_to_a_file_are_escaped_too(form: str, text: str) -> None:
     path = Path(f"/{text}.mp3")
     answer = Prediction(f"a{text}", 1, False, f"why{text}", {f"a{text}": 1}, excerpts, 1, f"cpu{text}", path)
     writer = WRITERS[form](stream)
-    writer.write(path, answer, Path(f"/b{text}"))
+    writer.write(FileResult(path, answer, same_as=Path(f"/b{text}")))
     writer.close()
     assert is_harmless(stream.getvalue())
 

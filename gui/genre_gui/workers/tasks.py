@@ -112,7 +112,6 @@ def tagging(*, write: bool, mode: Mode, unsure: bool, top: int) -> Tagging:
 
 def tag(answers: Sequence[tuple[Path, Prediction]], wanted: Tagging, run: int, stop: Event, post: Post) -> None:
     """Write genres into the tags of files, or only tell what would be written."""
-    from genre_runtime.library.results.read import Answer
     from genre_runtime.library.tags import Change
 
     written = False
@@ -120,7 +119,7 @@ def tag(answers: Sequence[tuple[Path, Prediction]], wanted: Tagging, run: int, s
         for path, prediction in answers:
             if stop.is_set():
                 break
-            outcome = wanted.apply(path, Answer.of(prediction))
+            outcome = wanted.apply(path, prediction)
             written = written or (isinstance(outcome, Change) and outcome.written)
             post(Tagged(run, path, outcome))
     journal = wanted.journal.path if wanted.journal is not None and written else None
@@ -142,6 +141,7 @@ def export(path: Path, results: Sequence[tuple[Path, Result]], post: Post) -> No
     """Write results into a file, whole or not at all."""
     from genre_runtime.library.results.write import WRITERS
     from genre_runtime.output_files import write_whole
+    from genre_runtime.prediction import FileResult
 
     form = path.suffix.lower()
     if form not in EXPORT_SUFFIXES:
@@ -152,7 +152,7 @@ def export(path: Path, results: Sequence[tuple[Path, Result]], post: Post) -> No
     text = io.StringIO()
     writer = WRITERS[form[1:]](text)
     for track_path, result in results:
-        writer.write(track_path, result)
+        writer.write(FileResult(track_path, result))
     writer.close()
     try:
         write_whole(path, [text.getvalue()])

@@ -186,7 +186,7 @@ def _own_rows(sources: Sequence[str], options: argparse.Namespace) -> Generator[
         excerpts = arguments.excerpt_count(options)
 
         def row(source: str, stop: Event) -> dict[str, Any]:
-            return result_row(source, classify_source(classifier, source, excerpts=excerpts, stop=stop))
+            return result_row(classify_source(classifier, source, excerpts=excerpts, stop=stop))
 
         yield from ordered_map(row, sources, jobs)
 

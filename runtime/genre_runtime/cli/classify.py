@@ -22,9 +22,8 @@ from genre_runtime.parallel import available_cores
 if TYPE_CHECKING:
     from genre_runtime.classifier import GenreClassifier
     from genre_runtime.decoders.pool import DecoderPool
-    from genre_runtime.library.analysis import Outcome
     from genre_runtime.library.scan import Finder
-    from genre_runtime.prediction import Prediction
+    from genre_runtime.prediction import FileResult, Prediction
 
 
 @contextmanager
@@ -200,25 +199,26 @@ def classify(
     counts: Counter[str] = Counter()
     unsure: str | None = None
     with (
-        outcomes_of(paths, options) as (device, outcomes),
+        results_of(paths, options) as (device, results),
         opened_output(getattr(options, "output", None)) as stream,  # last: this empties the results of an earlier run
         closing(
             WRITERS[options.format](unescaped(stream))
         ) as writer,  # even when interrupted, so that a JSON array is whole
         file_progress(len(paths)) as bar,
     ):
-        for outcome in outcomes:
-            counts.update(failed=isinstance(outcome.result, GenreError), known=outcome.known)
-            counts.update(equal=outcome.same_as is not None)
+        for result in results:
+            counts.update(failed=result.error is not None, known=result.known, equal=result.same_as is not None)
             with bar.external_write_mode():
-                result = _as_asked(outcome.result, options)
-                if isinstance(result, GenreError):
-                    print(f"genre: {printable(outcome.path)}: {result}", file=sys.stderr)
+                if isinstance(result.outcome, GenreError):
+                    print(f"genre: {printable(result.path)}: {result.outcome}", file=sys.stderr)
                 else:
-                    counts.update(unsure=not result.confident, partly_read=result.announced_seconds is not None)
-                    unsure = unsure or result.reason
-                same_as = None if outcome.same_as is None else shown(outcome.same_as)
-                writer.write(shown(outcome.path), result, same_as)
+                    prediction = _as_asked(result.outcome, options)
+                    counts.update(unsure=not prediction.confident)
+                    counts.update(partly_read=prediction.announced_seconds is not None)
+                    unsure = unsure or prediction.reason
+                    result = replace(result, outcome=prediction)
+                same_as = None if result.same_as is None else shown(result.same_as)
+                writer.write(replace(result, path=shown(Path(result.path)), same_as=same_as))
             bar.update()
     if unsure is not None and options.format == "table":
         several = f", {counts['unsure']} files; the first" if counts["unsure"] > 1 else ""
@@ -231,10 +231,15 @@ def classify(
 
 
 @contextmanager
-def outcomes_of(paths: Sequence[Path], options: argparse.Namespace) -> Iterator[tuple[str, Iterator[Outcome]]]:
-    """Load the model and give the device that is used and the outcomes; close what was opened for them."""
-    pass
+def results_of(paths: Sequence[Path], options: argparse.Namespace) -> Iterator[tuple[str, Iterator[FileResult]]]:
+    """Load the model, and give the device that is used and the results; close what was opened for them.
 
+    Parameters
+    ----------
+    paths : sequence of Path
+    options : argparse.Namespace
+        As for `classify`.
+    """
     with ExitStack() as stack:
         classifier, jobs = stack.enter_context(opened_classifier(options, len(paths)))
         from genre_runtime.library.analysis import Library, plan_of
@@ -246,14 +251,12 @@ def outcomes_of(paths: Sequence[Path], options: argparse.Namespace) -> Iterator[
 
             state = stack.enter_context(closing(LibraryState(options.state, plan_of(classifier, excerpts))))
         # Closed first: that ends what is under way.
-        outcomes = stack.enter_context(closing(Library(classifier, excerpts, state).classify(paths, jobs)))
-        yield classifier.device, outcomes
+        results = stack.enter_context(closing(Library(classifier, excerpts, state).classify(paths, jobs)))
+        yield classifier.device, results
 
 
-def _as_asked(prediction: Prediction | GenreError, options: argparse.Namespace) -> Prediction | GenreError:
+def _as_asked(prediction: Prediction, options: argparse.Namespace) -> Prediction:
     """Apply --min-confidence and --top."""
-    if isinstance(prediction, GenreError):
-        return prediction
     least, top = getattr(options, "min_confidence", None), getattr(options, "top", None)
     if least is not None:
         silent = all(excerpt.silent for excerpt in prediction.excerpts)

@@ -126,8 +126,6 @@ def run(options: argparse.Namespace) -> int:
     """Write the pieces and classify them; return the exit status."""
     import tempfile
 
-    pass
-
     def shown(path: Path) -> Path:
         return Path(path.name)  # the folder is gone before anybody could look into it
 

@@ -84,7 +84,7 @@ def _remarks(playlists: Playlists, results: Results) -> int:
     for path in playlists.unwritable:
         print(f"genre: {printable(Path(path))}: left out, a playlist holds no path with a line break", file=sys.stderr)
     left_out = f"{playlists.n_unsure} unsure and {playlists.n_failed} failed files left out"
-    if not playlists.rows:
+    if not playlists.tracks:
         print(f"genre: nothing to write: {left_out}; --unsure takes more", file=sys.stderr)
         return 1
     if playlists.n_unsure or playlists.n_failed:

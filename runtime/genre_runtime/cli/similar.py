@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from genre_runtime.cli import arguments
-from genre_runtime.cli.classify import outcomes_of
+from genre_runtime.cli.classify import results_of
 from genre_runtime.cli.output import file_progress, name_unreadable
 from genre_runtime.errors import GenreError, InvalidInputError
 
@@ -65,24 +65,24 @@ def run(options: argparse.Namespace) -> int:
     found: list[tuple[Path, Prediction]] = []
     embeddings: list[FloatArray] = []
     failed = 0
-    with outcomes_of([track, *paths], options) as (_, outcomes), file_progress(len(paths) + 1) as bar:
-        for outcome in outcomes:
+    with results_of([track, *paths], options) as (_, results), file_progress(len(paths) + 1) as bar:
+        for result in results:
             bar.update()
-            if isinstance(outcome.result, GenreError):
+            if isinstance(result.outcome, GenreError):
                 if not found:  # the track itself comes first
-                    print(f"genre: {printable(track)}: {outcome.result}", file=sys.stderr)
+                    print(f"genre: {printable(track)}: {result.outcome}", file=sys.stderr)
                     return 1
                 failed += 1
-                print(f"genre: {printable(outcome.path)}: {outcome.result}", file=sys.stderr)
-            elif not _comparable(outcome.result.embedding, embeddings):
+                print(f"genre: {printable(result.path)}: {result.outcome}", file=sys.stderr)
+            elif not _comparable(result.outcome.embedding, embeddings):
                 words = "the state file holds no usable embedding of it: remove the state file, or name another one"
-                print(f"genre: {printable(outcome.path)}: {words}", file=sys.stderr)
+                print(f"genre: {printable(result.path)}: {words}", file=sys.stderr)
                 if not found:
                     return 1
                 failed += 1
             else:
-                found.append((outcome.path, outcome.result))
-                embeddings.append(outcome.result.embedding.astype("<f2"))
+                found.append((Path(result.path), result.outcome))
+                embeddings.append(result.outcome.embedding.astype("<f2"))
     similarities = cosine_similarities(embeddings[0], embeddings[1:])
     for i in (-similarities).argsort(kind="stable")[: options.top]:
         _print(found[i + 1], float(similarities[i]), options.format)

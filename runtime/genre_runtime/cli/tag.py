@@ -16,7 +16,7 @@ from genre_runtime.cli.output import file_progress, name_unreadable
 from genre_runtime.errors import GenreError, InvalidInputError, UsageError
 
 if TYPE_CHECKING:
-    from genre_runtime.library.tags import Outcome, Tagging
+    from genre_runtime.library.tags import Change, Tagging
 
 
 DESCRIPTION = """
@@ -205,7 +205,7 @@ def _tagging(options: argparse.Namespace) -> Tagging:
 
 def _classified(
     tagging: Tagging, paths: list[Path], options: argparse.Namespace, stack: ExitStack
-) -> Generator[tuple[Path, Outcome], None, None]:
+) -> Generator[tuple[Path, Change | GenreError], None, None]:
     from genre_runtime.cli.classify import opened_classifier
     from genre_runtime.library.analysis import Library, plan_of
     from genre_runtime.library.cache import LibraryState
@@ -220,7 +220,7 @@ def _classified(
         library = Library(classifier, excerpts, state)
 
         def look_up(wanted: Iterable[Path]) -> Iterator[Prediction | GenreError]:
-            return (outcome.result for outcome in library.classify(wanted, jobs))
+            return (result.outcome for result in library.classify(wanted, jobs))
 
         return tag_classified(replace(tagging, state=state), paths, look_up)
 
@@ -230,7 +230,7 @@ def _classified(
     return tag_classified(tagging, paths, classify)
 
 
-def _report(outcomes: Iterator[tuple[Path, Outcome]], tagging: Tagging, n_files: int | None) -> int:
+def _report(outcomes: Iterator[tuple[Path, Change | GenreError]], tagging: Tagging, n_files: int | None) -> int:
     counts = {"changed": 0, "unchanged": 0, "failed": 0}
     try:
         with file_progress(n_files) as bar:
@@ -243,7 +243,7 @@ def _report(outcomes: Iterator[tuple[Path, Outcome]], tagging: Tagging, n_files:
     return 1 if counts["failed"] else 0
 
 
-def _show(path: Path, outcome: Outcome) -> str:
+def _show(path: Path, outcome: Change | GenreError) -> str:
     from genre_runtime.library.results.write import printable
 
     if isinstance(outcome, GenreError):

@@ -1,4 +1,4 @@
-"""A library classified: what is known from earlier runs is not listened to again."""
+"""A library classified: what is known from earlier runs is not analysed again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import stat
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from genre_runtime.classifier import ExcerptCount, GenreClassifier
 from genre_runtime.errors import LASTING, GenreError, UnexpectedFailureError
 from genre_runtime.parallel import available_cores, ordered_map
-from genre_runtime.prediction import Prediction
+from genre_runtime.prediction import FileResult, Prediction
 
 if TYPE_CHECKING:
     from genre_runtime.library.cache import LibraryState
@@ -29,27 +29,8 @@ DECODER_VERSION = 2
 """Counts changes of decoding that alter answers: those of an older decoder are not used any more."""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came out for one file.
-
-    Attributes
-    ----------
-    path : Path
-    result : Prediction or GenreError
-    known : bool
-        Whether nobody had to listen: the answer is from an earlier run, or of an equal file.
-    same_as : Path or None
-        The first file of this run, in the order of the paths, if it has the same bytes.
-    digest : bytes or None
-        Of the file's bytes, where it was needed.
-    """
-
-    path: Path
-    result: Prediction | GenreError
-    known: bool = False
-    same_as: Path | None = None
-    digest: bytes | None = None
+Found = tuple[FileResult, bytes | None]
+"""A result and the digest of the file's bytes, where it was needed."""
 
 
 def plan_of(classifier: GenreClassifier, excerpts: ExcerptCount) -> str:
@@ -60,7 +41,7 @@ def plan_of(classifier: GenreClassifier, excerpts: ExcerptCount) -> str:
 
 
 class Library:
-    """Classifies files, with or without a state file. Of equal files, one is listened to.
+    """Classifies files, with or without a state file. Of equal files, one is analysed.
 
     Parameters
     ----------
@@ -76,7 +57,7 @@ class Library:
         self._classifier, self._excerpts, self._state = classifier, excerpts, state
         self._locks = [Lock() for _ in range(N_LOCKS)]
 
-    def classify(self, paths: Iterable[Path], jobs: int = 0) -> Generator[Outcome, None, None]:
+    def classify(self, paths: Iterable[Path], jobs: int = 0) -> Generator[FileResult, None, None]:
         """Yield the outcome of each path, in order, `jobs` at a time (0: one a core).
 
         Raises
@@ -90,7 +71,7 @@ class Library:
         every = list(paths)
         alike = _alike(every)
         if not alike:  # none can be equal to another
-            yield from ordered_map(self._listen, every, jobs or available_cores())
+            yield from (result for result, _ in ordered_map(self._analyse, every, jobs or available_cores()))
             return
         from genre_runtime.library.cache import IN_MEMORY, LibraryState
 
@@ -99,53 +80,54 @@ class Library:
 
     def _in_order(
         self, paths: Iterable[Path], jobs: int, state: LibraryState, alike: frozenset[Path] | None
-    ) -> Generator[Outcome, None, None]:
-        def look_up(path: Path, stop: Event) -> Outcome:
+    ) -> Generator[FileResult, None, None]:
+        def look_up(path: Path, stop: Event) -> Found:
             return self._look_up(path, stop, state, alike)
 
         seen: dict[bytes, Path] = {}
-        with closing(ordered_map(look_up, paths, jobs or available_cores())) as outcomes:
-            for outcome in outcomes:
-                first = outcome.path if outcome.digest is None else seen.setdefault(outcome.digest, outcome.path)
-                yield outcome if first == outcome.path else replace(outcome, same_as=first)
+        with closing(ordered_map(look_up, paths, jobs or available_cores())) as found:
+            for result, digest in found:
+                path = Path(result.path)
+                first = path if digest is None else seen.setdefault(digest, path)
+                yield result if first == path else replace(result, same_as=first)
 
-    def _listen(self, path: Path, stop: Event) -> Outcome:
-        return Outcome(path, self._classifier.classify_or_error(path, excerpts=self._excerpts, stop=stop))
+    def _analyse(self, path: Path, stop: Event) -> Found:
+        return FileResult(path, self._classifier.classify_or_error(path, excerpts=self._excerpts, stop=stop)), None
 
-    def _look_up(self, path: Path, stop: Event, state: LibraryState, alike: frozenset[Path] | None) -> Outcome:
+    def _look_up(self, path: Path, stop: Event, state: LibraryState, alike: frozenset[Path] | None) -> Found:
         from genre_runtime.library.cache import content_digest  # SQLite's code, where bytes are compared alone
 
         try:
             status = path.stat()
             if not stat.S_ISREG(status.st_mode) or not status.st_size:
-                return self._listen(path, stop)
+                return self._analyse(path, stop)
             if alike is not None and path not in alike:
-                return self._listen(path, stop)
-        except (OSError, ValueError):  # listening says in words what is wrong
-            return self._listen(path, stop)
+                return self._analyse(path, stop)
+        except (OSError, ValueError):  # the classifier says in words what is wrong
+            return self._analyse(path, stop)
         digest = state.find(path, status)  # its StateError is also a ValueError, and must not pass for the file's
         changed = digest is None
         if digest is None:
             try:
                 digest = content_digest(path)
             except (OSError, ValueError):
-                return self._listen(path, stop)
-        with self._locks[digest[0] % N_LOCKS]:  # of equal files at the same time, one is listened to
-            result = state.answer(digest)
-            if isinstance(result, Prediction) and set(result.probabilities) != set(self._classifier.labels):
-                result = None  # damaged: this model does not give such answers
-            known = result is not None
-            if result is None:
-                result = self._classifier.classify_or_error(path, excerpts=self._excerpts, stop=stop)
-                lasting = isinstance(result, Prediction) or _lasts(result)
+                return self._analyse(path, stop)
+        with self._locks[digest[0] % N_LOCKS]:  # of equal files at the same time, one is analysed
+            outcome = state.answer(digest)
+            if isinstance(outcome, Prediction) and set(outcome.probabilities) != set(self._classifier.labels):
+                outcome = None  # damaged: this model does not give such answers
+            known = outcome is not None
+            if outcome is None:
+                outcome = self._classifier.classify_or_error(path, excerpts=self._excerpts, stop=stop)
+                lasting = isinstance(outcome, Prediction) or _lasts(outcome)
                 if stop.is_set() or not lasting or _changed(path, status):
-                    return Outcome(path, result)
-                state.store(digest, result)
+                    return FileResult(path, outcome), None
+                state.store(digest, outcome)
         if changed:
             state.remember(path, status, digest)
-        if isinstance(result, Prediction):
-            result = replace(result, path=path)
-        return Outcome(path, result, known, digest=digest)
+        if isinstance(outcome, Prediction):
+            outcome = replace(outcome, path=path)
+        return FileResult(path, outcome, known), digest
 
 
 def _lasts(result: GenreError) -> bool:

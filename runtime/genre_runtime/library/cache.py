@@ -22,7 +22,6 @@ import stat
 import time
 import zlib
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -31,8 +30,8 @@ import numpy as np
 
 from genre_runtime import __version__
 from genre_runtime.audio.excerpts import FloatArray
-from genre_runtime.errors import LASTING, GenreError, StateError
-from genre_runtime.library.results.read import UNFIT, Failure, parse_result
+from genre_runtime.errors import LASTING, GenreError, RecordedError, StateError
+from genre_runtime.library.results.read import UNFIT
 from genre_runtime.prediction import Prediction
 
 SCHEMA_VERSION = 1
@@ -178,14 +177,6 @@ LARGEST_ANSWER = 1 << 26
 _CODES = {error.code for error in LASTING}
 
 
-class KnownError(GenreError, ValueError):
-    """An error of an earlier run: neither file nor runtime has changed since, so it would be the same again."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code  # type: ignore[misc]
-
-
 def packed(result: Prediction | GenreError) -> tuple[bytes, bytes | None]:
     """Return the answer and the embedding as bytes."""
     if isinstance(result, GenreError):
@@ -201,11 +192,9 @@ def unpacked(answer: object, embedding: object) -> Prediction | GenreError | Non
         values = json.loads(_inflated(answer))
         if isinstance(values, dict) and "error" in values:
             return _error(values["error"])
-        result = parse_result(values)
-        if isinstance(result, Failure):
-            return None
-        _check(result)
-        return replace(result, embedding=_floats(embedding))
+        prediction = Prediction.from_dict(values, _floats(embedding))
+        _check(prediction)
+        return prediction
     except (*UNFIT, zlib.error):
         return None
 
@@ -224,7 +213,7 @@ def _error(values: Any) -> GenreError | None:
     if values["version"] != __version__:  # the decoders of another version may read the file
         return None
     code, message = values["code"], values["message"]
-    return KnownError(code, message) if code in _CODES and isinstance(message, str) else None
+    return RecordedError(code, message) if code in _CODES and isinstance(message, str) else None
 
 
 def _check(prediction: Prediction) -> None:

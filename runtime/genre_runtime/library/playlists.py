@@ -11,9 +11,10 @@ from pathlib import Path
 
 from genre_runtime.errors import InvalidInputError
 from genre_runtime.library.genre_names import GenreMap
-from genre_runtime.library.results.read import Failure, Results, Row
+from genre_runtime.library.results.read import Results
 from genre_runtime.library.results.write import is_visible
 from genre_runtime.output_files import check_own, write_whole
+from genre_runtime.prediction import Prediction
 
 MARK = "# made by genre playlist"
 
@@ -32,7 +33,7 @@ class Playlists:
 
     Attributes
     ----------
-    rows : mapping of str to list of Row
+    tracks : mapping of str to list of Prediction
         By name of the genre, in the order of the results.
     n_unsure, n_failed : int
         Files left out as unsure or below the confidence asked for, and as not classified.
@@ -40,7 +41,7 @@ class Playlists:
         Paths that M3U cannot hold, since they have a line break.
     """
 
-    rows: dict[str, list[Row]] = field(default_factory=dict)
+    tracks: dict[str, list[Prediction]] = field(default_factory=dict)
     n_unsure: int = 0
     n_failed: int = 0
     unwritable: list[str] = field(default_factory=list)
@@ -66,25 +67,25 @@ def sort_into_playlists(
     InvalidInputError
         The results cannot be used, or the map names genres that they do not know.
     """
-    entries: dict[str, Row | None] = {}
+    found: dict[str, Prediction | None] = {}
     labels: dict[str, None] = {}
     for result in results:
-        entries[str(result.path)] = None if isinstance(result, Failure) else Row.of(result)
-        if not isinstance(result, Failure):
-            labels.update(dict.fromkeys(result.probabilities))
+        prediction = result.prediction
+        found[str(result.path)] = prediction and prediction.brief()
+        labels.update(dict.fromkeys(prediction.probabilities if prediction else ()))
     if labels:
         genre_map.check(labels)
     playlists = Playlists()
-    for row in entries.values():
-        if row is None:
+    for path, track in found.items():
+        if track is None:
             playlists.n_failed += 1
-        elif not (unsure or row.confident) or row.confidence < min_confidence:
+        elif not (unsure or track.confident) or track.confidence < min_confidence:
             playlists.n_unsure += 1
-        elif "\n" in row.path or "\r" in row.path:
-            playlists.unwritable.append(row.path)
+        elif "\n" in path or "\r" in path:
+            playlists.unwritable.append(path)
         else:
-            for name in genre_map.rename([row.label]):
-                playlists.rows.setdefault(name, []).append(row)
+            for name in genre_map.rename([track.label]):
+                playlists.tracks.setdefault(name, []).append(track)
     return playlists
 
 
@@ -113,12 +114,12 @@ def write_playlists(
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise InvalidInputError(f"{str(folder)!r} is, or lies in, a file: name a folder for the playlists") from error
-    genres = sorted(playlists.rows, key=str.casefold)
+    genres = sorted(playlists.tracks, key=str.casefold)
     paths = [folder / name for name in file_names(genres)]
     for path in paths:
         check_own(path, MARK, force=force)
     for genre, path in zip(genres, paths, strict=True):
-        rows = playlists.rows[genre]
+        rows = playlists.tracks[genre]
         write_whole(path, _lines(genre, rows, folder if relative else None))
         yield path, len(rows)
 
@@ -162,11 +163,11 @@ def entry(path: Path, folder: Path | None) -> str:
     return f"./{found}" if found.startswith("#") or found != found.lstrip() else found
 
 
-def _lines(genre: str, rows: Iterable[Row], folder: Path | None) -> Iterator[str]:
+def _lines(genre: str, tracks: Iterable[Prediction], folder: Path | None) -> Iterator[str]:
     yield f"#EXTM3U\n{MARK}\n#PLAYLIST:{_title(genre)}\n"
-    for row in rows:
-        path = Path(row.path)
-        yield f"#EXTINF:{round(row.duration_seconds)},{_title(path.stem)}\n{entry(path, folder)}\n"
+    for track in tracks:
+        path = track.path or Path()
+        yield f"#EXTINF:{round(track.duration_seconds)},{_title(path.stem)}\n{entry(path, folder)}\n"
 
 
 def _title(text: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from genre_runtime.library.results.write import WRITERS
-from genre_runtime.prediction import Prediction
+from genre_runtime.prediction import FileResult, Prediction
 from tests.runtime.conftest import Genre
 from tests.synthetic import cut_short, tone, write_audio
 
@@ -65,6 +65,7 @@ def test_every_writer_shows_it(form: str) -> None:
     excerpts = ()
     path = Path("/a.mp3")
     writer = WRITERS[form](stream)
-    writer.write(path, Prediction("tone", 1, True, None, {"tone": 1}, excerpts, 3, "cpu", path, announced_seconds=30))
+    found = Prediction("tone", 1, True, None, {"tone": 1}, excerpts, 3, "cpu", path, announced_seconds=30)
+    writer.write(FileResult(path, found))
     writer.close()
     assert "30" in stream.getvalue()

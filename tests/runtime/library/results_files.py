@@ -8,8 +8,8 @@ from pathlib import Path
 
 from genre_runtime.audio.excerpts import TrackLength
 from genre_runtime.errors import UnreadableAudioError
-from genre_runtime.library.results.write import WRITERS, Result
-from genre_runtime.prediction import ExcerptPrediction, Prediction, summarise
+from genre_runtime.library.results.write import WRITERS
+from genre_runtime.prediction import ExcerptPrediction, FileResult, Prediction, summarise
 
 THRESHOLD = 0.6
 EXCERPT_SECONDS = 10.0
@@ -35,7 +35,7 @@ def predict(
     return summarise(parts, threshold=THRESHOLD, length=TrackLength(duration), device="cpu", path=Path(path))
 
 
-def small_library() -> list[tuple[Path, Result]]:
+def small_library() -> list[FileResult]:
     """Return three confident answers, two unsure ones and two failures."""
     answers = [
         predict("/music/a/one.mp3", {"rock": 0.9, "jazz": 0.1}, seconds=100),
@@ -46,21 +46,21 @@ def small_library() -> list[tuple[Path, Result]]:
     ]
     return [
         *named(answers),
-        (Path("/music/b/noise.mp3"), UnreadableAudioError("damaged <b>mp3</b> file")),
-        (Path("/music/b/text.mp3"), UnreadableAudioError("no audio")),
+        FileResult(Path("/music/b/noise.mp3"), UnreadableAudioError("damaged <b>mp3</b> file")),
+        FileResult(Path("/music/b/text.mp3"), UnreadableAudioError("no audio")),
     ]
 
 
-def named(predictions: Sequence[Prediction]) -> list[tuple[Path, Result]]:
-    """Return predictions with their paths."""
-    return [(prediction.path or Path(), prediction) for prediction in predictions]
+def named(predictions: Sequence[Prediction]) -> list[FileResult]:
+    """Return the results of files that have these predictions."""
+    return [FileResult(prediction.path or Path(), prediction) for prediction in predictions]
 
 
-def written(results: Sequence[tuple[Path, Result]], form: str = "jsonl") -> str:
+def written(results: Sequence[FileResult], form: str = "jsonl") -> str:
     """Return what the command writes of results."""
     stream = io.StringIO()
     writer = WRITERS[form](stream)
-    for path, result in results:
-        writer.write(path, result)
+    for result in results:
+        writer.write(result)
     writer.close()
     return stream.getvalue()

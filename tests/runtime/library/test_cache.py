@@ -25,8 +25,9 @@ from genre_runtime import GenreClassifier, GenreError, Prediction
 from genre_runtime.errors import StateError, UnreadableAudioError
 from genre_runtime.library import analysis, cache
 from genre_runtime.library import cache as state_module
-from genre_runtime.library.analysis import Library, Outcome, plan_of
+from genre_runtime.library.analysis import Library, plan_of
 from genre_runtime.library.cache import LibraryState, content_digest
+from genre_runtime.prediction import FileResult
 from tests.synthetic import noise, tone, write_audio, write_model
 
 
@@ -60,7 +61,7 @@ def library(tmp_path: Path) -> Path:
     return folder
 
 
-def classify(listener: Listener, folder: Path, state_path: Path, jobs: int = 2) -> list[Outcome]:
+def classify(listener: Listener, folder: Path, state_path: Path, jobs: int = 2) -> list[FileResult]:
     listener.heard.clear()
     state = LibraryState(state_path, plan_of(listener.classifier, None))
     try:
@@ -70,10 +71,13 @@ def classify(listener: Listener, folder: Path, state_path: Path, jobs: int = 2) 
         state.close()
 
 
-def said(outcomes: list[Outcome]) -> list[tuple[Path, Any]]:
+def said(outcomes: list[FileResult]) -> list[tuple[Path, Any]]:
     """What an outcome says of its file, whether known or not."""
     return [
-        (one.path, one.result.to_dict() if isinstance(one.result, Prediction) else (one.result.code, str(one.result)))
+        (
+            one.path,
+            one.outcome.to_dict() if isinstance(one.outcome, Prediction) else (one.outcome.code, str(one.outcome)),
+        )
         for one in outcomes
     ]
 
@@ -85,7 +89,9 @@ def test_a_second_run_listens_to_nothing_and_says_the_same(listener: Listener, l
     assert listener.heard == []
     assert said(first) == said(second)
     assert [one.known for one in second] == [True] * 3
-    predictions = [(a.result, b.result) for a, b in zip(first, second, strict=True) if isinstance(a.result, Prediction)]
+    predictions = [
+        (a.outcome, b.outcome) for a, b in zip(first, second, strict=True) if isinstance(a.outcome, Prediction)
+    ]
     for a, b in predictions:
         assert isinstance(b, Prediction)
         assert a.embedding is not None
@@ -99,14 +105,14 @@ def test_new_changed_moved_touched_and_copied_files(listener: Listener, library:
     (library / "noise.flac").rename(library / "moved.flac")
     os.utime(library / "text.mp3", (1, 1))
     shutil.copy(library / "moved.flac", library / "z copy.flac")
-    outcomes = {one.path.name: one for one in classify(listener, library, tmp_path / "state", jobs=1)}
+    outcomes = {Path(one.path).name: one for one in classify(listener, library, tmp_path / "state", jobs=1)}
     assert sorted(listener.heard) == ["new.wav", "tone.wav"]
     assert {name for name, one in outcomes.items() if one.known} == {"moved.flac", "text.mp3", "z copy.flac"}
     assert outcomes["z copy.flac"].same_as == library / "moved.flac"
-    assert isinstance(outcomes["tone.wav"].result, Prediction)
-    assert outcomes["tone.wav"].result.label == "quiet"
-    assert isinstance(outcomes["moved.flac"].result, Prediction)
-    assert outcomes["moved.flac"].result.path == library / "moved.flac"
+    assert isinstance(outcomes["tone.wav"].outcome, Prediction)
+    assert outcomes["tone.wav"].outcome.label == "quiet"
+    assert isinstance(outcomes["moved.flac"].outcome, Prediction)
+    assert outcomes["moved.flac"].outcome.path == library / "moved.flac"
 
 
 def test_an_answer_is_not_kept_for_the_bytes_that_were_there_before(
@@ -126,12 +132,12 @@ def test_an_answer_is_not_kept_for_the_bytes_that_were_there_before(
     with monkeypatch.context() as patch:
         patch.setattr(listener.classifier, "classify_or_error", replaced)
         (changed,) = classify(listener, music, tmp_path / "state")
-    assert isinstance(changed.result, Prediction)
-    assert changed.result.label == "quiet"
+    assert isinstance(changed.outcome, Prediction)
+    assert changed.outcome.label == "quiet"
     shutil.copy(kept, path)
     (found,) = classify(listener, music, tmp_path / "state")
-    assert isinstance(found.result, Prediction)
-    assert (found.result.label, found.known) == ("tone", False)
+    assert isinstance(found.outcome, Prediction)
+    assert (found.outcome.label, found.known) == ("tone", False)
 
 
 def test_a_file_of_the_same_size_and_another_time_is_read_again(tmp_path: Path) -> None:
@@ -190,7 +196,9 @@ def test_without_a_state_files_of_one_size_are_read_only_if_their_ends_are_alike
         return content_digest(path)
 
     monkeypatch.setattr(state_module, "content_digest", counted)
-    outcomes = {one.path.name: one for one in Library(listener.classifier).classify(sorted(music.iterdir()), jobs=1)}
+    outcomes = {
+        Path(one.path).name: one for one in Library(listener.classifier).classify(sorted(music.iterdir()), jobs=1)
+    }
     assert sorted(read) == ["middle.wav", "other middle.wav", "z copy.wav"]
     assert {name for name, one in outcomes.items() if one.same_as} == {"z copy.wav"}
     assert outcomes["z copy.wav"].same_as == middle
@@ -228,9 +236,9 @@ def test_what_may_go_away_is_tried_again(listener: Listener, library: Path, tmp_
         listener.heard.clear()
         state = LibraryState(tmp_path / "state", "plan")
         codes = [
-            one.result.code
+            one.outcome.code
             for one in Library(listener.classifier, state=state).classify(paths)
-            if isinstance(one.result, GenreError)
+            if isinstance(one.outcome, GenreError)
         ]
         state.close()
         assert codes == ["unreadable_audio", "not_found", "empty_audio"]
@@ -324,10 +332,10 @@ def test_a_surprise_is_not_remembered(
     with monkeypatch.context() as patched:
         patched.setattr(listener.classifier, "_classify_file", fail)
         first = classify(listener, library, tmp_path / "state")
-    assert {one.result.code for one in first if isinstance(one.result, GenreError)} == {"unreadable_audio"}
+    assert {one.outcome.code for one in first if isinstance(one.outcome, GenreError)} == {"unreadable_audio"}
     second = classify(listener, library, tmp_path / "state")
     assert len(listener.heard) == 3
-    assert sum(isinstance(one.result, Prediction) for one in second) == 2
+    assert sum(isinstance(one.outcome, Prediction) for one in second) == 2
 
 
 def test_another_version_tries_again_what_could_not_be_read(

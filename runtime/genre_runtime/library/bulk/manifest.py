@@ -13,6 +13,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path, PurePosixPath
 from threading import Event
 from types import ModuleType
@@ -30,7 +31,7 @@ from genre_runtime.errors import (
 )
 from genre_runtime.library.results.write import unquoted_cell
 from genre_runtime.library.scan import encoding_by_mark
-from genre_runtime.prediction import Prediction
+from genre_runtime.prediction import FileResult
 
 SUFFIXES = (".csv", ".parquet", ".jsonl")
 
@@ -110,22 +111,20 @@ def classify_source(
     excerpts: ExcerptCount = None,
     max_bytes: int = MAX_BYTES,
     stop: Event | None = None,
-) -> Prediction | GenreError:
-    """Classify what an entry names, and return what is wrong instead of raising it.
+) -> FileResult:
+    """Classify what an entry names. An error is returned in the result, not raised.
 
     A remote file of at most `max_bytes` is fetched whole; a larger one is read by ranges where the excerpts lie, and
     is an AudioLimitError where the server does not tell sizes.
     """
     if not is_url(source):
-        return classifier.classify_or_error(Path(source), excerpts=excerpts, stop=stop)
+        return FileResult(source, classifier.classify_or_error(Path(source), excerpts=excerpts, stop=stop))
     try:
         opened = _open_url(source, max_bytes)
     except GenreError as error:
-        return error
-    if isinstance(opened, Path | bytes):
-        return classifier.classify_or_error(opened, excerpts=excerpts, stop=stop)
-    with opened:
-        return classifier.classify_or_error(opened, excerpts=excerpts, stop=stop)
+        return FileResult(source, error)
+    with nullcontext() if isinstance(opened, Path | bytes) else opened:
+        return FileResult(source, classifier.classify_or_error(opened, excerpts=excerpts, stop=stop))
 
 
 def _open_url(url: str, max_bytes: int) -> Path | bytes | BinaryIO:

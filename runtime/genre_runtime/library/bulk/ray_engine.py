@@ -18,8 +18,7 @@ from typing import Any
 from genre_runtime.classifier import ExcerptCount, GenreClassifier
 from genre_runtime.errors import DeviceUnavailableError, GenreError, MissingDependencyError
 from genre_runtime.library.bulk.manifest import classify_source, import_extra
-from genre_runtime.library.results.write import result_dict
-from genre_runtime.prediction import Prediction
+from genre_runtime.prediction import FileResult
 
 MAX_DEATHS = 3
 """Workers that may die over one file before it is given up."""
@@ -45,12 +44,16 @@ class ClusterError(GenreError, RuntimeError):
     code = "cluster"
 
 
-def result_row(source: str, result: Prediction | GenreError) -> dict[str, Any]:
-    """Return one result as flat columns, named by `arrow_schema`: what does not apply is None.
+def result_row(result: FileResult) -> dict[str, Any]:
+    """Return a result as flat columns, named as in `arrow_schema`; columns that do not apply are None.
 
-    Bytes of a name that are no UTF-8 are written as escapes, since columns hold text.
+    Bytes of a name that are not UTF-8 are written as escapes, since columns hold text.
+
+    Parameters
+    ----------
+    result : FileResult
     """
-    values = {**result_dict(Path(source), result), "path": source}
+    values = result.to_dict()
     error = values.pop("error", {})
     values |= {"error_code": error.get("code"), "error_message": error.get("message")}
     row = {name: values.get(name) for name in arrow_schema().names}
@@ -123,8 +126,8 @@ class Worker:
         n_begun = ray.get(self._ledger.begin.remote(index, finished))
         if n_begun > MAX_DEATHS:
             words = f"{n_begun - 1} workers were killed while they listened to it: its decoder crashes or lacks memory"
-            return result_row(source, WorkerLostError(words))
-        return result_row(source, classify_source(self._classifier, source, excerpts=self._excerpts))
+            return result_row(FileResult(source, WorkerLostError(words)))
+        return result_row(classify_source(self._classifier, source, excerpts=self._excerpts))
 
 
 def classify_on_ray(

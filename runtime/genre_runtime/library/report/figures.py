@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from genre_runtime.errors import InvalidInputError
 from genre_runtime.library.report.plots import Parts
-from genre_runtime.library.results.read import Failure, Results, Row
-from genre_runtime.prediction import Prediction
+from genre_runtime.library.results.read import Results
+from genre_runtime.prediction import FileResult, Prediction
 
 N_BINS = 20
 """Bins of the confidence histogram, 5 % each."""
@@ -21,51 +20,46 @@ FEW_EXCERPTS = 3
 
 @dataclass
 class Report:
-    """What a report tells.
+    """What a report shows.
 
     Attributes
     ----------
-    entries : list of Row or Failure
-        One a file, in the order of the results.
+    results : list of FileResult
+        One a file, in the order of the results; predictions are brief.
     timeline : Prediction or None
         The track whose excerpts are drawn.
     devices : set of str
         Where the model ran.
     """
 
-    entries: list[Row | Failure] = field(default_factory=list)
+    results: list[FileResult] = field(default_factory=list)
     timeline: Prediction | None = None
     devices: set[str] = field(default_factory=set)
 
     @property
-    def rows(self) -> list[Row]:
+    def predictions(self) -> list[Prediction]:
         """The files that were classified."""
-        return [entry for entry in self.entries if isinstance(entry, Row)]
+        return [result.prediction for result in self.results if result.prediction]
 
     @property
-    def failures(self) -> list[Failure]:
-        """The files that were not."""
-        return [entry for entry in self.entries if isinstance(entry, Failure)]
+    def unsure(self) -> list[Prediction]:
+        """Predictions that are not confident, the least sure first."""
+        return sorted((found for found in self.predictions if not found.confident), key=lambda found: found.confidence)
 
     @property
-    def unsure(self) -> list[Row]:
-        """Rows that are not confident, the least sure first."""
-        return sorted((row for row in self.rows if not row.confident), key=lambda row: row.confidence)
+    def partly_read(self) -> list[Prediction]:
+        """Predictions for files that are shorter than they claim, the least readable first."""
+        partly = [found for found in self.predictions if found.announced_seconds is not None]
+        return sorted(partly, key=lambda found: found.duration_seconds / (found.announced_seconds or 1))
 
     @property
-    def partly_read(self) -> list[Row]:
-        """Rows of files of which less could be read than they claim, the least readable first."""
-        rows = [row for row in self.rows if row.announced_seconds is not None]
-        return sorted(rows, key=lambda row: row.duration_seconds / (row.announced_seconds or 1))
-
-    @property
-    def failures_by_code(self) -> dict[str, list[Failure]]:
-        """Failures by what went wrong, the most frequent first."""
-        counts = Counter(failure.code for failure in self.failures)
-        groups: dict[str, list[Failure]] = {code: [] for code, _ in counts.most_common()}
-        for failure in self.failures:
-            groups[failure.code].append(failure)
-        return groups
+    def failures_by_code(self) -> dict[str, list[FileResult]]:
+        """Failed files by the code of the error, the most frequent first."""
+        groups: dict[str, list[FileResult]] = {}
+        for result in self.results:
+            if result.error is not None:
+                groups.setdefault(result.error.code, []).append(result)
+        return dict(sorted(groups.items(), key=lambda item: -len(item[1])))
 
 
 def read_report(results: Results, track: str | None = None) -> Report:
@@ -83,34 +77,34 @@ def read_report(results: Results, track: str | None = None) -> Report:
     InvalidInputError
         The results cannot be used, or do not hold that track, or several of that name.
     """
-    entries: dict[str, Row | Failure] = {}
+    found: dict[str, FileResult] = {}
     wanted: dict[str, Prediction] = {}
     longest: Prediction | None = None
     devices = set()
     for result in results:
-        path = str(result.path)
-        if isinstance(result, Failure):
-            entries[path] = result
+        path, prediction = str(result.path), result.prediction
+        if prediction is None:
+            found[path] = result
             wanted.pop(path, None)
             continue
-        entries[path] = Row.of(result)
-        devices.add(result.device)
-        if track is not None and _is_named(result.path or Path(), track):
-            wanted[path] = result
-        if len(result.excerpts) > FEW_EXCERPTS and (
-            longest is None or result.duration_seconds > longest.duration_seconds
+        found[path] = replace(result, outcome=prediction.brief())
+        devices.add(prediction.device)
+        if track is not None and _is_named(Path(path), track):
+            wanted[path] = prediction
+        if len(prediction.excerpts) > FEW_EXCERPTS and (
+            longest is None or prediction.duration_seconds > longest.duration_seconds
         ):
-            longest = result
+            longest = prediction
     timeline = longest if track is None else _the_one(wanted, track)
-    return Report(list(entries.values()), timeline, devices)
+    return Report(list(found.values()), timeline, devices)
 
 
-def by_genre(rows: Iterable[Row], amount: Callable[[Row], float]) -> dict[str, Parts]:
+def by_genre(rows: Iterable[Prediction], amount: Callable[[Prediction], float]) -> dict[str, Parts]:
     """Sum an amount of each row by genre, the largest total first.
 
     Parameters
     ----------
-    rows : iterable of Row
+    rows : iterable of Prediction
     amount : callable
         Returns the amount of a row.
     """
@@ -121,12 +115,12 @@ def by_genre(rows: Iterable[Row], amount: Callable[[Row], float]) -> dict[str, P
     return dict(sorted(parts.items(), key=lambda item: (-item[1].total, item[0])))
 
 
-def confidence_bins(rows: Iterable[Row]) -> list[Parts]:
+def confidence_bins(rows: Iterable[Prediction]) -> list[Parts]:
     """Count rows by confidence in `N_BINS` equal bins from 0 to 1. A bin includes its lower end, the last one both.
 
     Parameters
     ----------
-    rows : iterable of Row
+    rows : iterable of Prediction
     """
     counts = [[0, 0] for _ in range(N_BINS)]
     for row in rows:

@@ -16,8 +16,8 @@ from genre_runtime import __version__
 from genre_runtime.errors import MissingDependencyError
 from genre_runtime.library.report.figures import Report, by_genre, common_folder, confidence_bins
 from genre_runtime.library.report.plots import Parts, clock, make_timeline
-from genre_runtime.library.results.read import Failure, Row
 from genre_runtime.library.results.write import printable
+from genre_runtime.prediction import FileResult, Prediction
 
 try:
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -83,15 +83,15 @@ def page(
     skipped : iterable of str
         Messages about entries of the results that could not be read.
     """
-    rows, failures, n_files = report.rows, report.failures_by_code, len(report.entries)
-    folder = common_folder([str(entry.path) for entry in report.entries])
-    shown = report.entries[:n_rows]
+    predictions, failures, n_files = report.predictions, report.failures_by_code, len(report.results)
+    folder = common_folder([str(result.path) for result in report.results])
+    shown = report.results[:n_rows]
     timeline = make_timeline(report.timeline) if report.timeline else None
     sections = {
-        "genres": ("Genres", rows),
-        "confidence": ("Confidence", rows),
+        "genres": ("Genres", predictions),
+        "confidence": ("Confidence", predictions),
         "timeline": ("Timeline of a track", timeline),
-        "length": ("Playing time by genre", rows),
+        "length": ("Playing time by genre", predictions),
         "unsure": ("Unsure files", report.unsure),
         "partly": ("Partly readable files", report.partly_read),
         "failed": ("Failed files", failures),
@@ -107,12 +107,14 @@ def page(
         folder=folder,
         sections={name: title for name, (title, content) in sections.items() if content},
         counts=_counts(report),
-        genres=_genre_counts(rows),
-        bins=confidence_bins(rows),
-        median=_percent(sorted(row.confidence for row in rows)[len(rows) // 2]) if rows else "",
+        genres=_genre_counts(predictions),
+        bins=confidence_bins(predictions),
+        median=_percent(sorted(found.confidence for found in predictions)[len(predictions) // 2])
+        if predictions
+        else "",
         timeline=timeline,
         track=_track(report),
-        lengths=_lengths(rows),
+        lengths=_lengths(predictions),
         unsure=_lines(report.unsure[:MOST_LISTED], folder),
         n_unsure=len(report.unsure),
         partly=_lines(report.partly_read[:MOST_LISTED], folder),
@@ -163,28 +165,28 @@ def _hash(content: str) -> str:
 
 
 def _counts(report: Report) -> list[tuple[str, str, str]]:
-    rows, n_files = report.rows, len(report.entries)
-    n_sure = sum(row.confident for row in rows)
-    n_unsure, n_failed = len(rows) - n_sure, n_files - len(rows)
+    predictions, n_files = report.predictions, len(report.results)
+    n_sure = sum(found.confident for found in predictions)
+    n_unsure, n_failed = len(predictions) - n_sure, n_files - len(predictions)
     return [
         ("Files", f"{n_files:,}", ""),
         ("Confident", f"{n_sure:,}", _share(n_sure, n_files)),
         ("Unsure", f"{n_unsure:,}", _share(n_unsure, n_files)),
         ("Failed", f"{n_failed:,}", _share(n_failed, n_files)),
-        ("Genres", f"{len({row.label for row in rows}):,}", "found as best"),
-        ("Playing time", clock(sum(row.duration_seconds for row in rows)), "of classified files"),
+        ("Genres", f"{len({found.label for found in predictions}):,}", "found as best"),
+        ("Playing time", clock(sum(found.duration_seconds for found in predictions)), "of classified files"),
     ]
 
 
-def _genre_counts(rows: Sequence[Row]) -> list[_GenreBar]:
+def _genre_counts(predictions: Sequence[Prediction]) -> list[_GenreBar]:
     return [
         _GenreBar(label, tuple(f"{number:,.0f}" for number in (parts.total, parts.confident, parts.unsure)), parts)
-        for label, parts in by_genre(rows, lambda _: 1).items()
+        for label, parts in by_genre(predictions, lambda _: 1).items()
     ]
 
 
-def _lengths(rows: Sequence[Row]) -> list[_GenreBar]:
-    genres = by_genre(rows, lambda row: row.duration_seconds)
+def _lengths(predictions: Sequence[Prediction]) -> list[_GenreBar]:
+    genres = by_genre(predictions, lambda found: found.duration_seconds)
     total = sum(parts.total for parts in genres.values())
     return [
         _GenreBar(label, (clock(parts.total), _share(parts.total, total), clock(parts.confident)), parts)
@@ -206,23 +208,25 @@ def _track(report: Report) -> dict[str, Any] | None:
     }
 
 
-def _lines(entries: Iterable[Row | Failure], folder: str) -> Iterator[_Line]:
-    for entry in entries:
-        rest = str(entry.path).removeprefix(folder)
+def _lines(results: Iterable[FileResult | Prediction], folder: str) -> Iterator[_Line]:
+    for result in results:
+        rest = str(result.path).removeprefix(folder)
         cut = max(rest.rfind("/"), rest.rfind("\\")) + 1
-        if isinstance(entry, Failure):
-            yield _Line(rest[:cut], rest[cut:], "failed", entry.message)
+        found = result if isinstance(result, Prediction) else result.outcome
+        if not isinstance(found, Prediction):
+            yield _Line(rest[:cut], rest[cut:], "failed", str(found))
             continue
+        next_genre, next_confidence = found.runner_up
         yield _Line(
             rest[:cut],
             rest[cut:],
-            "confident" if entry.confident else "unsure",
-            entry.remark or "",
-            entry.label,
-            _percent(entry.confidence),
-            entry.next_label,
-            _percent(entry.next_confidence),
-            clock(entry.duration_seconds),
+            "confident" if found.confident else "unsure",
+            found.remark or "",
+            found.label,
+            _percent(found.confidence),
+            next_genre,
+            _percent(next_confidence),
+            clock(found.duration_seconds),
         )
 
 

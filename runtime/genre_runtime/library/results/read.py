@@ -1,71 +1,25 @@
-"""One entry of a result file: a prediction, or what went wrong, checked before anybody relies on it.
+"""Reads the results of `genre classify --format jsonl` or `--format json`, one at a time.
 
-The elements of a JSON array, decoded one at a time, however the array is laid out in lines.
-
-What `genre classify --format jsonl` or `--format json` wrote, read back one result at a time.
-
-A run that was interrupted leaves a last line that is torn: such lines are named and passed over. Names that are no
-UTF-8 come back as they were, since JSON carries their bytes as lone surrogates.
-
-What the classifier said about files, now or in an earlier run, and which genres of that are worth writing.
+An interrupted run leaves a torn last line: such lines are named and skipped. File names that are not UTF-8 are
+restored, since JSON carries their bytes as lone surrogates.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import math
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, TextIO
 
-from genre_runtime.errors import GenreError, InvalidInputError, UnreadableAudioError
-from genre_runtime.library.results.write import printable
+from genre_runtime.errors import InvalidInputError
 from genre_runtime.library.scan import encoding_by_mark
-from genre_runtime.prediction import ExcerptPrediction, Prediction, partly_read
+from genre_runtime.prediction import FileResult
 
 UNFIT = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError)
-"""What `parse_result` raises of an entry that is no result."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A file that could not be classified: `code` is the error's, `message` its words."""
-
-    path: Path
-    code: str
-    message: str
-
-
-def parse_result(entry: Any) -> Prediction | Failure:
-    """Check and return an entry of a result file.
-
-    Parameters
-    ----------
-    entry : Any
-        A JSON value; a str is parsed first.
-
-    Raises
-    ------
-    Exception
-        One of `UNFIT`: it is no result.
-    """
-    values = json.loads(entry) if isinstance(entry, str) else entry
-    if not isinstance(values, dict):
-        raise TypeError("this is no JSON object")
-    name = values["path"]
-    if not isinstance(name, str) or not name:
-        raise ValueError("path is no name")
-    if "error" not in values:
-        return _prediction(Path(name), values)
-    code, message = values["error"]["code"], values["error"]["message"]
-    if not isinstance(code, str) or not isinstance(message, str):
-        raise ValueError("error is not made of code and message")
-    return Failure(Path(name), code, message)
+"""What `FileResult.from_dict` raises."""
 
 
 def unfit_words(error: Exception) -> str:
@@ -73,49 +27,8 @@ def unfit_words(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"{error} is missing"
     if isinstance(error, json.JSONDecodeError):
-        return "this is no JSON object"
+        return "not a JSON object"
     return str(error) or type(error).__name__
-
-
-def _prediction(path: Path, values: Mapping[str, Any]) -> Prediction:
-    probabilities = _probabilities(values["probabilities"])
-    label, confident, reason = values["label"], values["confident"], values.get("reason")
-    announced = values.get("announced_seconds")  # results of older versions have none
-    if label not in probabilities:
-        raise ValueError(f"label {label!r} is none of the genres")
-    if not isinstance(confident, bool):
-        raise ValueError(f"confident is {confident!r}")
-    return Prediction(
-        label=label,
-        confidence=_number(values["confidence"], "confidence", 1),
-        confident=confident,
-        reason=reason if isinstance(reason, str) else None,
-        probabilities=dict(sorted(probabilities.items(), key=lambda item: -item[1])),
-        excerpts=tuple(map(_excerpt, values.get("excerpts", ()))),
-        duration_seconds=_number(values["duration_seconds"], "duration_seconds"),
-        device=str(values.get("device", "")),
-        path=path,
-        announced_seconds=None if announced is None else _number(announced, "announced_seconds"),
-    )
-
-
-def _excerpt(values: Mapping[str, Any]) -> ExcerptPrediction:
-    start = _number(values["start_seconds"], "start_seconds")
-    end = _number(values["end_seconds"], "end_seconds")
-    silent = bool(values.get("silent", False))
-    return ExcerptPrediction(start, end, _probabilities(values["probabilities"]), silent=silent)
-
-
-def _probabilities(values: Any) -> dict[str, float]:
-    if not isinstance(values, dict) or not values:
-        raise ValueError("probabilities are no object")
-    return {label: _number(value, f"the probability of {label!r}", 1) for label, value in values.items()}
-
-
-def _number(value: Any, name: str, most: float = math.inf) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most or math.isinf(value):
-        raise ValueError(f"{name} is {value!r}")
-    return float(value)
 
 
 CHUNK = 1 << 16
@@ -177,53 +90,6 @@ MOST_NAMED = 5
 """Lines named one by one before they are only counted."""
 
 
-class Row(NamedTuple):
-    """What is kept of a prediction when there are many: some hundred bytes a file, whatever was listened to.
-
-    Attributes
-    ----------
-    path : str
-    label, confidence, confident, reason, duration_seconds, announced_seconds
-        As in `Prediction`.
-    next_label : str
-        Second best genre, empty if the model knows but one.
-    next_confidence : float
-        Its probability, 0 to 1.
-    """
-
-    path: str
-    label: str
-    confidence: float
-    confident: bool
-    reason: str | None
-    duration_seconds: float
-    next_label: str
-    next_confidence: float
-    announced_seconds: float | None = None
-
-    @property
-    def remark(self) -> str | None:
-        """How much of the file could be read, in words; None where the file is whole."""
-        return partly_read(self.duration_seconds, self.announced_seconds)
-
-    @classmethod
-    def of(cls, prediction: Prediction) -> Row:
-        """Keep what lists and sums need of a prediction."""
-        others = ((label, p) for label, p in prediction.probabilities.items() if label != prediction.label)
-        next_label, next_confidence = next(others, ("", 0.0))
-        return cls(
-            path=str(prediction.path),
-            label=sys.intern(prediction.label),
-            confidence=prediction.confidence,
-            confident=prediction.confident,
-            reason=prediction.reason,
-            duration_seconds=prediction.duration_seconds,
-            next_label=sys.intern(next_label),
-            next_confidence=next_confidence,
-            announced_seconds=prediction.announced_seconds,
-        )
-
-
 class Results:
     """The results in a file, or in stdin where the name is `-`; iterate once.
 
@@ -241,7 +107,7 @@ class Results:
         self.n_skipped = 0
         self.skipped: list[str] = []
 
-    def __iter__(self) -> Iterator[Prediction | Failure]:
+    def __iter__(self) -> Iterator[FileResult]:
         """Yield each result in the order of the file.
 
         Raises
@@ -254,7 +120,7 @@ class Results:
             with _opened(self.name) as text:
                 for number, entry in _entries(text):
                     try:
-                        result = parse_result(entry)
+                        result = FileResult.from_dict(json.loads(entry) if isinstance(entry, str) else entry)
                     except UNFIT as error:
                         if not n_results:
                             words = f"entry {number} is no result ({unfit_words(error)}): {EXPECTED}"
@@ -319,58 +185,3 @@ def skipped_words(results: Results) -> Iterator[str]:
     yield from results.skipped
     if results.n_skipped > len(results.skipped):
         yield f"{results.n_skipped - len(results.skipped)} more entries were passed over"
-
-
-SHARE = 1 / 3
-"""A further genre is written when it is at least this probable, compared with the first."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An answer for one file.
-
-    Attributes
-    ----------
-    probabilities : mapping of str to float
-        Most probable first.
-    confident : bool
-    reason : str or None
-        Why it is not confident.
-    """
-
-    probabilities: Mapping[str, float]
-    confident: bool
-    reason: str | None = None
-
-    @classmethod
-    def of(cls, prediction: Prediction) -> Answer:
-        """Take what matters from a prediction."""
-        reason = None if prediction.reason is None else printable(prediction.reason)
-        return cls(prediction.probabilities, prediction.confident, reason)
-
-    def labels(self, *, top: int, min_confidence: float) -> tuple[str, ...]:
-        """Return at most `top` labels, each at least `min_confidence` and `SHARE` of the first one probable."""
-        best = max(self.probabilities.values())
-        enough = [label for label, p in self.probabilities.items() if p >= max(min_confidence, SHARE * best)]
-        return tuple(enough[:top])
-
-
-def read_answers(results: Results) -> Iterator[tuple[Path, Answer | GenreError]]:
-    """Yield what results say of each file: the answer, or what is wrong.
-
-    Raises
-    ------
-    InvalidInputError
-        The results cannot be used.
-    """
-    for result in results:
-        yield result.path or Path(), _answer(result)  # what was read back has a path
-
-
-def _answer(result: Prediction | Failure) -> Answer | GenreError:
-    if isinstance(result, Failure):
-        return UnreadableAudioError(f"was not classified: {printable(result.message)}")
-    for label in result.probabilities:
-        if not label.strip() or not label.isprintable():  # it would go into a tag
-            return InvalidInputError(f"{label!r} is no name of a genre")
-    return Answer.of(result)

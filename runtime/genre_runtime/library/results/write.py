@@ -11,12 +11,9 @@ import re
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Protocol, TextIO
 
-from genre_runtime.errors import GenreError
-from genre_runtime.prediction import Prediction
-
-Result = Prediction | GenreError
+from genre_runtime.prediction import FileResult
 
 _NO_TEXT = ("Cc", "Cs", "Zl", "Zp")
 """Unicode's categories of control characters, bytes that are no UTF-8, and ends of lines and paragraphs."""
@@ -28,24 +25,18 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
 class Writer(Protocol):
     """Writes results one by one."""
 
-    def write(self, path: Path, result: Result, same_as: Path | None = None) -> None:
-        """Write one result; `same_as` is an earlier file of the same bytes."""
+    def write(self, result: FileResult) -> None:
+        """Write one result.
+
+        Parameters
+        ----------
+        result : FileResult
+        """
         ...
 
     def close(self) -> None:
         """Write what belongs at the end."""
         ...
-
-
-def result_dict(path: Path, result: Result, same_as: Path | None = None) -> dict[str, Any]:
-    """JSON object of one result: the prediction, or `{"path", "error": {"code", "message"}}`.
-
-    Where an earlier file has the same bytes, `same_as` is its path.
-    """
-    equal = {} if same_as is None else {"same_as": str(same_as)}
-    if isinstance(result, Prediction):
-        return {**result.to_dict(), "path": str(path), **equal}
-    return {"path": str(path), "error": {"code": result.code, "message": str(result)}, **equal}
 
 
 class TableWriter:
@@ -55,21 +46,28 @@ class TableWriter:
         self._stream = stream
         self._started = False
 
-    def write(self, path: Path, result: Result, same_as: Path | None = None) -> None:
+    def write(self, result: FileResult) -> None:
         """Write one row; the heading goes before the first."""
-        if isinstance(result, GenreError):
+        prediction = result.prediction
+        if prediction is None:
             return
         if not self._started:
             self._row("genre", "sure", "", "otherwise", "file")
             self._started = True
-        others = ", ".join(f"{label} {value:.0%}" for label, value in list(result.probabilities.items())[1:3])
-        if all(excerpt.silent for excerpt in result.excerpts):  # the next best genres of silence say nothing
-            others = result.reason or others
+        others = ", ".join(f"{label} {value:.0%}" for label, value in list(prediction.probabilities.items())[1:3])
+        if all(excerpt.silent for excerpt in prediction.excerpts):  # the next best genres of silence say nothing
+            others = prediction.reason or others
         others = printable(others)
-        mark = "" if result.confident else "?"
-        equal = "" if same_as is None else f"  (the same bytes as {printable(same_as)})"
-        remark = "" if result.remark is None else f"  ({result.remark})"
-        self._row(printable(result.label), f"{result.confidence:.0%}", mark, others, printable(path) + remark + equal)
+        mark = "" if prediction.confident else "?"
+        equal = "" if result.same_as is None else f"  (the same bytes as {printable(result.same_as)})"
+        remark = "" if prediction.remark is None else f"  ({prediction.remark})"
+        self._row(
+            printable(prediction.label),
+            f"{prediction.confidence:.0%}",
+            mark,
+            others,
+            printable(result.path) + remark + equal,
+        )
 
     def _row(self, genre: str, sure: str, mark: str, others: str, path: str) -> None:
         self._stream.write(f"{genre:<14}{sure:>4} {mark:<2} {others:<37}{path}\n")
@@ -85,9 +83,9 @@ class JsonLinesWriter:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def write(self, path: Path, result: Result, same_as: Path | None = None) -> None:
+    def write(self, result: FileResult) -> None:
         """Write one line."""
-        self._stream.write(json.dumps(result_dict(path, result, same_as)) + "\n")
+        self._stream.write(json.dumps(result.to_dict()) + "\n")
         self._stream.flush()
 
     def close(self) -> None:
@@ -101,9 +99,9 @@ class JsonWriter:
         self._stream = stream
         self._separator = "[\n"
 
-    def write(self, path: Path, result: Result, same_as: Path | None = None) -> None:
+    def write(self, result: FileResult) -> None:
         """Write one element."""
-        self._stream.write(self._separator + json.dumps(result_dict(path, result, same_as)))
+        self._stream.write(self._separator + json.dumps(result.to_dict()))
         self._separator = ",\n"
 
     def close(self) -> None:
@@ -126,9 +124,9 @@ class CsvWriter:
         self._writer = csv.DictWriter(stream, self.COLUMNS, lineterminator="\n")
         self._writer.writeheader()
 
-    def write(self, path: Path, result: Result, same_as: Path | None = None) -> None:
+    def write(self, result: FileResult) -> None:
         """Write one row."""
-        row = result_dict(path, result, same_as)
+        row = result.to_dict()
         if "error" in row:
             row["error"] = row["error"]["message"]
         cells = {name: row.get(name) for name in self.COLUMNS}

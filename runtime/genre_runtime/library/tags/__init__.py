@@ -33,13 +33,14 @@ from genre_runtime.errors import (
 )
 from genre_runtime.library.cache import LibraryState
 from genre_runtime.library.genre_names import GenreMap
-from genre_runtime.library.results.read import Answer, Results, read_answers, skipped_words
+from genre_runtime.library.results.read import Results, skipped_words
+from genre_runtime.library.results.write import printable
 from genre_runtime.library.tags.base import SEPARATOR, VENDOR, GenreField, all_genres, first_genres, known_names
 from genre_runtime.library.tags.formats import adapter_of, audio_sha256, tag_errors
 from genre_runtime.library.tags.journal import Entry, FileState, Journal
 from genre_runtime.library.tags.replace import replace_file, target_of
 from genre_runtime.library.tags.restore import Undone, difference, restored_sha256, undo
-from genre_runtime.prediction import Prediction
+from genre_runtime.prediction import FileResult, Prediction
 
 __all__ = ["Change", "Mode", "Undone", "plan_genres", "read_genres", "undo", "write_genres"]
 
@@ -229,7 +230,24 @@ def _opened(path: Path) -> BinaryIO:
         raise UnreadableAudioError(f"{error.strerror or error}: check the permissions") from error
 
 
-Outcome = Change | GenreError
+SHARE = 1 / 3
+"""A further genre is written if its probability is at least this share of the best one's."""
+
+
+def genres_to_write(prediction: Prediction, *, top: int, min_confidence: float) -> tuple[str, ...]:
+    """Return the genres of a prediction that are worth writing, the most probable first.
+
+    Parameters
+    ----------
+    prediction : Prediction
+    top : int
+        Most genres.
+    min_confidence : float
+        Least probability of a genre, 0 to 1; each also has at least `SHARE` of the best one's.
+    """
+    best = max(prediction.probabilities.values())
+    least = max(min_confidence, SHARE * best)
+    return tuple([label for label, share in prediction.probabilities.items() if share >= least][:top])
 
 
 @dataclass(frozen=True)
@@ -267,18 +285,18 @@ class Tagging:
     keep_mtime: bool = False
     state: LibraryState | None = None
 
-    def apply(self, path: Path, answer: Answer | GenreError) -> Outcome:
+    def apply(self, path: Path, answer: Prediction | GenreError) -> Change | GenreError:
         """Tag one file by its answer. An error is returned, not raised.
 
         Parameters
         ----------
         path : Path
-        answer : Answer or GenreError
+        answer : Prediction or GenreError
         """
         try:
             if isinstance(answer, GenreError):
                 return answer
-            labels = answer.labels(top=self.top, min_confidence=self.min_confidence)
+            labels = genres_to_write(answer, top=self.top, min_confidence=self.min_confidence)
             names = self.genre_map.rename(labels)
             why = self._why_not(answer, labels, names)
             if why is not None:
@@ -301,9 +319,9 @@ class Tagging:
                 self.state.carry_over(*change.digests)
         return change
 
-    def _why_not(self, answer: Answer, labels: Sequence[str], names: Sequence[str]) -> str | None:
+    def _why_not(self, answer: Prediction, labels: Sequence[str], names: Sequence[str]) -> str | None:
         if not answer.confident and not self.unsure:
-            return answer.reason or "the answer is not confident"
+            return printable(answer.reason or "the answer is not confident")
         if not labels:
             return f"no genre reaches {self.min_confidence:.0%}"
         return None if names else f"the map leaves out {', '.join(labels)}"
@@ -311,7 +329,7 @@ class Tagging:
 
 def tag_classified(
     tagging: Tagging, paths: Iterable[Path], classify: Classify
-) -> Generator[tuple[Path, Outcome], None, None]:
+) -> Generator[tuple[Path, Change | GenreError], None, None]:
     """Classify files and tag them, in order. Files whose genre would not change are not classified.
 
     Parameters
@@ -322,9 +340,9 @@ def tag_classified(
 
     Yields
     ------
-    (Path, Outcome)
+    (Path, Change or GenreError)
     """
-    settled: deque[tuple[Path, Outcome | None]] = deque()
+    settled: deque[tuple[Path, Change | GenreError | None]] = deque()
 
     def unsettled() -> Iterator[Path]:
         for path in paths:
@@ -336,14 +354,15 @@ def tag_classified(
     for result in classify(unsettled()):
         while (entry := settled.popleft())[1] is not None:
             yield entry[0], entry[1]
-        answer = result if isinstance(result, GenreError) else Answer.of(result)
-        yield entry[0], tagging.apply(entry[0], answer)
+        yield entry[0], tagging.apply(entry[0], result)
     for path, outcome in settled:
         if outcome is not None:
             yield path, outcome
 
 
-def tag_answered(tagging: Tagging, results: Path, paths: Sequence[Path]) -> Generator[tuple[Path, Outcome], None, None]:
+def tag_answered(
+    tagging: Tagging, results: Path, paths: Sequence[Path]
+) -> Generator[tuple[Path, Change | GenreError], None, None]:
     """Tag files by the results of an earlier run.
 
     The last answer for a file counts. Several names of one file, such as a link and its target, are tagged once, but
@@ -359,20 +378,21 @@ def tag_answered(tagging: Tagging, results: Path, paths: Sequence[Path]) -> Gene
 
     Yields
     ------
-    (Path, Outcome)
+    (Path, Change or GenreError)
 
     Raises
     ------
     InvalidInputError
         The results cannot be read, or the map names a genre that none of them has.
     """
-    answers: dict[str, Answer | GenreError] = {}
+    answers: dict[str, Prediction | GenreError] = {}
     named: dict[Path, None] = {}
     source = Results(str(results))
-    for path, answer in read_answers(source):
-        answers[_identity(path)] = answer
+    for result in source:
+        path = Path(result.path)
+        answers[_identity(path)] = _answer(result)
         named[path] = None
-    labels = {label for answer in answers.values() if isinstance(answer, Answer) for label in answer.probabilities}
+    labels = {label for answer in answers.values() if isinstance(answer, Prediction) for label in answer.probabilities}
     if labels:
         tagging.genre_map.check(labels)
     for words in skipped_words(source):
@@ -382,15 +402,15 @@ def tag_answered(tagging: Tagging, results: Path, paths: Sequence[Path]) -> Gene
 
 
 def _tag_each_once(
-    tagging: Tagging, paths: Sequence[Path], answers: Mapping[str, Answer | GenreError], missing: GenreError
-) -> Iterator[tuple[Path, Outcome]]:
+    tagging: Tagging, paths: Sequence[Path], answers: Mapping[str, Prediction | GenreError], missing: GenreError
+) -> Iterator[tuple[Path, Change | GenreError]]:
     """Yield an outcome for every name. Of several names of one file, the first that is not a link is tagged."""
     firsts: dict[str, Path] = {}
     for path in paths:
         identity = _identity(path)
         if identity not in firsts or (_is_link(firsts[identity]) and not _is_link(path)):
             firsts[identity] = path
-    done: dict[str, Outcome] = {}
+    done: dict[str, Change | GenreError] = {}
     for path in paths:
         identity = _identity(path)
         first = firsts[identity]
@@ -403,13 +423,23 @@ def _tag_each_once(
         yield path, outcome
 
 
-def _settled(tagging: Tagging, path: Path) -> Outcome | None:
+def _settled(tagging: Tagging, path: Path) -> Change | GenreError | None:
     """Return the outcome that needs no answer: the file cannot be tagged, or has a genre that stays."""
     try:
         old = read_genres(path)
     except GenreError as error:
         return error
     return Change(path, old, old, "has a genre") if old and tagging.mode == "empty" else None
+
+
+def _answer(result: FileResult) -> Prediction | GenreError:
+    """Return the prediction of an earlier run, or why nothing can be written."""
+    if not isinstance(result.outcome, Prediction):
+        return UnreadableAudioError(f"was not classified: {printable(result.outcome)}")
+    for label in result.outcome.probabilities:
+        if not label.strip() or not label.isprintable():  # it would be written into a tag
+            return InvalidInputError(f"{label!r} is not the name of a genre")
+    return result.outcome.brief(None)
 
 
 def _identity(path: Path) -> str:

@@ -163,9 +163,9 @@ def test_a_remote_file_gets_the_answer_of_the_local_one(
         path = write_audio(tmp_path / name, samples)
         expected = said(classifier.classify_file(path))
         url = memory(name, path.read_bytes())
-        assert said(classify_source(classifier, url, max_bytes=max_bytes)) == expected
-        assert said(classify_source(classifier, str(path))) == expected
-        local = classify_source(classifier, path.as_uri(), max_bytes=max_bytes)
+        assert said(classify_source(classifier, url, max_bytes=max_bytes).outcome) == expected
+        assert said(classify_source(classifier, str(path)).outcome) == expected
+        local = classify_source(classifier, path.as_uri(), max_bytes=max_bytes).outcome
         assert isinstance(local, Prediction)
         assert local.path == path, "what lies here is read from here"
 

@@ -18,6 +18,7 @@ from genre_runtime.cli import bulk, classify
 from genre_runtime.errors import DeviceUnavailableError, InvalidInputError, MissingDependencyError, ModelNotFoundError
 from genre_runtime.library.bulk import ray_engine
 from genre_runtime.library.bulk.manifest import classify_source
+from genre_runtime.prediction import FileResult
 from genre_runtime.library.bulk.ray_engine import MAX_DEATHS, Ledger, classify_on_ray, result_row
 from tests.synthetic import noise, tone, write_audio, write_model
 
@@ -69,7 +70,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def one_machine(model: Path, files: list[Path]) -> list[dict[str, Any]]:
     classifier = GenreClassifier.load(model, device="cpu", threads=1)
     results = classifier.classify_files(files, jobs=1)
-    return [result_row(str(file), result) for file, result in zip(files, results, strict=True)]
+    return [result_row(FileResult(str(file), result)) for file, result in zip(files, results, strict=True)]
 
 
 class PlantedWorker(ray_engine.Worker):
@@ -209,10 +210,10 @@ def test_an_interrupted_run_leaves_what_it_has_done(
 ) -> None:
     parquet: Any = pytest.importorskip("pyarrow.parquet", reason=WHY)
 
-    def interrupted(source: str, result: Any) -> dict[str, Any]:
-        if source == str(files[7]):
+    def interrupted(result: FileResult) -> dict[str, Any]:
+        if result.path == str(files[7]):
             raise KeyboardInterrupt
-        return result_row(source, result)
+        return result_row(result)
 
     monkeypatch.setattr(bulk, "result_row", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -260,6 +261,6 @@ def test_what_the_command_takes_for_bulk(model: Path) -> None:
 def test_a_name_that_is_no_utf_8_becomes_text(classifier: GenreClassifier, tmp_path: Path) -> None:
     pytest.importorskip("pyarrow", reason=WHY)
     path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.wav")
-    row = result_row(path, classifier.classify_or_error(Path(path)))
+    row = result_row(FileResult(path, classifier.classify_or_error(Path(path))))
     assert row["path"].endswith("\\udcff.wav")
     assert "\\udcff.wav" in row["error_message"]

@@ -19,8 +19,7 @@ from genre_runtime.cli import report as command
 from genre_runtime.errors import UnreadableAudioError
 from genre_runtime.library.report import page as page_module
 from genre_runtime.library.report.figures import common_folder, confidence_bins
-from genre_runtime.library.results.read import Row
-from genre_runtime.library.results.write import Result
+from genre_runtime.prediction import FileResult
 from tests.runtime.library.report.html_page import Page
 from tests.runtime.library.results_files import HOSTILE, named, predict, small_library, written
 
@@ -48,7 +47,7 @@ def genre_report(capsys: pytest.CaptureFixture[str]) -> GenreReport:
 def make_page(genre_report: GenreReport, tmp_path: Path) -> MakePage:
     """Return a function that makes a page of results and takes it apart."""
 
-    def make(results: list[tuple[Path, Result]], *words: str) -> Page:
+    def make(results: list[FileResult], *words: str) -> Page:
         source, output = tmp_path / "all.jsonl", tmp_path / "page.html"
         source.write_text(written(results))
         assert genre_report(source, "--output", output, *words) == (0, f"{output}\n", "")
@@ -95,7 +94,7 @@ def test_bars_are_as_long_as_the_numbers(make_page: MakePage) -> None:
 
 
 def test_the_last_answer_for_a_file_counts(make_page: MakePage) -> None:
-    failed: list[tuple[Path, Result]] = [(Path("/music/a/one.mp3"), UnreadableAudioError("gone"))]
+    failed: list[FileResult] = [FileResult(Path("/music/a/one.mp3"), UnreadableAudioError("gone"))]
     page = make_page(failed + small_library())
     assert page.texts["dd"][:4] == ["7", "3", "2", "2"]
     assert page.table("files")[0][0] == "a/one.mp3"
@@ -180,7 +179,7 @@ def test_long_lists_are_cut_and_say_so(make_page: MakePage, monkeypatch: pytest.
     assert "the first 4 of 9 files" in said
     assert "7 more are in the results" in said
     assert len(make_page(results, "--rows", "all").table("files")) == 9
-    failed: list[tuple[Path, Result]] = [(Path(f"/{number}.mp3"), UnreadableAudioError("no")) for number in range(5)]
+    failed: list[FileResult] = [FileResult(Path(f"/{number}.mp3"), UnreadableAudioError("no")) for number in range(5)]
     page = make_page(failed)
     assert len(page.table("Files")) == 2
     assert "3 more are in the results" in " ".join(page.texts["p"])
@@ -239,7 +238,7 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def test_each_confidence_has_its_step() -> None:
     answers = [predict("/a.mp3", {"rock": p, "jazz": 1 - p}) for p in (1.0, 0.95, 0.949, 0.6, 0.55, 0.5)]
-    bins = confidence_bins(Row.of(answer) for answer in answers)
+    bins = confidence_bins(answers)
     found = {number: (parts.confident, parts.unsure) for number, parts in enumerate(bins) if parts.total}
     assert found == {19: (2, 0), 18: (1, 0), 12: (1, 0), 11: (0, 1), 10: (0, 1)}
 

@@ -9,16 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from genre_runtime.errors import InvalidInputError
+from genre_runtime.errors import InvalidInputError, RecordedError
 from genre_runtime.library.results import read as reader
-from genre_runtime.library.results.read import Failure, Results, Row, skipped_words
-from genre_runtime.prediction import Prediction
+from genre_runtime.library.results.read import Results, skipped_words
+from genre_runtime.prediction import FileResult, Prediction
 from tests.runtime.library.results_files import HOSTILE, named, predict, small_library, written
 
-Read = list[Prediction | Failure]
 
-
-def read(path: Path) -> tuple[Read, list[str]]:
+def read(path: Path) -> tuple[list[FileResult], list[str]]:
     source = Results(str(path))
     return list(source), list(skipped_words(source))
 
@@ -36,12 +34,12 @@ def test_all_that_was_written_comes_back(file: Path, form: str, encoding: str, n
     file.write_bytes(written(library, form).replace("\n", newline).encode(encoding))
     found, skipped = read(file)
     assert not skipped
-    for (path, result), back in zip(library, found, strict=True):
-        assert back.path == path
-        if isinstance(result, Prediction):
+    for result, back in zip(library, found, strict=True):
+        if result.prediction is not None:
             assert back == result
         else:
-            assert back == Failure(path, result.code, str(result))
+            assert back.to_dict() == result.to_dict()
+            assert isinstance(back.error, RecordedError)
 
 
 @pytest.mark.parametrize("chunk", [1, 50, 10_000])
@@ -162,14 +160,15 @@ def test_results_of_older_versions_have_no_announced_length(file: Path) -> None:
     file.write_text("".join(json.dumps(entry) + "\n" for entry in (old, {**GOOD, "announced_seconds": 400})))
     found, skipped = read(file)
     assert not skipped
-    assert [one.remark for one in found if isinstance(one, Prediction)] == [
+    assert [one.prediction.remark for one in found if one.prediction] == [
         None,
         "only 100.0 of 400.0 s could be read",
     ]
 
 
-def test_rows_keep_the_second_best() -> None:
-    row = Row.of(predict("/a.mp3", {"jazz": 0.3, "pop": 0.1, "rock": 0.6}))
-    assert (row.label, row.next_label) == ("rock", "jazz")
-    assert row.next_confidence == pytest.approx(0.3)
-    assert Row.of(predict("/a.mp3", {"rock": 1.0})).next_label == ""
+def test_brief_predictions_keep_the_second_best() -> None:
+    brief = predict("/a.mp3", {"jazz": 0.3, "pop": 0.1, "rock": 0.6}).brief()
+    assert (brief.label, dict(brief.probabilities)) == ("rock", {"rock": 0.6, "jazz": 0.3})
+    assert brief.runner_up == ("jazz", pytest.approx(0.3))
+    assert not brief.excerpts
+    assert predict("/a.mp3", {"rock": 1.0}).brief().runner_up == ("", 0.0)

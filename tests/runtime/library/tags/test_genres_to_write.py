@@ -1,0 +1,26 @@
+"""Which genres of a prediction are written into tags."""
+
+from __future__ import annotations
+
+import pytest
+
+from genre_runtime.library.tags import genres_to_write
+from tests.runtime.library.results_files import predict
+
+
+@pytest.mark.parametrize(
+    ("top", "min_confidence", "expected"),
+    [
+        (1, 0.0, ("rock",)),
+        (9, 0.0, ("rock", "jazz")),  # a third of the first one's probability is 0.2
+        (9, 0.21875, ("rock", "jazz")),
+        (9, 0.25, ("rock",)),
+        (9, 0.625, ("rock",)),
+        (9, 0.626, ()),
+    ],
+)
+def test_genres_reach_the_confidence_and_a_third_of_the_first(
+    top: int, min_confidence: float, expected: tuple[str, ...]
+) -> None:
+    prediction = predict("/a.mp3", {"rock": 0.625, "jazz": 0.21875, "pop": 0.15625})
+    assert genres_to_write(prediction, top=top, min_confidence=min_confidence) == expected
