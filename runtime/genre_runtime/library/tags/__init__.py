@@ -163,7 +163,7 @@ def write_genres(
             words = error.strerror or str(error)
             raise TagWriteError(target, f"the journal {str(book.path)!r} cannot be written ({words})") from error
 
-    replace_file(target, edit, record, lambda status: status.st_mtime_ns if keep_mtime else None)
+    replace_file(target, edit, record, "keep" if keep_mtime else None)
     return dataclasses.replace(change, written=True, digests=(digests[0], digests[1]))
 
 

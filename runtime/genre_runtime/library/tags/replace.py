@@ -19,7 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 from genre_runtime.errors import AudioNotFoundError, ChangedFileError, GenreError, TagWriteError, UntaggableError
 from genre_runtime.library.tags.journal import FileState
@@ -235,7 +235,7 @@ def replace_file(
     path: Path,
     edit: Callable[[BinaryIO, BinaryIO], None],
     before: Callable[[FileState, FileState, BinaryIO, BinaryIO], None],
-    mtime_ns: Callable[[os.stat_result], int | None],
+    mtime_ns: int | Literal["keep"] | None,
 ) -> None:
     """Replace a file by an edited copy.
 
@@ -247,8 +247,8 @@ def replace_file(
         Called with the file, open for reading, and its copy, open for reading and writing; changes the copy.
     before : callable
         Called directly before the copy is renamed, with the old state, the new state, the file and the copy.
-    mtime_ns : callable
-        Returns the new modification time in nanoseconds, given the old status; None means now.
+    mtime_ns : int, "keep" or None
+        New modification time in nanoseconds; None means now.
 
     Raises
     ------
@@ -259,8 +259,7 @@ def replace_file(
         with contextlib.closing(Folder(path.parent)) as folder:
             remove_left_copies(folder)
             with _opened(folder, path) as original:
-                status = _permitted(path, original)
-                _replace(folder, path, original, status, (edit, before, mtime_ns))
+                _replace(folder, path, original, edit, before, mtime_ns)
             with contextlib.suppress(OSError):  # the file is replaced; at worst a crash now undoes that
                 folder.sync()
     except FileNotFoundError as error:
@@ -309,15 +308,15 @@ def sha256_of(file: BinaryIO) -> str:
     return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-_Steps = tuple[
-    Callable[[BinaryIO, BinaryIO], None],
-    Callable[[FileState, FileState, BinaryIO, BinaryIO], None],
-    Callable[[os.stat_result], int | None],
-]
-
-
-def _replace(folder: Folder, path: Path, original: BinaryIO, status: os.stat_result, steps: _Steps) -> None:
-    edit, before, mtime_ns = steps
+def _replace(
+    folder: Folder,
+    path: Path,
+    original: BinaryIO,
+    edit: Callable[[BinaryIO, BinaryIO], None],
+    before: Callable[[FileState, FileState, BinaryIO, BinaryIO], None],
+    mtime_ns: int | Literal["keep"] | None,
+) -> None:
+    status = _permitted(path, original)
     name, copy = create_copy(folder)
     try:
         _copy_content(original, copy)
@@ -329,8 +328,8 @@ def _replace(folder: Folder, path: Path, original: BinaryIO, status: os.stat_res
             _check_unchanged(folder, path, status)  # if another program changed the file, that is the reason to report
             raise
         _copy_status(original, status, copy)
-        time_ns = mtime_ns(status)
-        _set_times(folder, name, copy, (status.st_atime_ns, time.time_ns() if time_ns is None else time_ns))
+        time_ns = status.st_mtime_ns if mtime_ns == "keep" else time.time_ns() if mtime_ns is None else mtime_ns
+        _set_times(folder, name, copy, (status.st_atime_ns, time_ns))
         _sync(copy)
         kept = os.fstat(copy.fileno())
         before(old, FileState(sha256_of(copy), kept.st_size, kept.st_mtime_ns), original, copy)

@@ -353,7 +353,7 @@ def _restore(path: Path, entry: Entry) -> None:
         if new.sha256 != entry.old.sha256:
             raise JournalError("the recorded bytes do not give the old file: the file stays as it is")
 
-    replace_file(path, edit, check, lambda status: entry.old.mtime_ns)  # noqa: ARG005
+    replace_file(path, edit, check, entry.old.mtime_ns)
 
 
 def _audio_sha256(file: BinaryIO) -> str:

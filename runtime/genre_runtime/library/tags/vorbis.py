@@ -48,7 +48,7 @@ _PAGE_HEAD = 27
 _PREFIXES = ((b"\x01vorbis", b"\x03vorbis"), (b"OpusHead", b"OpusTags"), (b"\x80theora", b"\x81theora"))
 """How the first packet of a stream begins, and the second, which holds the comments."""
 _TAIL_BYTES = 2**17
-"""The last page of a file, which has at most 64 KiB, lies within this."""
+"""The last page of a file, which has at most 64 KiB, is within these bytes."""
 
 
 class FlacAdapter(TagAdapter):
