@@ -75,7 +75,7 @@ def said(outcomes: list[FileResult]) -> list[tuple[Path, Any]]:
     """What an outcome says of its file, whether known or not."""
     return [
         (
-            one.path,
+            Path(one.path),
             one.outcome.to_dict() if isinstance(one.outcome, Prediction) else (one.outcome.code, str(one.outcome)),
         )
         for one in outcomes

@@ -179,7 +179,7 @@ def test_what_is_wrong_with_a_remote_file_is_its_result(classifier: GenreClassif
         (f"{text}.none", "not_found"),
         ("nonesuch://a.mp3", "invalid_input"),
     ):
-        result = classify_source(classifier, url)
+        result = classify_source(classifier, url).outcome
         assert isinstance(result, GenreError), url
         assert result.code == code, result
 
@@ -214,7 +214,7 @@ def test_odd_storage(
     classifier: GenreClassifier, monkeypatch: pytest.MonkeyPatch, content: bytes | Exception, kind: type[GenreError]
 ) -> None:
     monkeypatch.setattr("genre_runtime.library.bulk.manifest.file_system", lambda url: (Storage(content), url))
-    assert isinstance(classify_source(classifier, "odd://a.wav", max_bytes=1000), kind)
+    assert isinstance(classify_source(classifier, "odd://a.wav", max_bytes=1000).outcome, kind)
 
 
 def test_a_manifest_elsewhere(memory: Put) -> None:

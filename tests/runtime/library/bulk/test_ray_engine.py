@@ -18,8 +18,8 @@ from genre_runtime.cli import bulk, classify
 from genre_runtime.errors import DeviceUnavailableError, InvalidInputError, MissingDependencyError, ModelNotFoundError
 from genre_runtime.library.bulk import ray_engine
 from genre_runtime.library.bulk.manifest import classify_source
-from genre_runtime.prediction import FileResult
 from genre_runtime.library.bulk.ray_engine import MAX_DEATHS, Ledger, classify_on_ray, result_row
+from genre_runtime.prediction import FileResult
 from tests.synthetic import noise, tone, write_audio, write_model
 
 WHY = "ray of genre-runtime[ray] is not installed"

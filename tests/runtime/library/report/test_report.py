@@ -123,7 +123,7 @@ def test_failed_files_alone_make_a_page(make_page: MakePage) -> None:
 def test_hostile_names_are_harmless(make_page: MakePage) -> None:
     clean = make_page(small_library(), "--track", "one.mp3")
     results = named([predict(name, {name: 0.5, "rock": 0.5}) for name in HOSTILE])
-    results += [(Path(name + "2"), UnreadableAudioError(name)) for name in HOSTILE]
+    results += [FileResult(Path(name + "2"), UnreadableAudioError(name)) for name in HOSTILE]
     page = make_page(results, "--track", HOSTILE[0])
     assert {tag for tag, _ in page.tags} <= {tag for tag, _ in clean.tags}
     assert page.texts["script"] == clean.texts["script"]
