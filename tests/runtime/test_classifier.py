@@ -98,7 +98,7 @@ def test_excerpts_of_different_lengths_keep_their_order(
 
     monkeypatch.setattr("genre_runtime.classifier.stream_excerpts", lambda *_, **__: ExcerptStream(damaged()))
     for max_batch in (1, 4):  # as on a CPU and on a GPU
-        monkeypatch.setattr(classifier._judge, "max_batch", max_batch)
+        monkeypatch.setattr(classifier._model, "max_batch", max_batch)
         prediction = classifier.classify_file("damaged.mp3")
         assert prediction.duration_seconds == 9
     excerpts = prediction.excerpts

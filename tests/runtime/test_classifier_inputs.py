@@ -145,7 +145,7 @@ def test_a_model_that_answers_no_numbers_is_an_error(model_path: Path) -> None:
     bias.CopyFrom(numpy_helper.from_array(np.full(3, np.nan, np.float32), "bias"))
     save(graph, model_path)
     sign(model_path)
-    with pytest.raises(InvalidInputError, match="NaN or infinity"):
+    with pytest.raises(InvalidInputError, match="NaN or infinite"):
         GenreClassifier.load(model_path, device="cpu").classify(tone(1), RATE)
 
 

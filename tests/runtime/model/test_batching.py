@@ -85,9 +85,9 @@ def test_files_classified_in_shared_batches_have_the_same_answers(
 ) -> None:
     paths = [write_audio(tmp_path / f"{i}.wav", tone(12) if i % 2 else noise(31, seed=i)) for i in range(6)]
     alone = list(classifier.classify_files(paths, jobs=1))
-    judge = classifier._judge
-    monkeypatch.setattr(judge, "max_batch", 8)
-    monkeypatch.setattr(judge, "run", SharedBatches(judge.run_graph, 8))
+    model = classifier._model
+    monkeypatch.setattr(model, "max_batch", 8)
+    monkeypatch.setattr(model, "run", SharedBatches(model.run_graph, 8))
     together = list(classifier.classify_files(paths, jobs=4))
     for one, other in zip(alone, together, strict=True):
         assert isinstance(one, Prediction)

@@ -10,8 +10,8 @@ import onnxruntime
 import pytest
 
 from genre_runtime import GenreClassifier
+from genre_runtime.cli.info import describe, describe_in_words
 from genre_runtime.errors import DeviceUnavailableError, InvalidModelError, MissingDependencyError
-from genre_runtime.info import describe, describe_in_words, probe_devices
 from genre_runtime.model.session import available_devices, one_line
 from tests.synthetic import sign, tone
 
@@ -90,7 +90,7 @@ def test_info_says_of_every_device_whether_it_works(model_path: Path, monkeypatc
     classifier = GenreClassifier.load(model_path, device="cpu")
     assert describe(classifier)["devices"]["cpu"] == "works"
     monkeypatch.setattr("genre_runtime.model.session.import_onnxruntime", _Pretender)
-    devices = probe_devices(classifier)
+    devices = classifier.probe_devices()
     assert list(devices) == ["cuda", "tensorrt", "directml", "coreml", "openvino", "cpu"]
     assert "would use cpu" in devices["cuda"]
     assert devices["tensorrt"] == "not in this ONNX Runtime"
@@ -101,9 +101,10 @@ def test_info_names_providers_that_are_no_devices(model_path: Path, monkeypatch:
     offered = ["AzureExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(_Pretender, "get_available_providers", lambda self: offered)
     classifier = GenreClassifier.load(model_path, device="cpu")
+    facts = describe(classifier)
     monkeypatch.setattr("genre_runtime.model.session.import_onnxruntime", _Pretender)
-    assert probe_devices(classifier)["AzureExecutionProvider"] == "offered by ONNX Runtime, but not used here"
-    words = describe_in_words(describe(classifier) | {"devices": probe_devices(classifier)})
+    assert classifier.probe_devices()["AzureExecutionProvider"] == "offered by ONNX Runtime, but not used here"
+    words = describe_in_words(facts | {"devices": classifier.probe_devices()})
     assert "  AzureExecutionProvider offered by" in words
 
 
@@ -111,7 +112,7 @@ def test_info_says_whose_figures_a_model_has_that_learnt_from_every_clip(model_p
     facts = describe(GenreClassifier.load(model_path, device="cpu"))
     assert ", epoch " in describe_in_words(facts)
     line = describe_in_words(facts | {"n_folds": 5}).splitlines()[4]
-    assert line.endswith("over 5 folds (grouped split); the model itself learnt from every clip")
+    assert line.endswith("over 5 folds (grouped split); the model itself was trained on every clip")
     assert "epoch" not in line
 
 
@@ -125,7 +126,7 @@ def test_the_place_in_its_source_is_not_part_of_an_error() -> None:
 def test_info_warns_of_two_onnxruntimes(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     classifier = GenreClassifier.load(model_path, device="cpu")
     assert "overwrite each other" not in describe_in_words(describe(classifier))
-    monkeypatch.setattr("genre_runtime.info.packages.version", lambda name: "1.0")
+    monkeypatch.setattr("genre_runtime.model.session.packages.version", lambda name: "1.0")
     assert "onnxruntime 1.0 and onnxruntime-gpu 1.0" in describe_in_words(describe(classifier))
 
 

@@ -68,10 +68,10 @@ def test_graph_that_onnxruntime_cannot_read(model_path: Path, content: bytes) ->
 
 def test_foreign_graph_carries_no_metadata(model_path: Path) -> None:
     _set_graph_metadata(model_path)
-    with pytest.raises(InvalidModelError, match=r"carries no genre\.audio"):
+    with pytest.raises(InvalidModelError, match=r"has no metadata genre\.audio"):
         GenreClassifier.load(model_path, device="cpu")
     _set_graph_metadata(model_path, genre_audio=AUDIO, genre_labels="no JSON")
-    with pytest.raises(InvalidModelError, match=r"carries no genre\.labels"):
+    with pytest.raises(InvalidModelError, match=r"has no metadata genre\.labels"):
         GenreClassifier.load(model_path, device="cpu")
 
 
@@ -181,14 +181,14 @@ def _in_float16(graph: onnx.ModelProto) -> None:
 @pytest.mark.parametrize(
     ("kind", "change", "words"),
     [
-        ("waveform", _without_embedding, "answers with logits: expected embedding"),
-        ("log_mel", _without_embedding, "answers with logits: expected embedding"),
-        ("waveform", _with_another_input, "asks for waveform, more: expected waveform alone"),
-        ("waveform", _renamed, "asks for audio: expected waveform alone"),
+        ("waveform", _without_embedding, "has the outputs logits: expected embedding"),
+        ("log_mel", _without_embedding, "has the outputs logits: expected embedding"),
+        ("waveform", _with_another_input, "has the inputs waveform, more: expected waveform alone"),
+        ("waveform", _renamed, "has the inputs audio: expected waveform alone"),
         ("waveform", _of_one_length, r"shape \(batch, 100\): expected .* any batch and length"),
         ("waveform", _of_batch_one, r"shape \(1, n_samples\): expected .* any batch and length"),
         ("log_mel", _of_other_bands, r"shape \(batch, 64, n_frames\)"),
-        ("waveform", _in_float16, r"answers logits as tensor\(float16\)"),
+        ("waveform", _in_float16, r"has the output logits as tensor\(float16\)"),
     ],
 )
 def test_foreign_graph_that_is_signed_is_refused(
