@@ -39,5 +39,5 @@ def test_audio_files_are_scored_by_what_training_saw(classifier: GenreClassifier
 
 
 def test_folder_without_audio_cannot_be_scored(classifier: GenreClassifier, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no audio to score"):
+    with pytest.raises(DataError, match="contains no audio to score"):
         score_audio_files(classifier, tmp_path, {})

@@ -1,4 +1,4 @@
-"""The model card speaks of licences for the project's own data alone."""
+"""The model card claims only what the recipe and the data support."""
 
 from __future__ import annotations
 
@@ -19,6 +19,15 @@ def test_weights_of_own_music_are_not_published_by_the_project(
     provenance = {**metadata.provenance, "clips_per_source": dict.fromkeys(sources, 5)}
     card = model_card(replace(metadata, provenance=provenance))
     assert ("MIT licence" in card) != own
-    assert ("Whoever publishes or uses them" in card) == own
+    assert ("Anyone who publishes or uses the weights" in card) == own
     assert ("my music: its terms are not known here." in card) == own
-    assert card.endswith("\n")
+    assert card.endswith("|\n")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05])
+def test_outliers_are_mentioned_only_if_the_recipe_has_them(published: Path, share: float) -> None:
+    metadata = read_metadata(published / "best_model.onnx")
+    recipe = {"training": {"outlier_share": share}}
+    card = model_card(replace(metadata, provenance={**metadata.provenance, "recipe": recipe}))
+    assert "Audio that is not music also gets a genre" in card
+    assert ("5% of each training batch was synthesised noise" in card) == (share > 0)

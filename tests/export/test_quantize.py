@@ -196,7 +196,7 @@ def test_variant_of_the_model_before_does_not_outlive_it(
     arguments = ["--checkpoint", str(models / "best_model.pt"), "--output", str(models)]
     assert main(arguments) == 0
     assert {path.name for path in models.iterdir()} == before - VARIANT_FILES
-    last = "removed int8, made of the model before: --variants --data DATA makes them anew"
+    last = "removed the variants of the previous model: int8; --variants --data DATA makes new ones"
     assert capsys.readouterr().out.splitlines()[-1] == last
     assert main(arguments) == 0
     assert "removed" not in capsys.readouterr().out
@@ -224,7 +224,7 @@ def test_gate(loss: float, speed_up: float, verdict: str) -> None:
 
 
 def test_checkpoint_that_held_nothing_out_is_refused(published: Path, data: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="held no clips out for validation and has no folds"):
+    with pytest.raises(DataError, match="neither validation clips nor folds"):
         publish_variants(published / "best_model.pt", published, data, tmp_path / "cache")
 
 
@@ -269,7 +269,7 @@ def test_data_of_another_model_are_refused(models: Path, data: Path, tmp_path: P
     checkpoint = load_checkpoint(models / "best_model.pt")
     checkpoint["held_out"] = {"validation": ["y/0"], "test": []}
     save_checkpoint(checkpoint, models / "best_model.pt")
-    with pytest.raises(DataError, match="holds 0 of the 1 clips"):
+    with pytest.raises(DataError, match="contains 0 of the 1 validation clips"):
         publish_variants(models / "best_model.pt", models, data, tmp_path / "cache")
 
 
