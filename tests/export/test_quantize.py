@@ -1,4 +1,4 @@
-"""Variants in lower precision: made of the published graphs, measured, and kept only when they pay."""
+"""Variants in lower precision: made from the published graphs, measured, and published only if they pay."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def networks(graphs: dict[str, ModelProto]) -> dict[str, ModelProto]:
 def test_variant_answers_nearly_as_float32_but_not_quite(
     graphs: dict[str, ModelProto], networks: dict[str, ModelProto], name: str, largest: float
 ) -> None:
-    """Nearly: it is the same network. Not quite: it is one in lower precision, not a copy."""
+    """Almost equal, since it is the same network; not equal, since it is in lower precision and not a copy."""
     expected = run(graphs["waveform"], "waveform", waveforms())
     found = run(with_front_end(graphs["waveform"], networks[name]), "waveform", waveforms())
     assert list(found) == list(expected)
@@ -116,7 +116,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def models(published: Path, tmp_path: Path) -> Path:
-    """The published model with a checkpoint that held clips out."""
+    """The published model with a checkpoint that has validation clips."""
     folder = shutil.copytree(published, tmp_path / "models")
     checkpoint = load_checkpoint(folder / "best_model.pt")
     checkpoint["held_out"] = {"validation": ["x/0", "x/1", "x/2"], "test": ["x/3"]}
@@ -125,7 +125,7 @@ def models(published: Path, tmp_path: Path) -> Path:
 
 
 def taking(*milliseconds: float) -> Any:
-    """Times as they would be measured of float32, float16 and int8: a test cannot rely on real ones."""
+    """Fixed times of float32, float16 and int8: a test cannot rely on measured ones."""
 
     def times(paths: list[Path], *_: Any) -> list[Timing]:
         assert [path.name for path in paths] == ["best_model.onnx", "best_model.float16.onnx", "best_model.int8.onnx"]
@@ -228,10 +228,10 @@ def test_checkpoint_that_held_nothing_out_is_refused(published: Path, data: Path
         publish_variants(published / "best_model.pt", published, data, tmp_path / "cache")
 
 
-def test_model_that_learnt_everything_is_measured_by_its_folds(
+def test_model_trained_on_every_clip_is_measured_by_its_folds(
     models: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each fold answers the clips that it held out; the right answers of all of them make the accuracy."""
+    """Each fold classifies its validation clips; the accuracy is that over all of these clips."""
     checkpoint = load_checkpoint(models / "best_model.pt")
     for fold in range(5):
         recipe = {**checkpoint["recipe"], "data": {**checkpoint["recipe"]["data"], "fold": fold}}

@@ -75,7 +75,7 @@ def test_every_metric_that_is_published_is_described(text: str) -> None:
 
 
 def setting(*path: str | int, to: Any) -> Callable[[dict[str, Any]], None]:
-    """A damage: the value at `path` becomes another, or is new."""
+    """Return a function that sets the value at `path`."""
 
     def change(values: dict[str, Any]) -> None:
         place: Any = values
@@ -87,7 +87,7 @@ def setting(*path: str | int, to: Any) -> Callable[[dict[str, Any]], None]:
 
 
 def without(*path: str) -> Callable[[dict[str, Any]], None]:
-    """A damage: nothing stands at `path` any more."""
+    """Return a function that removes the value at `path`."""
 
     def change(values: dict[str, Any]) -> None:
         place = values
@@ -154,7 +154,7 @@ def test_what_the_runtime_refuses_the_schema_refuses(text: str, damage: Callable
     assert not VALIDATOR.is_valid(values) or "NaN" in damaged  # NaN is not JSON
 
 
-FALSE_FIGURES = {
+WRONG_FIGURES = {
     "accuracy in percent": (setting("metrics", "val_acc", to=62.5), r"\$\.metrics\.val_acc: 62\.5"),
     "no epoch": (without("metrics", "epoch"), r"\$\.metrics\.epoch: missing"),
     "epoch as text": (setting("metrics", "epoch", to="7"), r"\$\.metrics\.epoch: '7'"),
@@ -175,8 +175,8 @@ FALSE_FIGURES = {
 }
 
 
-@pytest.mark.parametrize(("damage", "place"), FALSE_FIGURES.values(), ids=FALSE_FIGURES)
-def test_false_figures_are_refused_with_their_place(
+@pytest.mark.parametrize(("damage", "place"), WRONG_FIGURES.values(), ids=WRONG_FIGURES)
+def test_wrong_figures_are_refused_with_their_place(
     text: str, damage: Callable[[dict[str, Any]], None], place: str
 ) -> None:
     values = json.loads(text)
@@ -187,12 +187,12 @@ def test_false_figures_are_refused_with_their_place(
 
 
 @pytest.mark.parametrize("damaged", ["", "{", "[]", '{"metrics": Infinity}'])
-def test_what_is_no_sidecar_at_all_is_refused(damaged: str) -> None:
+def test_text_that_is_not_a_sidecar_is_refused(damaged: str) -> None:
     with pytest.raises(SidecarError, match=r"the sidecar (is not JSON|does not match)"):
         check_sidecar(damaged)
 
 
-def test_export_refuses_to_write_a_sidecar_unlike_its_schema(
+def test_export_does_not_write_a_sidecar_that_does_not_match(
     published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkpoint = tiny_checkpoint()

@@ -63,7 +63,7 @@ def test_one_sample(classifier: GenreClassifier) -> None:
 
 
 def test_mean_over_excerpts(classifier: GenreClassifier) -> None:
-    """Half a tone, half noise: the track's answer lies between those of its halves."""
+    """Half a tone, half noise: the track's probabilities are between those of its halves."""
     prediction = classifier.classify(np.concatenate([tone(10), noise(10)]), RATE, excerpts=2)
     first, second = (excerpt.probabilities for excerpt in prediction.excerpts)
     assert first["tone"] > second["tone"] + 0.1
@@ -165,7 +165,7 @@ def test_default_model_is_the_one_that_the_environment_names(model_path: Path, m
     assert GenreClassifier.load(device="cpu").model_path == model_path
 
 
-def test_embedding_is_the_mean_of_what_was_heard(classifier: GenreClassifier) -> None:
+def test_embedding_is_the_mean_of_the_excerpts(classifier: GenreClassifier) -> None:
     """The tiny model's embedding is the mean level: 2 a / pi of a tone of amplitude a."""
     silence = np.zeros(10 * RATE, np.float32)
     prediction = classifier.classify(np.concatenate([tone(10), silence, 0.5 * tone(10)]), RATE)

@@ -1,4 +1,4 @@
-"""Nothing that comes from a file, a tag, results, a state file or a model steers the terminal."""
+"""No text from a file, a tag, results, a state file or a model controls the terminal."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 have a copy, and the runtime refuses a model whose copies differ.
 
 Limits of numbers are written once, in the metadata of a dataclass field, under the names that pydantic uses (`ge`,
-`gt`, `le`). `check_limits` holds values to them, and `genre_export.schema` generates the JSON Schema of the sidecar
+`gt`, `le`). `check_limits` checks them, and `genre_export.schema` generates the JSON Schema of the sidecar
 from them.
 """
 
@@ -18,16 +18,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from genre_runtime.errors import InvalidModelError, ModelNotFoundError
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 MODEL_VARIABLE = "GENRE_MODEL"
 MODEL_NAME = "best_model.onnx"
 _LOG_MEL_SUFFIX = ".logmel.onnx"
+
+SCHEMA_VERSION = 1
+AUDIO_METADATA_KEY = "genre.audio"
+LABELS_METADATA_KEY = "genre.labels"
+GRAPH_KINDS = ("waveform", "log_mel")
 
 
 def default_model_path() -> Path:
@@ -71,20 +73,15 @@ def check_named(model_path: Path) -> None:
         raise ModelNotFoundError(model_path, "`invoke export` writes it and its sidecar")
 
 
-SCHEMA_VERSION = 1
-AUDIO_METADATA_KEY = "genre.audio"
-LABELS_METADATA_KEY = "genre.labels"
-GRAPH_KINDS = ("waveform", "log_mel")
-
 _LIMIT_WORDS = {"ge": "at least", "gt": "more than", "le": "at most"}
 
 
-def check_limits(values: DataclassInstance) -> None:
+def check_limits(values: Any) -> None:
     """Check the numbers of a dataclass against the limits in the metadata of its fields.
 
     Parameters
     ----------
-    values : dataclass instance
+    values : dataclass
 
     Raises
     ------

@@ -21,7 +21,7 @@ TOLERANCE = 1e-3
 EMBEDDING_TOLERANCE = 2e-3
 """Of an embedding, as a share of its largest value."""
 
-# Built with CUDA but unable to start it, the tests fail: that is no reason to skip them.
+# If ONNX Runtime was built with CUDA but cannot start it, the tests fail and are not skipped.
 pytestmark = [
     pytest.mark.cuda,
     pytest.mark.skipif("cuda" not in available_devices(), reason="this ONNX Runtime has no CUDA"),

@@ -1,4 +1,4 @@
-"""Opening a model: files that are damaged, foreign or do not belong together are refused."""
+"""Opening a model: files that are damaged or do not match are refused."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _edit_sidecar(model_path: Path, edit: Callable[[dict[str, Any]], None]) -> N
 
 
 def _set_graph_metadata(model_path: Path, **facts: str) -> None:
-    """Replace what the graph says of itself, and sign it."""
+    """Replace the metadata of the graph, and write its sha256 into the sidecar."""
     graph = onnx.load(model_path)
     del graph.metadata_props[:]
     for key, value in facts.items():
@@ -119,12 +119,12 @@ def test_missing_sidecar_and_missing_graph(model_path: Path) -> None:
     ("name", "advice"),
     [
         ("", "it is a folder; name the graph in it"),
-        ("best_model.json", "a model is named by its graph"),
-        ("best_model.pt", "a model is named by its graph"),
-        ("best_model.logmel.onnx", "this graph takes spectrograms alone; name best_model.onnx"),
-        ("none.onnx", "`invoke export` writes it, and its sidecar beside it"),
-        ("nul\0.onnx", "`invoke export` writes it, and its sidecar beside it"),
-        (f"{'long' * 100}.onnx", "`invoke export` writes it, and its sidecar beside it"),
+        ("best_model.json", "expected the graph of a model"),
+        ("best_model.pt", "expected the graph of a model"),
+        ("best_model.logmel.onnx", "this graph takes spectrograms; name best_model.onnx"),
+        ("none.onnx", "`invoke export` writes it and its sidecar"),
+        ("nul\0.onnx", "`invoke export` writes it and its sidecar"),
+        (f"{'long' * 100}.onnx", "`invoke export` writes it and its sidecar"),
     ],
 )
 def test_a_path_that_is_no_model_says_what_to_name(model_path: Path, name: str, advice: str) -> None:
@@ -218,7 +218,7 @@ def test_graph_that_fails_when_it_runs_is_a_typed_error(model_path: Path) -> Non
 
 
 def test_no_plan_of_memory_is_kept_for_every_length(model_path: Path) -> None:
-    """ONNX Runtime keeps one for each shape it meets, and tracks end at any length: hours of them would fill memory."""
+    """ONNX Runtime keeps one for each new shape; the lengths of last excerpts differ, so memory would fill up."""
     metadata = read_metadata(model_path)
     for kind, name in GRAPHS.items():
         session, _ = create_session(model_path.with_name(name), metadata, kind, "cpu", 1)
