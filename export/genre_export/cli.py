@@ -86,9 +86,9 @@ def _publish(options: argparse.Namespace) -> None:
 
 
 def _variants(options: argparse.Namespace) -> None:
-    from genre_export.quantize import publish_variants, table
+    from genre_export.quantize import publish_variants, variants_table
 
-    print(table(publish_variants(options.checkpoint, options.output, options.data, options.cache)))
+    print(variants_table(publish_variants(options.checkpoint, options.output, options.data, options.cache)))
 
 
 def _triton(options: argparse.Namespace) -> None:

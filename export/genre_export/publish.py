@@ -33,7 +33,7 @@ from genre_training.evaluate.score import network_of
 from genre_training.train.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 
 
-def exchange(staging: Path, output: Path, names: Sequence[str], obsolete: Sequence[str]) -> None:
+def replace_files(staging: Path, output: Path, names: Sequence[str], obsolete: Sequence[str]) -> None:
     """Move files from one folder into another, in the given order, then remove obsolete files there.
 
     On any error, and on Ctrl-C, `output` is restored. At no time is a file missing.
@@ -142,7 +142,7 @@ def publish(checkpoint_path: Path, output: Path, data_folder: Path | None = None
         (staging / SCHEMA_FILE).write_text(schema_text(), encoding="utf-8")
         obsolete = [name for variant in variants_in(output) for name in files_of_variant(variant)]
         # The sidecar is last: until then, the runtime detects a mixture of old and new files by their sha256.
-        exchange(staging, output, (*GRAPH_FILES.values(), CARD_FILE, SCHEMA_FILE, SIDECAR_FILE), obsolete)
+        replace_files(staging, output, (*GRAPH_FILES.values(), CARD_FILE, SCHEMA_FILE, SIDECAR_FILE), obsolete)
     return worst
 
 

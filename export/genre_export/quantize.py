@@ -27,15 +27,23 @@ from genre_export.graphs import LogMelGraph, write_log_mel_graph
 from genre_export.publish import (
     SIDECAR_FILE,
     VARIANTS,
-    exchange,
     files_of_variant,
     graph_files,
+    replace_files,
     runner,
     variant_files,
     variant_sidecar,
     write_sidecar,
 )
-from genre_export.quantize_gate import Timing, VariantData, VariantScore, answers, measured_networks, open_cpu, times
+from genre_export.quantize_gate import (
+    Timing,
+    VariantData,
+    VariantScore,
+    best_genres,
+    measure_times,
+    measured_networks,
+    open_cpu,
+)
 from genre_runtime import FloatArray, ModelMetadata, read_metadata
 from genre_training.evaluate.score import network_of
 from genre_training.train.checkpoint import Checkpoint, CheckpointError, load_checkpoint
@@ -128,7 +136,7 @@ def with_front_end(waveform_graph: ModelProto, network: ModelProto) -> ModelProt
     return joined
 
 
-def finish(model: ModelProto, published: ModelProto) -> ModelProto:
+def with_metadata_of(model: ModelProto, published: ModelProto) -> ModelProto:
     """Copy the metadata of the published graph to a variant, and check the variant.
 
     Parameters
@@ -239,12 +247,12 @@ def publish_variants(checkpoint_path: Path, models: Path, data_folder: Path, cac
             models / metadata.graphs["waveform"].file,
             *(staging / variant_files(one)["waveform"] for one in VARIANTS),
         ]
-        scores = _scores(found, paths, times(paths, staging), len(networks))
+        scores = _scores(found, paths, measure_times(paths, staging), len(networks))
         _publish(scores, sidecars, staging, models)
     return scores
 
 
-def table(scores: Sequence[VariantScore]) -> str:
+def variants_table(scores: Sequence[VariantScore]) -> str:
     """Return scores as a Markdown table.
 
     Parameters
@@ -286,7 +294,7 @@ def _answers(
         write_log_mel_graph(LogMelGraph(network_of(network), metadata.temperature), metadata.audio, path, {})
         float32 = onnx.load(path)
         graphs = {BASELINE: float32} | {name: _convert(name, float32, clips.calibration) for name in VARIANTS}
-        given = {name: answers(runner(graph.SerializeToString()), clips, name) for name, graph in graphs.items()}
+        given = {name: best_genres(runner(graph.SerializeToString()), clips, name) for name, graph in graphs.items()}
         for name, one in given.items():
             correct[name].append(one == clips.labels)
             same[name].append(one == given[BASELINE])
@@ -299,7 +307,7 @@ def _make(variant: str, metadata: ModelMetadata, models: Path, staging: Path, ca
     network = _convert(variant, published["log_mel"], calibration)
     graphs = {"waveform": with_front_end(published["waveform"], network), "log_mel": network}
     for kind, name in variant_files(variant).items():
-        onnx.save(finish(graphs[kind], published[kind]), staging / name)
+        onnx.save(with_metadata_of(graphs[kind], published[kind]), staging / name)
     sidecar = replace(metadata, graphs=graph_files(staging, variant_files(variant)))
     write_sidecar(sidecar, staging / variant_sidecar(variant))
     return sidecar
@@ -335,7 +343,7 @@ def _publish(scores: Sequence[VariantScore], sidecars: dict[str, ModelMetadata],
         write_sidecar(sidecar, staging / variant_sidecar(score.name))
     pays = [name for one in scores[1:] if one.pays for name in files_of_variant(one.name)]
     pays_not = [name for one in scores[1:] if not one.pays for name in files_of_variant(one.name)]
-    exchange(staging, models, pays, pays_not)
+    replace_files(staging, models, pays, pays_not)
 
 
 def _measured(score: VariantScore, float32: VariantScore) -> dict[str, object]:

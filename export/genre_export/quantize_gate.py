@@ -227,7 +227,7 @@ class VariantScore:
         return "kept" if self.pays else f"not kept: files not {SMALLEST_GAIN:g} times as fast"
 
 
-def answers(run: Run, clips: Clips, name: str) -> NDArray[np.int64]:
+def best_genres(run: Run, clips: Clips, name: str) -> NDArray[np.int64]:
     """Classify the validation clips with a spectrogram graph.
 
     Parameters
@@ -253,7 +253,7 @@ def answers(run: Run, clips: Clips, name: str) -> NDArray[np.int64]:
     return best
 
 
-def times(paths: Sequence[Path], scratch: Path, n_rounds: int = N_ROUNDS) -> list[Timing]:
+def measure_times(paths: Sequence[Path], scratch: Path, n_rounds: int = N_ROUNDS) -> list[Timing]:
     """Measure the CPU time of waveform graphs on one track.
 
     All work is done on the calling thread, so its CPU time excludes other programs. The graphs take turns, so that a
