@@ -203,7 +203,7 @@ def serve(given: dict[str, Any]) -> int:
 
     pass
     from genre_api.settings import PREFIX, Settings, unknown_variables
-    from genre_runtime.cli.arguments import silence_decoders
+    from genre_runtime import silence_decoders
 
     try:
         settings = with_safe_hosts(Settings(**given))

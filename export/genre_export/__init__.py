@@ -1,8 +1,6 @@
 """Export of trained genre classifiers to ONNX."""
 
-from genre_runtime.telemetry import disable_telemetry
-
-disable_telemetry()  # modules of this package and of torch.onnx import onnxruntime
+import genre_runtime  # noqa: F401  # switches off the telemetry of onnxruntime, which torch.onnx imports
 
 __version__ = "0.1.0"
 

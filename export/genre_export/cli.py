@@ -1,4 +1,4 @@
-"""Command `genre-export`: publish a checkpoint as ONNX graphs, and make other forms of what was published."""
+"""Command `genre-export`: publishes a checkpoint as ONNX graphs, their variants and a Triton repository."""
 
 from __future__ import annotations
 
@@ -9,14 +9,24 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from genre_runtime.errors import GenreError
-from genre_runtime.terminal import escaped, escaped_streams
+from genre_runtime import GenreError, escaped, escaped_streams
 from genre_training.cli import DEFAULT_CACHE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status: 0 published, 1 refused, 2 wrong usage, 130 interrupted."""
-    with escaped_streams(errors=False):  # progress bars on stderr steer the terminal on purpose
+    """Run the command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        By default those of the process.
+
+    Returns
+    -------
+    int
+        Exit status: 0 published, 1 refused, 2 wrong usage, 130 interrupted.
+    """
+    with escaped_streams(errors=False):  # progress bars on stderr need control characters
         return _main(arguments)
 
 
@@ -24,8 +34,8 @@ def _main(arguments: Sequence[str] | None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.variants and options.data is None:
-        parser.error("--variants needs --data: the variants are measured on the clips that validation held out")
-    # The exporter reports which optional packages it would also know; none of them concerns the user.
+        parser.error("--variants needs --data: variants are measured on the validation clips")
+    # The exporter of torch names optional packages that it could use; users do not need them.
     logging.disable(logging.WARNING)
     warnings.filterwarnings("ignore", category=FutureWarning)
     try:
@@ -46,15 +56,15 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="genre-export", description="Publish a checkpoint as ONNX.")
-    parser.add_argument("--checkpoint", type=Path, default=Path("models/best_model.pt"))
+    parser.add_argument("--checkpoint", type=Path, default=Path("models/best_model.pt"), help="trained model")
     parser.add_argument("--output", type=Path, default=Path("models"), help="folder of the published model")
-    parser.add_argument("--data", type=Path, help="data folder whose audio part is scored through the graph")
+    parser.add_argument("--data", type=Path, help="data folder whose audio files are classified with the graph")
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="folder for computed features (--variants)")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument(
         "--variants",
         action="store_true",
-        help="instead, measure float16 and int8 variants of the model in --output on --data and keep those that pay",
+        help="instead, make float16 and int8 variants of the model in --output and keep those that pass on --data",
     )
     instead.add_argument(
         "--triton", type=Path, metavar="DIR", help="instead, write the model in --output as a Triton model repository"
@@ -72,13 +82,13 @@ def _publish(options: argparse.Namespace) -> None:
     print(parity_table(worst))
     print(f"published to {options.output}")
     if before:
-        print(f"removed {' and '.join(before)}, made of the model before: --variants --data DATA makes them anew")
+        print(f"removed the variants of the previous model: {', '.join(before)}; --variants --data DATA makes new ones")
 
 
 def _variants(options: argparse.Namespace) -> None:
-    from genre_export.quantize import publish_variants, table
+    from genre_export.quantize import publish_variants, variants_table
 
-    print(table(publish_variants(options.checkpoint, options.output, options.data, options.cache)))
+    print(variants_table(publish_variants(options.checkpoint, options.output, options.data, options.cache)))
 
 
 def _triton(options: argparse.Namespace) -> None:

@@ -1,12 +1,10 @@
-"""The log-mel front end as a torch module that exports to matrix products alone.
+"""The two ONNX graphs of a model: the log-mel front end, the network behind it, and how both are written.
 
-The discrete Fourier transform of N = N1 x N2 points is two small matrix products with twiddle factors in
-between (Cooley and Tukey, 1965): sample n = N2 n1 + n2, bin k = k1 + N1 k2. For 2,048 points that is a
-fifteenth of the work of one product with the whole DFT matrix, and unlike ONNX's STFT operator it runs on
-every execution provider. Real input makes bins k and N - k equal in power, so only k1 = 0 .. N1 / 2 are
-computed and the mel filters are laid out to match.
-
-The two graphs of a model, and how a torch module becomes an ONNX file that describes itself.
+The front end is a torch module that exports to matrix products. The discrete Fourier transform of N = N1 x N2 points is
+two small matrix products with twiddle factors in between (Cooley and Tukey, 1965): sample n = N2 n1 + n2, bin
+k = k1 + N1 k2. For 2,048 points that is a fifteenth of the work of one product with the whole DFT matrix, and unlike
+ONNX's STFT operator it runs on every execution provider. With real input, bins k and N - k have equal power, so only
+k1 = 0 .. N1 / 2 are computed, and the mel filters are arranged to match.
 """
 
 from __future__ import annotations
@@ -24,24 +22,38 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from genre_runtime.model.features import POWER_FLOOR, hann_window, mel_filterbank
-from genre_runtime.model.metadata import AUDIO_METADATA_KEY, LABELS_METADATA_KEY, AudioConfig, ModelMetadata
+from genre_runtime import (
+    AUDIO_METADATA_KEY,
+    LABELS_METADATA_KEY,
+    POWER_FLOOR,
+    AudioConfig,
+    ModelMetadata,
+    hann_window,
+    mel_filterbank,
+)
 
 
 def factors(n_fft: int) -> tuple[int, int]:
-    """Split `n_fft` into N1 x N2, N1 >= N2, as evenly as it goes; N2 is 1 for a prime.
+    """Split a transform length into two factors N1 >= N2 of similar size; N2 is 1 for a prime.
 
-    The larger factor comes first, where the samples are real and only half the rows are computed: 64 x 32 is a tenth
-    quicker than 32 x 64.
+    The larger factor comes first, because its samples are real and only half of its rows are computed: 64 x 32 is a
+    tenth faster than 32 x 64.
+
+    Parameters
+    ----------
+    n_fft : int
+        Samples, at least 1.
     """
     n2 = next(i for i in range(math.isqrt(n_fft), 0, -1) if n_fft % i == 0)
     return n_fft // n2, n2
 
 
 class LogMelFrontEnd(nn.Module):
-    """Waveform (batch, n_samples) to log-mel (batch, n_mels, n_frames) in dB, each clip on its own.
+    """Computes log-mel spectrograms as the reference `genre_runtime.log_mel_spectrogram` does.
 
-    Must match `genre_runtime.model.features.log_mel_spectrogram`, its reference.
+    Parameters
+    ----------
+    config : AudioConfig
     """
 
     window: Tensor
@@ -74,7 +86,7 @@ class LogMelFrontEnd(nn.Module):
         self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)))
 
     def _mel_in_computed_order(self) -> NDArray[np.float64]:
-        """Mel filters with one row per computed (k1, k2); a bin computed twice counts once."""
+        """Return the mel filters, one row for each computed (k1, k2); a bin computed twice counts once."""
         n_fft = self.config.n_fft
         bins = np.add.outer(np.arange(self.n_rows), self.n1 * np.arange(self.n2)).ravel()
         folded = np.minimum(bins, n_fft - bins)
@@ -84,14 +96,24 @@ class LogMelFrontEnd(nn.Module):
         return filters
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Compute dB relative to each clip's loudest bin, in [-top_db, 0]."""
+        """Compute log-mel spectrograms.
+
+        Parameters
+        ----------
+        waveform : float32 tensor, shape (batch, n_samples)
+
+        Returns
+        -------
+        float32 tensor, shape (batch, n_mels, n_frames)
+            dB relative to each clip's loudest bin, in [-top_db, 0].
+        """
         power = self._power(self._frames(waveform) * self.window)  # (batch, n_frames, rows N2)
         decibels = 10 * torch.log10(torch.clamp(power @ self.mel, min=POWER_FLOOR))
         relative = decibels - decibels.amax(dim=(1, 2), keepdim=True)
         return torch.clamp(relative, min=-self.config.top_db).transpose(1, 2)
 
     def _frames(self, waveform: Tensor) -> Tensor:
-        """Centred frames (batch, n_frames, n_fft): hops laid side by side, so framing copies and never gathers."""
+        """Cut centred frames (batch, n_frames, n_fft) by placing hops side by side, which needs no gather."""
         config = self.config
         n_frames = 1 + waveform.shape[1] // config.hop_length
         half = config.n_fft // 2
@@ -102,7 +124,7 @@ class LogMelFrontEnd(nn.Module):
         return torch.cat(pieces, dim=2)[:, :, : config.n_fft]
 
     def _power(self, frames: Tensor) -> Tensor:
-        """Power spectrum (batch, n_frames, rows N2) in the order of `bins` above."""
+        """Compute the power spectrum (batch, n_frames, rows N2) in the order of `_mel_in_computed_order`."""
         shape = frames.shape[:2]
         grid = frames.reshape(*shape, self.n1, self.n2)
         real, imag = torch.matmul(self.first, grid).split(self.n_rows, dim=2)
@@ -120,7 +142,15 @@ HEADLINE_METRICS = ("val_acc", "val_loss", "epoch", "macro_f1")
 
 
 class LogMelGraph(nn.Module):
-    """`log_mel` (batch, n_mels, n_frames) to `logits` (divided by the temperature) and `embedding`."""
+    """A network whose logits are divided by the calibration temperature.
+
+    Parameters
+    ----------
+    network : Module
+        Maps log-mel spectrograms to logits and embedding.
+    temperature : float
+        Positive.
+    """
 
     def __init__(self, network: nn.Module, temperature: float) -> None:
         super().__init__()
@@ -128,13 +158,32 @@ class LogMelGraph(nn.Module):
         self.temperature = temperature
 
     def forward(self, log_mel: Tensor) -> tuple[Tensor, Tensor]:
-        """Return `logits` (batch, n_labels) and `embedding` (batch, n_features)."""
+        """Run the network.
+
+        Parameters
+        ----------
+        log_mel : float32 tensor, shape (batch, n_mels, n_frames)
+
+        Returns
+        -------
+        logits : float32 tensor, shape (batch, n_labels)
+        embedding : float32 tensor, shape (batch, n_features)
+        """
         logits, embedding = self.network(log_mel)
         return logits / self.temperature, embedding
 
 
 class WaveformGraph(nn.Module):
-    """`waveform` (batch, n_samples) to `logits`, `embedding` and `log_mel`: the whole chain in one graph."""
+    """Front end and network in one graph.
+
+    Parameters
+    ----------
+    network : Module
+        Maps log-mel spectrograms to logits and embedding.
+    temperature : float
+        Positive.
+    audio : AudioConfig
+    """
 
     def __init__(self, network: nn.Module, temperature: float, audio: AudioConfig) -> None:
         super().__init__()
@@ -142,38 +191,63 @@ class WaveformGraph(nn.Module):
         self.classifier = LogMelGraph(network, temperature)
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return `logits` (batch, n_labels), `embedding` (batch, n_features), `log_mel` (batch, n_mels, n_frames)."""
+        """Run front end and network.
+
+        Parameters
+        ----------
+        waveform : float32 tensor, shape (batch, n_samples)
+
+        Returns
+        -------
+        logits : float32 tensor, shape (batch, n_labels)
+        embedding : float32 tensor, shape (batch, n_features)
+        log_mel : float32 tensor, shape (batch, n_mels, n_frames)
+        """
         log_mel = self.front_end(waveform)
         logits, embedding = self.classifier(log_mel)
         return logits, embedding, log_mel
 
 
 def write_waveform_graph(graph: WaveformGraph, path: Path, metadata: Mapping[str, str]) -> None:
-    """Write the graph with dynamic batch and n_samples."""
+    """Write the graph with dynamic batch and n_samples.
+
+    Parameters
+    ----------
+    graph : WaveformGraph
+    path : Path
+    metadata : mapping of str to str
+        From `graph_metadata`.
+    """
     audio = graph.front_end.config
     example = torch.randn(2, 4 * audio.sample_rate) * 0.1
-    _write(
-        graph,
-        example,
-        (0, 1),
-        ["waveform"],
-        ["logits", "embedding", "log_mel"],
-        path,
-        metadata,
-    )
+    _write(graph, example, (0, 1), ["waveform"], ["logits", "embedding", "log_mel"], path, metadata)
 
 
 def write_log_mel_graph(graph: LogMelGraph, audio: AudioConfig, path: Path, metadata: Mapping[str, str]) -> None:
-    """Write the graph with dynamic batch and n_frames."""
+    """Write the graph with dynamic batch and n_frames.
+
+    Parameters
+    ----------
+    graph : LogMelGraph
+    audio : AudioConfig
+    path : Path
+    metadata : mapping of str to str
+        From `graph_metadata`.
+    """
     example = torch.rand(2, audio.n_mels, 37) * -audio.top_db
     _write(graph, example, (0, 2), ["log_mel"], ["logits", "embedding"], path, metadata)
 
 
 def graph_metadata(metadata: ModelMetadata) -> dict[str, str]:
-    """Return what a graph tells of itself, each value as JSON and equal to the sidecar's.
+    """Return the metadata of a graph: facts of the sidecar, each as JSON.
 
-    The runtime compares `genre.audio` and `genre.labels` with the sidecar. The rest is for those who have the graph
-    alone; of the metrics they get those in `HEADLINE_METRICS`.
+    The runtime compares `genre.audio` and `genre.labels` with the sidecar. The rest, with the metrics of
+    `HEADLINE_METRICS`, is for programs that have only the graph.
+
+    Parameters
+    ----------
+    metadata : ModelMetadata
+        The sidecar.
     """
     facts = {
         AUDIO_METADATA_KEY: asdict(metadata.audio),
@@ -205,15 +279,15 @@ def _write(
         dynamo=True,
         verbose=False,
     )
-    assert program is not None  # None only when asked to write the file itself
+    assert program is not None  # None only if torch writes the file
     model = program.model_proto
-    # The exporter names dimensions by formulas over its own symbols; people get the words instead.
+    # The exporter names dimensions by formulas of its own symbols.
     words = {("waveform", 1): "n_samples", ("log_mel", 2): "n_frames"}
     for value in (*model.graph.input, *model.graph.output):
         for axis, dimension in enumerate(value.type.tensor_type.shape.dim):
             if dimension.dim_param:
                 dimension.dim_param = words.get((value.name, axis), "batch")
-    # The exporter notes for every part where in its maker's source tree it comes from: nobody else's business.
+    # The exporter stores paths of the source tree in every part of the graph.
     for part in (model.graph, *model.graph.node, *model.graph.initializer, *model.graph.value_info):
         del part.metadata_props[:]
     for key, value in metadata.items():

@@ -1,7 +1,7 @@
-"""The parity gate: five front ends and two ways through the network must give the same numbers.
+"""The parity gate: five front ends and two ways through the network must compute the same numbers.
 
-Every implementation is compared with the NumPy reference of the runtime. Tolerances stand in one table;
-export refuses to publish a graph beyond them.
+Every implementation is compared with the NumPy reference of the runtime. Export does not publish a graph that exceeds a
+tolerance of `TOLERANCES`.
 """
 
 from __future__ import annotations
@@ -19,25 +19,22 @@ import torchaudio
 from torch import Tensor
 
 from genre_export.graphs import WaveformGraph
-from genre_runtime.audio.excerpts import FloatArray
-from genre_runtime.errors import GenreError
-from genre_runtime.model.features import log_mel_spectrogram
-from genre_runtime.model.metadata import AudioConfig
+from genre_runtime import AudioConfig, FloatArray, GenreError, log_mel_spectrogram
 
 Run = Callable[[FloatArray], dict[str, FloatArray]]
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """Largest difference allowed, and why it is not zero."""
+    """Largest allowed difference, its unit, and why it is not zero."""
 
     limit: float
     unit: str
     reason: str
 
 
-# Each limit is several times what was measured, and far below what one wrong constant would cost: another window is
-# 1 dB off and more. Decibels of near silence magnify rounding, so spectrograms get more room than their share of 80 dB.
+# Each limit is several times the measured difference and far below that of one wrong constant: another window differs
+# by more than 1 dB. Decibels of near silence magnify rounding errors, so the limits of spectrograms are wider.
 TOLERANCES = {
     "librosa log_mel": Tolerance(0.01, "dB", "librosa builds its filters and window in float64"),
     "torchaudio log_mel": Tolerance(0.05, "dB", "torchaudio computes the mel edges in float32"),
@@ -51,13 +48,22 @@ TOLERANCES = {
 
 
 class ParityError(GenreError, ArithmeticError):
-    """An implementation strays from the reference by more than its tolerance."""
+    """An implementation differs from the reference by more than its tolerance."""
 
     code = "parity"
 
 
 def parity_signals(config: AudioConfig) -> dict[str, FloatArray]:
-    """Clips that stress a front end, each float32 (n_samples,), from one sample to half a minute."""
+    """Synthesise clips that are difficult for a front end, from one sample to half a minute.
+
+    Parameters
+    ----------
+    config : AudioConfig
+
+    Returns
+    -------
+    dict of str to float32 array, shape (n_samples,)
+    """
     rng = np.random.default_rng(0)
     rate = config.sample_rate
     t = np.arange(10 * rate) / rate
@@ -80,21 +86,26 @@ def parity_signals(config: AudioConfig) -> dict[str, FloatArray]:
 
 
 def measure_parity(graph: WaveformGraph, run_waveform: Run, run_log_mel: Run) -> dict[str, float]:
-    """Largest absolute difference from the reference over `parity_signals`, by the names of `TOLERANCES`.
+    """Measure the largest absolute difference from the reference over `parity_signals`.
 
     Parameters
     ----------
     graph : WaveformGraph
         The torch module.
     run_waveform, run_log_mel : callable
-        The exported graphs: a batch in, outputs by name out.
+        The exported graphs: map a batch to outputs by name.
+
+    Returns
+    -------
+    dict of str to float
+        By the names of `TOLERANCES`.
     """
     config = graph.front_end.config
     worst = dict.fromkeys(TOLERANCES, 0.0)
 
     def note(name: str, found: Any, expected: Any) -> None:
         difference = np.abs(np.asarray(found, np.float64) - np.asarray(expected, np.float64)).max()
-        # NaN would slip through max(): it counts as infinitely far.
+        # max() ignores NaN, so it counts as an infinite difference.
         worst[name] = max(worst[name], float(difference) if np.isfinite(difference) else np.inf)
 
     for waveform in parity_signals(config).values():
@@ -114,7 +125,20 @@ def measure_parity(graph: WaveformGraph, run_waveform: Run, run_log_mel: Run) ->
 
 
 def measure_pairs(graph: WaveformGraph, run_waveform: Run) -> dict[tuple[str, str], float]:
-    """Largest difference in dB between each two front ends over `parity_signals`, by their names."""
+    """Measure the largest difference between each two front ends over `parity_signals`.
+
+    Parameters
+    ----------
+    graph : WaveformGraph
+        The torch module.
+    run_waveform : callable
+        The exported graph: maps a batch to outputs by name.
+
+    Returns
+    -------
+    dict of (str, str) to float
+        dB, by the names of both.
+    """
     worst: dict[tuple[str, str], float] = {}
     for waveform in parity_signals(graph.front_end.config).values():
         with torch.inference_mode():
@@ -127,7 +151,13 @@ def measure_pairs(graph: WaveformGraph, run_waveform: Run) -> dict[tuple[str, st
 
 
 def parity_table(worst: Mapping[str, float]) -> str:
-    """Return what was measured beside what is allowed, and why, as a Markdown table."""
+    """Return measured and allowed differences, with reasons, as a Markdown table.
+
+    Parameters
+    ----------
+    worst : mapping of str to float
+        From `measure_parity`.
+    """
     lines = ["| what | measured | allowed | why |", "|---|---|---|---|"]
     for name, tolerance in TOLERANCES.items():
         if name in worst:
@@ -137,20 +167,31 @@ def parity_table(worst: Mapping[str, float]) -> str:
 
 
 def check_parity(worst: dict[str, float]) -> None:
-    """Raise `ParityError` naming every difference beyond its tolerance."""
+    """Check that no difference exceeds its tolerance.
+
+    Parameters
+    ----------
+    worst : dict of str to float
+        From `measure_parity`.
+
+    Raises
+    ------
+    ParityError
+        Names every difference that does.
+    """
     beyond = [
         f"{name}: {worst[name]:.3g} {tolerance.unit} (allowed {tolerance.limit:g})"
         for name, tolerance in TOLERANCES.items()
         if not worst[name] <= tolerance.limit
     ]
     if beyond:
-        raise ParityError(f"the exported graph is not published, it strays from the reference: {'; '.join(beyond)}")
+        raise ParityError(f"the exported graph is not published, it differs from the reference: {'; '.join(beyond)}")
 
 
 def _log_mels(
     waveform: FloatArray, config: AudioConfig, torch_log_mel: Tensor, onnx: FloatArray
 ) -> dict[str, FloatArray]:
-    """The same clip by every front end, each (n_mels, n_frames)."""
+    """Return the spectrogram of a clip by every front end, each (n_mels, n_frames)."""
     return {
         "numpy": log_mel_spectrogram(waveform, config),
         "librosa": _librosa_log_mel(waveform, config),

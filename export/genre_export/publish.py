@@ -1,6 +1,6 @@
-"""Several files of a folder replaced and removed together: all of it happens, or nothing.
+"""Publishes a checkpoint: two graphs, the sidecar with its schema, and the card, all of them or none.
 
-From a checkpoint to a published model: two graphs, the sidecar and the card, behind the parity gate.
+The parity gate decides whether anything is published.
 """
 
 from __future__ import annotations
@@ -21,38 +21,45 @@ from genre_export.card import model_card, score_audio_files
 from genre_export.graphs import WaveformGraph, graph_metadata, write_log_mel_graph, write_waveform_graph
 from genre_export.parity import Run, check_parity, measure_parity
 from genre_export.schema import SCHEMA_FILE, check_sidecar, schema_text
-from genre_runtime.audio.excerpts import FloatArray
-from genre_runtime.classifier import GenreClassifier
-from genre_runtime.model.metadata import AudioConfig, GraphFile, ModelMetadata
-from genre_runtime.model.session import import_onnxruntime
+from genre_runtime import (
+    AudioConfig,
+    FloatArray,
+    GenreClassifier,
+    GraphFile,
+    ModelMetadata,
+    import_onnxruntime,
+)
 from genre_training.evaluate.score import network_of
 from genre_training.train.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 
 
-def exchange(staging: Path, output: Path, names: Sequence[str], obsolete: Sequence[str]) -> None:
-    """Put the files `names` of `staging` into `output`, in this order, then remove `obsolete` ones there.
+def replace_files(staging: Path, output: Path, names: Sequence[str], obsolete: Sequence[str]) -> None:
+    """Move files from one folder into another, in the given order, then remove obsolete files there.
 
-    On any error, and on Ctrl-C, `output` is made what it was. No file is missing in between.
+    On any error, and on Ctrl-C, `output` is restored. At no time is a file missing.
 
     Parameters
     ----------
     staging : Path
-        A temporary folder on the same disk as `output`: copies of the old files lie there meanwhile.
+        A temporary folder on the same disk as `output`, which also takes copies of the old files.
     output : Path
-    names, obsolete : sequence of str
-        File names; an `obsolete` file that is not there is none to remove.
+        Folder of the published model.
+    names : sequence of str
+        Files of `staging` to move.
+    obsolete : sequence of str
+        Files of `output` to remove, if they exist.
 
     Raises
     ------
     OSError
-        A file cannot be replaced or removed: it is a folder, or on Windows another program holds it open.
+        A file cannot be replaced or removed: it is a folder, or on Windows another program has it open.
     """
     before = staging / "before"
     before.mkdir()
     for name in (*names, *obsolete):
         if (output / name).exists():
             shutil.copy2(output / name, before / name)
-    with ExitStack() as undo:  # runs every callback, even when one of them fails
+    with ExitStack() as undo:  # runs every callback, even if one of them fails
         for name in names:
             undo.callback(_put_back, before / name, output / name, staging / name)
             (staging / name).replace(output / name)
@@ -63,7 +70,7 @@ def exchange(staging: Path, output: Path, names: Sequence[str], obsolete: Sequen
 
 
 def _put_back(before: Path, path: Path, untouched: Path) -> None:
-    """Make `path` what it was, unless the file `untouched` shows that nothing has happened to it yet."""
+    """Restore `path`, unless `untouched` exists, which means that `path` was not changed."""
     if untouched.exists():
         return
     if before.exists():
@@ -79,17 +86,18 @@ VARIANTS = ("float16", "int8")
 
 
 def publish(checkpoint_path: Path, output: Path, data_folder: Path | None = None) -> dict[str, float]:
-    """Export a checkpoint into `output`: graphs, sidecar with its schema, card; on any error nothing there changes.
+    """Export a checkpoint: graphs, sidecar with its schema, and card. On any error nothing changes.
 
-    Variants that lie there were made of the model before, and are removed.
+    Variants of the previous model in `output` are removed.
 
     Parameters
     ----------
     checkpoint_path : Path
+        The trained model.
     output : Path
         Folder for the files.
     data_folder : Path, optional
-        Its `audio` part is classified through the finished graph and the figures go into the sidecar.
+        Its audio files are classified with the finished graph, and the accuracy is added to the sidecar.
 
     Returns
     -------
@@ -120,7 +128,7 @@ def publish(checkpoint_path: Path, output: Path, data_folder: Path | None = None
             graph, runner(staging / GRAPH_FILES["waveform"]), runner(staging / GRAPH_FILES["log_mel"])
         )
         check_parity(worst)
-        # What is measured on the finished graphs cannot stand inside them: the sidecar alone has it.
+        # Measurements of the finished graphs cannot be part of the graphs; only the sidecar has them.
         metadata = replace(
             metadata, graphs=graph_files(staging, GRAPH_FILES), provenance={**metadata.provenance, "parity": worst}
         )
@@ -133,45 +141,82 @@ def publish(checkpoint_path: Path, output: Path, data_folder: Path | None = None
         (staging / CARD_FILE).write_text(model_card(metadata), encoding="utf-8")
         (staging / SCHEMA_FILE).write_text(schema_text(), encoding="utf-8")
         obsolete = [name for variant in variants_in(output) for name in files_of_variant(variant)]
-        # The sidecar goes last: until then the runtime finds old and new parts apart by their sha256.
-        exchange(staging, output, (*GRAPH_FILES.values(), CARD_FILE, SCHEMA_FILE, SIDECAR_FILE), obsolete)
+        # The sidecar is last: until then, the runtime detects a mixture of old and new files by their sha256.
+        replace_files(staging, output, (*GRAPH_FILES.values(), CARD_FILE, SCHEMA_FILE, SIDECAR_FILE), obsolete)
     return worst
 
 
 def variant_files(variant: str) -> dict[str, str]:
-    """File names of a variant's graphs, by kind as in `GRAPH_FILES`."""
+    """Return the file names of a variant's graphs, by kind.
+
+    Parameters
+    ----------
+    variant : str
+        One of `VARIANTS`.
+    """
     return {kind: name.replace("best_model.", f"best_model.{variant}.", 1) for kind, name in GRAPH_FILES.items()}
 
 
 def variant_sidecar(variant: str) -> str:
-    """File name of a variant's sidecar, which lies beside its graphs."""
+    """Return the file name of a variant's sidecar.
+
+    Parameters
+    ----------
+    variant : str
+        One of `VARIANTS`.
+    """
     return str(Path(variant_files(variant)["waveform"]).with_suffix(".json"))
 
 
 def files_of_variant(variant: str) -> tuple[str, ...]:
-    """File names of all that belongs to a variant."""
+    """Return the names of all files of a variant.
+
+    Parameters
+    ----------
+    variant : str
+        One of `VARIANTS`.
+    """
     return (*variant_files(variant).values(), variant_sidecar(variant))
 
 
 def variants_in(folder: Path) -> list[str]:
-    """Names of the variants published in a folder."""
+    """Return the variants that a folder contains.
+
+    Parameters
+    ----------
+    folder : Path
+        Of a published model.
+    """
     return [variant for variant in VARIANTS if (folder / variant_sidecar(variant)).exists()]
 
 
 def graph_files(folder: Path, names: Mapping[str, str]) -> dict[str, GraphFile]:
-    """Return what a sidecar says of the graphs `names` (kind to file name) in `folder`."""
+    """Return the entries of graphs in a sidecar.
+
+    Parameters
+    ----------
+    folder : Path
+        Contains the files.
+    names : mapping of str to str
+        File name of each kind.
+    """
     return {
         kind: GraphFile(name, hashlib.sha256((folder / name).read_bytes()).hexdigest()) for kind, name in names.items()
     }
 
 
 def write_sidecar(metadata: ModelMetadata, path: Path) -> None:
-    """Write a sidecar that its schema holds for.
+    """Write a sidecar if it matches its schema.
+
+    Parameters
+    ----------
+    metadata : ModelMetadata
+    path : Path
 
     Raises
     ------
     SidecarError
-        It is not as the schema says; nothing is written.
+        It does not match; nothing is written.
     """
     text = metadata.to_json()
     check_sidecar(text)
@@ -179,7 +224,7 @@ def write_sidecar(metadata: ModelMetadata, path: Path) -> None:
 
 
 def _metadata(checkpoint: Checkpoint, audio: AudioConfig, labels: tuple[str, ...]) -> ModelMetadata:
-    """Everything that is known before there are graphs."""
+    """Return the sidecar without graphs."""
     metrics: dict[str, Any] = checkpoint.get("metrics", {})
     validation = metrics.get("validation", {})
     return ModelMetadata(
@@ -207,14 +252,20 @@ def _metadata(checkpoint: Checkpoint, audio: AudioConfig, labels: tuple[str, ...
     )
 
 
-def runner(path: Path) -> Run:
-    """Return a graph on the CPU as a function from a batch to its outputs by name."""
-    session = import_onnxruntime().InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    (source,) = [value.name for value in session.get_inputs()]
-    names = [value.name for value in session.get_outputs()]
+def runner(graph: Path | bytes) -> Run:
+    """Return a function that runs a graph on the CPU and maps a batch to outputs by name.
+
+    Parameters
+    ----------
+    graph : Path or bytes
+        The ONNX file or its content.
+    """
+    content = graph if isinstance(graph, bytes) else str(graph)
+    session = import_onnxruntime().InferenceSession(content, providers=["CPUExecutionProvider"])
+    (name,) = [value.name for value in session.get_inputs()]
+    outputs = [value.name for value in session.get_outputs()]
 
     def run(batch: FloatArray) -> dict[str, FloatArray]:
-        outputs = session.run(names, {source: batch.astype(np.float32)})
-        return dict(zip(names, outputs, strict=True))
+        return dict(zip(outputs, session.run(outputs, {name: batch.astype(np.float32)}), strict=True))
 
     return run

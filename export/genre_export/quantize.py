@@ -1,9 +1,7 @@
-"""Variants of a published model in lower precision: how each is made from the float32 graphs.
+"""Variants of a published model in float16 and int8: converts, measures, and publishes those that pay.
 
-The network is converted; the front end keeps float32, because 80 dB of range are more than either format holds. So a
-variant's waveform graph is the float32 front end, cut out of the published graph, with the converted network behind it.
-
-Variants of a published model: made, measured, and laid beside it when they pay.
+Only the network is converted. The front end stays in float32, because a range of 80 dB exceeds both formats: the
+waveform graph of a variant is the front end of the published graph, followed by the converted network.
 """
 
 from __future__ import annotations
@@ -29,29 +27,42 @@ from genre_export.graphs import LogMelGraph, write_log_mel_graph
 from genre_export.publish import (
     SIDECAR_FILE,
     VARIANTS,
-    exchange,
     files_of_variant,
     graph_files,
+    replace_files,
+    runner,
     variant_files,
     variant_sidecar,
     write_sidecar,
 )
-from genre_export.quantize_gate import Timing, VariantData, VariantScore, answers, measured_networks, open_cpu, times
-from genre_runtime.audio.excerpts import FloatArray
-from genre_runtime.model.metadata import ModelMetadata, read_metadata
-from genre_runtime.model.session import import_onnxruntime
+from genre_export.quantize_gate import (
+    Timing,
+    VariantData,
+    VariantScore,
+    best_genres,
+    measure_times,
+    measured_networks,
+    open_cpu,
+)
+from genre_runtime import FloatArray, ModelMetadata, read_metadata
 from genre_training.evaluate.score import network_of
 from genre_training.train.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 
 FLOAT16_OPERATORS = {"Conv", "Relu", "AveragePool", "MaxPool"}
-"""The bulk of the work. Means and squares of decibels overflow float16, and the last layers cost nothing."""
+"""Most of the computation. Means and squares of decibels overflow float16, and the last layers are cheap."""
 
 CONVOLUTIONAL = {"Conv", "Relu", "AveragePool", "MaxPool"}
-"""What int8 covers, with the additions that join a shortcut: so a body stays int8 from one end to the other."""
+"""Operators in int8, with the additions of shortcuts, so that the whole body stays in int8."""
 
 
 def float16_network(network: ModelProto) -> ModelProto:
-    """Return the spectrogram graph with convolutions in float16, inputs and outputs in float32."""
+    """Convert the convolutions of a spectrogram graph to float16; inputs and outputs stay in float32.
+
+    Parameters
+    ----------
+    network : ModelProto
+        The float32 graph; not changed.
+    """
     converted = ModelProto()
     converted.CopyFrom(network)  # the converter works in place
     kept = sorted({node.op_type for node in network.graph.node} - FLOAT16_OPERATORS)
@@ -63,15 +74,16 @@ def float16_network(network: ModelProto) -> ModelProto:
 
 
 def int8_network(network: ModelProto, log_mels: FloatArray) -> ModelProto:
-    """Return the spectrogram graph with its convolutional body in int8, ranges taken from real spectrograms.
+    """Convert the convolutional body of a spectrogram graph to int8, with ranges from real spectrograms.
 
-    Activations are unsigned: on x86 ONNX Runtime multiplies unsigned by signed in one instruction.
+    Activations are unsigned, because on x86 one instruction multiplies unsigned by signed integers.
 
     Parameters
     ----------
     network : ModelProto
+        The float32 graph.
     log_mels : float32 array, shape (n_clips, n_mels, n_frames)
-        Spectrograms of music, of clips that no figure is measured on.
+        Music; clips on which nothing else is measured.
     """
     nodes = _convolutional_nodes(network)
     with tempfile.TemporaryDirectory() as folder:
@@ -84,7 +96,7 @@ def int8_network(network: ModelProto, log_mels: FloatArray) -> ModelProto:
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            # Seven bits: an x86 without VNNI adds two such products in 16 bits, where eight bits would saturate.
+            # Seven bits: an x86 without VNNI adds two products in 16 bits, which eight bits would overflow.
             reduce_range=True,
             op_types_to_quantize=sorted({*CONVOLUTIONAL, "Add"}),
             nodes_to_quantize=nodes,
@@ -93,11 +105,18 @@ def int8_network(network: ModelProto, log_mels: FloatArray) -> ModelProto:
 
 
 def with_front_end(waveform_graph: ModelProto, network: ModelProto) -> ModelProto:
-    """Return a waveform graph: the front end of `waveform_graph`, then `network`; same inputs and outputs."""
+    """Join the front end of a waveform graph and a network; inputs and outputs stay the same.
+
+    Parameters
+    ----------
+    waveform_graph : ModelProto
+    network : ModelProto
+        A spectrogram graph.
+    """
     front_end = Extractor(waveform_graph).extract_model(["waveform"], ["log_mel"])
     behind = ModelProto()
     behind.CopyFrom(network)
-    # Both exports number their values alike, and extracting and quantising each add their own facts.
+    # Values of both exports have the same names, and extraction and quantisation add metadata.
     for model in (front_end, behind):
         del model.metadata_props[:]
     behind.ir_version = front_end.ir_version
@@ -112,14 +131,21 @@ def with_front_end(waveform_graph: ModelProto, network: ModelProto) -> ModelProt
     for name in names:
         _rename(joined, f"network/{name}", name)
     del joined.graph.output[:]
-    joined.graph.output.extend(waveform_graph.graph.output)  # in the same order, with the same names of dimensions
+    joined.graph.output.extend(waveform_graph.graph.output)  # same order, same names of dimensions
     joined.graph.name = waveform_graph.graph.name
     return joined
 
 
-def finish(model: ModelProto, published: ModelProto) -> ModelProto:
-    """Give a variant the facts that the published graph tells of itself, and check it."""
-    del model.graph.value_info[:]  # the float16 converter leaves types from before; runtimes infer their own
+def with_metadata_of(model: ModelProto, published: ModelProto) -> ModelProto:
+    """Copy the metadata of the published graph to a variant, and check the variant.
+
+    Parameters
+    ----------
+    model : ModelProto
+        The variant; changed.
+    published : ModelProto
+    """
+    del model.graph.value_info[:]  # outdated after the conversion; runtimes infer types
     del model.metadata_props[:]
     model.metadata_props.extend(published.metadata_props)
     onnx.checker.check_model(model, full_check=True)
@@ -127,7 +153,7 @@ def finish(model: ModelProto, published: ModelProto) -> ModelProto:
 
 
 class _Spectrograms(CalibrationDataReader):  # type: ignore[misc]  # published without types
-    """Spectrograms one by one, as quantisation asks for them."""
+    """Feeds spectrograms to the quantisation, one by one."""
 
     def __init__(self, log_mels: FloatArray) -> None:
         self._clips: Iterator[FloatArray] = iter(tqdm(log_mels, "int8 calibration", unit="clip", leave=False))
@@ -157,36 +183,35 @@ BASELINE = "float32"
 
 @dataclass(frozen=True)
 class Answers:
-    """What the networks measured answered in one precision, over all their clips.
+    """How the measured networks classify their clips in one precision.
 
     Attributes
     ----------
-    right : bool array, shape (n_clips,)
+    correct : bool array, shape (n_clips,)
     same : bool array, shape (n_clips,)
-        As float32 answers.
+        Whether the answer is that of float32.
     """
 
-    right: NDArray[np.bool_]
+    correct: NDArray[np.bool_]
     same: NDArray[np.bool_]
 
 
 def publish_variants(checkpoint_path: Path, models: Path, data_folder: Path, cache: Path) -> list[VariantScore]:
-    """Make every variant of the model in `models`; those that pay are laid beside it, older ones that do not removed.
+    """Make every variant of a published model, publish those that pay and remove the others.
 
-    On any error nothing in `models` changes.
-
-    What a variant loses is measured on clips that its network never saw: the checkpoint's validation, or, when it
-    learnt from everything, that of its folds, each quantised in the same way. A variant kept is
-    `best_model.<name>.onnx` with a spectrogram graph and a sidecar of its own, so the runtime loads it like any other.
+    On any error nothing in `models` changes. The loss of accuracy is measured on validation clips: those of the
+    checkpoint, or, if it was trained on every clip, those of its folds, each converted in the same way. A published
+    variant is `best_model.<name>.onnx` with its own spectrogram graph and sidecar, so the runtime loads it like any
+    model.
 
     Parameters
     ----------
     checkpoint_path : Path
-        The checkpoint that the model was exported from, its folds beside it.
+        The checkpoint of the published model, with its folds beside it.
     models : Path
         Folder of the published model.
     data_folder : Path
-        What it was trained on.
+        The training data.
     cache : Path
         Folder for computed features.
 
@@ -210,7 +235,7 @@ def publish_variants(checkpoint_path: Path, models: Path, data_folder: Path, cac
             "validation figures, so export that checkpoint first"
         )
     for kind, graph in metadata.graphs.items():
-        open_cpu(models / graph.file, metadata, kind)  # refuses what is damaged before anything is made of it
+        open_cpu(models / graph.file, metadata, kind)  # refuses damaged graphs early
     networks = list(measured_networks(checkpoint, checkpoint_path))
     data = VariantData(metadata, data_folder, cache)
     with tempfile.TemporaryDirectory(dir=models, prefix=".variants-") as folder:
@@ -222,17 +247,23 @@ def publish_variants(checkpoint_path: Path, models: Path, data_folder: Path, cac
             models / metadata.graphs["waveform"].file,
             *(staging / variant_files(one)["waveform"] for one in VARIANTS),
         ]
-        scores = _scores(found, paths, times(paths, staging), len(networks))
-        _lay_out(scores, sidecars, staging, models)
+        scores = _scores(found, paths, measure_times(paths, staging), len(networks))
+        _publish(scores, sidecars, staging, models)
     return scores
 
 
-def table(scores: Sequence[VariantScore]) -> str:
-    """Return the figures as a Markdown table; the first of `scores` is float32."""
+def variants_table(scores: Sequence[VariantScore]) -> str:
+    """Return scores as a Markdown table.
+
+    Parameters
+    ----------
+    scores : sequence of VariantScore
+        float32 first.
+    """
     networks = "the network's" if scores[0].n_networks == 1 else f"{scores[0].n_networks} folds'"
     lines = [
         f"Accuracy on {networks} {scores[0].n_clips} validation clips. CPU time of a track on one thread: `graph` from "
-        "its excerpts to logits, `file` from an MP3 of four minutes to its genre.",
+        "excerpts to logits, `file` from an MP3 of four minutes to its genre.",
         "",
         "| | MiB | accuracy | same answer | graph, ms | speed-up | file, ms | speed-up | |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -247,15 +278,15 @@ def table(scores: Sequence[VariantScore]) -> str:
 
 
 def _convert(variant: str, network: ModelProto, calibration: FloatArray) -> ModelProto:
-    """Return a spectrogram graph in the variant's precision."""
+    """Convert a spectrogram graph to the variant's precision."""
     return float16_network(network) if variant == "float16" else int8_network(network, calibration)
 
 
 def _answers(
     networks: Sequence[Checkpoint], data: VariantData, metadata: ModelMetadata, staging: Path
 ) -> dict[str, Answers]:
-    """Answers of every precision over the clips of all networks, float32 first."""
-    right: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in (BASELINE, *VARIANTS)}
+    """Classify the clips of all networks in every precision, float32 first."""
+    correct: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in (BASELINE, *VARIANTS)}
     same: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in (BASELINE, *VARIANTS)}
     for network in tqdm(networks, "networks measured", unit="network", leave=False):
         clips = data.held_out(network)
@@ -263,24 +294,20 @@ def _answers(
         write_log_mel_graph(LogMelGraph(network_of(network), metadata.temperature), metadata.audio, path, {})
         float32 = onnx.load(path)
         graphs = {BASELINE: float32} | {name: _convert(name, float32, clips.calibration) for name in VARIANTS}
-        given = {name: answers(_session(graph), clips, name) for name, graph in graphs.items()}
+        given = {name: best_genres(runner(graph.SerializeToString()), clips, name) for name, graph in graphs.items()}
         for name, one in given.items():
-            right[name].append(one == clips.labels)
+            correct[name].append(one == clips.labels)
             same[name].append(one == given[BASELINE])
-    return {name: Answers(np.concatenate(right[name]), np.concatenate(same[name])) for name in right}
-
-
-def _session(graph: ModelProto) -> object:
-    return import_onnxruntime().InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    return {name: Answers(np.concatenate(correct[name]), np.concatenate(same[name])) for name in correct}
 
 
 def _make(variant: str, metadata: ModelMetadata, models: Path, staging: Path, calibration: FloatArray) -> ModelMetadata:
-    """Write both graphs of a variant and the sidecar that belongs to them into `staging`; returns the sidecar."""
+    """Write both graphs of a variant and their sidecar into `staging`; return the sidecar."""
     published = {kind: onnx.load(models / graph.file) for kind, graph in metadata.graphs.items()}
     network = _convert(variant, published["log_mel"], calibration)
     graphs = {"waveform": with_front_end(published["waveform"], network), "log_mel": network}
     for kind, name in variant_files(variant).items():
-        onnx.save(finish(graphs[kind], published[kind]), staging / name)
+        onnx.save(with_metadata_of(graphs[kind], published[kind]), staging / name)
     sidecar = replace(metadata, graphs=graph_files(staging, variant_files(variant)))
     write_sidecar(sidecar, staging / variant_sidecar(variant))
     return sidecar
@@ -289,12 +316,12 @@ def _make(variant: str, metadata: ModelMetadata, models: Path, staging: Path, ca
 def _scores(
     found: dict[str, Answers], paths: Sequence[Path], timings: Sequence[Timing], n_networks: int
 ) -> list[VariantScore]:
-    accuracy = {name: float(one.right.mean()) for name, one in found.items()}
+    accuracy = {name: float(one.correct.mean()) for name, one in found.items()}
     return [
         VariantScore(
             name=name,
             n_bytes=path.stat().st_size,
-            n_clips=len(one.right),
+            n_clips=len(one.correct),
             n_networks=n_networks,
             accuracy=accuracy[name],
             agreement=float(one.same.mean()),
@@ -307,8 +334,8 @@ def _scores(
     ]
 
 
-def _lay_out(scores: Sequence[VariantScore], sidecars: dict[str, ModelMetadata], staging: Path, models: Path) -> None:
-    """Put the variants that pay beside the model and remove the others; the first of `scores` is float32."""
+def _publish(scores: Sequence[VariantScore], sidecars: dict[str, ModelMetadata], staging: Path, models: Path) -> None:
+    """Publish the variants that pay and remove the others; the first of `scores` is float32."""
     for score in scores[1:]:
         measured = _measured(score, scores[0])
         sidecar = sidecars[score.name]
@@ -316,11 +343,11 @@ def _lay_out(scores: Sequence[VariantScore], sidecars: dict[str, ModelMetadata],
         write_sidecar(sidecar, staging / variant_sidecar(score.name))
     pays = [name for one in scores[1:] if one.pays for name in files_of_variant(one.name)]
     pays_not = [name for one in scores[1:] if not one.pays for name in files_of_variant(one.name)]
-    exchange(staging, models, pays, pays_not)
+    replace_files(staging, models, pays, pays_not)
 
 
 def _measured(score: VariantScore, float32: VariantScore) -> dict[str, object]:
-    """What a variant's sidecar says of it."""
+    """Return a variant's entry in the provenance of its sidecar."""
     return {
         "name": score.name,
         "n_clips": score.n_clips,

@@ -1,7 +1,4 @@
-"""What variants are measured on: networks, and clips that each of them has not seen.
-
-Which variants pay: accuracy on clips that validation held out, and speed side by side on the CPU.
-"""
+"""Decides which variants pay, by accuracy on validation clips and by speed on the CPU."""
 
 from __future__ import annotations
 
@@ -18,12 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, from_numpy, nn
 from tqdm import tqdm
 
-from genre_runtime.audio.excerpts import FloatArray
-from genre_runtime.audio.waveform import resample
-from genre_runtime.classifier import GenreClassifier
-from genre_runtime.cli.demo import PIECES, SAMPLE_RATE
-from genre_runtime.model.metadata import ModelMetadata, read_metadata
-from genre_runtime.model.session import create_session
+from genre_export.parity import Run, parity_signals
+from genre_runtime import AudioConfig, FloatArray, GenreClassifier, ModelMetadata, create_session, read_metadata
 from genre_training.data.features import FeatureStore, label_indices, open_store
 from genre_training.data.folders import read_tracks
 from genre_training.data.track import DataError
@@ -36,14 +29,14 @@ N_CALIBRATION = 128
 
 @dataclass(frozen=True)
 class Clips:
-    """Spectrograms that a network's validation held out.
+    """Spectrograms to measure a network on.
 
     Attributes
     ----------
     validation : Tensor, float16, shape (n_clips, n_mels, clip_frames)
     labels : int64 array, shape (n_clips,)
     calibration : float32 array, shape (n_calibration, n_mels, n_frames)
-        An excerpt of each of some clips that training saw.
+        One excerpt each of some training clips.
     n_frames : int
         Frames of an excerpt.
     """
@@ -55,14 +48,14 @@ class Clips:
 
 
 class VariantData:
-    """The clips of a data folder, as one network or another has seen them or not.
+    """The clips of a data folder, divided by the checkpoint that was trained on some of them.
 
     Parameters
     ----------
     metadata : ModelMetadata
-        Of the published model.
+        Sidecar of the published model.
     data_folder : Path
-        What it was trained on.
+        Its training data.
     cache : Path
         Folder for computed features.
 
@@ -78,7 +71,11 @@ class VariantData:
         self._ids = [track.track_id for track in self._store.tracks]
 
     def calibration(self, checkpoint: Checkpoint) -> FloatArray:
-        """Return an excerpt of each of some clips that a checkpoint trained on: `Clips.calibration`.
+        """Return one excerpt each of some training clips of a checkpoint, as in `Clips.calibration`.
+
+        Parameters
+        ----------
+        checkpoint : Checkpoint
 
         Raises
         ------
@@ -88,25 +85,29 @@ class VariantData:
         held_out = {name for ids in checkpoint.get("held_out", {}).values() for name in ids}
         trained = [i for i, name in enumerate(self._ids) if name not in held_out]
         if not trained:
-            raise DataError(f"{self._folder} holds no clip that the checkpoint trained on: expected its data folder")
+            raise DataError(f"{self._folder} contains no training clip of the checkpoint: expected its data folder")
         drawn = np.random.default_rng(0).choice(trained, min(N_CALIBRATION, len(trained)), replace=False)
         start = max(0, (self._store.log_mel.shape[2] - self._n_frames) // 2)
         return self._store.log_mel[np.sort(drawn), :, start : start + self._n_frames].astype(np.float32)
 
     def held_out(self, checkpoint: Checkpoint) -> Clips:
-        """Return the clips that a checkpoint's validation held out.
+        """Return the validation clips of a checkpoint.
+
+        Parameters
+        ----------
+        checkpoint : Checkpoint
 
         Raises
         ------
         DataError
-            The folder holds none of them, or nothing else.
+            The folder contains none of them, or no others.
         """
         validation = set(checkpoint.get("held_out", {}).get("validation", ()))
         rows = [i for i, name in enumerate(self._ids) if name in validation]
         if not rows:
             raise DataError(
-                f"{self._folder} holds 0 of the {len(validation)} clips that the checkpoint's validation held out: "
-                "expected the data folder it was trained with"
+                f"{self._folder} contains 0 of the {len(validation)} validation clips of the checkpoint: expected the "
+                "data folder that it was trained with"
             )
         return Clips(
             validation=from_numpy(np.array(self._store.log_mel[rows])),
@@ -121,21 +122,21 @@ class VariantData:
 
 
 def measured_networks(checkpoint: Checkpoint, path: Path) -> Iterator[Checkpoint]:
-    """Yield the networks that tell what a variant loses.
+    """Yield the networks on which the loss of accuracy is measured.
 
-    That is the checkpoint itself when it held clips out. One that learnt from everything has no clips left: then its
-    folds, whose weights lie beside it, stand for it, since they are of the same recipe.
+    This is the checkpoint itself if it has validation clips. If it was trained on every clip, these are its folds,
+    which have the same recipe.
 
     Parameters
     ----------
     checkpoint : Checkpoint
     path : Path
-        Where it was read from.
+        File of the checkpoint, with the folder of its folds beside it.
 
     Raises
     ------
     DataError
-        It held nothing out and has no folds.
+        It has neither validation clips nor folds.
     CheckpointError
         A fold is missing or of another recipe.
     """
@@ -146,18 +147,19 @@ def measured_networks(checkpoint: Checkpoint, path: Path) -> Iterator[Checkpoint
         yield checkpoint
     else:
         raise DataError(
-            "the checkpoint held no clips out for validation and has no folds, so what a variant loses cannot be "
-            "measured: take one that was trained on a split or cross-validated"
+            "the checkpoint has neither validation clips nor folds, so the loss of accuracy cannot be measured: use "
+            "one that was trained on a split or cross-validated"
         )
 
 
 LARGEST_LOSS = 0.005
-"""Accuracy that a variant may lose, as a share: half a point."""
+"""Largest loss of accuracy of a variant that pays, as a share: half a percentage point."""
 SMALLEST_GAIN = 1.1
-"""Times as fast as float32 that a variant must be, from the file to the genre."""
+"""Smallest speed-up of a variant that pays, from the file to the genre."""
 N_ROUNDS = 100
 CLIPS_AT_ONCE = 64
 TRACK_SECONDS, TRACK_RATE = 240, 44_100
+"""The MP3 file that is classified."""
 
 
 @dataclass(frozen=True)
@@ -167,9 +169,9 @@ class Timing:
     Attributes
     ----------
     graph : float
-        From a track's excerpts to logits.
+        From excerpts to logits.
     file : float
-        From an MP3 file of four minutes to its genre, default excerpts: decoding included.
+        From an MP3 file of four minutes to its genre: decoding and the default number of excerpts.
     """
 
     graph: float
@@ -178,7 +180,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class VariantScore:
-    """What the gate measured of one variant.
+    """Figures of one variant.
 
     Attributes
     ----------
@@ -186,18 +188,19 @@ class VariantScore:
     n_bytes : int
         Size of the waveform graph.
     n_clips : int
-        Validation clips, over all networks measured.
+        Validation clips of all measured networks.
     n_networks : int
+        Measured networks.
     accuracy : float
         On these clips, 0 to 1.
     agreement : float
-        Share of them that get the same genre as from float32.
+        Share of these clips with the same answer as from float32.
     timing : Timing
         Of the published model in this precision.
     loss : float
-        Accuracy lost against float32; negative when the variant is better.
+        Accuracy of float32 minus this accuracy.
     graph_speed_up, file_speed_up : float
-        float32's times divided by this one's.
+        Time of float32 divided by this time.
     """
 
     name: str
@@ -213,7 +216,7 @@ class VariantScore:
 
     @property
     def pays(self) -> bool:
-        """Whether the variant is worth keeping."""
+        """Whether the variant is published."""
         return self.loss <= LARGEST_LOSS and self.file_speed_up >= SMALLEST_GAIN
 
     @property
@@ -224,9 +227,23 @@ class VariantScore:
         return "kept" if self.pays else f"not kept: files not {SMALLEST_GAIN:g} times as fast"
 
 
-def answers(session: Any, clips: Clips, name: str) -> NDArray[np.int64]:
-    """Index of the genre that a spectrogram graph gives each validation clip, shape (n_clips,)."""
-    network = _SessionNetwork(session)
+def best_genres(run: Run, clips: Clips, name: str) -> NDArray[np.int64]:
+    """Classify the validation clips with a spectrogram graph.
+
+    Parameters
+    ----------
+    run : callable
+        The graph: maps a batch to outputs by name.
+    clips : Clips
+    name : str
+        Precision, for the progress bar.
+
+    Returns
+    -------
+    int64 array, shape (n_clips,)
+        Index of the best genre of each clip.
+    """
+    network = _GraphNetwork(run)
     logits = []
     with tqdm(total=len(clips.validation), desc=f"accuracy, {name}", unit="clip", leave=False) as bar:
         for batch in clips.validation.split(CLIPS_AT_ONCE):
@@ -236,13 +253,25 @@ def answers(session: Any, clips: Clips, name: str) -> NDArray[np.int64]:
     return best
 
 
-def times(paths: Sequence[Path], scratch: Path, n_rounds: int = N_ROUNDS) -> list[Timing]:
-    """Measure each waveform graph, its sidecar beside it, on one track; returns them in the same order.
+def measure_times(paths: Sequence[Path], scratch: Path, n_rounds: int = N_ROUNDS) -> list[Timing]:
+    """Measure the CPU time of waveform graphs on one track.
 
-    The track is written into the folder `scratch`.
+    All work is done on the calling thread, so its CPU time excludes other programs. The graphs take turns, so that a
+    slower clock or a cold cache affects all of them alike.
 
-    Everything computes on the calling thread, so its CPU time leaves out what others do on the machine; the graphs take
-    turns, so that what remains of it, a slower clock or a colder cache, meets all of them.
+    Parameters
+    ----------
+    paths : sequence of Path
+        The graphs, with their sidecars beside them.
+    scratch : Path
+        Folder for a temporary MP3 file.
+    n_rounds : int
+        Runs of each graph.
+
+    Returns
+    -------
+    list of Timing
+        In the order of `paths`.
     """
     track = _track(scratch / "track.mp3")
     metadata = read_metadata(paths[0])
@@ -263,14 +292,26 @@ def times(paths: Sequence[Path], scratch: Path, n_rounds: int = N_ROUNDS) -> lis
 
 
 def open_cpu(path: Path, metadata: ModelMetadata, kind: str) -> Any:
-    """Open a graph as the runtime does, on one thread of the CPU."""
+    """Open a graph as the runtime does, on one thread of the CPU.
+
+    Parameters
+    ----------
+    path : Path
+    metadata : ModelMetadata
+        The sidecar.
+    kind : {"waveform", "log_mel"}
+
+    Returns
+    -------
+    InferenceSession
+    """
     return create_session(path, metadata, kind, "cpu", 1)[0]
 
 
 def _in_turn(jobs: Sequence[Callable[[], object]], what: str, n_rounds: int) -> list[float]:
-    """Mean milliseconds of CPU of each job: the mean, because some systems count in ticks longer than one job."""
+    """Return the mean CPU time of each job, ms: a median would fail where the clock is coarser than a job."""
     for job in jobs:
-        job()  # the first call plans its memory
+        job()  # the first call allocates memory
     seconds = np.zeros((n_rounds, len(jobs)))
     for row in tqdm(seconds, what, unit="round", leave=False):
         for i, job in enumerate(jobs):
@@ -281,21 +322,20 @@ def _in_turn(jobs: Sequence[Callable[[], object]], what: str, n_rounds: int) -> 
 
 
 def _track(path: Path) -> Path:
-    """Write an MP3 of four minutes in stereo: the pieces of `genre demo` one after the other, over and over."""
-    piece = np.concatenate([make() for make in PIECES.values()])
-    mono = np.resize(0.8 * piece / np.abs(piece).max(), TRACK_SECONDS * SAMPLE_RATE).astype(np.float32)
-    left = resample(mono, SAMPLE_RATE, TRACK_RATE)
+    """Write an MP3 of four minutes in stereo: the signals of the parity gate, repeated."""
+    signals = np.concatenate(list(parity_signals(AudioConfig(sample_rate=TRACK_RATE)).values()))
+    left = np.resize(0.8 * signals / np.abs(signals).max(), TRACK_SECONDS * TRACK_RATE).astype(np.float32)
     soundfile.write(path, np.stack([left, np.roll(left, TRACK_RATE // 100)], axis=1), TRACK_RATE, format="MP3")
     return path
 
 
-class _SessionNetwork(nn.Module):
-    """A session in the place of the network it was exported from."""
+class _GraphNetwork(nn.Module):
+    """A graph with the interface of the network that it was exported from."""
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, run: Run) -> None:
         super().__init__()
-        self._session = session
+        self._run = run
 
     def forward(self, log_mel: Tensor) -> tuple[Tensor, Tensor]:
-        logits, embedding = self._session.run(["logits", "embedding"], {"log_mel": log_mel.numpy()})
-        return torch.from_numpy(logits), torch.from_numpy(embedding)
+        outputs = self._run(log_mel.numpy())
+        return from_numpy(outputs["logits"]), from_numpy(outputs["embedding"])

@@ -1,64 +1,326 @@
-"""The published JSON Schema of the sidecar, which every sidecar is held against before it is written.
+"""The sidecar in full: its types, the JSON Schema that is generated from them, and the check before it is written.
 
-`model.schema.json` (draft 2020-12) in this package is its only home; export writes a copy beside the sidecar.
-`genre_runtime.model.metadata` checks what a schema cannot express: that `f_max` is above `f_min` and at most half the
-sample rate, and that a whole number is not written as 3.0.
+`ModelMetadata` of the runtime is the source for everything but metrics and provenance, which the runtime passes on as
+they are and which are described here. They may have more keys than these.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
+from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
-from typing import Any
+from typing import Annotated, Any, Literal, Required
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypeAliasType, TypedDict
 
-from genre_runtime.errors import GenreError
+from genre_runtime import AudioConfig, GenreError, GraphFile, ModelMetadata
+from genre_runtime.errors import InvalidModelError
 
 SCHEMA_FILE = "model.schema.json"
 
+Count = Annotated[int, Field(ge=0)]
+Share = TypeAliasType(
+    "Share", Annotated[float | None, Field(ge=0, le=1, description="0 to 1; null if there is nothing to count.")]
+)
+Interval = TypeAliasType("Interval", Annotated[tuple[Share, Share], Field(description="95 % interval, [low, high].")])
+ConfusionMatrix = TypeAliasType(
+    "ConfusionMatrix",
+    Annotated[
+        list[list[Count]],
+        Field(description="Number of tracks; rows: true genre, columns: answer, both in the order of labels."),
+    ],
+)
+
+_open = with_config(ConfigDict(extra="allow", use_attribute_docstrings=True, allow_inf_nan=False))
+
 
 class SidecarError(GenreError, ValueError):
-    """A sidecar is not as its schema says."""
+    """The sidecar does not match its schema."""
 
     code = "sidecar"
 
 
+@_open
+class Epoch(TypedDict, total=False):
+    """Figures of one epoch."""
+
+    epoch: Required[Annotated[int, Field(ge=1)]]
+    learning_rate: float | None
+    train_loss: float | None
+    val_loss: float | None
+    val_acc: Share
+    val_macro_f1: Share
+    failed_clips: Count
+    """Clips left out because their values are not finite."""
+    seconds: Annotated[float, Field(ge=0)]
+
+
+@_open
+class SourceScores(TypedDict, total=False):
+    """Figures of one data set."""
+
+    n_tracks: Required[Count]
+    accuracy: Required[Share]
+    accuracy_own_genres: Share
+    """Accuracy if only the genres that this data set contains are possible answers."""
+
+
+@_open
+class GenreScores(TypedDict):
+    """Figures of one genre."""
+
+    precision: Share
+    recall: Share
+    f1: Share
+    support: Count
+    """Tracks of the genre."""
+
+
+@_open
+class Confident(TypedDict, total=False):
+    """Figures of the confident answers."""
+
+    coverage: Share
+    """Share of the answers that are confident."""
+    precision: Share
+    """Share of these that are correct."""
+
+
+@_open
+class ExcerptScores(TypedDict, total=False):
+    """Accuracy of one excerpt and of whole tracks."""
+
+    single_excerpt_accuracy: Share
+    track_accuracy: Share
+
+
+@_open
+class Reliability(TypedDict, total=False):
+    """Confidence against accuracy, in bins of equal width."""
+
+    confidence: list[Share]
+    accuracy: list[Share]
+    count: list[Count]
+
+
+@_open
+class Scores(TypedDict, total=False):
+    """Figures of one part of the split, by track."""
+
+    n_tracks: Required[Count]
+    accuracy: Required[Share]
+    balanced_accuracy: Share
+    macro_f1: Share
+    micro_f1: Share
+    log_loss: float | None
+    """Natural logarithm, calibrated probabilities."""
+    calibration_error: Share
+    """Expected calibration error of the best genre."""
+    calibration_error_uncalibrated: Share
+    accuracy_interval: Interval
+    balanced_accuracy_interval: Interval
+    macro_f1_interval: Interval
+    per_genre: dict[str, GenreScores]
+    """By genre, without genres that the part does not contain."""
+    per_source: dict[str, SourceScores]
+    """By data set."""
+    confusion_matrix: ConfusionMatrix
+    confused_pairs: list[tuple[str, str, Count]]
+    """The most frequent wrong answers: [true genre, answer, number of tracks]."""
+    confident: Confident
+    excerpts: ExcerptScores
+    reliability: Reliability
+
+
+@_open
+class FileScores(TypedDict):
+    """Accuracy on audio files."""
+
+    n_tracks: Count
+    accuracy: Share
+
+
+class AudioFiles(BaseModel):
+    """Accuracy from the audio files through the waveform graph, by data set (or all) and by part of the split."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, dict[str, FileScores]]
+
+    n_files: Count
+    n_failed: Count
+
+
+@_open
+class Metrics(TypedDict, total=False):
+    """Figures of the model on each part of the data."""
+
+    val_acc: Required[Share]
+    """Accuracy on validation tracks at the epoch of the model."""
+    val_loss: Required[float | None]
+    """Log-loss on validation tracks at the epoch of the model."""
+    epoch: Required[Count]
+    """The epoch of the model."""
+    macro_f1: Share
+    """Mean F1 of the genres on validation tracks, calibrated."""
+    confusion_matrix: ConfusionMatrix | None
+    """Of validation; null if the model was trained on every clip."""
+    history: list[Epoch]
+    """One entry for each epoch, in order."""
+    validation: Scores
+    test: Scores
+    folds: list[dict[str, SourceScores]]
+    """Test figures by data set, one entry for each fold of a cross-validation."""
+    audio_files: AudioFiles
+
+
+@_open
+class Split(TypedDict, total=False):
+    """How the clips were divided, and how many are in each part."""
+
+    split: str
+    seed: int
+    fold: Count
+    train: Count
+    validation: Count
+    test: Count
+
+
+@_open
+class Variant(TypedDict, total=False):
+    """Of a variant in lower precision: its own figures; all other figures are those of the float32 model."""
+
+    name: Required[str]
+    n_clips: Count
+    n_networks: Annotated[int, Field(ge=1)]
+    """1, or the number of folds if the model was trained on every clip."""
+    accuracy: Share
+    accuracy_float32: Share
+    agreement: Share
+    """Share of the clips with the same answer as from float32."""
+    graph_speed_up: Annotated[float, Field(gt=0)]
+    file_speed_up: Annotated[float, Field(gt=0)]
+    """From an MP3 file of four minutes to its genre, decoding included."""
+
+
+@_open
+class Provenance(TypedDict, total=False):
+    """What the model was made from."""
+
+    clips_per_source: dict[str, Count]
+    """Number of clips of each data set."""
+    clips_left_out: dict[str, str]
+    """Clips that could not be used, and why."""
+    split: Split
+    versions: dict[str, str]
+    """Of the programs that trained the model."""
+    device: str
+    precision: str
+    recipe: dict[str, Any]
+    """All settings of the training."""
+    n_parameters: Count
+    genre_export: str
+    """Version of the exporter."""
+    parity: dict[str, Annotated[float, Field(ge=0)]]
+    """Largest difference of each implementation from its reference."""
+    variant: Variant
+
+
+class Graphs(TypedDict):
+    """The graph of each kind."""
+
+    waveform: GraphFile
+    """Input waveform (batch, n_samples), float32 in [-1, 1] at the sample rate; outputs logits (batch, n_labels),
+    embedding (batch, n_features), log_mel (batch, n_mels, n_frames)."""
+    log_mel: GraphFile
+    """Input log_mel (batch, n_mels, n_frames), dB; outputs logits and embedding."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sidecar(ModelMetadata):
+    """`ModelMetadata` as it is written, with the types of all its parts."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    labels: Annotated[
+        tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1, json_schema_extra={"uniqueItems": True})
+    ]
+    graphs: Graphs  # type: ignore[assignment]  # to mypy, a TypedDict maps to object
+    metrics: Metrics
+    provenance: Provenance
+    schema_version: Literal[1] = 1
+    """Changes if a reader of an older sidecar would misread it."""
+
+
+@cache
+def _types() -> TypeAdapter[Sidecar]:
+    return TypeAdapter(Sidecar)
+
+
 def schema_text() -> str:
-    """Return the schema as it is published."""
-    return files("genre_export").joinpath(SCHEMA_FILE).read_text(encoding="utf-8")
+    """Return the JSON Schema of the sidecar (draft 2020-12), as export writes it beside the sidecar."""
+    schema = _types().json_schema()
+    parts = schema["$defs"]
+    for part, source in ((schema, ModelMetadata), (parts["AudioConfig"], AudioConfig), (parts["GraphFile"], GraphFile)):
+        part["description"], descriptions = _described(source)
+        part["required"] = list(part["properties"])
+        for name, values in part["properties"].items():
+            values.pop("default", None)
+            if name in descriptions:
+                values.setdefault("description", descriptions[name])
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **_without_titles(schema)}
+    return json.dumps(schema, indent=2) + "\n"
 
 
 def check_sidecar(text: str) -> None:
-    """Hold the text of a sidecar against the schema.
+    """Check that a sidecar can be read by the runtime and that its metrics and provenance match the schema.
+
+    Parameters
+    ----------
+    text : str
+        JSON.
 
     Raises
     ------
     SidecarError
-        It is not JSON, or not as the schema says; the message names the place.
+        The message names the place, what was found and what was expected.
     """
+    advice = "the checkpoint was written by another version of this project, or was changed: train it again"
     try:
-        values = json.loads(text, parse_constant=_refuse)
+        json.loads(text, parse_constant=_refuse)
+        _types().validate_json(text, strict=True)
+        ModelMetadata.from_json(text)
+    except ValidationError as error:
+        found = error.errors(include_url=False)[0]
+        place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in found["loc"])
+        shown = repr(found["input"])
+        shown = shown if len(shown) < 200 else f"{shown[:200]} ..."
+        problem = "missing" if found["type"] == "missing" else f"{shown}: {found['msg']}"
+        raise SidecarError(f"the sidecar does not match {SCHEMA_FILE}, at ${place}: {problem}; {advice}") from error
+    except InvalidModelError as error:
+        raise SidecarError(f"{error}; {advice}") from error
     except ValueError as error:
         raise SidecarError(
-            f"the sidecar is not JSON ({error}): expected finite numbers and plain values, so look at what training "
-            "left in the checkpoint's metrics"
+            f"the sidecar is not JSON ({error}): expected finite numbers and plain values, so check the metrics of the "
+            "checkpoint"
         ) from error
-    found = best_match(_validator().iter_errors(values))
-    if found is not None:
-        message = found.message if len(found.message) < 200 else f"{found.message[:200]} ..."
-        raise SidecarError(
-            f"the sidecar is not as {SCHEMA_FILE} says, at {found.json_path}: {message}; the checkpoint comes from "
-            "another version of this project, or was changed: train it again"
-        )
 
 
-@cache
-def _validator() -> Any:
-    return Draft202012Validator(json.loads(schema_text()))
+def _described(source: type) -> tuple[str, dict[str, str]]:
+    """Return the description of a dataclass and of each field, from its docstring."""
+    head, _, table = inspect.cleandoc(source.__doc__ or "").partition("\n\nAttributes\n----------\n")
+    found = re.findall(r"^(\w+) : .*\n((?: {4}.+\n?)+)", table, re.MULTILINE)
+    return " ".join(head.split()), {name: " ".join(text.split()) for name, text in found}
+
+
+def _without_titles(part: Any) -> Any:
+    """Return a schema without titles, which only repeat the names of the keys."""
+    if isinstance(part, dict):
+        return {key: _without_titles(value) for key, value in part.items() if key != "title" or isinstance(value, dict)}
+    return [_without_titles(value) for value in part] if isinstance(part, list) else part
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON number")
+    raise ValueError(f"{constant} is not a JSON number")

@@ -1,10 +1,10 @@
-"""The published model as a model repository of NVIDIA Triton Inference Server.
+"""Writes the published model as a model repository of NVIDIA Triton Inference Server.
 
     <repository>/genre/config.pbtxt
     <repository>/genre/labels.txt
     <repository>/genre/1/model.onnx
 
-`tritonserver --model-repository <repository>` serves it; the classification extension answers with genres by name.
+`tritonserver --model-repository <repository>` serves it; the classification extension returns genres by name.
 """
 
 from __future__ import annotations
@@ -16,46 +16,62 @@ import onnx
 from onnx import ValueInfoProto
 
 from genre_export.publish import SIDECAR_FILE
+from genre_runtime import ModelMetadata, create_session, read_metadata, replacing, write_whole
 from genre_runtime.errors import InvalidModelError
-from genre_runtime.model.metadata import ModelMetadata, read_metadata
-from genre_runtime.model.session import create_session
-from genre_runtime.output_files import replacing
 
 MODEL_NAME = "genre"
 VERSION = "1"
 LABELS_FILE = "labels.txt"
 MAX_BATCH_SIZE = 64
 MAX_QUEUE_DELAY_MICROSECONDS = 2000
-"""As long as an excerpt takes on a CPU, and enough for requests that arrive together to meet."""
+"""About the time of an excerpt on a CPU: enough to join requests that arrive together."""
 
 
 def write_repository(models: Path, repository: Path) -> Path:
-    """Write the waveform graph of the model in `models` as model `genre` of `repository`; returns its folder.
+    """Write the waveform graph of a published model as model `genre` of a repository.
+
+    Parameters
+    ----------
+    models : Path
+        Folder of the published model.
+    repository : Path
+        Created if it does not exist.
+
+    Returns
+    -------
+    Path
+        Folder of the model in the repository.
 
     Raises
     ------
     ModelNotFoundError, InvalidModelError
-        The model is not there or its parts do not belong together; nothing is written.
+        A file is missing, or the files do not match; nothing is written.
     """
     metadata = read_metadata(models / SIDECAR_FILE)
     if any("\n" in label for label in metadata.labels):
-        raise InvalidModelError("a genre's name holds a line break: Triton reads one label a line, so rename it")
+        raise InvalidModelError("the name of a genre contains a line break: Triton reads one label a line; rename it")
     path = models / metadata.graphs["waveform"].file
-    create_session(path, metadata, "waveform", "cpu", 1)  # refuses a graph that is damaged or not the sidecar's
+    create_session(path, metadata, "waveform", "cpu", 1)  # refuses a graph that is damaged or does not match
     content = path.read_bytes()
     folder = repository / MODEL_NAME
     (folder / VERSION).mkdir(parents=True, exist_ok=True)
     with replacing(folder / VERSION / "model.onnx") as temporary:
         temporary.write_bytes(content)
-    with replacing(folder / LABELS_FILE) as temporary:
-        temporary.write_text("".join(f"{label}\n" for label in metadata.labels), encoding="utf-8")
-    with replacing(folder / "config.pbtxt") as temporary:
-        temporary.write_text(model_config(onnx.load_model_from_string(content), metadata), encoding="utf-8")
+    write_whole(folder / LABELS_FILE, [f"{label}\n" for label in metadata.labels])
+    write_whole(folder / "config.pbtxt", [model_config(onnx.load_model_from_string(content), metadata)])
     return folder
 
 
 def model_config(model: onnx.ModelProto, metadata: ModelMetadata) -> str:
-    """Return `config.pbtxt` of a waveform graph."""
+    """Return `config.pbtxt` of a waveform graph.
+
+    Parameters
+    ----------
+    model : ModelProto
+        The graph.
+    metadata : ModelMetadata
+        Its sidecar.
+    """
     audio = metadata.audio
     return f"""\
 # {MODEL_NAME}: excerpts of {metadata.excerpt_seconds:g} s, mono, float32 in [-1, 1] at {audio.sample_rate} Hz.
@@ -64,13 +80,13 @@ name: "{MODEL_NAME}"
 backend: "onnxruntime"
 max_batch_size: {MAX_BATCH_SIZE}
 
-# Requests share a batch only when their clips have as many samples: ragged batching stays off, because padding would
-# change what the model hears. So cut excerpts to one length, or those of another will run on their own.
+# Requests share a batch only if their clips have the same number of samples: ragged batching is off, because padding
+# would change the input. Cut all excerpts to one length; those of another length run alone.
 dynamic_batching {{
   max_queue_delay_microseconds: {MAX_QUEUE_DELAY_MICROSECONDS}
 }}
 
-# The first axis, the batch, is Triton's own and does not stand in dims.
+# dims do not include the first axis, the batch.
 input [
 {_tensors(model.graph.input)}
 ]

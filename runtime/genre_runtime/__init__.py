@@ -4,51 +4,138 @@
 >>> classifier = GenreClassifier.load()
 >>> classifier.classify_file("song.mp3").label
 'rock'
+
+Programs need these names:
+
+- classification: `GenreClassifier`, `Prediction`, `ExcerptPrediction`, `DecodeLimits`, `DecoderPool`
+- the model: `ModelMetadata`, `AudioConfig`, `log_mel_spectrogram`
+- errors: `GenreError`; its subclasses are in `genre_runtime.errors`
+
+The other members of this project import from here as well, and from `genre_runtime.library` and `genre_runtime.errors`,
+but from no other module:
+
+- the model: `GraphFile`, `default_model_path`, `read_metadata`, `create_session`, `import_onnxruntime`,
+  `available_devices`, `DEVICES`, `AUDIO_METADATA_KEY`, `LABELS_METADATA_KEY`
+- the front end: `hann_window`, `mel_filterbank`, `POWER_FLOOR`
+- audio: `AudioSource`, `Excerpt`, `FloatArray`, `look_at`, `mono`, `open_audio`, `resample`, `stream_excerpts`,
+  `summarise`
+- decoder processes: `MAX_PROCESSES`, `can_start`
+- programs: `available_cores`, `replacing`, `write_whole`, `escaped`, `escaped_streams`, `silence_decoders`
+
+A name is imported when it is first used, so `import genre_runtime` takes a millisecond.
 """
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
-from genre_runtime.telemetry import disable_telemetry
-
 if TYPE_CHECKING:
-    from genre_runtime.audio.source import DecodeLimits
+    from genre_runtime.audio.decoding import stream_excerpts
+    from genre_runtime.audio.excerpts import Excerpt, FloatArray
+    from genre_runtime.audio.readers import open_audio
+    from genre_runtime.audio.source import AudioSource, DecodeLimits, look_at
+    from genre_runtime.audio.waveform import mono, resample
     from genre_runtime.classifier import GenreClassifier
+    from genre_runtime.decoders.pool import MAX_PROCESSES, DecoderPool, can_start
     from genre_runtime.errors import GenreError
-    from genre_runtime.model.metadata import AudioConfig, ModelMetadata
-    from genre_runtime.prediction import ExcerptPrediction, Prediction
+    from genre_runtime.model.features import POWER_FLOOR, hann_window, log_mel_spectrogram, mel_filterbank
+    from genre_runtime.model.metadata import (
+        AUDIO_METADATA_KEY,
+        LABELS_METADATA_KEY,
+        AudioConfig,
+        GraphFile,
+        ModelMetadata,
+        default_model_path,
+        read_metadata,
+    )
+    from genre_runtime.model.session import DEVICES, available_devices, create_session, import_onnxruntime
+    from genre_runtime.output_files import replacing, write_whole
+    from genre_runtime.parallel import available_cores
+    from genre_runtime.prediction import ExcerptPrediction, Prediction, summarise
+    from genre_runtime.terminal import escaped, escaped_streams, silence_decoders
 
-disable_telemetry()  # at import, since programs may import onnxruntime themselves before they load a model
+# As soon as it is imported, ONNX Runtime 1.32 looks up a host of its manufacturer, stores events in
+# `~/.cache/Microsoft` and opens `.ses` in the folder for temporary files. It reads this variable during its import:
+# its own `disable_telemetry_events()` is too late. The variable is always set: this package works offline.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-_HOMES = {
-    "GenreClassifier": "classifier",
-    "DecodeLimits": "audio.source",
-    "GenreError": "errors",
-    "AudioConfig": "model.metadata",
-    "ModelMetadata": "model.metadata",
-    "ExcerptPrediction": "prediction",
-    "Prediction": "prediction",
+_MODULES = {
+    "audio.decoding": ("stream_excerpts",),
+    "audio.excerpts": ("Excerpt", "FloatArray"),
+    "audio.readers": ("open_audio",),
+    "audio.source": ("AudioSource", "DecodeLimits", "look_at"),
+    "audio.waveform": ("mono", "resample"),
+    "classifier": ("GenreClassifier",),
+    "decoders.pool": ("MAX_PROCESSES", "DecoderPool", "can_start"),
+    "errors": ("GenreError",),
+    "model.features": ("POWER_FLOOR", "hann_window", "log_mel_spectrogram", "mel_filterbank"),
+    "model.metadata": (
+        "AUDIO_METADATA_KEY",
+        "LABELS_METADATA_KEY",
+        "AudioConfig",
+        "GraphFile",
+        "ModelMetadata",
+        "default_model_path",
+        "read_metadata",
+    ),
+    "model.session": ("DEVICES", "available_devices", "create_session", "import_onnxruntime"),
+    "output_files": ("replacing", "write_whole"),
+    "parallel": ("available_cores",),
+    "prediction": ("ExcerptPrediction", "Prediction", "summarise"),
+    "terminal": ("escaped", "escaped_streams", "silence_decoders"),
 }
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AUDIO_METADATA_KEY",
+    "DEVICES",
+    "LABELS_METADATA_KEY",
+    "MAX_PROCESSES",
+    "POWER_FLOOR",
     "AudioConfig",
+    "AudioSource",
     "DecodeLimits",
+    "DecoderPool",
+    "Excerpt",
     "ExcerptPrediction",
+    "FloatArray",
     "GenreClassifier",
     "GenreError",
+    "GraphFile",
     "ModelMetadata",
     "Prediction",
     "__version__",
+    "available_cores",
+    "available_devices",
+    "can_start",
+    "create_session",
+    "default_model_path",
+    "escaped",
+    "escaped_streams",
+    "hann_window",
+    "import_onnxruntime",
+    "log_mel_spectrogram",
+    "look_at",
+    "mel_filterbank",
+    "mono",
+    "open_audio",
+    "read_metadata",
+    "replacing",
+    "resample",
+    "silence_decoders",
+    "stream_excerpts",
+    "summarise",
+    "write_whole",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: `import genre_runtime` itself stays quick."""
-    if name not in _HOMES:
+    """Import a public name when it is first used."""
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

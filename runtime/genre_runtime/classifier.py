@@ -1,4 +1,4 @@
-"""The classifier: audio in, genres out."""
+"""`GenreClassifier`: classifies files, waveforms and spectrograms."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from genre_runtime.audio.source import AudioSource, DecodeLimits
 from genre_runtime.audio.waveform import excerpts_of_waveform
 from genre_runtime.errors import GenreError, InvalidInputError, UnexpectedFailureError
 from genre_runtime.model.metadata import ModelMetadata, check_named, default_model_path, read_metadata
-from genre_runtime.model.onnx_model import Judge
+from genre_runtime.model.onnx_model import OnnxModel
+from genre_runtime.model.session import probe_devices
 from genre_runtime.parallel import available_cores, ordered_map
 from genre_runtime.prediction import ExcerptPrediction, Prediction, summarise
 
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
 
 MAX_THREADS = 1024
 MAX_DECIBELS = 1e6
-"""Of either sign: no spectrogram is in decibels beyond, and the squares of much more overflow float32."""
-
+"""Largest absolute value of a spectrogram; the squares of much larger values overflow float32."""
 
 ExcerptCount = int | Literal["all"] | None
 """How many excerpts of a track are analysed: a number, "all", or None for the number in the model's sidecar."""
@@ -37,15 +37,18 @@ ExcerptCount = int | Literal["all"] | None
 class GenreClassifier:
     """Classifies audio files, waveforms and log-mel spectrograms. Safe to use from several threads.
 
-    Made by `GenreClassifier.load`.
+    Use `GenreClassifier.load` to create one.
 
     Attributes
     ----------
     metadata : ModelMetadata
+        The sidecar.
     model_path : Path
+        The waveform graph.
     device : str
-        The device really used.
+        The device that is used.
     device_requested : str
+        The device that the caller asked for.
     """
 
     def __init__(
@@ -62,8 +65,8 @@ class GenreClassifier:
         self.device_requested = device
         self._limits = limits
         self._decoders = decoders
-        self._judge = Judge(model_path, metadata, device, threads)
-        self.device = self._judge.device
+        self._model = OnnxModel(model_path, metadata, device, threads)
+        self.device = self._model.device
 
     @classmethod
     def load(
@@ -80,17 +83,17 @@ class GenreClassifier:
         Parameters
         ----------
         model_path : path, optional
-            The `.onnx` file; its sidecar `.json` lies beside it. By default the shipped model.
+            The `.onnx` file, with its sidecar `.json` beside it; by default the shipped model.
         device : str
-            `auto` (CUDA if it works, else CPU), `cpu`, `cuda`, ...: a device named but not obtained is an
-            error.
+            `auto` (CUDA if it works, else the CPU), `cpu`, `cuda`, ...; an unavailable device is an error.
         threads : int
-            Threads within one call of the graph, at most `MAX_THREADS`; 0 takes every core.
+            Threads within one run of the graph, at most `MAX_THREADS`; 0 for every core.
         limits : DecodeLimits, optional
-            Bounds on what is decoded from one file.
+            Limits on what is decoded from one file.
         decoders : DecoderPool, optional
-            Processes in which files are decoded, for files from strangers: one that hangs, crashes or fills the memory
-            is then that file's error. By default files are decoded in this process. The pool is not closed here.
+            Processes that decode files which are not trusted: a file that makes a decoder hang, crash or fill the
+            memory is then an error of that file alone. By default files are decoded in this process. The caller closes
+            the pool.
 
         Raises
         ------
@@ -124,7 +127,7 @@ class GenreClassifier:
         return self._classify_file(source, excerpts, None)
 
     def classify(self, waveform: NDArray[Any], sample_rate: int, *, excerpts: ExcerptCount = None) -> Prediction:
-        """Classify samples in memory.
+        """Classify a waveform.
 
         Parameters
         ----------
@@ -141,15 +144,15 @@ class GenreClassifier:
         pieces, duration = excerpts_of_waveform(
             waveform, sample_rate, self.metadata.audio.sample_rate, **self._plan(excerpts)
         )
-        return self._summary(self._judge.excerpts(pieces), TrackLength(duration, is_silent=True), None)
+        return self._summary(self._model.classify(pieces), TrackLength(duration, is_silent=True), None)
 
     def classify_log_mel(self, log_mel: NDArray[Any]) -> Prediction:
-        """Classify a log-mel spectrogram made as the model's `AudioConfig` says.
+        """Classify a log-mel spectrogram that was computed with the model's `AudioConfig`.
 
         Parameters
         ----------
         log_mel : float array, shape (n_mels, n_frames)
-            Decibels; the reference level does not matter.
+            Decibels, relative to any level.
 
         Raises
         ------
@@ -160,19 +163,24 @@ class GenreClassifier:
             raise InvalidInputError(f"log_mel is a {type(log_mel).__name__}: expected an array ({n_mels}, n_frames)")
         if log_mel.ndim != 2 or log_mel.shape[0] != n_mels or log_mel.shape[1] == 0:
             raise InvalidInputError(f"log_mel has shape {log_mel.shape}: expected ({n_mels}, n_frames)")
-        if log_mel.dtype.kind not in "fiu" or not (np.abs(log_mel) <= MAX_DECIBELS).all():  # NaN is not either
-            raise InvalidInputError(f"log_mel holds values beyond {MAX_DECIBELS:g} or no numbers: expected decibels")
+        if log_mel.dtype.kind not in "fiu" or not (np.abs(log_mel) <= MAX_DECIBELS).all():  # also False for NaN
+            raise InvalidInputError(f"log_mel contains values beyond {MAX_DECIBELS:g} or NaN: expected decibels")
         duration = log_mel.shape[1] * self.metadata.audio.frame_seconds
-        return self._summary(self._judge.log_mel(log_mel), TrackLength(duration, is_silent=True), None)
+        return self._summary(self._model.classify_log_mel(log_mel), TrackLength(duration, is_silent=True), None)
 
     def classify_excerpt(self, excerpt: Excerpt) -> ExcerptPrediction:
-        """Classify one excerpt that `stream_excerpts` decoded at the model's rate; `summarise` makes a track's answer.
+        """Classify one excerpt; `summarise` combines the results of a track's excerpts.
+
+        Parameters
+        ----------
+        excerpt : Excerpt
+            From `stream_excerpts`, at the model's sample rate.
 
         Raises
         ------
         InvalidInputError
         """
-        (result,) = self._judge.excerpts([excerpt])
+        (result,) = self._model.classify([excerpt])
         return result
 
     def classify_files(
@@ -183,7 +191,7 @@ class GenreClassifier:
         Parameters
         ----------
         paths : iterable of path
-            Consumed as results are taken, so it may be endless.
+            Consumed as results are taken; may be endless.
         excerpts : int, "all" or None, optional
             As for `classify_file`.
         jobs : int
@@ -193,7 +201,7 @@ class GenreClassifier:
         Yields
         ------
         Prediction or GenreError
-            One a path, in order; an error never ends the run.
+            One for each path, in order; an error does not end the iteration.
         """
         if type(jobs) is not int or jobs < 0:
             raise InvalidInputError(f"jobs is {jobs!r}: expected a positive whole number, or 0 for one a core")
@@ -206,23 +214,33 @@ class GenreClassifier:
     def classify_or_error(
         self, source: AudioSource, *, excerpts: ExcerptCount = None, stop: Event | None = None
     ) -> Prediction | GenreError:
-        """Classify a file as `classify_file` does, and return what is wrong instead of raising it.
+        """Classify a file as `classify_file` does, but return errors instead of raising them.
 
-        `stop`, set from another thread, ends the work early; the answer is then worth nothing.
+        Parameters
+        ----------
+        source : path, bytes or seekable binary file object
+        excerpts : int, "all" or None, optional
+            As for `classify_file`.
+        stop : Event, optional
+            Set from another thread to end the work early; the result is then meaningless.
         """
         try:
             return self._classify_file(source, excerpts, stop)
         except GenreError as error:
             return error
-        except Exception as error:  # a decoder's surprise is that file's error, not the run's end
+        except Exception as error:  # one file must not end the caller's loop
             return UnexpectedFailureError(f"unexpected failure: {type(error).__name__}: {error}")
+
+    def probe_devices(self) -> dict[str, str]:
+        """Try to run the model on every device; return `works` for each, or why it does not work."""
+        return probe_devices(self.model_path, self.metadata)
 
     def _classify_file(self, source: AudioSource, excerpts: ExcerptCount, stop: Event | None) -> Prediction:
         rate = self.metadata.audio.sample_rate
         decode = stream_excerpts if self._decoders is None else self._decoders.stream_excerpts
         stream = decode(source, rate, limits=self._limits, stop=stop, **self._plan(excerpts))
         with closing(stream):
-            results = self._judge.excerpts(stream)
+            results = self._model.classify(stream)
         path = Path(source) if isinstance(source, str | os.PathLike) else None
         return self._summary(results, stream.length, path)
 

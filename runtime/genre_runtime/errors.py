@@ -1,10 +1,7 @@
-"""Every error this package raises on purpose.
+"""The errors that this package raises.
 
-All of them inherit `GenreError`, and each also inherits the builtin that fits, so that callers may
-catch either. A message says what was found, what was expected and what to do; `code` is stable and
-meant for programs.
-
-What can go wrong while tags are read, written and restored.
+All of them inherit `GenreError`, and each also inherits the matching builtin, so that callers may catch either. A
+message says what was found, what was expected and what to do; `code` is stable and meant for programs.
 """
 
 from __future__ import annotations
@@ -15,13 +12,13 @@ from typing import ClassVar
 
 
 class GenreError(Exception):
-    """Root of all errors of this project."""
+    """Base class of all errors of this project."""
 
     code: ClassVar[str] = "error"
 
 
 class AudioNotFoundError(GenreError, FileNotFoundError):
-    """No file lies at the path."""
+    """No file exists at the path."""
 
     code = "not_found"
 
@@ -31,7 +28,7 @@ class AudioNotFoundError(GenreError, FileNotFoundError):
 
 
 class UnreadableAudioError(GenreError, ValueError):
-    """The file is there, but it is not audio that any decoder can read.
+    """The file exists, but no decoder can read it.
 
     Attributes
     ----------
@@ -47,9 +44,9 @@ class UnreadableAudioError(GenreError, ValueError):
 
 
 class UnexpectedFailureError(UnreadableAudioError):
-    """Something failed that nobody foresaw, such as memory or file descriptors that ran out.
+    """An unexpected error, for example because the process ran out of memory or file descriptors.
 
-    To callers it is an unreadable file; but another time, the same file may be read.
+    Another time, the same file may be readable.
     """
 
 
@@ -70,18 +67,18 @@ class RecordedError(GenreError, ValueError):
 
 
 class EmptyAudioError(GenreError, ValueError):
-    """The audio holds no samples."""
+    """The audio contains no samples."""
 
     code = "empty_audio"
 
 
 class AudioLimitError(GenreError, ValueError):
-    """Decoding went past a limit.
+    """Decoding exceeded a limit.
 
     Attributes
     ----------
     limit : str
-        Name of the field of `DecodeLimits` that was exceeded; of a `DecoderPool` also `max_memory` or `deadline`.
+        Name of the exceeded field of `DecodeLimits`; with a `DecoderPool` also `max_memory` or `deadline`.
     """
 
     code = "audio_limit"
@@ -92,7 +89,7 @@ class AudioLimitError(GenreError, ValueError):
 
 
 class DecoderUnavailableError(GenreError, RuntimeError):
-    """The process that is to decode files cannot be started, or its pool is closed."""
+    """The decoder process cannot be started, or its pool is closed."""
 
     code = "decoder_unavailable"
 
@@ -104,13 +101,13 @@ class InvalidInputError(GenreError, ValueError):
 
 
 class UsageError(InvalidInputError):
-    """A command was told what contradicts itself or cannot be done with any file."""
+    """The options of a command contradict each other or cannot apply to any file."""
 
     code = "usage"
 
 
 class UnfitOutputError(UsageError, OSError):
-    """Results cannot be written where the command was told to write them."""
+    """Results cannot be written to the given output."""
 
     code = "unfit_output"
 
@@ -126,20 +123,20 @@ class ModelNotFoundError(GenreError, FileNotFoundError):
 
 
 class InvalidModelError(GenreError, ValueError):
-    """The graph and the sidecar are damaged, foreign or do not belong together."""
+    """The graph or the sidecar is damaged, or they do not match."""
 
     code = "invalid_model"
 
 
 class DeviceUnavailableError(GenreError, RuntimeError):
-    """The device asked for by name cannot be had.
+    """The requested device is not available.
 
     Attributes
     ----------
     device : str
-        The device asked for.
+        The requested device.
     available : tuple of str
-        The devices that this installation offers.
+        The devices of this installation.
     """
 
     code = "device_unavailable"
@@ -158,15 +155,15 @@ class MissingDependencyError(GenreError, ImportError):
 
 
 LASTING = (UnreadableAudioError, EmptyAudioError, AudioLimitError)
-"""Errors that lie in a file's bytes: the same bytes would give them again."""
+"""Errors caused by the content of a file: the same bytes raise them again."""
 
 
 _IN_USE = 32
 """Windows: ERROR_SHARING_VIOLATION."""
 
 _ADVICE = {
-    errno.EACCES: "the file or its folder may not be written: change the permissions",
-    errno.EPERM: "the file or its folder may not be written: change the permissions",
+    errno.EACCES: "no permission to write the file or its folder: change the permissions",
+    errno.EPERM: "no permission to write the file or its folder: change the permissions",
     errno.EROFS: "the disk is mounted read-only",
     errno.ENOSPC: "the disk is full: a copy of the file needs room beside it",
     errno.EDQUOT: "the disk quota is used up: a copy of the file needs room beside it",
@@ -175,13 +172,13 @@ _ADVICE = {
 
 
 class UntaggableError(GenreError, ValueError):
-    """The file is of a kind, or in a state, in which no genre can be written without harm."""
+    """No genre can be written without harm to a file of this type or in this state."""
 
     code = "untaggable"
 
 
 class TagWriteError(GenreError, OSError):
-    """The system refused to write; the file is as it was.
+    """The file could not be written and is unchanged.
 
     Attributes
     ----------
@@ -196,7 +193,14 @@ class TagWriteError(GenreError, OSError):
 
     @classmethod
     def from_os_error(cls, path: Path, error: OSError) -> TagWriteError:
-        """Say in words what the system's error means for this file."""
+        """Create the error from an error of the operating system.
+
+        Parameters
+        ----------
+        path : Path
+            The file that could not be written.
+        error : OSError
+        """
         if getattr(error, "winerror", None) == _IN_USE:
             return cls(path, "another program has the file open: close it there")
         words = error.strerror or str(error) or "the file ends too early or cannot be read"
@@ -205,18 +209,18 @@ class TagWriteError(GenreError, OSError):
 
 
 class ChangedFileError(GenreError, RuntimeError):
-    """The file is not the one that was expected: somebody else changed it."""
+    """The file is not the expected one: another program changed it."""
 
     code = "changed_file"
 
 
 class JournalError(GenreError, ValueError):
-    """A journal, or a line of it, cannot be used."""
+    """A journal, or a line of it, is not valid."""
 
     code = "journal"
 
 
 class StateError(GenreError, ValueError):
-    """The state file cannot be used."""
+    """The state file is not valid."""
 
     code = "state"

@@ -1,4 +1,4 @@
-"""Work on many items at a time, results in order."""
+"""How many cores this process may use, and work on many items at a time."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from threading import Event
 from typing import TypeVar
 
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
-"""Quota and period in microseconds, or "max": how much processor time a container may use (Linux, cgroup v2)."""
+"""Processor time of a container (Linux, cgroup v2): quota and period in microseconds, or "max"."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def available_cores() -> int:
-    """Return how many cores this process may use: its affinity, and the quota of its container, rounded up.
+    """Return how many cores this process may use, by its affinity and the quota of its container.
 
     Returns
     -------
@@ -40,8 +40,16 @@ def ordered_map(
 ) -> Generator[Result, None, None]:
     """Yield `function(item, stop)` for each item, in order, `jobs` at a time.
 
-    Items are taken as results are, at most twice as many as `jobs` ahead, so there may be endlessly many. Closing the
-    iterator sets `stop`, by which work that is under way should end early, and waits for it.
+    Closing the iterator sets `stop` and waits for the calls that have begun.
+
+    Parameters
+    ----------
+    function : callable
+        Called with an item and an event; should return early once the event is set.
+    items : iterable
+        May be endless: at most `2 * jobs` items are taken before the first result is.
+    jobs : int
+        Number of threads, at least 1.
     """
     stop = Event()
     with ThreadPoolExecutor(jobs, thread_name_prefix="genre") as pool:
@@ -53,7 +61,7 @@ def ordered_map(
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
-        finally:  # whoever takes no more results does not wait for all that is under way
+        finally:  # a caller who stops early does not wait for all calls in the queue
             stop.set()
             for future in waiting:
                 future.cancel()

@@ -1,4 +1,4 @@
-"""What the classifier answers."""
+"""Results of the classifier."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ PROBABILITY_DIGITS = 6
 
 @dataclass(frozen=True, slots=True)
 class ExcerptPrediction:
-    """Genre probabilities of one stretch of the track.
+    """Genre probabilities of one excerpt.
 
     Attributes
     ----------
     start_seconds, end_seconds : float
+        Position in the track.
     probabilities : mapping of str to float
-        Every label's probability; they sum to one.
+        Probability of each label; they sum to one.
     silent : bool
-        Too quiet to judge; left out of the track's answer.
+        Too quiet to classify; left out of the track's result.
     embedding : float32 array, shape (n_features,), or None
-        What the network's last layer sees; similar music lies in similar directions.
+        Input of the network's last layer; similar music has similar directions.
     """
 
     start_seconds: float
@@ -43,7 +44,7 @@ class ExcerptPrediction:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The answer for one track.
+    """The result for one track.
 
     Attributes
     ----------
@@ -52,22 +53,22 @@ class Prediction:
     confidence : float
         Its probability, 0 to 1.
     confident : bool
-        Whether the confidence reaches the model's calibrated threshold and the track is not silent.
+        Whether the confidence reaches the model's threshold and the track is not silent.
     reason : str or None
-        Why the answer is not confident, in words.
+        Why the result is not confident, in words.
     probabilities : mapping of str to float
         Mean over the excerpts, most probable first.
     excerpts : tuple of ExcerptPrediction
     duration_seconds : float
-        Seconds of sound that could be read.
+        Seconds of audio that could be read.
     device : str
-        Where the model ran, `cpu` or `cuda` and so on.
+        Where the model ran: `cpu`, `cuda`, ...
     path : Path or None
-        The file, when there was one.
+        The file, if there was one.
     embedding : float32 array, shape (n_features,), or None
         Mean over the excerpts; not part of `to_dict`.
     announced_seconds : float or None
-        Length that the file claims, where noticeably less than that could be read; None where the file is whole.
+        Length according to the file's header if noticeably less could be read, else None.
     """
 
     label: str
@@ -84,11 +85,11 @@ class Prediction:
 
     @property
     def remark(self) -> str | None:
-        """How much of the file could be read, in words; None where the file is whole."""
+        """How much of the file could be read, in words; None if all of it."""
         return partly_read(self.duration_seconds, self.announced_seconds)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON object of this answer; probabilities rounded to six digits."""
+        """Return this result as a JSON object, probabilities rounded to six digits."""
         return {
             "path": None if self.path is None else str(self.path),
             "label": self.label,
@@ -234,14 +235,14 @@ class FileResult:
 
 
 def partly_read(duration_seconds: float, announced_seconds: float | None) -> str | None:
-    """Return how much of a file could be read, in words; None where the file is whole.
+    """Return how much of a file could be read, in words, or None if all of it.
 
     Parameters
     ----------
     duration_seconds : float
-        Seconds of sound that could be read.
+        Seconds of audio that could be read.
     announced_seconds : float or None
-        Length that the file claims, where less than that could be read.
+        Length according to the file's header, if less could be read.
     """
     if announced_seconds is None:
         return None
@@ -256,11 +257,25 @@ def summarise(
     device: str,
     path: Path | None,
 ) -> Prediction:
-    """Average the excerpts that are not silent into the track's answer; all of them if all are silent."""
+    """Average the excerpts that are not silent, or all if all are silent, into the track's result.
+
+    Parameters
+    ----------
+    excerpts : sequence of ExcerptPrediction
+        At least one, all with the same labels.
+    threshold : float
+        Smallest confidence of a confident result, 0 to 1.
+    length : TrackLength
+        How much of the track could be read.
+    device : str
+        Where the model ran.
+    path : Path or None
+        The file, if there is one.
+    """
     audible = [excerpt for excerpt in excerpts if not excerpt.silent]
-    judged = audible or excerpts
-    labels = list(judged[0].probabilities)
-    mean: NDArray[np.float64] = np.mean([[e.probabilities[label] for label in labels] for e in judged], axis=0)
+    used = audible or excerpts
+    labels = list(used[0].probabilities)
+    mean: NDArray[np.float64] = np.mean([[e.probabilities[label] for label in labels] for e in used], axis=0)
     order = np.argsort(-mean, kind="stable")
     probabilities = {labels[i]: float(mean[i]) for i in order}
     label, confidence = next(iter(probabilities.items()))
@@ -269,7 +284,7 @@ def summarise(
         reason = "the track is silent" if length.is_silent else "the excerpts are silent"
     elif confidence < threshold:
         reason = f"the best genre reaches {confidence:.0%}, confident answers start at {threshold:.0%}"
-    embeddings = [excerpt.embedding for excerpt in judged if excerpt.embedding is not None]
+    embeddings = [excerpt.embedding for excerpt in used if excerpt.embedding is not None]
     return Prediction(
         label=label,
         confidence=confidence,

@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from genre_runtime import GenreClassifier, Prediction
-from genre_runtime.model.onnx_model import Judge
+from genre_runtime.classifier import ExcerptCount
+from genre_runtime.model.onnx_model import OnnxModel
 from tests.benchmarks.machine import describe
 from tests.synthetic import noise, tone, write_audio
 
@@ -47,19 +48,20 @@ def measure(device: str, model: Path | None, tracks: list[Path], n_runs: int) ->
     classifier = GenreClassifier.load(model, device=device)
     metadata = classifier.metadata
     n_samples = round(metadata.excerpt_seconds * metadata.audio.sample_rate)
-    judge = Judge(classifier.model_path, metadata, device, 0)
+    graphs = OnnxModel(classifier.model_path, metadata, device, 0)
     rows: Row = {}
     for n_clips in BATCHES:
         batch = 0.1 * np.random.default_rng(0).standard_normal((n_clips, n_samples)).astype(np.float32)
-        taken = milliseconds(lambda batch=batch: judge.run_graph(batch), n_runs)  # type: ignore[misc]
+        taken = milliseconds(lambda batch=batch: graphs.run_graph(batch), n_runs)  # type: ignore[misc]
         rows[f"graph, {n_clips} excerpts together, ms an excerpt"] = f"{statistics.median(taken) / n_clips:.2f}"
     clip = noise(30, metadata.audio.sample_rate)
     taken = milliseconds(lambda: classifier.classify(clip, metadata.audio.sample_rate), n_runs)
     rows["clip of 30 s in memory, p50 ms"] = f"{statistics.median(taken):.2f}"
     rows["clip of 30 s in memory, p99 ms"] = f"{np.percentile(taken, 99):.2f}"
     files = GenreClassifier.load(model, device=device, threads=1 if device == "cpu" else 0)
-    for excerpts, what in ((3, "default excerpts"), (None, "whole tracks")):
-        some = tracks if excerpts else tracks[: max(8, len(tracks) // 8)]
+    counts: tuple[tuple[ExcerptCount, str], ...] = ((3, "default excerpts"), ("all", "whole tracks"))
+    for excerpts, what in counts:
+        some = tracks if excerpts == 3 else tracks[: max(8, len(tracks) // 8)]
         start = time.perf_counter()
         results = list(files.classify_files(some, excerpts=excerpts))
         seconds = time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""What the export tests share."""
+"""Fixtures of the export tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["logging_as_before", "one_thread", "published"]
 
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
-    """The command silences the exporter's chatter for its whole process, which here is that of all tests."""
+    """Restore logging, which the command switches off for its whole process."""
     before = logging.root.manager.disable
     yield
     logging.disable(before)

@@ -1,4 +1,4 @@
-"""The model card speaks of licences for the project's own data alone."""
+"""The model card claims only what the recipe and the data support; accuracy on audio files."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from genre_export.card import model_card
-from genre_runtime.model.metadata import read_metadata
+from genre_export.card import model_card, score_audio_files
+from genre_runtime import GenreClassifier, read_metadata
+from genre_training.data.track import DataError
+from tests.synthetic import tone, write_audio
+from tests.training.miniature import write_index
 
 
 @pytest.mark.parametrize(("sources", "own"), [(("gtzan", "fma_small"), False), (("gtzan", "my music"), True)])
@@ -19,6 +22,45 @@ def test_weights_of_own_music_are_not_published_by_the_project(
     provenance = {**metadata.provenance, "clips_per_source": dict.fromkeys(sources, 5)}
     card = model_card(replace(metadata, provenance=provenance))
     assert ("MIT licence" in card) != own
-    assert ("Whoever publishes or uses them" in card) == own
+    assert ("Anyone who publishes or uses the weights" in card) == own
     assert ("my music: its terms are not known here." in card) == own
-    assert card.endswith("\n")
+    assert card.endswith("|\n")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05])
+def test_outliers_are_mentioned_only_if_the_recipe_has_them(published: Path, share: float) -> None:
+    metadata = read_metadata(published / "best_model.onnx")
+    recipe = {"training": {"outlier_share": share}}
+    card = model_card(replace(metadata, provenance={**metadata.provenance, "recipe": recipe}))
+    assert "Audio that is not music also gets a genre" in card
+    assert ("5% of each training batch was synthesised noise" in card) == (share > 0)
+
+
+def test_audio_files_are_scored_by_part_of_the_split(classifier: GenreClassifier, tmp_path: Path) -> None:
+    """The test model calls loud tones "tone" and silence "quiet": one file of the four is labelled wrong, one gone."""
+    rows = [
+        ("x_1.wav", "tone", "a", "x"),
+        ("x_2.wav", "quiet", "b", "x"),
+        ("y_3.wav", "quiet", "c", "y"),
+        ("y_4.wav", "tone", "d", "y"),
+    ]
+    write_index(tmp_path / "audio" / "index.csv", ("file", "genre", "artist", "source"), rows)
+    for name, _, _, _ in rows[:3]:
+        write_audio(tmp_path / "audio" / name, tone(2))
+    scores = score_audio_files(classifier, tmp_path, {"validation": ["x/2"], "test": ["y/3"]})
+    assert scores == {
+        "n_files": 4,
+        "n_failed": 1,
+        "all": {
+            "trained": {"n_tracks": 1, "accuracy": 1.0},
+            "validation": {"n_tracks": 1, "accuracy": 0.0},
+            "test": {"n_tracks": 1, "accuracy": 0.0},
+        },
+        "x": {"trained": {"n_tracks": 1, "accuracy": 1.0}, "validation": {"n_tracks": 1, "accuracy": 0.0}},
+        "y": {"test": {"n_tracks": 1, "accuracy": 0.0}},
+    }
+
+
+def test_folder_without_audio_cannot_be_scored(classifier: GenreClassifier, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="contains no audio to score"):
+        score_audio_files(classifier, tmp_path, {})

@@ -1,4 +1,4 @@
-"""The torch front end equals the NumPy reference, for whatever shape the DFT takes."""
+"""The torch front end equals the NumPy reference, for every factorisation of the DFT."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_clips_of_a_batch_do_not_affect_each_other() -> None:
 
 
 def test_tolerance_is_tight_enough_to_notice() -> None:
-    """One window for another would be 0.01 dB off a thousand times over."""
+    """Another window would differ by a thousand times 0.01 dB."""
     config = AudioConfig()
     front_end = LogMelFrontEnd(config)
     front_end.window = torch.hamming_window(config.n_fft)

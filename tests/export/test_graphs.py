@@ -1,4 +1,4 @@
-"""The exported graphs: any batch, any length, named dimensions, facts about themselves, plain operators."""
+"""The exported graphs: any batch, any length, named dimensions, metadata, plain operators."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_spectrogram_graph_takes_any_batch_and_length(log_mel_graph: Any, batch:
 
 
 def test_logits_tell_clips_apart(waveform_graph: Any) -> None:
-    """Else the comparisons above would hold for a graph that ignores its input."""
+    """Otherwise the comparisons above would pass for a graph that ignores its input."""
     batch = np.stack([noise(1), np.sin(np.arange(RATE) / 5).astype(np.float32)])
     first, second = run(waveform_graph, batch)["logits"]
     assert np.abs(first - second).max() > 0.05
@@ -104,7 +104,7 @@ def test_graph_says_of_itself_what_the_sidecar_says(published: Path, kind: str) 
     facts = {prop.key: json.loads(prop.value) for prop in model.metadata_props if prop.key.startswith("genre.")}
     sidecar = json.loads((published / "best_model.json").read_text(encoding="utf-8"))
     provenance = sidecar["provenance"]
-    del provenance["parity"]  # measured on the finished graphs, so it cannot stand in them
+    del provenance["parity"]  # measured on the finished graphs, so it cannot be part of them
     assert facts == {
         AUDIO_METADATA_KEY: sidecar["audio"],
         LABELS_METADATA_KEY: sidecar["labels"],

@@ -1,4 +1,4 @@
-"""Publishing: what comes out works in the runtime, and what fails the gate changes nothing."""
+"""Publishing: published models work in the runtime, and a model that fails the gate changes nothing."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_spectrogram_gives_the_same_answer_as_the_samples(loaded: GenreClassifie
     assert from_log_mel.probabilities == pytest.approx(dict(from_samples.probabilities), abs=1e-4)
 
 
-def test_sidecar_carries_the_checkpoints_figures(published: Path) -> None:
+def test_sidecar_has_the_figures_of_the_checkpoint(published: Path) -> None:
     metadata = read_metadata(published / "best_model.onnx")
     assert metadata.audio == AudioConfig()
     assert (metadata.temperature, metadata.confidence_threshold) == (TEMPERATURE, 0.8125)
@@ -73,7 +73,7 @@ def test_sidecar_carries_the_checkpoints_figures(published: Path) -> None:
     assert all(0 <= parity[name] <= tolerance.limit for name, tolerance in TOLERANCES.items())
 
 
-def test_card_says_what_the_sidecar_says(published: Path) -> None:
+def test_card_has_the_figures_of_the_sidecar(published: Path) -> None:
     card = (published / "MODEL_CARD.md").read_text(encoding="utf-8")
     for words in (
         "Genres (3): blues, jazz, rock.",
@@ -89,7 +89,7 @@ def test_card_says_what_the_sidecar_says(published: Path) -> None:
         assert f"| {name} |" in card
 
 
-def test_card_of_a_model_that_learnt_everything_names_the_folds(published: Path) -> None:
+def test_card_of_a_model_trained_on_every_clip_names_the_folds(published: Path) -> None:
     metadata = ModelMetadata.from_json((published / "best_model.json").read_text(encoding="utf-8"))
     folds = [{"gtzan": {"n_tracks": 40, "accuracy": 0.5, "accuracy_own_genres": share}} for share in (0.5, 0.6)]
     split = {"split": "grouped", "seed": 0, "train": 400, "validation": 0, "test": 0}
@@ -139,7 +139,7 @@ def test_failing_export_changes_nothing(published: Path, tmp_path: Path, monkeyp
 
 @pytest.fixture
 def ready(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A published model with a variant, where an export takes no time: its graphs are those of `published`."""
+    """A published model with a variant, whose export is fast, because it copies the graphs of `published`."""
 
     def reuse(_graph: Any, *given: Any) -> None:
         path = next(one for one in given if isinstance(one, Path))
@@ -217,7 +217,7 @@ def test_the_sidecar_is_replaced_last(ready: Path, monkeypatch: pytest.MonkeyPat
 
 def test_sidecar_is_json_that_others_read(published: Path) -> None:
     def refuse(constant: str) -> None:
-        pytest.fail(f"{constant} is no JSON")
+        pytest.fail(f"{constant} is not JSON")
 
     text = (published / "best_model.json").read_text(encoding="utf-8")
     assert json.loads(text, parse_constant=refuse)["schema_version"] == 1

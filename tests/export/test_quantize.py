@@ -1,4 +1,4 @@
-"""Variants in lower precision: made of the published graphs, measured, and kept only when they pay."""
+"""Variants in lower precision: made from the published graphs, measured, and published only if they pay."""
 
 from __future__ import annotations
 
@@ -17,8 +17,15 @@ from onnx import ModelProto
 
 from genre_export import quantize as publish_variants_module
 from genre_export.cli import main
-from genre_export.quantize import finish, float16_network, int8_network, publish_variants, table, with_front_end
-from genre_export.quantize_gate import Clips, Timing, VariantScore, times
+from genre_export.quantize import (
+    float16_network,
+    int8_network,
+    publish_variants,
+    variants_table,
+    with_front_end,
+    with_metadata_of,
+)
+from genre_export.quantize_gate import Clips, Timing, VariantScore, measure_times
 from genre_export.schema import check_sidecar
 from genre_runtime import GenreClassifier
 from genre_runtime.audio.excerpts import FloatArray
@@ -63,7 +70,7 @@ def networks(graphs: dict[str, ModelProto]) -> dict[str, ModelProto]:
 def test_variant_answers_nearly_as_float32_but_not_quite(
     graphs: dict[str, ModelProto], networks: dict[str, ModelProto], name: str, largest: float
 ) -> None:
-    """Nearly: it is the same network. Not quite: it is one in lower precision, not a copy."""
+    """Almost equal, since it is the same network; not equal, since it is in lower precision and not a copy."""
     expected = run(graphs["waveform"], "waveform", waveforms())
     found = run(with_front_end(graphs["waveform"], networks[name]), "waveform", waveforms())
     assert list(found) == list(expected)
@@ -96,7 +103,7 @@ def test_every_convolution_is_in_lower_precision_and_the_front_end_is_not(
 def test_variant_keeps_facts_and_shapes_of_the_published_graph(
     graphs: dict[str, ModelProto], networks: dict[str, ModelProto], name: str
 ) -> None:
-    finished = finish(with_front_end(graphs["waveform"], networks[name]), graphs["waveform"])
+    finished = with_metadata_of(with_front_end(graphs["waveform"], networks[name]), graphs["waveform"])
     assert list(finished.metadata_props) == list(graphs["waveform"].metadata_props)
     assert list(finished.graph.output) == list(graphs["waveform"].graph.output)
     for batch, n_samples in ((1, 1), (3, 5000)):
@@ -117,7 +124,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def models(published: Path, tmp_path: Path) -> Path:
-    """The published model with a checkpoint that held clips out."""
+    """The published model with a checkpoint that has validation clips."""
     folder = shutil.copytree(published, tmp_path / "models")
     checkpoint = load_checkpoint(folder / "best_model.pt")
     checkpoint["held_out"] = {"validation": ["x/0", "x/1", "x/2"], "test": ["x/3"]}
@@ -126,7 +133,7 @@ def models(published: Path, tmp_path: Path) -> Path:
 
 
 def taking(*milliseconds: float) -> Any:
-    """Times as they would be measured of float32, float16 and int8: a test cannot rely on real ones."""
+    """Fixed times of float32, float16 and int8: a test cannot rely on measured ones."""
 
     def times(paths: list[Path], *_: Any) -> list[Timing]:
         assert [path.name for path in paths] == ["best_model.onnx", "best_model.float16.onnx", "best_model.int8.onnx"]
@@ -141,7 +148,7 @@ VARIANT_FILES = {"best_model.int8.onnx", "best_model.int8.logmel.onnx", "best_mo
 def test_variant_that_pays_is_kept_and_loads_like_any_model(
     models: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(publish_variants_module, "times", taking(3.0, 4.0, 2.0))
+    monkeypatch.setattr(publish_variants_module, "measure_times", taking(3.0, 4.0, 2.0))
     placed = in_order_of_replacement(models, monkeypatch)
     before = {path.name for path in models.iterdir()}
     arguments = ["--checkpoint", str(models / "best_model.pt"), "--output", str(models), "--cache", str(tmp_path / "c")]
@@ -171,7 +178,7 @@ def test_variant_that_no_longer_pays_is_removed(
 ) -> None:
     for name in VARIANT_FILES:
         (models / name).touch()
-    monkeypatch.setattr(publish_variants_module, "times", taking(3.0, 3.0, 2.9))
+    monkeypatch.setattr(publish_variants_module, "measure_times", taking(3.0, 3.0, 2.9))
     before = {path.name for path in models.iterdir()}
     scores = publish_variants(models / "best_model.pt", models, data, tmp_path / "cache")
     assert [one.name for one in scores] == ["float32", "float16", "int8"]
@@ -182,7 +189,7 @@ def test_variant_that_cannot_be_put_there_keeps_the_others_away(
     models: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (models / "best_model.int8.json").mkdir()
-    monkeypatch.setattr(publish_variants_module, "times", taking(3.0, 2.0, 2.0))
+    monkeypatch.setattr(publish_variants_module, "measure_times", taking(3.0, 2.0, 2.0))
     before = {path.name for path in models.iterdir()}
     with pytest.raises(OSError, match="int8"):
         publish_variants(models / "best_model.pt", models, data, tmp_path / "cache")
@@ -199,7 +206,7 @@ def test_variant_of_the_model_before_does_not_outlive_it(
     arguments = ["--checkpoint", str(models / "best_model.pt"), "--output", str(models)]
     assert main(arguments) == 0
     assert {path.name for path in models.iterdir()} == before - VARIANT_FILES
-    last = "removed int8, made of the model before: --variants --data DATA makes them anew"
+    last = "removed the variants of the previous model: int8; --variants --data DATA makes new ones"
     assert capsys.readouterr().out.splitlines()[-1] == last
     assert main(arguments) == 0
     assert "removed" not in capsys.readouterr().out
@@ -220,21 +227,21 @@ def test_gate(loss: float, speed_up: float, verdict: str) -> None:
     score = replace(float32, name="int8", loss=loss, graph_speed_up=9.0, file_speed_up=speed_up)
     assert score.verdict == verdict
     assert score.pays == (verdict == "kept")
-    lines = table([float32, score]).splitlines()
+    lines = variants_table([float32, score]).splitlines()
     assert lines[-1].endswith(f"| {verdict} |")
     assert lines[0].startswith("Accuracy on 5 folds' 1000 validation clips")
     assert "kept" not in lines[-2]
 
 
 def test_checkpoint_that_held_nothing_out_is_refused(published: Path, data: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="held no clips out for validation and has no folds"):
+    with pytest.raises(DataError, match="neither validation clips nor folds"):
         publish_variants(published / "best_model.pt", published, data, tmp_path / "cache")
 
 
-def test_model_that_learnt_everything_is_measured_by_its_folds(
+def test_model_trained_on_every_clip_is_measured_by_its_folds(
     models: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each fold answers the clips that it held out; the right answers of all of them make the accuracy."""
+    """Each fold classifies its validation clips; the accuracy is that over all of these clips."""
     checkpoint = load_checkpoint(models / "best_model.pt")
     for fold in range(5):
         recipe = {**checkpoint["recipe"], "data": {**checkpoint["recipe"]["data"], "fold": fold}}
@@ -242,7 +249,7 @@ def test_model_that_learnt_everything_is_measured_by_its_folds(
         save_checkpoint({**checkpoint, "recipe": recipe, "held_out": held_out}, models / "folds" / f"fold{fold}.pt")
     everything = {**checkpoint, "folds": 5, "held_out": {"validation": [], "test": []}}
     save_checkpoint(everything, models / "best_model.pt")
-    monkeypatch.setattr(publish_variants_module, "times", taking(3.0, 4.0, 2.0))
+    monkeypatch.setattr(publish_variants_module, "measure_times", taking(3.0, 4.0, 2.0))
     right = iter(range(15))
 
     def one_of_three(_session: Any, clips: Clips, name: str) -> NDArray[np.int64]:
@@ -251,7 +258,7 @@ def test_model_that_learnt_everything_is_measured_by_its_folds(
         wrong = name == "int8" and next(right) % 5 == 3
         return clips.labels + 1 if wrong else clips.labels
 
-    monkeypatch.setattr(publish_variants_module, "answers", one_of_three)
+    monkeypatch.setattr(publish_variants_module, "best_genres", one_of_three)
     float32, _, int8 = publish_variants(models / "best_model.pt", models, data, tmp_path / "cache")
     assert (float32.n_clips, float32.n_networks, float32.accuracy) == (5, 5, 1.0)
     assert (int8.accuracy, int8.agreement) == (0.8, 0.8)
@@ -263,7 +270,7 @@ def test_model_that_learnt_everything_is_measured_by_its_folds(
 
 
 def test_times_are_those_of_graph_and_file(published: Path, tmp_path: Path) -> None:
-    one, other = times([published / "best_model.onnx"] * 2, tmp_path, n_rounds=2)
+    one, other = measure_times([published / "best_model.onnx"] * 2, tmp_path, n_rounds=2)
     for timing in (one, other):
         assert 0 < timing.graph < timing.file, "a file is decoded before its excerpts go through the graph"
 
@@ -272,7 +279,7 @@ def test_data_of_another_model_are_refused(models: Path, data: Path, tmp_path: P
     checkpoint = load_checkpoint(models / "best_model.pt")
     checkpoint["held_out"] = {"validation": ["y/0"], "test": []}
     save_checkpoint(checkpoint, models / "best_model.pt")
-    with pytest.raises(DataError, match="holds 0 of the 1 clips"):
+    with pytest.raises(DataError, match="contains 0 of the 1 validation clips"):
         publish_variants(models / "best_model.pt", models, data, tmp_path / "cache")
 
 

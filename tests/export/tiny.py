@@ -1,4 +1,4 @@
-"""An untrained network small enough to export in seconds, published once for all tests that look at graphs."""
+"""An untrained network small enough to export in seconds, published once for all tests of graphs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NETWORK = NetworkConfig(widths=(4, 8), blocks=1)
 
 
 def tiny_network() -> GenreNetwork:
-    """A seeded network whose normalisation has seen input, so that folding it into convolutions is put to the test."""
+    """A seeded network whose normalisation has seen input, so that folding it into convolutions is tested."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = GenreNetwork(len(LABELS), AudioConfig().n_mels, NETWORK)
@@ -31,7 +31,7 @@ def tiny_network() -> GenreNetwork:
 
 
 def tiny_checkpoint() -> dict[str, Any]:
-    """A checkpoint as training leaves it, with figures to be found again in sidecar and card."""
+    """A checkpoint as training writes it, with figures that sidecar and card have to show."""
     part = {
         "n_tracks": 40,
         "accuracy": 0.625,

@@ -79,7 +79,7 @@ def test_one_sample(classifier: GenreClassifier) -> None:
 
 
 def test_mean_over_excerpts(classifier: GenreClassifier) -> None:
-    """Half a tone, half noise: the track's answer lies between those of its halves."""
+    """Half a tone, half noise: the track's probabilities are between those of its halves."""
     prediction = classifier.classify(np.concatenate([tone(10), noise(10)]), RATE, excerpts=2)
     first, second = (excerpt.probabilities for excerpt in prediction.excerpts)
     assert first["tone"] > second["tone"] + 0.1
@@ -114,7 +114,7 @@ def test_excerpts_of_different_lengths_keep_their_order(
 
     monkeypatch.setattr("genre_runtime.classifier.stream_excerpts", lambda *_, **__: ExcerptStream(damaged()))
     for max_batch in (1, 4):  # as on a CPU and on a GPU
-        monkeypatch.setattr(classifier._judge, "max_batch", max_batch)
+        monkeypatch.setattr(classifier._model, "max_batch", max_batch)
         prediction = classifier.classify_file("damaged.mp3")
         assert prediction.duration_seconds == 9
     excerpts = prediction.excerpts
@@ -181,7 +181,7 @@ def test_default_model_is_the_one_that_the_environment_names(model_path: Path, m
     assert GenreClassifier.load(device="cpu").model_path == model_path
 
 
-def test_embedding_is_the_mean_of_what_was_heard(classifier: GenreClassifier) -> None:
+def test_embedding_is_the_mean_of_the_excerpts(classifier: GenreClassifier) -> None:
     """The tiny model's embedding is the mean level: 2 a / pi of a tone of amplitude a."""
     silence = np.zeros(10 * RATE, np.float32)
     prediction = classifier.classify(np.concatenate([tone(10), silence, 0.5 * tone(10)]), RATE)

@@ -92,7 +92,7 @@ def test_waveform_without_samples(classifier: GenreClassifier, shape: tuple[int,
 
 
 def test_log_mel_pieces(classifier: GenreClassifier) -> None:
-    """A spectrogram is cut into excerpts of the length that a waveform's have; under half a second is left over."""
+    """A spectrogram is cut into excerpts of the same length as a waveform's; less than half a second is left out."""
     config = classifier.metadata.audio
     per_excerpt = config.n_frames(10 * RATE)
     for n_frames, n_excerpts in ((1, 1), (per_excerpt, 1), (per_excerpt + 3, 1), (per_excerpt + 4, 2), (1000, 12)):
@@ -145,7 +145,7 @@ def test_a_model_that_answers_no_numbers_is_an_error(model_path: Path) -> None:
     bias.CopyFrom(numpy_helper.from_array(np.full(3, np.nan, np.float32), "bias"))
     save(graph, model_path)
     sign(model_path)
-    with pytest.raises(InvalidInputError, match="NaN or infinity"):
+    with pytest.raises(InvalidInputError, match="NaN or infinite"):
         GenreClassifier.load(model_path, device="cpu").classify(tone(1), RATE)
 
 

@@ -1,4 +1,4 @@
-"""Many files at once: in order, errors among results, nothing read ahead without bound."""
+"""Many files at once: in order, errors among results, bounded reading ahead."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def test_an_endless_iterator_is_read_as_results_are_taken(classifier: GenreClass
         nonlocal taken
         while True:
             taken += 1
-            assert taken < 100, "nobody asked for so many"
+            assert taken < 100, "too many were read ahead"
             yield path
 
     results = classifier.classify_files(endless(), jobs=2)
-    assert taken == 0, "nothing happens before a result is asked for"
+    assert taken == 0, "nothing happens before the first result is taken"
     assert all(isinstance(result, Prediction) for result in islice(results, 10))
     assert taken <= 10 + 2 * 2
     results.close()  # type: ignore[attr-defined]

@@ -22,7 +22,7 @@ N_THREADS, N_CALLS = 16, 96
 
 
 def test_many_threads_get_the_answers_that_one_gets(classifier: GenreClassifier, tmp_path: Path) -> None:
-    """Files, samples and spectrograms of different lengths, all at once: nobody gets another's answer."""
+    """Files, samples and spectrograms of different lengths, all at once: each thread gets its own results."""
     paths = [write_audio(tmp_path / f"{i}.flac", noise(1 + i, seed=i) * (1 + i)) for i in range(6)]
     log_mel = -80 * noise(1)[: 128 * 20].reshape(128, 20)
     calls: list[Callable[[], Prediction]] = [
@@ -57,7 +57,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) or not same)
 @pytest.mark.skipif(not hasattr(os, "fork") or sys.platform == "darwin", reason="no safe fork here")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_classifier_works_in_a_forked_process(model_path: Path, tmp_path: Path, threads: int) -> None:
-    """As servers do that load first and fork then."""
+    """As servers do that load a model and then fork."""
     path = write_audio(tmp_path / "tone.wav", tone(25))
     words = [sys.executable, "-W", "ignore", "-c", FORKED, str(model_path), str(path), str(threads)]
     result = subprocess.run(words, capture_output=True, text=True, timeout=120)
@@ -67,7 +67,7 @@ def test_a_classifier_works_in_a_forked_process(model_path: Path, tmp_path: Path
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("form", ["jsonl", "json"])
 def test_interrupted_in_the_middle_of_its_work(model_path: Path, tmp_path: Path, form: str) -> None:
-    """Results until then are whole, a JSON array is closed, and one line says what happened."""
+    """Results written until then are complete, a JSON array is closed, and one line says what happened."""
     path, output = write_audio(tmp_path / "noise.flac", noise(60)), tmp_path / "results"
     # A shell starts what runs in its background deaf to this signal.
     hear = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"

@@ -1,4 +1,4 @@
-"""Importing the package is quick: what is heavy is imported when it is used."""
+"""Importing the package is fast: large packages are imported when they are used."""
 
 from __future__ import annotations
 
@@ -41,9 +41,11 @@ def test_the_classifier_s_modules_leave_decoders_and_onnxruntime_for_later(code:
     assert not modules & {"torch", "librosa", "matplotlib", "onnxruntime", "av", "soundfile", "soxr", "tqdm"}
 
 
-def test_every_public_name_can_be_had() -> None:
+def test_every_public_name_can_be_imported_and_is_listed() -> None:
     for name in genre_runtime.__all__:
         assert getattr(genre_runtime, name) is not None
+        assert name == "__version__" or f"`{name}`" in (genre_runtime.__doc__ or "")
+    assert {*genre_runtime._MODULE_OF, "__version__"} == set(genre_runtime.__all__)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
@@ -51,7 +53,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         genre_runtime.Classifier  # noqa: B018
 
 
-def test_a_verb_s_code_is_read_when_it_is_asked_for(model_path: Path, tmp_path: Path) -> None:
+def test_only_the_code_of_the_given_verb_is_imported(model_path: Path, tmp_path: Path) -> None:
     """Each module costs a millisecond of a command that takes a quarter of a second."""
     path = write_audio(tmp_path / "tone.wav", tone(1))
     words = ["classify", str(path), "--model", str(model_path), "--format", "jsonl", "--output", str(tmp_path / "out")]

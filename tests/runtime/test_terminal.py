@@ -1,4 +1,4 @@
-"""Nothing that comes from a file, a tag, results, a state file or a model steers the terminal."""
+"""No text from a file, a tag, results, a state file or a model controls the terminal."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def test_the_installed_command_escapes_after_it_has_silenced_the_decoders(model_
 def test_silencing_decoders_keeps_the_escaping() -> None:
     program = (
         "import sys\n"
-        "from genre_runtime.cli.arguments import silence_decoders\n"
+        "from genre_runtime import silence_decoders\n"
         "from genre_runtime.terminal import escaped_streams\n"
         "with escaped_streams():\n"
         "    silence_decoders()\n"

@@ -1,8 +1,6 @@
 """Training of music genre classifiers on log-mel spectrograms."""
 
-from genre_runtime.telemetry import disable_telemetry
-
-disable_telemetry()  # torch imports onnxruntime for some of its features
+import genre_runtime  # noqa: F401  # switches off the telemetry of onnxruntime, which torch imports
 
 __version__ = "0.1.0"
 

@@ -101,9 +101,7 @@ class LocalBackend:
 
     def devices(self) -> dict[str, str]:
         """Try every device."""
-        from genre_runtime.info import probe_devices
-
-        return probe_devices(self._classifier)
+        return self._classifier.probe_devices()
 
     def watch(self, tell: Callable[[Link], object], stop: Event) -> None:
         """Return: nothing lies between."""

@@ -8,13 +8,8 @@ import sys
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from genre_runtime.terminal import EscapedStream, escaping
-
 if TYPE_CHECKING:
     from genre_runtime.classifier import ExcerptCount
-
-
-STDERR = 2
 
 
 class Formatter(argparse.RawDescriptionHelpFormatter):
@@ -114,21 +109,3 @@ def share(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no share: expected 0 to 1, or 0% to 100%")
     return value
-
-
-def silence_decoders() -> None:
-    """Keep what C libraries write to the error stream from the terminal; this process's own words still go there.
-
-    libmpg123 remarks on every oddity of an MP3 file, and nothing in libsndfile tells it not to.
-    """
-    try:
-        if sys.stderr.fileno() != STDERR:
-            return
-        own = os.dup(STDERR)
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, STDERR)
-        os.close(nowhere)
-    except (OSError, ValueError, AttributeError):  # closed, or replaced by what is no file
-        return
-    stream = open(own, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")  # noqa: SIM115
-    sys.stderr = escaping(stream) if isinstance(sys.stderr, EscapedStream) else stream

@@ -18,6 +18,7 @@ from genre_runtime.errors import InvalidInputError, UnfitOutputError, UsageError
 from genre_runtime.library.bulk.manifest import file_system, import_extra, is_manifest, is_url, read_manifest
 from genre_runtime.library.bulk.ray_engine import arrow_schema, classify_on_ray, result_row
 from genre_runtime.library.results.write import printable
+from genre_runtime.terminal import silence_decoders
 
 ROWS_A_PART = 10_000
 """Rows held in memory before they are written: a group of a file, or a file of a folder."""
@@ -33,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     sources, incomplete = _sources(options.paths)
     if not sources:
         raise InvalidInputError("no audio files found: the folder holds none or the list is empty")
-    arguments.silence_decoders()
+    silence_decoders()
     rows = (_ray_rows if options.engine == "ray" else _own_rows)(sources, options)
     n_failed = 0
     with closing(ParquetOutput(str(options.output))) as output, closing(rows), file_progress(len(sources)) as bar:

@@ -18,6 +18,7 @@ from genre_runtime.cli import arguments
 from genre_runtime.cli.output import file_progress, name_unreadable, opened_output, unfit_output
 from genre_runtime.errors import DecoderUnavailableError, GenreError, InvalidInputError
 from genre_runtime.parallel import available_cores
+from genre_runtime.terminal import silence_decoders
 
 if TYPE_CHECKING:
     from genre_runtime.classifier import GenreClassifier
@@ -195,7 +196,7 @@ def classify(
     from genre_runtime.library.results.write import WRITERS, printable
     from genre_runtime.terminal import unescaped
 
-    arguments.silence_decoders()
+    silence_decoders()
     counts: Counter[str] = Counter()
     unsure: str | None = None
     with (

@@ -13,6 +13,7 @@ from genre_runtime.cli import arguments
 from genre_runtime.cli.classify import results_of
 from genre_runtime.cli.output import file_progress, name_unreadable
 from genre_runtime.errors import GenreError, InvalidInputError
+from genre_runtime.terminal import silence_decoders
 
 if TYPE_CHECKING:
     from genre_runtime.audio.excerpts import FloatArray
@@ -55,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     from genre_runtime.library.scan import Finder
     from genre_runtime.library.similarity import cosine_similarities
 
-    arguments.silence_decoders()
+    silence_decoders()
     track = Path(options.track)
     finder = Finder()
     paths = [path for path in finder.find(options.folders) if not _same(path, track)]

@@ -1,1 +1,1 @@
-"""The ONNX model: sidecar, sessions, features, inference. Imports `audio`."""
+"""The ONNX model: sidecar, sessions, front end, inference. Imports `audio`."""

@@ -1,9 +1,11 @@
-"""Which model is meant: the one that is named, or the one that is shipped.
+"""The sidecar of a model: `ModelMetadata` with its `AudioConfig`, and which model file is used.
 
-What a model says about itself: the audio it expects, its labels, its metrics.
+`AudioConfig` is the only place of audio constants. The checkpoint, the sidecar and the metadata of the ONNX graphs each
+have a copy, and the runtime refuses a model whose copies differ.
 
-`AudioConfig` is the only home of audio constants. It rides in the checkpoint, in the sidecar JSON and
-in the ONNX metadata, and the runtime refuses a model whose copies differ.
+Limits of numbers are written once, in the metadata of a dataclass field, under the names that pydantic uses (`ge`,
+`gt`, `le`). `check_limits` checks them, and `genre_export.schema` generates the JSON Schema of the sidecar
+from them.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -23,9 +26,14 @@ MODEL_VARIABLE = "GENRE_MODEL"
 MODEL_NAME = "best_model.onnx"
 _LOG_MEL_SUFFIX = ".logmel.onnx"
 
+SCHEMA_VERSION = 1
+AUDIO_METADATA_KEY = "genre.audio"
+LABELS_METADATA_KEY = "genre.labels"
+GRAPH_KINDS = ("waveform", "log_mel")
+
 
 def default_model_path() -> Path:
-    """Return the model to use when none is named: `$GENRE_MODEL`, the repository's, or the wheel's.
+    """Return the default model: `$GENRE_MODEL`, else that of the repository, else that of the wheel.
 
     Raises
     ------
@@ -40,82 +48,108 @@ def default_model_path() -> Path:
     packaged = package / "model" / MODEL_NAME
     if packaged.is_file():
         return packaged
-    raise ModelNotFoundError(packaged, f"run `invoke export`, or name one by ${MODEL_VARIABLE} or --model")
+    raise ModelNotFoundError(packaged, f"run `invoke export`, or name a model with ${MODEL_VARIABLE} or --model")
 
 
 def check_named(model_path: Path) -> None:
-    """Refuse a path that is not the graph of a model, before a sidecar is missed or found foreign beside it.
+    """Check that a path is the graph of a model, so that a wrong path is not reported as a missing sidecar.
+
+    Parameters
+    ----------
+    model_path : Path
 
     Raises
     ------
     ModelNotFoundError
     """
-    if os.path.isdir(model_path):  # noqa: PTH112  # where pathlib raises, these say False
+    if os.path.isdir(model_path):  # noqa: PTH112  # False where pathlib would raise
         raise ModelNotFoundError(model_path, "it is a folder; name the graph in it, such as best_model.onnx")
     if model_path.name.endswith(_LOG_MEL_SUFFIX):
         both = model_path.name.removesuffix(_LOG_MEL_SUFFIX) + ".onnx"
-        raise ModelNotFoundError(model_path, f"this graph takes spectrograms alone; name {both}, which finds it")
+        raise ModelNotFoundError(model_path, f"this graph takes spectrograms; name {both}, which loads both graphs")
     if model_path.suffix.lower() != ".onnx":
-        raise ModelNotFoundError(model_path, "a model is named by its graph, a file such as best_model.onnx")
+        raise ModelNotFoundError(model_path, "expected the graph of a model, a file such as best_model.onnx")
     if not os.path.isfile(model_path):  # noqa: PTH113
-        raise ModelNotFoundError(model_path, "`invoke export` writes it, and its sidecar beside it")
+        raise ModelNotFoundError(model_path, "`invoke export` writes it and its sidecar")
 
 
-SCHEMA_VERSION = 1
-AUDIO_METADATA_KEY = "genre.audio"
-LABELS_METADATA_KEY = "genre.labels"
-GRAPH_KINDS = ("waveform", "log_mel")
+_LIMIT_WORDS = {"ge": "at least", "gt": "more than", "le": "at most"}
+
+
+def check_limits(values: Any) -> None:
+    """Check the numbers of a dataclass against the limits in the metadata of its fields.
+
+    Parameters
+    ----------
+    values : dataclass
+
+    Raises
+    ------
+    ValueError
+        A field with limits is not a finite number of its type, or is outside its limits.
+    """
+    for item in fields(values):
+        if not item.metadata:
+            continue
+        value, limits = getattr(values, item.name), item.metadata
+        number = type(value) is int or (item.type == "float" and type(value) is float and math.isfinite(value))
+        low, high = limits.get("ge", limits.get("gt", -math.inf)), limits.get("le", math.inf)
+        if not number or not low <= value <= high or value == limits.get("gt"):
+            kind = "an integer" if item.type == "int" else "a finite number"
+            words = " and ".join(f"{_LIMIT_WORDS[name]} {limit:g}" for name, limit in limits.items())
+            raise ValueError(f"{item.name} is {value!r}: expected {kind} of {words}")
 
 
 @dataclass(frozen=True)
 class AudioConfig:
-    """Log-mel front end: mono audio at `sample_rate`, Hann window, power spectrum, Slaney mel bands.
+    """Constants of the log-mel front end: Hann window, power spectrum, Slaney mel bands.
 
-    Frames are centred (frame `t` is centred at sample `t * hop_length`, the signal padded with zeros),
-    decibels are relative to the clip's loudest mel bin and floored at `-top_db`. The same numbers come
-    from `librosa.feature.melspectrogram` followed by `librosa.power_to_db(ref=numpy.max)`.
+    Frame `t` is centred at sample `t * hop_length`; the signal is padded with zeros. Decibels are relative to the
+    clip's loudest mel bin and not below `-top_db`. `librosa.feature.melspectrogram` followed by
+    `librosa.power_to_db(ref=numpy.max)` computes the same numbers.
 
     Attributes
     ----------
     sample_rate : int
-        Hz.
-    n_fft, hop_length : int
-        Samples.
+        Hz, mono.
+    n_fft : int
+        Length of a frame and of its Hann window, samples.
+    hop_length : int
+        From the centre of one frame to the next, samples.
     n_mels : int
-        Number of mel bands.
-    f_min, f_max : float
-        Lower edge of the first and upper edge of the last band, Hz.
+        Number of Slaney mel bands.
+    f_min : float
+        Lower edge of the first band, Hz.
+    f_max : float
+        Upper edge of the last band, Hz; above f_min and at most half of sample_rate.
     top_db : float
-        Dynamic range kept below the loudest bin, dB.
+        Dynamic range below the clip's loudest band, dB.
     """
 
-    sample_rate: int = 22_050
-    n_fft: int = 2_048
-    hop_length: int = 2_646
-    n_mels: int = 128
-    f_min: float = 0.0
-    f_max: float = 11_025.0
-    top_db: float = 80.0
+    sample_rate: int = field(default=22_050, metadata={"ge": 1})
+    n_fft: int = field(default=2_048, metadata={"ge": 1})
+    hop_length: int = field(default=2_646, metadata={"ge": 1})
+    n_mels: int = field(default=128, metadata={"ge": 1})
+    f_min: float = field(default=0.0, metadata={"ge": 0})
+    f_max: float = field(default=11_025.0, metadata={"gt": 0})
+    top_db: float = field(default=80.0, metadata={"gt": 0})
 
     def __post_init__(self) -> None:
-        for name in ("sample_rate", "n_fft", "hop_length", "n_mels"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"AudioConfig.{name} is {value!r}: expected a positive integer")
-        for name in ("f_min", "f_max", "top_db"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise ValueError(f"AudioConfig.{name} is {value!r}: expected a finite number")
-        if not 0 <= self.f_min < self.f_max <= self.sample_rate / 2:
+        check_limits(self)
+        if not self.f_min < self.f_max <= self.sample_rate / 2:
             raise ValueError(
                 f"AudioConfig has f_min {self.f_min} and f_max {self.f_max}: "
-                f"expected 0 <= f_min < f_max <= {self.sample_rate / 2} (half the sample rate)"
+                f"expected f_min < f_max <= {self.sample_rate / 2} (half the sample rate)"
             )
-        if self.top_db <= 0:
-            raise ValueError(f"AudioConfig.top_db is {self.top_db}: expected a positive number")
 
     def n_frames(self, n_samples: int) -> int:
-        """Return the number of frames that `n_samples` samples give."""
+        """Return the number of frames of a waveform.
+
+        Parameters
+        ----------
+        n_samples : int
+            At `sample_rate`.
+        """
         return 1 + n_samples // self.hop_length
 
     @property
@@ -124,12 +158,16 @@ class AudioConfig:
         return self.hop_length / self.sample_rate
 
     def fingerprint(self) -> str:
-        """Return 12 hexadecimal digits that change whenever any field does."""
+        """Return 12 hexadecimal digits that change with every field."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> AudioConfig:
-        """Build from a mapping that has every field and nothing else.
+        """Create a config from a mapping with all fields and no others.
+
+        Parameters
+        ----------
+        values : mapping
 
         Raises
         ------
@@ -147,10 +185,18 @@ class AudioConfig:
 
 @dataclass(frozen=True)
 class GraphFile:
-    """One ONNX file of a model: its name beside the sidecar and the sha256 of its bytes."""
+    """One ONNX file of a model.
 
-    file: str
-    sha256: str
+    Attributes
+    ----------
+    file : str
+        Name of the ONNX file beside the sidecar.
+    sha256 : str
+        Of the bytes of the file, in hexadecimal digits.
+    """
+
+    file: str = field(metadata={"pattern": r"^[^/\\]*[^/\\.][^/\\]*$"})
+    sha256: str = field(metadata={"pattern": "^[0-9a-f]{64}$"})
 
 
 @dataclass(frozen=True)
@@ -160,32 +206,32 @@ class ModelMetadata:
     Attributes
     ----------
     labels : tuple of str
-        Genre of each output of the graph, in order.
+        Genre of each output of the graphs, in order.
     audio : AudioConfig
-        The front end inside the graph.
+        Front end of the waveform graph.
     graphs : mapping of str to GraphFile
-        `"waveform"` (input: samples) and `"log_mel"` (input: spectrogram).
+        The graph of each kind: waveform and log_mel.
     excerpt_seconds : float
-        Length of the excerpts the model was trained on.
+        Length of the excerpts that the model was trained on, seconds.
     n_excerpts : int
-        Number of excerpts a track is judged by unless the caller says otherwise.
+        Number of excerpts of a track that are analysed by default.
     temperature : float
-        Calibration temperature; the graph's logits are already divided by it.
+        Calibration temperature; the logits of the graphs are already divided by it.
     confidence_threshold : float
-        Smallest confidence called confident, chosen on validation data.
+        Smallest confidence of a confident answer, chosen on validation data.
     metrics : mapping
-        `val_acc`, `val_loss`, `epoch`, `macro_f1`, history, confusion matrix and more.
+        Figures of the model on each part of the data; `model.schema.json` describes them.
     provenance : mapping
-        Data, split, seed and versions the model comes from.
+        What the model was made from; `model.schema.json` describes it.
     """
 
     labels: tuple[str, ...]
     audio: AudioConfig
     graphs: Mapping[str, GraphFile]
-    excerpt_seconds: float = 10.0
-    n_excerpts: int = 3
-    temperature: float = 1.0
-    confidence_threshold: float = 0.5
+    excerpt_seconds: float = field(default=10.0, metadata={"gt": 0, "le": 3600})
+    n_excerpts: int = field(default=3, metadata={"ge": 1, "le": 1000})
+    temperature: float = field(default=1.0, metadata={"gt": 0, "le": 1000})
+    confidence_threshold: float = field(default=0.5, metadata={"gt": 0, "le": 1})
     metrics: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
@@ -197,16 +243,21 @@ class ModelMetadata:
     def from_json(cls, text: str) -> ModelMetadata:
         """Parse and check a sidecar.
 
+        Parameters
+        ----------
+        text : str
+            JSON.
+
         Raises
         ------
         InvalidModelError
-            Not JSON, another schema version, or a field missing or out of range.
+            The text is not JSON, has another schema version, or a field is missing or out of range.
         """
         try:
             values = json.loads(text)
             version = values.pop("schema_version")
             if version != SCHEMA_VERSION:
-                raise ValueError(f"schema_version is {version!r}, this runtime reads {SCHEMA_VERSION}")
+                raise ValueError(f"schema_version is {version!r}: expected {SCHEMA_VERSION}")
             values["labels"] = tuple(values["labels"])
             values["audio"] = AudioConfig.from_dict(values["audio"])
             values["graphs"] = {name: GraphFile(**graph) for name, graph in values["graphs"].items()}
@@ -220,35 +271,34 @@ class ModelMetadata:
 
     def _check(self) -> None:
         if not self.labels or not all(isinstance(label, str) and label for label in self.labels):
-            raise ValueError("labels must be a list of names")
+            raise ValueError(f"labels are {list(self.labels)}: expected a list of names")
         unfit = [label for label in self.labels if not label.isprintable() or not label.strip()]
         if unfit:
-            raise ValueError(f"the label {unfit[0]!r} cannot be printed: expected visible characters on one line")
+            raise ValueError(f"the label {unfit[0]!r} cannot be printed: expected visible characters in one line")
         if len(set(self.labels)) != len(self.labels):
-            raise ValueError("a label stands twice")
+            raise ValueError(f"labels are {list(self.labels)}: expected each label once, not twice")
         if set(self.graphs) != set(GRAPH_KINDS):
-            raise ValueError(f"graphs are {sorted(self.graphs)}, expected {sorted(GRAPH_KINDS)}")
+            raise ValueError(f"graphs are {sorted(self.graphs)}: expected {sorted(GRAPH_KINDS)}")
         for graph in self.graphs.values():
-            named = isinstance(graph.file, str) and Path(graph.file).name == graph.file != ".."
-            if not named or not isinstance(graph.sha256, str):
-                raise ValueError(f"{graph} must hold the name of a file beside the sidecar and its sha256")
+            for item in fields(graph):
+                value = getattr(graph, item.name)
+                if not isinstance(value, str) or not re.fullmatch(item.metadata["pattern"], value):
+                    raise ValueError(f"{graph}: expected the name of a file beside the sidecar, and its sha256 in hex")
         if not isinstance(self.metrics, Mapping) or not isinstance(self.provenance, Mapping):
-            raise ValueError("metrics and provenance must be objects")
-        if not isinstance(self.n_excerpts, int):
-            raise ValueError(f"n_excerpts is {self.n_excerpts!r}, expected a whole number")
-        for name, low, high in (
-            ("excerpt_seconds", 0.0, 3600.0),
-            ("n_excerpts", 0, 1000),
-            ("temperature", 0.0, 1000.0),
-            ("confidence_threshold", 0.0, 1.0),
-        ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not low < value <= high:
-                raise ValueError(f"{name} is {value!r}, expected more than {low} and at most {high}")
+            raise ValueError(
+                f"metrics and provenance are {type(self.metrics).__name__} and {type(self.provenance).__name__}: "
+                "expected two objects"
+            )
+        check_limits(self)
 
 
 def read_metadata(model_path: Path) -> ModelMetadata:
-    """Read the sidecar that lies beside `model_path` (same name, suffix `.json`).
+    """Read the sidecar of a model: the file with the suffix `.json` beside its graph.
+
+    Parameters
+    ----------
+    model_path : Path
+        The graph, or the sidecar itself.
 
     Raises
     ------
@@ -256,12 +306,12 @@ def read_metadata(model_path: Path) -> ModelMetadata:
     """
     try:
         path = model_path.with_suffix(".json")
-        if not path.is_file():  # opening a named pipe would wait for somebody to write into it
+        if not path.is_file():  # opening a named pipe would block until another process writes to it
             raise FileNotFoundError(path)
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise InvalidModelError(f"the sidecar {path.name} is not UTF-8 text: write it with `invoke export`") from error
     except (OSError, ValueError) as error:  # ValueError: a path without a file name, such as "."
         path = model_path.with_suffix(".json") if model_path.name else model_path
-        raise ModelNotFoundError(path, "the sidecar belongs beside the graph; `invoke export` writes both") from error
+        raise ModelNotFoundError(path, "expected the sidecar beside the graph; `invoke export` writes both") from error
     return ModelMetadata.from_json(text)

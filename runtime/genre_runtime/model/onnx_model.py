@@ -1,7 +1,4 @@
-"""Inputs of several threads, put through the graph together.
-
-From excerpts to probabilities and embeddings: the graphs of a model at work.
-"""
+"""Runs the graphs of a model on excerpts and spectrograms; on a GPU, threads share runs."""
 
 from __future__ import annotations
 
@@ -33,19 +30,18 @@ class _Request:
 
 
 class SharedBatches:
-    """Runs the graph on the inputs of all threads that wait for it.
+    """Runs the graph on the inputs of all waiting threads at once.
 
-    Whoever comes while the graph is at work waits, and goes with the next run: batches grow by themselves when there is
-    more to do than the device keeps up with, and nobody waits for a batch to fill. This pays where a run costs
-    much the same for one clip as for sixteen, on a GPU. On a CPU it does not: sixteen clips of 10 s take 1.7 times as
-    long together as one after the other, since they no longer fit its cache.
+    A thread that calls during a run joins the next run, so batches grow with the load and no call waits for a batch to
+    fill. On a GPU this pays: a run takes about as long for one clip as for sixteen. On a CPU it does not: sixteen clips
+    of 10 s take 1.7 times as long together as one after the other, since they no longer fit its cache.
 
     Parameters
     ----------
     run : callable
-        Maps (batch, n_samples) to logits (batch, n_labels).
+        The graph: maps (batch, n_samples) to (batch, n_outputs).
     max_batch : int
-        Most clips a run takes; a single call may bring more by itself.
+        Largest number of clips in a shared run; one call alone may have more.
     """
 
     def __init__(self, run: Callable[[FloatArray], FloatArray], max_batch: int) -> None:
@@ -55,12 +51,26 @@ class SharedBatches:
         self._list, self._graph = Lock(), Lock()
 
     def __call__(self, waveforms: FloatArray) -> FloatArray:
-        """Map (batch, n_samples) to logits (batch, n_labels); an error of `run` reaches every thread it concerns."""
+        """Run the graph.
+
+        Parameters
+        ----------
+        waveforms : float32 array, shape (batch, n_samples)
+
+        Returns
+        -------
+        float32 array, shape (batch, n_outputs)
+
+        Raises
+        ------
+        Exception
+            What `run` raised, in every thread that shared the run.
+        """
         request = _Request(waveforms)
         with self._list:
             self._waiting.append(request)
         with self._graph:
-            if request in self._waiting:  # else another thread has taken it along
+            if request in self._waiting:  # otherwise another thread's run included it
                 self._run_together(self._companions(request))
         if request.errors:
             raise request.errors[0]
@@ -68,7 +78,7 @@ class SharedBatches:
         return request.logits
 
     def _companions(self, request: _Request) -> list[_Request]:
-        """Take a request and those that can go with it off the list."""
+        """Remove from the list a request and those that fit into the same run, and return them."""
         with self._list:
             together, n_clips = [request], len(request.waveforms)
             for other in self._waiting:
@@ -82,7 +92,7 @@ class SharedBatches:
     def _run_together(self, requests: list[_Request]) -> None:
         try:
             logits = self._run(np.concatenate([request.waveforms for request in requests]))
-        except Exception as error:  # ONNX Runtime raises its own classes straight below Exception
+        except Exception as error:  # the classes of ONNX Runtime inherit Exception itself
             for request in requests:
                 request.errors.append(error)
             return
@@ -92,16 +102,27 @@ class SharedBatches:
 
 
 MAX_BATCH = 32
-"""Most excerpts handed to the graph at once on a GPU; a CPU takes them one by one, which keeps them in its cache."""
+"""Largest number of excerpts in a run on a GPU. On a CPU they run one by one, since one fits into its cache."""
 
 
-class Judge:
-    """Judges excerpts by a model's graphs. Safe to use from several threads.
+class OnnxModel:
+    """The graphs of a model in ONNX Runtime. Safe to use from several threads.
+
+    Parameters
+    ----------
+    model_path : Path
+        The waveform graph.
+    metadata : ModelMetadata
+        Its sidecar.
+    device : str
+        One of `DEVICES`.
+    threads : int
+        Threads within one operator; 0 lets ONNX Runtime decide.
 
     Attributes
     ----------
     device : str
-        The device really used.
+        The device that is used.
 
     Raises
     ------
@@ -116,13 +137,18 @@ class Judge:
         if self.max_batch > 1:
             self.run = SharedBatches(self.run_graph, self.max_batch)
 
-    def excerpts(self, excerpts: Iterable[Excerpt]) -> list[ExcerptPrediction]:
-        """Judge excerpts in order, neighbours of the same length together.
+    def classify(self, excerpts: Iterable[Excerpt]) -> list[ExcerptPrediction]:
+        """Classify excerpts in order; on a GPU, neighbours of the same length run together.
+
+        Parameters
+        ----------
+        excerpts : iterable of Excerpt
+            Consumed as the graph runs.
 
         Raises
         ------
         InvalidInputError
-            The graph's answer is no number.
+            The graph's output is NaN or infinite.
         """
         rate = self._metadata.audio.sample_rate
         results: list[ExcerptPrediction] = []
@@ -134,13 +160,18 @@ class Judge:
                 results.append(self._prediction(excerpt.start_seconds, end, row, silent))
         return results
 
-    def log_mel(self, log_mel: FloatArray) -> list[ExcerptPrediction]:
-        """Judge a spectrogram (n_mels, n_frames) excerpt after excerpt.
+    def classify_log_mel(self, log_mel: FloatArray) -> list[ExcerptPrediction]:
+        """Classify a spectrogram, cut into excerpts.
+
+        Parameters
+        ----------
+        log_mel : float array, shape (n_mels, n_frames)
+            Decibels.
 
         Raises
         ------
         InvalidInputError
-            The graph's answer is no number.
+            The graph's output is NaN or infinite.
         """
         audio = self._metadata.audio
         n_excerpt = audio.n_frames(round(self._metadata.excerpt_seconds * audio.sample_rate))
@@ -154,14 +185,24 @@ class Judge:
         return results
 
     def run_graph(self, waveforms: FloatArray) -> FloatArray:
-        """Map (batch, n_samples) to (batch, n_labels + n_features): logits, then the embedding."""
+        """Run the waveform graph.
+
+        Parameters
+        ----------
+        waveforms : float32 array, shape (batch, n_samples)
+
+        Returns
+        -------
+        float32 array, shape (batch, n_labels + n_features)
+            Logits, then the embedding.
+        """
         return _outputs(self._session, {"waveform": waveforms})
 
     def _prediction(self, start: float, end: float, row: FloatArray, silent: bool) -> ExcerptPrediction:
         labels = self._metadata.labels
         logits, embedding = row[: len(labels)], row[len(labels) :]
         if not np.isfinite(logits).all():
-            raise InvalidInputError("the model answers with NaN or infinity: the input is far from any audio level")
+            raise InvalidInputError("the model's output is NaN or infinite: the input is far from any audio level")
         exponentials = np.exp(logits.astype(np.float64) - logits.max())
         probabilities = exponentials / exponentials.sum()
         by_label = dict(zip(labels, probabilities.tolist(), strict=True))
@@ -170,7 +211,7 @@ class Judge:
     @cached_property
     def _log_mel_session(self) -> InferenceSession:
         path = self._model_path.with_name(self._metadata.graphs["log_mel"].file)
-        # The device that was had, not the one asked for: another one here would be another answer.
+        # The device of the waveform graph, not the requested one: on another device the results would differ.
         session, _ = create_session(path, self._metadata, "log_mel", self.device, self._threads)
         return session
 
@@ -179,14 +220,15 @@ def _outputs(session: InferenceSession, inputs: dict[str, FloatArray]) -> FloatA
     (name, batch), *_ = inputs.items()
     try:
         outputs = session.run(list(OUTPUTS), inputs)
-    except Exception as error:  # ONNX Runtime raises its own classes straight below Exception
+    except Exception as error:  # the classes of ONNX Runtime inherit Exception itself
         raise InvalidModelError(
             f"ONNX Runtime cannot run the model on {name} {batch.shape}: {one_line(error)}; the graph is damaged, "
             "or the device is short of memory: export the model again, or use another device"
         ) from error
     if any(len(output) != len(batch) for output in outputs):
         raise InvalidModelError(
-            f"the model answers {name} {batch.shape} with {len(outputs[0])} rows: expected one a clip, export it again"
+            f"the model answers {name} {batch.shape} with {len(outputs[0])} rows: expected one for each clip; export "
+            "the model again"
         )
     return np.concatenate(outputs, axis=1)
 

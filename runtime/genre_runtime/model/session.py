@@ -1,8 +1,6 @@
-"""What a graph says of itself, held against the sidecar: a foreign one is refused before it is asked anything.
+"""Creates ONNX Runtime sessions, on a device, and checks that graph and sidecar match.
 
-ONNX Runtime sessions: created, checked against the sidecar, and placed on a device.
-
-`onnxruntime` is imported here and nowhere else, when the first session is made.
+This is the only module that imports `onnxruntime`, when the first session is created.
 """
 
 from __future__ import annotations
@@ -11,42 +9,46 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 import re
 import warnings
 from dataclasses import asdict
+from importlib import metadata as packages
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from genre_runtime.errors import (
     DeviceUnavailableError,
+    GenreError,
     InvalidModelError,
     MissingDependencyError,
     ModelNotFoundError,
 )
 from genre_runtime.model.metadata import AUDIO_METADATA_KEY, LABELS_METADATA_KEY, ModelMetadata
-from genre_runtime.telemetry import disable_telemetry
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 
 OUTPUTS = ("logits", "embedding")
-"""What is asked of every graph; each (batch, n)."""
+"""Outputs that every graph must have; each (batch, n)."""
 
 _FLOAT32 = "tensor(float)"
 
 
 def check_graph(session: InferenceSession, metadata: ModelMetadata, kind: str, name: str) -> None:
-    """Compare metadata, inputs and outputs of a graph with what the sidecar says.
+    """Check that metadata, inputs and outputs of a graph match its sidecar.
 
     Parameters
     ----------
     session : InferenceSession
     metadata : ModelMetadata
+        The sidecar.
     kind : {"waveform", "log_mel"}
+        Input of the graph.
     name : str
-        The file, for messages.
+        File name for messages.
 
     Raises
     ------
@@ -57,11 +59,12 @@ def check_graph(session: InferenceSession, metadata: ModelMetadata, kind: str, n
     outputs = {output.name: output for output in session.get_outputs()}
     for wanted in OUTPUTS:
         if wanted not in outputs:
-            raise InvalidModelError(f"{name} answers with {', '.join(outputs)}: expected {wanted} among them")
+            raise InvalidModelError(f"{name} has the outputs {', '.join(outputs)}: expected {wanted} among them")
         found = outputs[wanted]
         if found.type != _FLOAT32 or len(found.shape) != 2:
             raise InvalidModelError(
-                f"{name} answers {wanted} as {_words(found)}: expected {_FLOAT32} of two axes; export the model again"
+                f"{name} has the output {wanted} as {_description(found)}: expected {_FLOAT32} of two axes; "
+                "export the model again"
             )
     n_labels = outputs["logits"].shape[-1]
     if n_labels != len(metadata.labels):
@@ -72,7 +75,7 @@ def _check_facts(session: InferenceSession, metadata: ModelMetadata, name: str) 
     try:
         stored: dict[str, Any] = session.get_modelmeta().custom_metadata_map
     except UnicodeDecodeError as error:
-        raise InvalidModelError(f"{name} carries metadata that is no text: export the model again") from error
+        raise InvalidModelError(f"{name} has metadata that is not text: export the model again") from error
     for key, expected in (
         (AUDIO_METADATA_KEY, asdict(metadata.audio)),
         (LABELS_METADATA_KEY, list(metadata.labels)),
@@ -80,27 +83,27 @@ def _check_facts(session: InferenceSession, metadata: ModelMetadata, name: str) 
         try:
             found = json.loads(stored[key])
         except (KeyError, ValueError, RecursionError) as error:
-            raise InvalidModelError(f"{name} carries no {key}: it was not written by `invoke export`") from error
+            raise InvalidModelError(f"{name} has no metadata {key}: it was not written by `invoke export`") from error
         if found != expected:
             raise InvalidModelError(f"{name} and its sidecar disagree on {key}: export the model again")
 
 
 def _check_input(session: InferenceSession, metadata: ModelMetadata, kind: str, name: str) -> None:
-    """Expect one input, of any batch and length: dimensions that are free come as a word or None."""
+    """Check that there is one input with free batch and length: free dimensions are None or a name."""
     inputs = session.get_inputs()
     if [value.name for value in inputs] != [kind]:
         names = ", ".join(value.name for value in inputs) or "nothing"
-        raise InvalidModelError(f"{name} asks for {names}: expected {kind} alone; export the model again")
+        raise InvalidModelError(f"{name} has the inputs {names}: expected {kind} alone; export the model again")
     fixed = [size if isinstance(size, int) else None for size in inputs[0].shape]
     expected = [None, None] if kind == "waveform" else [None, metadata.audio.n_mels, None]
     if inputs[0].type != _FLOAT32 or fixed != expected:
         raise InvalidModelError(
-            f"{name} takes {kind} as {_words(inputs[0])}: expected {_FLOAT32} of any batch and length; export the "
-            "model again"
+            f"{name} takes {kind} as {_description(inputs[0])}: expected {_FLOAT32} of any batch and length; export "
+            "the model again"
         )
 
 
-def _words(value: Any) -> str:
+def _description(value: Any) -> str:
     return f"{value.type} of shape ({', '.join(str(size) for size in value.shape)})"
 
 
@@ -113,18 +116,18 @@ _PROVIDERS = {
     "cpu": "CPUExecutionProvider",
 }
 # TF32 keeps ten bits of a factor: too few for a spectrum with 80 dB of range. By default cuDNN tries every algorithm of
-# every convolution anew for each shape it meets, and shapes are many: batches of any size, excerpts of any length.
+# every convolution again for each new shape, and there are many: batches of any size, excerpts of any length.
 _OPTIONS = {"cuda": {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}}
 
 _PLACE_IN_SOURCE = re.compile(r"^/\S+\.(?:cc|h):\d+ [^()]*\([^()]*\) ")
 
 DEVICES = ("auto", *_PROVIDERS)
 
-_QUIET = 3  # ONNX Runtime's log level "error": its warnings about fallbacks are said in our words instead
+_LOG_LEVEL = 3  # errors: fallbacks, of which ONNX Runtime warns, are reported by this package
 
 
 def import_onnxruntime() -> ModuleType:
-    """Import onnxruntime, its telemetry switched off.
+    """Import onnxruntime with its telemetry switched off.
 
     Returns
     -------
@@ -135,9 +138,9 @@ def import_onnxruntime() -> ModuleType:
     MissingDependencyError
         It is not installed; the message names the two extras.
     """
-    disable_telemetry()  # again: the environment may have been replaced since `genre_runtime` was imported
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # again: the environment may have changed since the package was imported
     try:
-        with warnings.catch_warnings():  # a build with CUDA complains where there is none
+        with warnings.catch_warnings():  # a build with CUDA warns on a machine without
             warnings.filterwarnings("ignore", message="Failed to register bundled CUDA plugin EP")
             import onnxruntime
     except ImportError as error:
@@ -150,15 +153,50 @@ def import_onnxruntime() -> ModuleType:
 
 
 def available_devices() -> tuple[str, ...]:
-    """Devices the installed ONNX Runtime was built for; whether one works shows when a session is made."""
+    """Return the devices that the installed ONNX Runtime was built for; `probe_devices` tells which of them work."""
     built = import_onnxruntime().get_available_providers()
     return tuple(name for name, provider in _PROVIDERS.items() if provider in built)
 
 
-def other_providers() -> tuple[str, ...]:
-    """Providers of the installed ONNX Runtime that are no device here, such as Azure's, which calls servers."""
-    built = import_onnxruntime().get_available_providers()
-    return tuple(provider for provider in built if provider not in _PROVIDERS.values())
+def probe_devices(model_path: Path, metadata: ModelMetadata) -> dict[str, str]:
+    """Try to run a model on every device.
+
+    Parameters
+    ----------
+    model_path : Path
+        The waveform graph.
+    metadata : ModelMetadata
+
+    Returns
+    -------
+    dict of str to str
+        For each device `works`, or why it does not; then the providers of ONNX Runtime that this package does not use,
+        such as Azure's, which calls servers.
+    """
+    available = available_devices()
+    answers = {}
+    for device in _PROVIDERS:
+        if device not in available:
+            answers[device] = "not in this ONNX Runtime"
+            continue
+        try:
+            create_session(model_path, metadata, "waveform", device, 1)
+            answers[device] = "works"
+        except GenreError as error:
+            answers[device] = f"does not work: {error}"
+    for provider in import_onnxruntime().get_available_providers():
+        if provider not in _PROVIDERS.values():
+            answers[provider] = "offered by ONNX Runtime, but not used here"
+    return answers
+
+
+def installed_onnxruntimes() -> dict[str, str]:
+    """Return the versions of installed packages that contain ONNX Runtime; two of them overwrite each other."""
+    found = {}
+    for name in ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino"):
+        with contextlib.suppress(packages.PackageNotFoundError):
+            found[name] = packages.version(name)
+    return found
 
 
 def create_session(
@@ -169,11 +207,13 @@ def create_session(
     Parameters
     ----------
     path : Path
-        The graph whose bytes must have the sidecar's sha256.
+        The graph; its sha256 must be the one in the sidecar.
     metadata : ModelMetadata
+        The sidecar.
     kind : {"waveform", "log_mel"}
+        Input of the graph.
     device : str
-        One of `DEVICES`; `auto` takes CUDA when it works, else the CPU.
+        One of `DEVICES`; `auto` is CUDA if it works, else the CPU.
     threads : int
         Threads within one operator; 0 lets ONNX Runtime decide.
 
@@ -181,7 +221,7 @@ def create_session(
     -------
     InferenceSession
     str
-        The device really used.
+        The device that is used.
 
     Raises
     ------
@@ -201,9 +241,9 @@ def create_session(
     why = ""
     try:
         session = _open(onnxruntime, graph, wanted, threads)
-    except Exception as error:  # ONNX Runtime raises its own classes straight below Exception
+    except Exception as error:  # the classes of ONNX Runtime inherit Exception itself
         why = f": {one_line(error)}"
-        try:  # the graph's fault or the device's? The CPU tells
+        try:  # if the graph fails on the CPU too, the graph is damaged, not the device
             if wanted == "cpu":
                 raise
             session = _open(onnxruntime, graph, "cpu", threads)
@@ -223,24 +263,30 @@ def create_session(
 def _open(onnxruntime: ModuleType, graph: bytes, device: str, threads: int) -> InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = _QUIET
-    # Else the session keeps a plan of its memory for every length it has ever met, 6 KB each, and the last excerpts of
-    # whole tracks are all of different lengths. Without, a run takes as long.
+    options.log_severity_level = _LOG_LEVEL
+    # Otherwise the session keeps a memory plan of 6 KB for every length that occurs, and the last excerpts of whole
+    # tracks all differ in length. Runs are not slower without the plans.
     options.enable_mem_pattern = False
     providers = [(_PROVIDERS[name], _OPTIONS.get(name, {})) for name in dict.fromkeys((device, "cpu"))]
-    # Its own fallback prints to stdout, where results belong, and would change the device in the middle of a run.
+    # ONNX Runtime's own fallback prints to stdout, where results belong, and could change the device during a run.
     return onnxruntime.InferenceSession(graph, options, providers=providers, enable_fallback=0)
 
 
 def one_line(error: Exception) -> str:
-    """Return ONNX Runtime's message in one line, without the place in its source that it may begin with."""
+    """Return a message of ONNX Runtime as one line, without the position in its source code.
+
+    Parameters
+    ----------
+    error : Exception
+        From ONNX Runtime.
+    """
     return _PLACE_IN_SOURCE.sub("", " ".join(str(error).split()))
 
 
 def _load_gpu_libraries(onnxruntime: ModuleType) -> None:
-    """Load CUDA's libraries from where pip lays them; a build without CUDA does nothing.
+    """Load the CUDA libraries that pip installed; does nothing in a build without CUDA.
 
-    What is missing is printed to stdout, where results belong; the session says it again.
+    ONNX Runtime prints missing libraries to stdout, where results belong; the error of the session names them again.
     """
     with contextlib.redirect_stdout(io.StringIO()):
         onnxruntime.preload_dlls()
@@ -248,7 +294,7 @@ def _load_gpu_libraries(onnxruntime: ModuleType) -> None:
 
 def _verified_bytes(path: Path, metadata: ModelMetadata, kind: str) -> bytes:
     try:
-        if not path.is_file():  # opening a named pipe would wait for somebody to write into it
+        if not path.is_file():  # opening a named pipe would block until another process writes to it
             raise OSError
         content = path.read_bytes()
     except OSError as error:

@@ -154,7 +154,7 @@ def test_closing_the_results_calls_off_what_is_in_work(
 ) -> None:
     paths = [write_audio(tmp_path / "short.wav", noise(1)), write_long(tmp_path / "long.wav", 10)]
     started = threading.Event()
-    read = classifier._judge.run_graph
+    read = classifier._model.run_graph
     seen: list[int] = []
 
     def counted(waveforms: FloatArray) -> FloatArray:
@@ -164,7 +164,7 @@ def test_closing_the_results_calls_off_what_is_in_work(
         answer: FloatArray = read(waveforms)
         return answer
 
-    monkeypatch.setattr(classifier._judge, "run", counted)
+    monkeypatch.setattr(classifier._model, "run", counted)
     results = classifier.classify_files(paths, excerpts="all", jobs=2)
     next(results)
     assert started.wait(30)

@@ -26,7 +26,7 @@ def test_info_table(model_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert facts["genres"] == "noise, quiet, tone"
     assert "3 x 10 s at 22050 Hz" in out
     assert "accuracy 75.0%, loss 0.500, macro F1 0.700, epoch 3 (grouped split)" in facts["validation"]
-    assert facts["device"] == "cpu (asked for: cpu)"
+    assert facts["device"] == "cpu (requested: cpu)"
     assert __version__ in facts["versions"]
     assert onnxruntime.__version__ in facts["versions"]
 

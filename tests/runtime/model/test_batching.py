@@ -1,4 +1,4 @@
-"""Inputs of several threads go through the graph together."""
+"""Threads share runs of the graph."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.synthetic import noise, tone, write_audio
 
 
 class Graph:
-    """Answers each clip with its own mean; the first run waits until it is told to go on."""
+    """Answers each clip with its own mean; the first run waits for an event."""
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
@@ -35,7 +35,7 @@ def clips(*values: float, n_samples: int = 4) -> Any:
 
 
 def run_behind_another(inputs: list[Any], max_batch: int) -> tuple[Graph, list[Any]]:
-    """Hand in a first clip, and the inputs while the graph is busy with it; returns what each input got."""
+    """Run a first clip, pass in the inputs meanwhile, and return the result of each input."""
     graph = Graph()
     batches = SharedBatches(graph, max_batch)
 
@@ -74,7 +74,7 @@ def test_clips_of_different_lengths_go_separately() -> None:
     assert [answer.item() for answer in answers] == [1, 2, 3]
 
 
-def test_an_error_reaches_everyone_it_concerns_and_nobody_else() -> None:
+def test_an_error_is_raised_in_every_thread_of_the_run_and_in_no_other() -> None:
     _, answers = run_behind_another([clips(-1), clips(2), clips(3, n_samples=7)], max_batch=16)
     assert [str(answer) for answer in answers[:2]] == ["the device is gone"] * 2
     assert answers[2].item() == 3
@@ -85,9 +85,9 @@ def test_files_classified_in_shared_batches_have_the_same_answers(
 ) -> None:
     paths = [write_audio(tmp_path / f"{i}.wav", tone(12) if i % 2 else noise(31, seed=i)) for i in range(6)]
     alone = list(classifier.classify_files(paths, jobs=1))
-    judge = classifier._judge
-    monkeypatch.setattr(judge, "max_batch", 8)
-    monkeypatch.setattr(judge, "run", SharedBatches(judge.run_graph, 8))
+    model = classifier._model
+    monkeypatch.setattr(model, "max_batch", 8)
+    monkeypatch.setattr(model, "run", SharedBatches(model.run_graph, 8))
     together = list(classifier.classify_files(paths, jobs=4))
     for one, other in zip(alone, together, strict=True):
         assert isinstance(one, Prediction)

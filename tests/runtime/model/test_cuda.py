@@ -12,7 +12,6 @@ import pytest
 
 from genre_runtime import GenreClassifier, GenreError, Prediction
 from genre_runtime.cli import main
-from genre_runtime.info import probe_devices
 from genre_runtime.model.metadata import default_model_path
 from genre_runtime.model.session import available_devices
 from tests.synthetic import RATE, noise, tone, write_audio
@@ -22,7 +21,7 @@ TOLERANCE = 1e-3
 EMBEDDING_TOLERANCE = 2e-3
 """Of an embedding, as a share of its largest value."""
 
-# Built with CUDA but unable to start it, the tests fail: that is no reason to skip them.
+# If ONNX Runtime was built with CUDA but cannot start it, the tests fail and are not skipped.
 pytestmark = [
     pytest.mark.cuda,
     pytest.mark.skipif("cuda" not in available_devices(), reason="this ONNX Runtime has no CUDA"),
@@ -72,7 +71,7 @@ def test_spectrograms(pair: tuple[GenreClassifier, GenreClassifier]) -> None:
 def test_the_device_is_named_wherever_one_is_shown(
     pair: tuple[GenreClassifier, GenreClassifier], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert probe_devices(pair[1])["cuda"] == "works"
+    assert pair[1].probe_devices()["cuda"] == "works"
     assert GenreClassifier.load(pair[0].model_path).device == "cuda", "auto takes it when it works"
     model = ("--model", str(pair[0].model_path))
     path = write_audio(tmp_path / "tone.wav", tone(3))

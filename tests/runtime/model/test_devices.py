@@ -1,4 +1,4 @@
-"""A device asked for by name is had or an error; `auto` falls back to the CPU and says so."""
+"""An unavailable device is an error; `auto` falls back to the CPU and reports it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import onnxruntime
 import pytest
 
 from genre_runtime import GenreClassifier
+from genre_runtime.cli.info import describe, describe_in_words
 from genre_runtime.errors import DeviceUnavailableError, InvalidModelError, MissingDependencyError
-from genre_runtime.info import describe, describe_in_words, probe_devices
 from genre_runtime.model.session import available_devices, one_line
 from tests.synthetic import sign, tone
 
 
 @pytest.mark.parametrize("device", ["gpu", "CPU", "", "cuda:0"])
-def test_unknown_device_names_those_there_are(model_path: Path, device: str) -> None:
+def test_an_unknown_device_names_the_available_ones(model_path: Path, device: str) -> None:
     with pytest.raises(DeviceUnavailableError, match=r"no such device.*auto.*cpu") as caught:
         GenreClassifier.load(model_path, device=device)
     assert caught.value.device == device
@@ -25,7 +25,7 @@ def test_unknown_device_names_those_there_are(model_path: Path, device: str) -> 
 
 
 @pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="built with CUDA")
-def test_cuda_is_never_replaced_in_silence(model_path: Path) -> None:
+def test_cuda_is_never_replaced_silently(model_path: Path) -> None:
     with pytest.raises(DeviceUnavailableError, match=r"not built for it.*available here: auto.*cpu") as caught:
         GenreClassifier.load(model_path, device="cuda")
     assert isinstance(caught.value, RuntimeError)
@@ -71,7 +71,7 @@ def test_cuda_that_does_not_start(model_path: Path, monkeypatch: pytest.MonkeyPa
     assert classifier.classify(tone(1), 22_050).device == "cpu"
 
 
-def test_cuda_that_fails_is_told_from_a_graph_that_fails(
+def test_a_failing_device_and_a_failing_graph_are_distinguished(
     model_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pretender = _Pretender(RuntimeError("CUDA failure 100: no CUDA-capable device is detected"))
@@ -86,36 +86,37 @@ def test_cuda_that_fails_is_told_from_a_graph_that_fails(
     assert capsys.readouterr().out == "", "results alone go to stdout"
 
 
-def test_info_says_of_every_device_whether_it_works(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_info_reports_whether_each_device_works(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     classifier = GenreClassifier.load(model_path, device="cpu")
     assert describe(classifier)["devices"]["cpu"] == "works"
     monkeypatch.setattr("genre_runtime.model.session.import_onnxruntime", _Pretender)
-    devices = probe_devices(classifier)
+    devices = classifier.probe_devices()
     assert list(devices) == ["cuda", "tensorrt", "directml", "coreml", "openvino", "cpu"]
     assert "would use cpu" in devices["cuda"]
     assert devices["tensorrt"] == "not in this ONNX Runtime"
     assert devices["cpu"] == "works"
 
 
-def test_info_names_providers_that_are_no_devices(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_info_names_providers_that_are_not_used(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     offered = ["AzureExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(_Pretender, "get_available_providers", lambda self: offered)
     classifier = GenreClassifier.load(model_path, device="cpu")
+    facts = describe(classifier)
     monkeypatch.setattr("genre_runtime.model.session.import_onnxruntime", _Pretender)
-    assert probe_devices(classifier)["AzureExecutionProvider"] == "offered by ONNX Runtime, but not used here"
-    words = describe_in_words(describe(classifier) | {"devices": probe_devices(classifier)})
+    assert classifier.probe_devices()["AzureExecutionProvider"] == "offered by ONNX Runtime, but not used here"
+    words = describe_in_words(facts | {"devices": classifier.probe_devices()})
     assert "  AzureExecutionProvider offered by" in words
 
 
-def test_info_says_whose_figures_a_model_has_that_learnt_from_every_clip(model_path: Path) -> None:
+def test_info_explains_the_figures_of_a_model_trained_on_every_clip(model_path: Path) -> None:
     facts = describe(GenreClassifier.load(model_path, device="cpu"))
     assert ", epoch " in describe_in_words(facts)
     line = describe_in_words(facts | {"n_folds": 5}).splitlines()[4]
-    assert line.endswith("over 5 folds (grouped split); the model itself learnt from every clip")
+    assert line.endswith("over 5 folds (grouped split); the model itself was trained on every clip")
     assert "epoch" not in line
 
 
-def test_the_place_in_its_source_is_not_part_of_an_error() -> None:
+def test_the_position_in_the_source_is_not_part_of_an_error() -> None:
     place = "/onnxruntime_src/onnxruntime/python/state.cc:729 void onnxruntime::Register(Options&, const Other&) "
     assert one_line(RuntimeError(f"{place}Please install\nTensorRT libraries (all).")) == (
         "Please install TensorRT libraries (all)."
@@ -125,7 +126,7 @@ def test_the_place_in_its_source_is_not_part_of_an_error() -> None:
 def test_info_warns_of_two_onnxruntimes(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     classifier = GenreClassifier.load(model_path, device="cpu")
     assert "overwrite each other" not in describe_in_words(describe(classifier))
-    monkeypatch.setattr("genre_runtime.info.packages.version", lambda name: "1.0")
+    monkeypatch.setattr("genre_runtime.model.session.packages.version", lambda name: "1.0")
     assert "onnxruntime 1.0 and onnxruntime-gpu 1.0" in describe_in_words(describe(classifier))
 
 

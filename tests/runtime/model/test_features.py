@@ -66,7 +66,7 @@ def test_one_sample_gives_one_flat_frame() -> None:
     log_mel = log_mel_spectrogram(np.array([0.5], np.float32), CONFIG)
     assert log_mel.shape == (CONFIG.n_mels, 1)
     assert log_mel.max() == 0
-    assert log_mel.min() > -1, "a click holds all frequencies alike"
+    assert log_mel.min() > -1, "a click contains all frequencies alike"
 
 
 @pytest.mark.parametrize("gain", [0.01, 0.5, 100.0])

@@ -67,7 +67,7 @@ def test_fingerprint_changes_with_every_field() -> None:
 
 
 def test_fingerprint_is_the_same_in_every_release() -> None:
-    """Feature stores on people's disks are named by it."""
+    """Existing feature stores are named by it."""
     assert AudioConfig().fingerprint() == "8b3925e87a8e"
 
 

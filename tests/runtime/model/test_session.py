@@ -1,4 +1,4 @@
-"""Opening a model: files that are damaged, foreign or do not belong together are refused."""
+"""Opening a model: files that are damaged or do not match are refused."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _edit_sidecar(model_path: Path, edit: Callable[[dict[str, Any]], None]) -> N
 
 
 def _set_graph_metadata(model_path: Path, **facts: str) -> None:
-    """Replace what the graph says of itself, and sign it."""
+    """Replace the metadata of the graph, and write its sha256 into the sidecar."""
     graph = onnx.load(model_path)
     del graph.metadata_props[:]
     for key, value in facts.items():
@@ -68,10 +68,10 @@ def test_graph_that_onnxruntime_cannot_read(model_path: Path, content: bytes) ->
 
 def test_foreign_graph_carries_no_metadata(model_path: Path) -> None:
     _set_graph_metadata(model_path)
-    with pytest.raises(InvalidModelError, match=r"carries no genre\.audio"):
+    with pytest.raises(InvalidModelError, match=r"has no metadata genre\.audio"):
         GenreClassifier.load(model_path, device="cpu")
     _set_graph_metadata(model_path, genre_audio=AUDIO, genre_labels="no JSON")
-    with pytest.raises(InvalidModelError, match=r"carries no genre\.labels"):
+    with pytest.raises(InvalidModelError, match=r"has no metadata genre\.labels"):
         GenreClassifier.load(model_path, device="cpu")
 
 
@@ -119,12 +119,12 @@ def test_missing_sidecar_and_missing_graph(model_path: Path) -> None:
     ("name", "advice"),
     [
         ("", "it is a folder; name the graph in it"),
-        ("best_model.json", "a model is named by its graph"),
-        ("best_model.pt", "a model is named by its graph"),
-        ("best_model.logmel.onnx", "this graph takes spectrograms alone; name best_model.onnx"),
-        ("none.onnx", "`invoke export` writes it, and its sidecar beside it"),
-        ("nul\0.onnx", "`invoke export` writes it, and its sidecar beside it"),
-        (f"{'long' * 100}.onnx", "`invoke export` writes it, and its sidecar beside it"),
+        ("best_model.json", "expected the graph of a model"),
+        ("best_model.pt", "expected the graph of a model"),
+        ("best_model.logmel.onnx", "this graph takes spectrograms; name best_model.onnx"),
+        ("none.onnx", "`invoke export` writes it and its sidecar"),
+        ("nul\0.onnx", "`invoke export` writes it and its sidecar"),
+        (f"{'long' * 100}.onnx", "`invoke export` writes it and its sidecar"),
     ],
 )
 def test_a_path_that_is_no_model_says_what_to_name(model_path: Path, name: str, advice: str) -> None:
@@ -181,14 +181,14 @@ def _in_float16(graph: onnx.ModelProto) -> None:
 @pytest.mark.parametrize(
     ("kind", "change", "words"),
     [
-        ("waveform", _without_embedding, "answers with logits: expected embedding"),
-        ("log_mel", _without_embedding, "answers with logits: expected embedding"),
-        ("waveform", _with_another_input, "asks for waveform, more: expected waveform alone"),
-        ("waveform", _renamed, "asks for audio: expected waveform alone"),
+        ("waveform", _without_embedding, "has the outputs logits: expected embedding"),
+        ("log_mel", _without_embedding, "has the outputs logits: expected embedding"),
+        ("waveform", _with_another_input, "has the inputs waveform, more: expected waveform alone"),
+        ("waveform", _renamed, "has the inputs audio: expected waveform alone"),
         ("waveform", _of_one_length, r"shape \(batch, 100\): expected .* any batch and length"),
         ("waveform", _of_batch_one, r"shape \(1, n_samples\): expected .* any batch and length"),
         ("log_mel", _of_other_bands, r"shape \(batch, 64, n_frames\)"),
-        ("waveform", _in_float16, r"answers logits as tensor\(float16\)"),
+        ("waveform", _in_float16, r"has the output logits as tensor\(float16\)"),
     ],
 )
 def test_foreign_graph_that_is_signed_is_refused(
@@ -218,7 +218,7 @@ def test_graph_that_fails_when_it_runs_is_a_typed_error(model_path: Path) -> Non
 
 
 def test_no_plan_of_memory_is_kept_for_every_length(model_path: Path) -> None:
-    """ONNX Runtime keeps one for each shape it meets, and tracks end at any length: hours of them would fill memory."""
+    """ONNX Runtime keeps one for each new shape; the lengths of last excerpts differ, so memory would fill up."""
     metadata = read_metadata(model_path)
     for kind, name in GRAPHS.items():
         session, _ = create_session(model_path.with_name(name), metadata, kind, "cpu", 1)
