@@ -28,8 +28,7 @@ from genre_training.data.features import FeatureStore, label_indices, open_store
 from genre_training.data.folders import read_tracks
 from genre_training.data.track import DataError
 from genre_training.evaluate.metrics import Labels, excerpt_logits, track_probabilities
-from genre_training.evaluate.score import FOLDS_FOLDER, fold_name, read_folds
-from genre_training.train.checkpoint import Checkpoint
+from genre_training.model.checkpoint import Checkpoint, stored_folds
 
 N_CALIBRATION = 128
 
@@ -85,7 +84,7 @@ class VariantData:
         DataError
             There are none.
         """
-        held_out = {name for ids in checkpoint.get("held_out", {}).values() for name in ids}
+        held_out = {name for ids in checkpoint.held_out.values() for name in ids}
         trained = [i for i, name in enumerate(self._ids) if name not in held_out]
         if not trained:
             raise DataError(f"{self._folder} holds no clip that the checkpoint trained on: expected its data folder")
@@ -101,7 +100,7 @@ class VariantData:
         DataError
             The folder holds none of them, or nothing else.
         """
-        validation = set(checkpoint.get("held_out", {}).get("validation", ()))
+        validation = set(checkpoint.held_out.get("validation", ()))
         rows = [i for i, name in enumerate(self._ids) if name in validation]
         if not rows:
             raise DataError(
@@ -139,11 +138,8 @@ def measured_networks(checkpoint: Checkpoint, path: Path) -> Iterator[Checkpoint
     CheckpointError
         A fold is missing or of another recipe.
     """
-    n_folds = int(checkpoint.get("folds", 0))
-    if n_folds:
-        yield from read_folds([path.parent / FOLDS_FOLDER / fold_name(i) for i in range(n_folds)])
-    elif checkpoint.get("held_out", {}).get("validation"):
-        yield checkpoint
+    if checkpoint.folds or checkpoint.held_out.get("validation"):
+        yield from stored_folds(checkpoint, path)
     else:
         raise DataError(
             "the checkpoint held no clips out for validation and has no folds, so what a variant loses cannot be "

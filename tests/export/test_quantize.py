@@ -24,7 +24,7 @@ from genre_runtime import GenreClassifier
 from genre_runtime.model.features import FloatArray, log_mel_spectrogram
 from genre_runtime.model.metadata import AudioConfig, read_metadata
 from genre_training.data.track import DataError
-from genre_training.train.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from genre_training.model.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from tests.export.tiny import LABELS
 from tests.synthetic import RATE, noise, tone, write_audio
 from tests.training.miniature import write_index
@@ -118,8 +118,8 @@ def models(published: Path, tmp_path: Path) -> Path:
     """The published model with a checkpoint that held clips out."""
     folder = shutil.copytree(published, tmp_path / "models")
     checkpoint = load_checkpoint(folder / "best_model.pt")
-    checkpoint["held_out"] = {"validation": ["x/0", "x/1", "x/2"], "test": ["x/3"]}
-    save_checkpoint(checkpoint, folder / "best_model.pt")
+    held_out = {"validation": ["x/0", "x/1", "x/2"], "test": ["x/3"]}
+    save_checkpoint(replace(checkpoint, held_out=held_out), folder / "best_model.pt")
     return folder
 
 
@@ -233,10 +233,11 @@ def test_model_that_learnt_everything_is_measured_by_its_folds(
     """Each fold answers the clips that it held out; the right answers of all of them make the accuracy."""
     checkpoint = load_checkpoint(models / "best_model.pt")
     for fold in range(5):
-        recipe = {**checkpoint["recipe"], "data": {**checkpoint["recipe"]["data"], "fold": fold}}
+        recipe = {**checkpoint.recipe, "data": {**checkpoint.recipe["data"], "fold": fold}}
         held_out = {"validation": [f"x/{fold}"], "test": [f"x/{fold + 1}"]}
-        save_checkpoint({**checkpoint, "recipe": recipe, "held_out": held_out}, models / "folds" / f"fold{fold}.pt")
-    everything = {**checkpoint, "folds": 5, "held_out": {"validation": [], "test": []}}
+        one = replace(checkpoint, recipe=recipe, held_out=held_out)
+        save_checkpoint(one, models / "folds" / f"fold{fold}.pt")
+    everything = replace(checkpoint, folds=5, held_out={"validation": [], "test": []})
     save_checkpoint(everything, models / "best_model.pt")
     monkeypatch.setattr(publish_variants_module, "times", taking(3.0, 4.0, 2.0))
     right = iter(range(15))
@@ -266,15 +267,15 @@ def test_times_are_those_of_graph_and_file(published: Path, tmp_path: Path) -> N
 
 def test_data_of_another_model_are_refused(models: Path, data: Path, tmp_path: Path) -> None:
     checkpoint = load_checkpoint(models / "best_model.pt")
-    checkpoint["held_out"] = {"validation": ["y/0"], "test": []}
-    save_checkpoint(checkpoint, models / "best_model.pt")
+    other = replace(checkpoint, held_out={"validation": ["y/0"], "test": []})
+    save_checkpoint(other, models / "best_model.pt")
     with pytest.raises(DataError, match="holds 0 of the 1 clips"):
         publish_variants(models / "best_model.pt", models, data, tmp_path / "cache")
 
 
 def test_checkpoint_of_another_model_is_refused(models: Path, data: Path, tmp_path: Path) -> None:
     checkpoint = load_checkpoint(models / "best_model.pt")
-    save_checkpoint({**checkpoint, "val_loss": 0.5}, models / "best_model.pt")
+    save_checkpoint(replace(checkpoint, val_loss=0.5), models / "best_model.pt")
     with pytest.raises(CheckpointError, match="was not exported from"):
         publish_variants(models / "best_model.pt", models, data, tmp_path / "cache")
 

@@ -1,7 +1,7 @@
 """Log-mel pictures: 8-bit grey PNGs whose pixel `v` means `v - 80` dB below the clip's loudest bin.
 
-Row 0 is the lowest band. The two data sets sampled the same front end differently; both are brought to
-the frames of `AudioConfig`, (n_mels, n_frames) float32 dB.
+Row 0 is the lowest band. The two data sets sampled the same front end differently; both are converted to the frames of
+`AudioConfig`, (n_mels, n_frames) float32 dB.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from PIL import Image
 from genre_runtime.model.features import FloatArray
 from genre_runtime.model.metadata import AudioConfig
 from genre_training.data.track import DataError
-from genre_training.model.network import picked_bands
 
 FMA_ROWS = 100
 """FMA pictures keep 100 of the 128 bands, those of `picked_bands`."""
@@ -26,13 +25,38 @@ GTZAN_FIRST_CENTRE = GTZAN_FRAME_SECONDS / 2 - 0.0116
 correlation from 0.958 to 0.976."""
 
 
+def picked_bands(n_bands: int, n_mels: int) -> list[int]:
+    """Return the mel bands that pictures keep and networks see: floor((i + 1) / n_bands * n_mels), at most the last.
+
+    Parameters
+    ----------
+    n_bands : int
+        How many to pick.
+    n_mels : int
+        How many there are; as many as `n_bands` gives all.
+    """
+    if n_bands == n_mels:
+        return list(range(n_mels))
+    return [min((i + 1) * n_mels // n_bands, n_mels - 1) for i in range(n_bands)]
+
+
 def read_picture(path: Path, source: str, config: AudioConfig) -> FloatArray:
-    """Read one picture of `source` (`"fma_small"` or `"gtzan"`) onto the frames of `config`.
+    """Read one picture onto the frames of `config`.
+
+    Parameters
+    ----------
+    path : Path
+    source : {"fma_small", "gtzan"}
+    config : AudioConfig
+
+    Returns
+    -------
+    float32 array, shape (n_mels, n_frames)
 
     Raises
     ------
     OSError, DataError
-        The file is no picture, damaged, or has another number of rows.
+        The file is not a picture, is damaged, or has another number of rows.
     """
     try:
         with Image.open(path) as image:

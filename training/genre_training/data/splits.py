@@ -1,26 +1,25 @@
 """Seeded splits into training, validation and test clips.
 
-`grouped` keeps every group (artist, album, upload block) whole and leaves clips in the part their source names.
-`official` is the sources' own parts and nothing else. `stratified` splits clip by clip, as the original report did; it
-leaks artists and is there to compare with.
+`grouped` keeps every group (artist, album, upload block) whole and every clip in the part that its source names.
+`official` uses the parts of the sources only. `stratified` splits clip by clip, as the original report did: artists
+leak, so it serves for comparison only.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from genre_training.data.track import PARTS, DataError, Track
+from genre_training.config import TEST_FOLDS, SplitMethod
+from genre_training.data.track import PARTS, DataError, Indices, Track
 
-Indices = NDArray[np.int64]
-
-METHODS = ("grouped", "official", "stratified")
-TEST_FOLDS = 5
+METHODS = get_args(SplitMethod)
 VALIDATION_FOLDS = 8
 
 
@@ -36,10 +35,10 @@ class Split:
 def split_tracks(tracks: list[Track], method: str, seed: int, fold: int = 0) -> Split:
     """Divide tracks: one fifth test (fold `fold`), one eighth of the rest validation, the rest training.
 
-    Where groups, or clips of the largest genre, are fewer than parts, there are as many parts as these.
+    With fewer groups, or fewer clips of the largest genre, than parts, there are only as many parts.
 
-    `grouped` takes a clip's own part for granted; a source that names a training and a test part but no validation
-    part gives an eighth of its training clips to validation like the others.
+    `grouped` keeps the part that a clip's source names. If a source names a training and a test part only, an eighth
+    of its training clips validate.
 
     Parameters
     ----------
@@ -48,7 +47,7 @@ def split_tracks(tracks: list[Track], method: str, seed: int, fold: int = 0) -> 
     seed : int
         The same seed gives the same split.
     fold : int
-        0 to 4: which fifth is the test part.
+        Which fifth is the test part, 0 to 4.
 
     Raises
     ------
@@ -60,18 +59,18 @@ def split_tracks(tracks: list[Track], method: str, seed: int, fold: int = 0) -> 
             f"split {method!r}, fold {fold}: expected {', '.join(METHODS)} and a fold from 0 to {TEST_FOLDS - 1}"
         )
     if method == "official" and fold:
-        raise DataError(f"split 'official', fold {fold}: it has but one division, expected fold 0")
+        raise DataError(f"split 'official', fold {fold}: it has one division only, expected fold 0")
     if method == "official":
         return _official(tracks)
     grouped = method == "grouped"
     parts = np.array([(track.part or "") if grouped else "" for track in tracks], dtype="<U10")
     free, train, validation, test = (np.flatnonzero(parts == part) for part in ("", *PARTS))
     if not tracks:
-        raise DataError("there are no clips to divide: expected some of three artists at least")
+        raise DataError("there are no clips to split: expected clips of at least three artists")
     if not free.size and not test.size:
         raise DataError(
-            f"every clip names a part, {train.size} train and {validation.size} validation, and none is `test`: name "
-            "some, or leave the part of some clips empty, from which a fifth is drawn"
+            f"every clip names a part, {train.size} train and {validation.size} validation, but none `test`: name test "
+            "clips, or leave the part of some clips empty, of which a fifth is drawn"
         )
     if free.size:
         folds = _folds(tracks, free, grouped, TEST_FOLDS, seed)
@@ -89,10 +88,38 @@ def split_tracks(tracks: list[Track], method: str, seed: int, fold: int = 0) -> 
     return Split(train, validation, test)
 
 
-def everything_trains(tracks: list[Track]) -> Split:
-    """Return the split that holds nothing out."""
-    positions = np.arange(len(tracks))
+def everything_trains(n_tracks: int) -> Split:
+    """Return the split that holds nothing out.
+
+    Parameters
+    ----------
+    n_tracks : int
+    """
+    positions = np.arange(n_tracks)
     return Split(positions, positions[:0], positions[:0])
+
+
+def stored_split(held_out: Mapping[str, Sequence[str]], track_ids: Sequence[str]) -> Split:
+    """Restore a split by the names of its clips: a new split would differ once a clip was added or removed.
+
+    Parameters
+    ----------
+    held_out : mapping of str to sequence of str
+        Names of the clips of the parts `validation` and `test`.
+    track_ids : sequence of str
+        Names of the clips that are there; the others of these train.
+
+    Raises
+    ------
+    DataError
+        None of the clips of a part is there.
+    """
+    part_of = {track_id: part for part, ids in held_out.items() for track_id in ids}
+    parts = np.array([part_of.get(track_id, "train") for track_id in track_ids])
+    split = Split(*(np.flatnonzero(parts == part) for part in PARTS))
+    if not split.validation.size or not split.test.size:
+        raise DataError("the data folder has no clip that the checkpoint was validated or tested with: name another")
+    return split
 
 
 def _official(tracks: list[Track]) -> Split:
@@ -101,14 +128,14 @@ def _official(tracks: list[Track]) -> Split:
     if unnamed or not all(positions.values()):
         found = {part: len(members) for part, members in positions.items()}
         raise DataError(
-            f"split 'official': {len(unnamed)} of {len(tracks)} clips name no part of their own, the others {found}: "
+            f"split 'official': {len(unnamed)} of {len(tracks)} clips name no part, the others {found}: "
             "expected train, validation and test for all, as FMA has them; use split 'grouped'"
         )
     return Split(*(np.array(positions[part], dtype=np.int64) for part in PARTS))
 
 
 def _folds(tracks: list[Track], positions: Indices, grouped: bool, n_folds: int, seed: int) -> list[Indices]:
-    # Stratified by source as well, so that each part holds its share of every data set that is split here.
+    # Stratified by source as well, so that each part has its share of every data set.
     strata = [f"{tracks[i].source}/{tracks[i].label}" for i in positions]
     groups = [tracks[i].group for i in positions]
     n_groups = len(set(groups)) if grouped else len(groups)
@@ -116,13 +143,13 @@ def _folds(tracks: list[Track], positions: Indices, grouped: bool, n_folds: int,
     if min(n_groups, n_largest) < 2:
         raise DataError(
             f"{len(positions)} clips of {n_groups} artists (albums, folders), {n_largest} of the largest genre, are "
-            "left to divide: expected three artists in all, one each for training, validation and test, and as many "
+            "left to split: expected at least three artists, one each for training, validation and test, and as many "
             "clips of a genre; add clips, or name parts in a manifest"
         )
     kind = StratifiedGroupKFold if grouped else StratifiedKFold
     folds = kind(min(n_folds, n_groups, n_largest), shuffle=True, random_state=seed)
     try:
-        with warnings.catch_warnings():  # a genre of fewer clips than folds is missing in some: so be it
+        with warnings.catch_warnings():  # a genre with fewer clips than folds may be missing in some
             warnings.filterwarnings("ignore", "The least populated class")
             return [positions[part] for _, part in folds.split(positions, strata, groups if grouped else None)]
     except ValueError as error:

@@ -1,12 +1,10 @@
-"""What a network looks at a spectrogram with: four bodies between the standardised input and the last layer.
+"""Backbones, which map a standardised spectrogram to features, and a branch that reads clip statistics.
 
-Each maps (batch, 1, n_bands, n_frames), any number of frames from one up, to (batch, n_features).
+A backbone maps (batch, 1, n_bands, n_frames), with at least one frame, to (batch, n_features).
 
-What a clip is like on the whole: statistics of its spectrogram, and a small network that reads them.
-
-The classic features of the field, computed inside the network: means and deviations of every band and of its
-changes, covariances of the mel cepstrum (timbre), autocovariances of coarse bands over time (rhythm). Alone they
-come close to a convolutional network; together they beat either.
+The clip statistics are the classic features of the field, computed inside the network: means and deviations of each
+band and of its changes, covariances of the mel cepstrum (timbre), autocovariances of coarse bands over time (rhythm).
+Alone they come close to a convolutional network; together they are better than either.
 """
 
 from __future__ import annotations
@@ -17,10 +15,7 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
-HEAD_WIDTH = 16
-"""Features an attention head of the transformer looks at."""
-SMALLEST_HEIGHT = 20
-"""Bands of a transformer's patch, after the first convolution has halved them 10 rows."""
+from genre_training.config import HEAD_WIDTH
 
 
 def over_time(x: Tensor) -> Tensor:
