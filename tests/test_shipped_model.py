@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from genre_runtime import GenreClassifier
-from genre_runtime.model.features import FloatArray
+from genre_runtime.audio.excerpts import FloatArray
 from genre_training.train.outliers import KINDS
 from tests.synthetic import RATE, noise, tone
 

@@ -14,6 +14,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 from numpy.typing import NDArray
 
+from genre_runtime.audio.excerpts import FloatArray
 from genre_runtime.model.features import log_mel_spectrogram
 from genre_runtime.model.metadata import AudioConfig
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
-
-FloatArray = NDArray[np.float32]
 
 COLUMNS = 84
 """Most columns of an excerpt: as many as ten seconds have frames with the shipped model."""

@@ -141,8 +141,6 @@ def _timed(excerpts: Iterator[Excerpt], timings: Timings) -> Iterator[Excerpt]:
         yield excerpt
 
 
-pass
-
 MAX_TOP = 1000
 MAX_EXCERPTS = 360
 """One hour of ten-second excerpts; `whole` takes what there is, within the bounds on decoding."""

@@ -134,8 +134,6 @@ class Batch(BaseModel):
     n_failed: int
 
 
-pass
-
 _METRICS: dict[str, Any] = {
     "model_exists": True,
     "model_path": "best_model.onnx",

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from genre_runtime import DecodeLimits
 from genre_runtime.model.session import DEVICES
+from genre_runtime.parallel import available_cores
 
 PREFIX = "GENRE_"
 
@@ -128,8 +129,7 @@ class Settings(BaseSettings):
     @property
     def n_workers(self) -> int:
         """Threads that classify."""
-        allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        return self.workers or allowed or 1
+        return self.workers or available_cores()
 
     @property
     def decode_limits(self) -> DecodeLimits:

@@ -114,8 +114,6 @@ class LogMelFrontEnd(nn.Module):
         return power.reshape(*shape, self.n_rows * self.n2)
 
 
-pass
-
 OPSET = 20
 PLAIN_FACTS = ("excerpt_seconds", "n_excerpts", "temperature", "confidence_threshold")
 HEADLINE_METRICS = ("val_acc", "val_loss", "epoch", "macro_f1")

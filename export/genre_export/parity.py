@@ -19,8 +19,9 @@ import torchaudio
 from torch import Tensor
 
 from genre_export.graphs import WaveformGraph
+from genre_runtime.audio.excerpts import FloatArray
 from genre_runtime.errors import GenreError
-from genre_runtime.model.features import FloatArray, log_mel_spectrogram
+from genre_runtime.model.features import log_mel_spectrogram
 from genre_runtime.model.metadata import AudioConfig
 
 Run = Callable[[FloatArray], dict[str, FloatArray]]

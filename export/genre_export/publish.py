@@ -21,8 +21,8 @@ from genre_export.card import model_card, score_audio_files
 from genre_export.graphs import WaveformGraph, graph_metadata, write_log_mel_graph, write_waveform_graph
 from genre_export.parity import Run, check_parity, measure_parity
 from genre_export.schema import SCHEMA_FILE, check_sidecar, schema_text
+from genre_runtime.audio.excerpts import FloatArray
 from genre_runtime.classifier import GenreClassifier
-from genre_runtime.model.features import FloatArray
 from genre_runtime.model.metadata import AudioConfig, GraphFile, ModelMetadata
 from genre_runtime.model.session import import_onnxruntime
 from genre_training.model.checkpoint import Checkpoint, load_checkpoint
@@ -70,8 +70,6 @@ def _put_back(before: Path, path: Path, untouched: Path) -> None:
     else:
         path.unlink(missing_ok=True)
 
-
-pass
 
 GRAPH_FILES = {"waveform": "best_model.onnx", "log_mel": "best_model.logmel.onnx"}
 SIDECAR_FILE = "best_model.json"

@@ -37,7 +37,7 @@ from genre_export.publish import (
     write_sidecar,
 )
 from genre_export.quantize_gate import Timing, VariantData, VariantScore, answers, measured_networks, open_cpu, times
-from genre_runtime.model.features import FloatArray
+from genre_runtime.audio.excerpts import FloatArray
 from genre_runtime.model.metadata import ModelMetadata, read_metadata
 from genre_runtime.model.session import import_onnxruntime
 from genre_training.model.checkpoint import Checkpoint, CheckpointError, load_checkpoint
@@ -150,8 +150,6 @@ def _rename(model: ModelProto, old: str, new: str) -> None:
         for values in (node.input, node.output):
             values[:] = [new if value == old else value for value in values]
 
-
-pass
 
 BASELINE = "float32"
 

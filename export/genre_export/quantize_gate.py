@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor, from_numpy, nn
 from tqdm import tqdm
 
+from genre_runtime.audio.excerpts import FloatArray
 from genre_runtime.audio.waveform import resample
 from genre_runtime.classifier import GenreClassifier
 from genre_runtime.cli.demo import PIECES, SAMPLE_RATE
-from genre_runtime.model.features import FloatArray
 from genre_runtime.model.metadata import ModelMetadata, read_metadata
 from genre_runtime.model.session import create_session
 from genre_training.data.features import FeatureStore, label_indices, open_store
@@ -146,8 +146,6 @@ def measured_networks(checkpoint: Checkpoint, path: Path) -> Iterator[Checkpoint
             "measured: take one that was trained on a split or cross-validated"
         )
 
-
-pass
 
 LARGEST_LOSS = 0.005
 """Accuracy that a variant may lose, as a share: half a point."""

@@ -129,9 +129,6 @@ def _how_to_get_tk() -> str:
     return "run Python's installer again and choose tcl/tk"
 
 
-pass
-
-
 def main_app(arguments: Sequence[str] | None = None) -> int:
     """Open the window and start the service; returns the exit status when both have ended."""
     parser = argparse.ArgumentParser(
@@ -159,9 +156,6 @@ def _port(text: str) -> int:
     if not 1 <= number <= 65_535:
         raise argparse.ArgumentTypeError(f"{number} is no port: expected 1 to 65535")
     return number
-
-
-pass
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -161,9 +161,6 @@ class TagRuns:
         self._background.chore(work)
 
 
-pass
-pass
-
 AHEAD = 5
 """Files handed to the threads for each that can be in work: they never wait for the next tick."""
 

@@ -97,8 +97,6 @@ class SoundDevice:
             self._stream.close()
 
 
-pass
-
 PIECE_SECONDS = 0.05
 """Written at once: pausing takes this long."""
 

@@ -209,8 +209,6 @@ def _use_cpu(window: Window) -> None:
     window.controller.load(replace(window.controller.wish, device="cpu"))
 
 
-pass
-
 POLL_MILLISECONDS = 40
 FIRST_MILLISECONDS = 20
 """When the model begins to load: what threads import keeps the window from being drawn."""

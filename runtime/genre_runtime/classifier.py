@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,30 +19,19 @@ from genre_runtime.audio.waveform import excerpts_of_waveform
 from genre_runtime.errors import GenreError, InvalidInputError, UnexpectedFailureError
 from genre_runtime.model.metadata import ModelMetadata, check_named, default_model_path, read_metadata
 from genre_runtime.model.onnx_model import Judge
-from genre_runtime.parallel import ordered_map
+from genre_runtime.parallel import available_cores, ordered_map
 from genre_runtime.prediction import ExcerptPrediction, Prediction, summarise
 
 if TYPE_CHECKING:
     from genre_runtime.decoders.pool import DecoderPool
-
-FloatArray = NDArray[np.float32]
 
 MAX_THREADS = 1024
 MAX_DECIBELS = 1e6
 """Of either sign: no spectrogram is in decibels beyond, and the squares of much more overflow float32."""
 
 
-class _FromModel:
-    """Type of `FROM_MODEL`."""
-
-    def __repr__(self) -> str:
-        return "FROM_MODEL"
-
-
-FROM_MODEL = _FromModel()
-"""Default number of excerpts: what the model's sidecar says."""
-
-ExcerptCount = int | None | _FromModel
+ExcerptCount = int | Literal["all"] | None
+"""How many excerpts of a track are analysed: a number, "all", or None for the number in the model's sidecar."""
 
 
 class GenreClassifier:
@@ -118,14 +107,15 @@ class GenreClassifier:
         """Genres, in the order of the graph's outputs."""
         return self.metadata.labels
 
-    def classify_file(self, source: AudioSource, *, excerpts: ExcerptCount = FROM_MODEL) -> Prediction:
+    def classify_file(self, source: AudioSource, *, excerpts: ExcerptCount = None) -> Prediction:
         """Classify an audio file.
 
         Parameters
         ----------
         source : path, bytes or seekable binary file object
-        excerpts : int or None, optional
-            Number of excerpts to listen to, or None for the whole track, which is read in bounded memory.
+        excerpts : int, "all" or None, optional
+            Number of excerpts to analyse; "all" for the whole track, which is read in bounded memory; None for the
+            number in the model's sidecar.
 
         Raises
         ------
@@ -133,7 +123,7 @@ class GenreClassifier:
         """
         return self._classify_file(source, excerpts, None)
 
-    def classify(self, waveform: NDArray[Any], sample_rate: int, *, excerpts: ExcerptCount = FROM_MODEL) -> Prediction:
+    def classify(self, waveform: NDArray[Any], sample_rate: int, *, excerpts: ExcerptCount = None) -> Prediction:
         """Classify samples in memory.
 
         Parameters
@@ -141,8 +131,8 @@ class GenreClassifier:
         waveform : float array, shape (n_samples,) or (n_samples, n_channels), in [-1, 1]
         sample_rate : int
             Hz.
-        excerpts : int or None, optional
-            Number of excerpts to listen to, or None for the whole track.
+        excerpts : int, "all" or None, optional
+            Number of excerpts to analyse; "all" for the whole track; None for the number in the model's sidecar.
 
         Raises
         ------
@@ -186,7 +176,7 @@ class GenreClassifier:
         return result
 
     def classify_files(
-        self, paths: Iterable[Path | str], *, excerpts: ExcerptCount = FROM_MODEL, jobs: int = 0
+        self, paths: Iterable[Path | str], *, excerpts: ExcerptCount = None, jobs: int = 0
     ) -> Iterator[Prediction | GenreError]:
         """Classify many files, several at a time.
 
@@ -194,9 +184,11 @@ class GenreClassifier:
         ----------
         paths : iterable of path
             Consumed as results are taken, so it may be endless.
-        excerpts : int or None, optional
+        excerpts : int, "all" or None, optional
+            As for `classify_file`.
         jobs : int
-            Files in work at once; 0 takes one a core. At most twice as many wait, which bounds memory.
+            Files in work at once; 0 for the number of cores that this process may use. At most twice as many
+            wait, which bounds memory.
 
         Yields
         ------
@@ -209,10 +201,10 @@ class GenreClassifier:
         def classify(path: Path | str, stop: Event) -> Prediction | GenreError:
             return self.classify_or_error(path, excerpts=excerpts, stop=stop)
 
-        yield from ordered_map(classify, paths, jobs or os.cpu_count() or 1)
+        yield from ordered_map(classify, paths, jobs or available_cores())
 
     def classify_or_error(
-        self, source: AudioSource, *, excerpts: ExcerptCount = FROM_MODEL, stop: Event | None = None
+        self, source: AudioSource, *, excerpts: ExcerptCount = None, stop: Event | None = None
     ) -> Prediction | GenreError:
         """Classify a file as `classify_file` does, and return what is wrong instead of raising it.
 
@@ -235,8 +227,13 @@ class GenreClassifier:
         return self._summary(results, stream.length, path)
 
     def _plan(self, excerpts: ExcerptCount) -> dict[str, Any]:
-        count = self.metadata.n_excerpts if isinstance(excerpts, _FromModel) else excerpts
-        return {"excerpt_seconds": self.metadata.excerpt_seconds, "n_excerpts": count}
+        if excerpts not in (None, "all") and (type(excerpts) is not int or excerpts < 1):
+            raise InvalidInputError(
+                f"excerpts is {excerpts!r}: expected a positive integer, 'all' for the whole track, "
+                "or None for the model's own number"
+            )
+        count = self.metadata.n_excerpts if excerpts is None else excerpts
+        return {"excerpt_seconds": self.metadata.excerpt_seconds, "n_excerpts": None if count == "all" else count}
 
     def _summary(self, results: list[ExcerptPrediction], length: TrackLength, path: Path | None) -> Prediction:
         return summarise(

@@ -144,7 +144,6 @@ class MissingDependencyError(GenreError, ImportError):
 LASTING = (UnreadableAudioError, EmptyAudioError, AudioLimitError)
 """Errors that lie in a file's bytes: the same bytes would give them again."""
 
-pass
 
 _IN_USE = 32
 """Windows: ERROR_SHARING_VIOLATION."""

@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genre_runtime.audio.excerpts import TrackLength
-
-FloatArray = NDArray[np.float32]
+from genre_runtime.audio.excerpts import FloatArray, TrackLength
 
 PROBABILITY_DIGITS = 6
 

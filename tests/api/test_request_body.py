@@ -105,6 +105,41 @@ def test_slow_body_is_refused(classifier: GenreClassifier) -> None:
     assert service.bodies.n_bytes == 0
 
 
+def test_body_that_trickles_is_refused(classifier: GenreClassifier) -> None:
+    """The time is that of the whole body, not of each piece."""
+    n_pieces = 0
+
+    async def receive() -> Message:
+        nonlocal n_pieces
+        n_pieces += 1
+        await asyncio.sleep(0.1)
+        return {"type": "http.request", "body": HEAD if n_pieces == 1 else bytes(2**19), "more_body": n_pieces < 50}
+
+    sent, service = answer_to(classifier, receive, settings={"body_seconds": 0.35})
+    assert sent[0]["status"] == 408
+    assert n_pieces < 50
+    assert service.bodies.n_bytes == 0
+
+
+@pytest.mark.parametrize(("limit", "is_refused"), [(1000, False), (999, True)])
+@pytest.mark.parametrize("announced", [False, True])
+def test_a_body_may_be_as_long_as_the_bound(
+    classifier: GenreClassifier, limit: int, is_refused: bool, announced: bool
+) -> None:
+    pieces = iter([b"x" * 1000])
+
+    async def receive() -> Message:
+        for piece in pieces:
+            return {"type": "http.request", "body": piece, "more_body": False}
+        await asyncio.sleep(3600)  # the client waits for its answer
+        raise AssertionError
+
+    headers = [(b"content-length", b"1000")] if announced else []
+    kind = b"application/x-npy"
+    sent, _ = answer_to(classifier, receive, content_type=kind, headers=headers, settings={"max_npy_bytes": limit})
+    assert (sent[0]["status"] == 413) == is_refused
+
+
 def test_client_that_leaves_gets_no_answer_and_leaves_nothing(classifier: GenreClassifier) -> None:
     messages: Iterator[Message] = iter(
         [{"type": "http.request", "body": HEAD, "more_body": True}, {"type": "http.disconnect"}]
@@ -170,10 +205,11 @@ def test_broken_form_is_a_problem(
     assert list(scratch.iterdir()) == []
 
 
-def test_compressed_body_is_refused(client: TestClient) -> None:
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "gzip, identity"])
+def test_compressed_body_is_refused(client: TestClient, encoding: str) -> None:
     response = client.post(
         "/api/predict",
         content=b"x",
-        headers={"Content-Type": "multipart/form-data; boundary=x", "Content-Encoding": "gzip"},
+        headers={"Content-Type": "multipart/form-data; boundary=x", "Content-Encoding": encoding},
     )
     assert_problem(response, 415, "unsupported_media_type")

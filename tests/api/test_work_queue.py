@@ -8,12 +8,14 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from fastapi import Request
 from fastapi.testclient import TestClient
 
+from genre_api import work_queue
 from genre_api.inference import classify_audio
 from genre_api.problems import ServiceError
 from genre_api.routes import predict as predict_module
@@ -187,3 +189,30 @@ def test_retry_after_grows_with_the_queue() -> None:
     queue._places["a"] = 40
     assert 1 <= quiet < queue.retry_after <= 60
     queue.close()
+
+
+def retry_after_jobs(monkeypatch: pytest.MonkeyPatch, n_jobs: int, seconds: float, n_workers: int = 1) -> int:
+    """Return what a client is told after as many jobs one after the other, each of which takes so long."""
+    now = [0.0]
+
+    def job(_: Event) -> None:
+        now[0] += seconds
+
+    async def work() -> None:
+        for _ in range(n_jobs):
+            await run(queue, job)
+
+    queue = WorkQueue(n_workers, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(work_queue, "time", SimpleNamespace(monotonic=lambda: now[0]))
+        asyncio.run(work())
+    queue.close()
+    return queue.retry_after
+
+
+def test_retry_after_follows_from_how_long_jobs_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert retry_after_jobs(monkeypatch, 50, 0.2) == 1
+    assert retry_after_jobs(monkeypatch, 50, 20.0) in (19, 20)
+    assert retry_after_jobs(monkeypatch, 1, 20.0) < 5, "one long job is not yet the usual"
+    assert retry_after_jobs(monkeypatch, 50, 600.0) == 60
+    assert retry_after_jobs(monkeypatch, 50, 20.0, n_workers=4) == 5

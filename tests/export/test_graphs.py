@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from genre_export.parity import TOLERANCES
-from genre_runtime.model.features import FloatArray, log_mel_spectrogram
+from genre_runtime.audio.excerpts import FloatArray
+from genre_runtime.model.features import log_mel_spectrogram
 from genre_runtime.model.metadata import AUDIO_METADATA_KEY, LABELS_METADATA_KEY, AudioConfig
 from tests.export.tiny import LABELS, NETWORK, TEMPERATURE, tiny_network
 from tests.synthetic import RATE, noise

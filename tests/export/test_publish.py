@@ -18,8 +18,10 @@ from genre_export.card import model_card
 from genre_export.parity import TOLERANCES, ParityError
 from genre_export.publish import files_of_variant, publish
 from genre_runtime import GenreClassifier
-from genre_runtime.model.features import FloatArray, log_mel_spectrogram
+from genre_runtime.audio.excerpts import FloatArray
+from genre_runtime.model.features import log_mel_spectrogram
 from genre_runtime.model.metadata import AudioConfig, ModelMetadata, read_metadata
+from tests.export.replaced_files import in_order_of_replacement
 from tests.export.tiny import LABELS, TEMPERATURE
 from tests.synthetic import RATE, noise, tone
 
@@ -203,6 +205,14 @@ def test_publishing_that_stops_in_the_middle_changes_nothing(
         with pytest.raises(type(error)):
             publish(ready / "best_model.pt", ready)
     assert {path.name: path.read_bytes() for path in ready.iterdir()} == before
+
+
+def test_the_sidecar_is_replaced_last(ready: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until then the old sidecar's sha256 tell that graphs are new; beside a new one old graphs would be missing."""
+    replaced = in_order_of_replacement(ready, monkeypatch)
+    publish(ready / "best_model.pt", ready)
+    assert sorted(replaced) == sorted(PUBLISHED - {"best_model.pt"})
+    assert replaced[-1] == "best_model.json"
 
 
 def test_sidecar_is_json_that_others_read(published: Path) -> None:

@@ -21,10 +21,12 @@ from genre_export.quantize import finish, float16_network, int8_network, publish
 from genre_export.quantize_gate import Clips, Timing, VariantScore, times
 from genre_export.schema import check_sidecar
 from genre_runtime import GenreClassifier
-from genre_runtime.model.features import FloatArray, log_mel_spectrogram
+from genre_runtime.audio.excerpts import FloatArray
+from genre_runtime.model.features import log_mel_spectrogram
 from genre_runtime.model.metadata import AudioConfig, read_metadata
 from genre_training.data.track import DataError
 from genre_training.model.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from tests.export.replaced_files import in_order_of_replacement
 from tests.export.tiny import LABELS
 from tests.synthetic import RATE, noise, tone, write_audio
 from tests.training.miniature import write_index
@@ -140,6 +142,7 @@ def test_variant_that_pays_is_kept_and_loads_like_any_model(
     models: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(publish_variants_module, "times", taking(3.0, 4.0, 2.0))
+    placed = in_order_of_replacement(models, monkeypatch)
     before = {path.name for path in models.iterdir()}
     arguments = ["--checkpoint", str(models / "best_model.pt"), "--output", str(models), "--cache", str(tmp_path / "c")]
     assert main([*arguments, "--variants", "--data", str(data)]) == 0
@@ -148,7 +151,8 @@ def test_variant_that_pays_is_kept_and_loads_like_any_model(
     assert float32.endswith("| 100.00% | 1.5 | 1.00 | 3.0 | 1.00 |  |")
     assert float16.endswith("| 4.0 | 0.75 | not kept: files not 1.1 times as fast |")
     assert int8.endswith("| 1.0 | 1.50 | 2.0 | 1.50 | kept |")
-    assert {path.name for path in models.iterdir()} - before == VARIANT_FILES
+    assert {path.name for path in models.iterdir()} - before == VARIANT_FILES == set(placed)
+    assert placed[-1] == "best_model.int8.json", "a sidecar without its graphs could be found"
     text = (models / "best_model.int8.json").read_text(encoding="utf-8")
     check_sidecar(text)
     assert json.loads(text)["provenance"]["variant"]["file_speed_up"] == 1.5

@@ -100,6 +100,27 @@ def test_nothing_is_classified_before_the_model_is_there(open_controller: OpenCo
     assert controller.backend is fake
 
 
+def test_tracks_are_classified_in_the_order_of_the_table(open_controller: OpenController, tmp_path: Path) -> None:
+    fake = FakeBackend()
+    controller = open_controller(lambda _: fake, jobs=1)
+    controller.add([str(tmp_path / f"{name}.wav") for name in "hgfedcba"])
+    wait(controller, finished(controller, 8))
+    assert [path.stem for path, _ in fake.asked] == list("hgfedcba")
+
+
+def test_another_model_begins_with_the_tracks_in_work_in_their_order(
+    open_controller: OpenController, tmp_path: Path
+) -> None:
+    gate, second = Gate(), FakeBackend()
+    backends = iter([FakeBackend(gate), second])
+    controller = open_controller(lambda _: next(backends), jobs=1)
+    controller.add([str(tmp_path / f"{name}.wav") for name in "hgfedcba"])
+    wait(controller, lambda: State.LISTENING in states(controller))
+    controller.load(Wish(device="cpu"))
+    wait(controller, finished(controller, 8))
+    assert [path.stem for path, _ in second.asked] == list("hgfedcba")
+
+
 def test_cancel_ends_what_is_in_work_and_what_waits(open_controller: OpenController, tmp_path: Path) -> None:
     gate = Gate()
     controller = open_controller(lambda _: FakeBackend(gate), jobs=1)

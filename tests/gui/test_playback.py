@@ -22,10 +22,8 @@ from tests.synthetic import RATE, tone, write_audio
 class FakeOutput:
     """A device that takes as many samples as the test allows."""
 
-    latency = 0.0
-
-    def __init__(self, rate: int = RATE, n_channels: int = 1) -> None:
-        self.rate, self.n_channels = rate, n_channels
+    def __init__(self, rate: int = RATE, n_channels: int = 1, latency: float = 0.0) -> None:
+        self.rate, self.n_channels, self.latency = rate, n_channels, latency
         self.room = threading.Semaphore(0)
         self.blocks: list[np.ndarray] = []
         self.closed: bool | None = None
@@ -51,11 +49,12 @@ class FakeOutput:
 class Devices:
     """Opens fake outputs and keeps them."""
 
-    def __init__(self) -> None:
+    def __init__(self, latency: float = 0.0) -> None:
         self.opened: list[FakeOutput] = []
+        self.latency = latency
 
     def __call__(self, rate: int, n_channels: int) -> FakeOutput:
-        self.opened.append(FakeOutput(rate, n_channels))
+        self.opened.append(FakeOutput(rate, n_channels, self.latency))
         return self.opened[-1]
 
     @property
@@ -113,6 +112,38 @@ def test_pause_keeps_the_place_and_seek_moves_it(tmp_path: Path) -> None:
     assert outliving(DEADLINE_SECONDS) == []
 
 
+def test_the_position_is_what_is_heard_and_not_what_is_written(tmp_path: Path) -> None:
+    """A device with a latency of 0.4 s plays 0.6 s when 1 s is written."""
+    devices = Devices(latency=0.4)
+    player = Player(devices)
+    player.load(write_audio(tmp_path / "song.wav", tone(10.0)))
+    player.play()
+    devices.last.let_through(0.3)
+    until(lambda: len(devices.last.blocks) == 6)
+    assert player.position == 0.0
+    devices.last.let_through(0.7)
+    until(lambda: player.position == pytest.approx(0.6, abs=0.02))
+    player.pause()
+    devices.last.let_through(0.05)
+    until(lambda: devices.last.closed is True)
+
+
+def test_the_latency_is_that_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stream:
+        latency = 0.25
+
+        def start(self) -> None:
+            """Start."""
+
+    class Library:
+        @staticmethod
+        def OutputStream(*_: object, **__: object) -> Stream:  # noqa: N802
+            return Stream()
+
+    monkeypatch.setitem(sys.modules, "sounddevice", Library)
+    assert SoundDevice(44_100, 2).latency == 0.25
+
+
 def test_many_channels_are_mixed(tmp_path: Path) -> None:
     import soundfile
 
@@ -125,6 +156,19 @@ def test_many_channels_are_mixed(tmp_path: Path) -> None:
     until(lambda: not player.playing)
     assert devices.last.samples.shape[1] == 1
     assert np.abs(devices.last.samples).max() == pytest.approx(0.5 / 6, abs=1e-3)
+
+
+def test_samples_beyond_full_scale_are_clipped(tmp_path: Path) -> None:
+    import soundfile
+
+    devices = Devices()
+    player = Player(devices)
+    soundfile.write(tmp_path / "loud.wav", 4 * tone(0.2), RATE, subtype="FLOAT")
+    player.load(tmp_path / "loud.wav")
+    player.play()
+    devices.last.let_through(1.0)
+    until(lambda: not player.playing)
+    assert (devices.last.samples.min(), devices.last.samples.max()) == (-1.0, 1.0)
 
 
 def test_a_file_that_is_gone_is_said(tmp_path: Path) -> None:

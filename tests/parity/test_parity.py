@@ -20,7 +20,8 @@ from genre_export.parity import (
     parity_signals,
     parity_table,
 )
-from genre_runtime.model.features import FloatArray, log_mel_spectrogram
+from genre_runtime.audio.excerpts import FloatArray
+from genre_runtime.model.features import log_mel_spectrogram
 from genre_runtime.model.metadata import AudioConfig
 from tests.export.tiny import TEMPERATURE, tiny_network
 from tests.parity.__main__ import pairs_table

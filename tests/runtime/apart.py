@@ -77,7 +77,7 @@ def classified(classifier: GenreClassifier, path: Path, how: str) -> Found:
             with path.open("rb") as file:
                 answer = classifier.classify_file(file)
         elif how == "whole":
-            answer = classifier.classify_file(path, excerpts=None)
+            answer = classifier.classify_file(path, excerpts="all")
         else:
             answer = classifier.classify_file(path.read_bytes() if how == "bytes" else path)
     except GenreError as error:

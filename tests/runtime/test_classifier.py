@@ -13,6 +13,7 @@ from genre_runtime import GenreClassifier, Prediction
 from genre_runtime.audio.excerpts import Excerpt, ExcerptStream, TrackLength
 from genre_runtime.errors import InvalidInputError
 from genre_runtime.model.metadata import default_model_path
+from genre_runtime.prediction import ExcerptPrediction, summarise
 from tests.synthetic import LABELS, RATE, noise, tone, write_audio, write_model
 
 
@@ -40,6 +41,21 @@ def test_probabilities_are_those_of_the_graph(classifier: GenreClassifier) -> No
     exponentials = np.exp([4 * 0.25, 1 - 20 * 0.25, 10 * 0.25])
     expected = dict(zip(LABELS, exponentials / exponentials.sum(), strict=True))
     assert classifier.classify(samples, RATE).probabilities == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(("confidence", "confident"), [(0.75, True), (0.5, True), (0.4999, False)])
+def test_an_answer_at_the_threshold_is_confident(confidence: float, confident: bool) -> None:
+    excerpt = ExcerptPrediction(0.0, 10.0, {"a": confidence, "b": 1 - confidence - 0.2, "c": 0.2})
+    answer = summarise([excerpt], threshold=0.5, length=TrackLength(10.0), device="cpu", path=None)
+    assert (answer.confident, answer.reason is None) == (confident, confident)
+
+
+def test_probabilities_are_written_with_six_digits() -> None:
+    excerpt = ExcerptPrediction(1.0004, 11.0, {"a": 2 / 3, "b": 1 / 3})
+    answer = summarise([excerpt], threshold=0.5, length=TrackLength(11.0), device="cpu", path=None).to_dict()
+    assert answer["confidence"] == 0.666667
+    assert answer["probabilities"] == answer["excerpts"][0]["probabilities"] == {"a": 0.666667, "b": 0.333333}
+    assert answer["excerpts"][0]["start_seconds"] == 1.0
 
 
 def test_file_and_waveform_give_the_same_numbers(classifier: GenreClassifier, tmp_path: Path) -> None:
@@ -75,7 +91,7 @@ def test_whole_track_in_batches_equals_excerpt_by_excerpt(classifier: GenreClass
     rng = np.random.default_rng(1)
     levels = np.repeat(rng.uniform(0.01, 0.5, 20), 10 * RATE)
     samples = (levels * np.sign(rng.standard_normal(levels.size))).astype(np.float32)[: -3 * RATE]
-    prediction = classifier.classify(samples, RATE, excerpts=None)
+    prediction = classifier.classify(samples, RATE, excerpts="all")
     assert len(prediction.excerpts) == 20, "more than a batch, and the last one shorter"
     assert [excerpt.start_seconds for excerpt in prediction.excerpts] == [10.0 * i for i in range(20)]
     assert prediction.excerpts[-1].end_seconds == 197
@@ -110,7 +126,7 @@ def test_excerpts_of_different_lengths_keep_their_order(
 
 def test_number_of_excerpts(classifier: GenreClassifier, tmp_path: Path) -> None:
     path = write_audio(tmp_path / "tone.flac", tone(65))
-    counts = [len(classifier.classify_file(path, excerpts=n).excerpts) for n in (1, 2, 6, 100, None)]
+    counts = [len(classifier.classify_file(path, excerpts=n).excerpts) for n in (1, 2, 6, 100, "all")]
     assert counts == [1, 2, 6, 7, 7]
     assert len(classifier.classify_file(path).excerpts) == classifier.metadata.n_excerpts
     with pytest.raises(InvalidInputError):

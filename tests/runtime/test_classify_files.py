@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from genre_runtime import GenreClassifier, GenreError, Prediction
+from genre_runtime import GenreClassifier, GenreError, Prediction, parallel
 from genre_runtime.errors import (
     AudioNotFoundError,
     EmptyAudioError,
@@ -91,9 +94,36 @@ def test_a_decoder_s_surprise_is_that_file_s_error(
 
 def test_excerpts_are_passed_on(classifier: GenreClassifier, tmp_path: Path) -> None:
     path = write_audio(tmp_path / "tone.wav", tone(50))
-    (prediction,) = classifier.classify_files([path], excerpts=None, jobs=1)
+    (prediction,) = classifier.classify_files([path], excerpts="all", jobs=1)
     assert isinstance(prediction, Prediction)
     assert len(prediction.excerpts) == 5
     (result,) = classifier.classify_files([path], excerpts=0, jobs=1)
     assert isinstance(result, InvalidInputError)
     assert isinstance(result, GenreError)
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"),
+    [
+        ("max 100000", 64),
+        ("150000 100000", 2),
+        ("50000 100000", 1),
+        ("6400001 100000", 64),
+        ("nonsense", 64),
+        ("1 0", 64),
+    ],
+)
+def test_quota_of_the_container_bounds_the_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str, expected: int
+) -> None:
+    (tmp_path / "cpu.max").write_text(quota + "\n")
+    monkeypatch.setattr(parallel, "CGROUP_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(sys, "platform", "other")
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert parallel.available_cores() == expected
+
+
+@pytest.mark.parametrize("excerpts", [0, -1, 1.0, True, "whole", [3]])
+def test_number_of_excerpts_is_checked(classifier: GenreClassifier, excerpts: Any) -> None:
+    with pytest.raises(InvalidInputError, match="'all' for the whole track"):
+        classifier.classify(tone(1), 22_050, excerpts=excerpts)

@@ -27,7 +27,7 @@ def test_many_threads_get_the_answers_that_one_gets(classifier: GenreClassifier,
     log_mel = -80 * noise(1)[: 128 * 20].reshape(128, 20)
     calls: list[Callable[[], Prediction]] = [
         *(partial(classifier.classify_file, path) for path in paths),
-        *(partial(classifier.classify_file, path, excerpts=None) for path in paths),
+        *(partial(classifier.classify_file, path, excerpts="all") for path in paths),
         *(partial(classifier.classify_file, path.read_bytes()) for path in paths),
         partial(classifier.classify, tone(12), RATE),
         partial(classifier.classify_log_mel, log_mel),

@@ -50,8 +50,6 @@ def swagger_ui_files() -> Mapping[str, tuple[bytes, str]]:
     return {name: ((_SWAGGER_UI / name).read_bytes(), kind) for name, kind in _MEDIA_TYPES.items()}
 
 
-pass
-
 router = APIRouter(include_in_schema=False)
 
 

@@ -123,9 +123,6 @@ def _link(path: str, methods: Sequence[str]) -> str:
     return f'<a href="{escape(path.lstrip("/") or "./", quote=True)}">{name}</a>' if "GET" in methods else name
 
 
-pass
-pass
-
 router = APIRouter(tags=["about"])
 _HTML = {200: {"content": {"text/html": {"schema": {"type": "string"}, "example": "<!doctype html>..."}}}}
 

@@ -173,8 +173,6 @@ def _content_job(
     return job
 
 
-pass
-
 _FILES = {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}}
 _BATCH_BODY: dict[str, Any] = {
     "required": True,

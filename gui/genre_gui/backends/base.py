@@ -5,7 +5,6 @@ Another one, such as `genre_gui.backends.remote`, only has to offer the same nam
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,9 @@ from typing import Protocol
 
 from genre_gui.backends.link import Link
 from genre_runtime import GenreClassifier, GenreError, Prediction
-from genre_runtime.classifier import FROM_MODEL
 from genre_runtime.decoders.pool import MAX_PROCESSES, DecoderPool, can_start
 from genre_runtime.model.metadata import ModelMetadata
+from genre_runtime.parallel import available_cores
 
 
 class Backend(Protocol):
@@ -93,12 +92,12 @@ class LocalBackend:
         ------
         ModelNotFoundError, InvalidModelError, DeviceUnavailableError, MissingDependencyError
         """
-        decoders = DecoderPool(min(os.cpu_count() or 1, MAX_PROCESSES)) if can_start() else None
+        decoders = DecoderPool(min(available_cores(), MAX_PROCESSES)) if can_start() else None
         return cls(GenreClassifier.load(wish.model, device=wish.device, threads=1, decoders=decoders))
 
     def classify(self, path: Path, *, whole: bool, stop: Event) -> Prediction | GenreError:
         """Classify a file."""
-        return self._classifier.classify_or_error(path, excerpts=None if whole else FROM_MODEL, stop=stop)
+        return self._classifier.classify_or_error(path, excerpts="all" if whole else None, stop=stop)
 
     def devices(self) -> dict[str, str]:
         """Try every device."""

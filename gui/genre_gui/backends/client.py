@@ -85,8 +85,6 @@ def opened_form(path: Path) -> Iterator[Form]:
         yield Form(file)
 
 
-pass
-
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 900.0
 """Longest time for the answer to an upload: long tracks take long, and the user can cancel."""

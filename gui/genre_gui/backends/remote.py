@@ -170,8 +170,6 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-pass
-
 MOST_BREAKS = 3
 """A file at which the connection breaks this often is the cause, as far as anybody can tell."""
 

@@ -139,8 +139,6 @@ def _command() -> list[str]:
     return [found]
 
 
-pass
-
 PREFERRED_PORT = 8000
 READY_SECONDS = 120.0
 MOST_PORTS = 3

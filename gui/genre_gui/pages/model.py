@@ -109,8 +109,6 @@ def _decimal(value: Any) -> str:
     return f"{value:.3f}" if _is_number(value) else UNKNOWN
 
 
-pass
-
 N_NUMBERS = 5
 
 

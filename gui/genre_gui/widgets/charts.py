@@ -160,9 +160,6 @@ class Spectrogram(Chart):
         self.text(width, height - self.px(7), clock(self._sounds[-1].end_seconds), anchor="e")
 
 
-pass
-
-
 class Timeline(Chart):
     """Which genre each stretch of the track speaks for: a column each, as high as it is sure.
 
@@ -233,9 +230,6 @@ class Timeline(Chart):
         self.box(start, floor * (1 - level), end - start - gap, floor * level, genre_colour(index))
         if len(words) * self.px(7) < end - start:
             self.text((start + end) / 2, floor - self.px(12), words, anchor="center", pair=TEXT)
-
-
-pass
 
 
 class Scores(Chart):

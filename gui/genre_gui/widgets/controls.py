@@ -175,8 +175,6 @@ def _stepping(widget: Any, command: Callable[[str], object], back: str, forward:
     tkinter.Misc.bind(widget, forward, step(1))
 
 
-pass
-
 Answer = tuple[str, Callable[[], object]]
 
 
@@ -218,8 +216,6 @@ class Banner(customtkinter.CTkFrame):  # type: ignore[misc]
 
         return answered
 
-
-pass
 
 LONGEST_LINK = 90
 PAGES = ("Tracks", "Model", "Tags")

@@ -16,7 +16,6 @@ interval below.
 from __future__ import annotations
 
 import gc
-import os
 import platform
 import queue
 import sys
@@ -32,6 +31,7 @@ from threading import Event as Flag
 from typing import TYPE_CHECKING
 
 from genre_gui import __version__
+from genre_runtime.parallel import available_cores
 
 if TYPE_CHECKING:
     from genre_gui.backends.base import Backend
@@ -164,7 +164,6 @@ Event = (
     | Broken
 )
 
-pass
 
 N_CHORES = 3
 """Threads for loading, finding, drawing and tagging: none of them may keep the others waiting."""
@@ -194,7 +193,7 @@ class Background:
     """
 
     def __init__(self, jobs: int | None = None) -> None:
-        self.jobs = jobs or max(1, min(MOST_JOBS, (os.cpu_count() or 2) - 1))
+        self.jobs = jobs or min(MOST_JOBS, available_cores())
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self.stop = Flag()
         self._files = ThreadPoolExecutor(self.jobs, thread_name_prefix=f"{THREADS}-file")

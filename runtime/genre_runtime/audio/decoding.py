@@ -20,12 +20,12 @@ from dataclasses import dataclass, replace
 from threading import Event
 
 import numpy as np
-from numpy.typing import NDArray
 
 from genre_runtime.audio.excerpts import (
     MIN_EXCERPT_SECONDS,
     Excerpt,
     ExcerptStream,
+    FloatArray,
     TrackLength,
     check_count,
     consecutive_excerpts,
@@ -35,8 +35,6 @@ from genre_runtime.audio.readers import AudioReader, readers
 from genre_runtime.audio.source import AudioFile, AudioSource, DecodeLimits, Meter, look_at
 from genre_runtime.audio.waveform import AudibleSeconds, is_silent, mono, resample, resample_stream
 from genre_runtime.errors import AudioLimitError, EmptyAudioError, UnreadableAudioError
-
-FloatArray = NDArray[np.float32]
 
 HONEST_SHARE = 0.9
 """A seek that finds less than this share of an excerpt was led astray by the header."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from genre_runtime.errors import InvalidInputError
 
 FloatArray = NDArray[np.float32]
+"""Samples, spectrograms and probabilities."""
 
 MAX_EXCERPTS = 100_000
 """More than eleven days of ten-second excerpts; a header that claims more is lying."""

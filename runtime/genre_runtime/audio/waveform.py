@@ -12,11 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genre_runtime.audio.excerpts import MIN_EXCERPT_SECONDS, Excerpt, check_count, consecutive_excerpts, plan_excerpts
+from genre_runtime.audio.excerpts import (
+    MIN_EXCERPT_SECONDS,
+    Excerpt,
+    FloatArray,
+    check_count,
+    consecutive_excerpts,
+    plan_excerpts,
+)
 from genre_runtime.audio.source import MAX_SAMPLE_RATE
 from genre_runtime.errors import EmptyAudioError, InvalidInputError
-
-FloatArray = NDArray[np.float32]
 
 SILENCE_PEAK = 1e-3
 """A waveform that stays within this (-60 dB of full scale) of one level is silent: a direct current is not audible."""
@@ -86,8 +91,6 @@ class AudibleSeconds:
                 excerpts.append((begin, min(begin + excerpt_seconds, duration_seconds)))
         return excerpts
 
-
-pass
 
 MAX_LEVEL = 1e12
 """Louder samples are damage, as NaN is. Full scale is 1, or 2**31 in a file of unscaled integers; the squares of

@@ -41,9 +41,7 @@ def listening_options() -> argparse.ArgumentParser:
 
 def excerpt_count(options: argparse.Namespace) -> ExcerptCount:
     """Return what `--excerpts` means to the classifier."""
-    from genre_runtime.classifier import FROM_MODEL
-
-    count: ExcerptCount = {None: FROM_MODEL, "all": None}.get(options.excerpts, options.excerpts)
+    count: ExcerptCount = options.excerpts
     return count
 
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from genre_runtime.cli import arguments
 from genre_runtime.cli.output import file_progress, name_unreadable, opened_output, unfit_output
 from genre_runtime.errors import DecoderUnavailableError, GenreError, InvalidInputError
+from genre_runtime.parallel import available_cores
 
 if TYPE_CHECKING:
     from genre_runtime.classifier import GenreClassifier
@@ -49,7 +49,7 @@ def opened_classifier(options: argparse.Namespace, n_files: int) -> Iterator[tup
     ------
     ModelNotFoundError, InvalidModelError, DeviceUnavailableError, MissingDependencyError
     """
-    jobs = min(options.jobs or os.cpu_count() or 1, n_files)
+    jobs = min(options.jobs or available_cores(), n_files)
     # With a state file there may be nothing to decode.
     with _decoders(jobs, warm=getattr(options, "state", None) is None) as decoders:
         from genre_runtime.classifier import GenreClassifier

@@ -20,7 +20,6 @@ from genre_runtime.cli import arguments
 from genre_runtime.cli.classify import classify
 from genre_runtime.errors import UnfitOutputError
 
-FloatArray = NDArray[np.float32]
 Piece = NDArray[np.float64]
 
 SAMPLE_RATE = 22_050

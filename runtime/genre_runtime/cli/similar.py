@@ -15,7 +15,8 @@ from genre_runtime.cli.output import file_progress, name_unreadable
 from genre_runtime.errors import GenreError, InvalidInputError
 
 if TYPE_CHECKING:
-    from genre_runtime.prediction import FloatArray, Prediction
+    from genre_runtime.audio.excerpts import FloatArray
+    from genre_runtime.prediction import Prediction
 
 
 EXAMPLES = """examples:

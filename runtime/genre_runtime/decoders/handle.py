@@ -21,10 +21,7 @@ from genre_runtime.decoders.protocol import Header, ProtocolError, read_header, 
 from genre_runtime.errors import AudioLimitError, DecoderUnavailableError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    FloatArray = NDArray[np.float32]
+    from genre_runtime.audio.excerpts import FloatArray
 
 
 Message = tuple[Header, "FloatArray | None"]

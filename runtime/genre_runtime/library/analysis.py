@@ -12,9 +12,9 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING
 
-from genre_runtime.classifier import FROM_MODEL, ExcerptCount, GenreClassifier
+from genre_runtime.classifier import ExcerptCount, GenreClassifier
 from genre_runtime.errors import LASTING, GenreError, UnexpectedFailureError
-from genre_runtime.parallel import ordered_map
+from genre_runtime.parallel import available_cores, ordered_map
 from genre_runtime.prediction import Prediction
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Outcome:
 def plan_of(classifier: GenreClassifier, excerpts: ExcerptCount) -> str:
     """Return what answers depend on besides the file: the model, the decoder, and how much of a file is used."""
     metadata = classifier.metadata
-    count = metadata.n_excerpts if excerpts is FROM_MODEL else excerpts or "all"
+    count = metadata.n_excerpts if excerpts is None else excerpts
     return f"{metadata.graphs['waveform'].sha256} {metadata.confidence_threshold} {count} decoder {DECODER_VERSION}"
 
 
@@ -71,7 +71,7 @@ class Library:
     """
 
     def __init__(
-        self, classifier: GenreClassifier, excerpts: ExcerptCount = FROM_MODEL, state: LibraryState | None = None
+        self, classifier: GenreClassifier, excerpts: ExcerptCount = None, state: LibraryState | None = None
     ) -> None:
         self._classifier, self._excerpts, self._state = classifier, excerpts, state
         self._locks = [Lock() for _ in range(N_LOCKS)]
@@ -90,7 +90,7 @@ class Library:
         every = list(paths)
         alike = _alike(every)
         if not alike:  # none can be equal to another
-            yield from ordered_map(self._listen, every, jobs or os.cpu_count() or 1)
+            yield from ordered_map(self._listen, every, jobs or available_cores())
             return
         from genre_runtime.library.cache import IN_MEMORY, LibraryState
 
@@ -104,7 +104,7 @@ class Library:
             return self._look_up(path, stop, state, alike)
 
         seen: dict[bytes, Path] = {}
-        with closing(ordered_map(look_up, paths, jobs or os.cpu_count() or 1)) as outcomes:
+        with closing(ordered_map(look_up, paths, jobs or available_cores())) as outcomes:
             for outcome in outcomes:
                 first = outcome.path if outcome.digest is None else seen.setdefault(outcome.digest, outcome.path)
                 yield outcome if first == outcome.path else replace(outcome, same_as=first)

@@ -30,9 +30,10 @@ from typing import Any
 import numpy as np
 
 from genre_runtime import __version__
+from genre_runtime.audio.excerpts import FloatArray
 from genre_runtime.errors import LASTING, GenreError, StateError
 from genre_runtime.library.results.read import UNFIT, Failure, parse_result
-from genre_runtime.prediction import FloatArray, Prediction
+from genre_runtime.prediction import Prediction
 
 SCHEMA_VERSION = 1
 
@@ -246,9 +247,6 @@ def _floats(embedding: object) -> FloatArray | None:
         raise ValueError("an embedding has finite numbers")
     return floats
 
-
-pass
-pass
 
 IN_MEMORY = Path(":memory:")
 """In the place of a file: what is known is forgotten when it is closed."""

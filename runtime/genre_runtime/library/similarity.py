@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from genre_runtime.prediction import FloatArray
+from genre_runtime.audio.excerpts import FloatArray
 
 
 def cosine_similarities(query: FloatArray, embeddings: Sequence[FloatArray]) -> NDArray[np.float64]:

@@ -15,10 +15,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from genre_runtime.audio.excerpts import FloatArray
 from genre_runtime.errors import EmptyAudioError, InvalidInputError
 from genre_runtime.model.metadata import AudioConfig
-
-FloatArray = NDArray[np.float32]
 
 POWER_FLOOR = 1e-10
 """Smallest mel power told apart from zero (librosa's `amin`)."""

@@ -13,9 +13,8 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from genre_runtime.audio.excerpts import MIN_EXCERPT_SECONDS, Excerpt
+from genre_runtime.audio.excerpts import MIN_EXCERPT_SECONDS, Excerpt, FloatArray
 from genre_runtime.audio.waveform import is_silent
 from genre_runtime.errors import InvalidInputError, InvalidModelError
 from genre_runtime.model.metadata import ModelMetadata
@@ -24,9 +23,6 @@ from genre_runtime.prediction import ExcerptPrediction
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
-
-
-FloatArray = NDArray[np.float32]
 
 
 @dataclass(eq=False)
@@ -94,8 +90,6 @@ class SharedBatches:
         for request, rows in zip(requests, np.split(logits, ends), strict=True):
             request.logits = rows
 
-
-pass
 
 MAX_BATCH = 32
 """Most excerpts handed to the graph at once on a GPU; a CPU takes them one by one, which keeps them in its cache."""

@@ -104,8 +104,6 @@ def _words(value: Any) -> str:
     return f"{value.type} of shape ({', '.join(str(size) for size in value.shape)})"
 
 
-pass
-
 _PROVIDERS = {
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",

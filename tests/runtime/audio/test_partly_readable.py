@@ -45,6 +45,13 @@ def test_programs_get_the_length_that_the_file_claims(genre: Genre, part: Path) 
     assert [entry["announced_seconds"] for entry in json.loads(out)] == [30.0, None]
 
 
+@pytest.mark.parametrize(("share", "is_partial"), [(0.95, True), (0.99, False)])
+def test_what_encoders_pad_is_not_missing(genre: Genre, tmp_path: Path, share: float, is_partial: bool) -> None:
+    """Of a minute 3 s or 0.6 s are missing; more than 0.5 s and 1 % are noticeable."""
+    _, out, _ = genre("classify", cut_short(write_audio(tmp_path / "cut.wav", tone(60)), share), "--format", "jsonl")
+    assert (json.loads(out)["announced_seconds"] is not None) == is_partial
+
+
 def test_equal_and_known_files_say_it_too(genre: Genre, part: Path, tmp_path: Path) -> None:
     part.with_name("same.wav").write_bytes(part.read_bytes())
     for _ in range(2):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import tracemalloc
+from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from itertools import islice
 from pathlib import Path
@@ -14,10 +15,12 @@ import pytest
 import soundfile
 
 from genre_runtime import GenreClassifier
+from genre_runtime.audio import decoding
 from genre_runtime.audio.decoding import decode, decode_excerpts, stream_excerpts
-from genre_runtime.audio.waveform import FloatArray, resample, resample_stream
+from genre_runtime.audio.excerpts import FloatArray
+from genre_runtime.audio.waveform import is_silent, mono, resample, resample_stream
 from tests.runtime.av_files import write_with_pyav
-from tests.synthetic import RATE, noise, write_audio
+from tests.synthetic import RATE, noise, tone, write_audio
 
 
 def write_long(path: Path, minutes: int) -> Path:
@@ -51,6 +54,62 @@ def test_resampling_in_chunks_is_resampling_at_once(rate: int, n_chunk: int) -> 
     chunks = np.split(waveform, range(n_chunk, waveform.size, n_chunk))
     found = np.concatenate(list(resample_stream(chunks, rate, RATE)))
     np.testing.assert_allclose(found, resample(waveform, rate, RATE), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(("frequency", "least", "most"), [(9_900.0, -0.05, 0.05), (12_100.0, -200.0, -120.0)])
+def test_resampling_keeps_what_is_below_half_the_rate_and_no_alias(
+    frequency: float, least: float, most: float, streamed: bool
+) -> None:
+    """Gain in dB at 90 % and at 110 % of half the new rate; soxr's "LQ" loses 20 dB at 90 %, "MQ" 0.2 dB."""
+    waveform = np.sin(2 * np.pi * frequency * np.arange(2 * 48_000) / 48_000).astype(np.float32)
+    found = np.concatenate(list(resample_stream([waveform], 48_000, RATE))) if streamed else None
+    middle = (resample(waveform, 48_000, RATE) if found is None else found)[RATE // 2 : -RATE // 2]
+    assert least < 10 * np.log10(2 * np.mean(middle.astype(np.float64) ** 2)) < most
+
+
+@pytest.mark.parametrize(("level", "kept"), [(1.0, True), (2.0**31, True), (1e13, False), (np.nan, False)])
+@pytest.mark.parametrize("n_channels", [1, 2])
+def test_samples_louder_than_any_recording_become_silence(level: float, kept: bool, n_channels: int) -> None:
+    block = np.full((8, n_channels), 0.5, np.float32)
+    block[3] = level
+    expected = np.where(np.arange(8) == 3, level if kept else 0.0, 0.5)
+    np.testing.assert_allclose(mono(block), expected.astype(np.float32))
+
+
+@pytest.mark.parametrize(("peak", "silent"), [(0.0, True), (0.0009, True), (0.0011, False), (0.5, False)])
+@pytest.mark.parametrize("offset", [0.0, 0.25])
+def test_silence_stays_60_decibels_below_full_scale(peak: float, silent: bool, offset: float) -> None:
+    assert is_silent((2 * peak * tone(1) + offset).astype(np.float32)) == silent  # the tone's peak is 0.5
+
+
+class ClaimingReader:
+    """A reader whose exact length is wrong, as it is with a header that no structure refutes."""
+
+    sample_rate, n_channels, is_exact = RATE, 1, True
+
+    def __init__(self, claimed_seconds: float, seconds: float) -> None:
+        self.duration_seconds: float | None = claimed_seconds
+        self._samples = noise(seconds)[:, np.newaxis]
+
+    def blocks(self, start_seconds: float, n_samples: float) -> Iterator[FloatArray]:
+        begin = round(start_seconds * RATE)
+        yield self._samples[begin : begin + int(min(n_samples, self._samples.size))]
+
+    def close(self) -> None:
+        """Keep the samples."""
+
+
+@pytest.mark.parametrize("seconds", [30.0, 26.0, 23.0, 12.0])
+def test_a_claimed_length_counts_only_if_the_last_excerpt_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """Of 30 s that are claimed the last excerpt takes 17.5 to 27.5 s; if less is there, the file is measured."""
+    monkeypatch.setattr(decoding, "readers", lambda _: iter([ClaimingReader(30.0, seconds)]))
+    path = write_audio(tmp_path / "any.wav", noise(1))
+    excerpts, duration = decode_excerpts(path, RATE, excerpt_seconds=10, n_excerpts=2)
+    assert duration == pytest.approx(seconds)
+    assert [excerpt.waveform.size for excerpt in excerpts] == [10 * RATE] * len(excerpts)
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".mp3", ".wv"])
@@ -106,7 +165,7 @@ def test_closing_the_results_calls_off_what_is_in_work(
         return answer
 
     monkeypatch.setattr(classifier._judge, "run", counted)
-    results = classifier.classify_files(paths, excerpts=None, jobs=2)
+    results = classifier.classify_files(paths, excerpts="all", jobs=2)
     next(results)
     assert started.wait(30)
     results.close()  # type: ignore[attr-defined]

@@ -22,9 +22,8 @@ import numpy as np
 import pytest
 
 from genre_runtime import GenreClassifier, GenreError, Prediction
-from genre_runtime.classifier import FROM_MODEL
 from genre_runtime.errors import StateError, UnreadableAudioError
-from genre_runtime.library import cache
+from genre_runtime.library import analysis, cache
 from genre_runtime.library import cache as state_module
 from genre_runtime.library.analysis import Library, Outcome, plan_of
 from genre_runtime.library.cache import LibraryState, content_digest
@@ -63,7 +62,7 @@ def library(tmp_path: Path) -> Path:
 
 def classify(listener: Listener, folder: Path, state_path: Path, jobs: int = 2) -> list[Outcome]:
     listener.heard.clear()
-    state = LibraryState(state_path, plan_of(listener.classifier, FROM_MODEL))
+    state = LibraryState(state_path, plan_of(listener.classifier, None))
     try:
         paths = sorted(path for path in folder.rglob("*.*") if path.is_file())
         return list(Library(listener.classifier, state=state).classify(paths, jobs))
@@ -108,6 +107,47 @@ def test_new_changed_moved_touched_and_copied_files(listener: Listener, library:
     assert outcomes["tone.wav"].result.label == "quiet"
     assert isinstance(outcomes["moved.flac"].result, Prediction)
     assert outcomes["moved.flac"].result.path == library / "moved.flac"
+
+
+def test_an_answer_is_not_kept_for_the_bytes_that_were_there_before(
+    listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is replaced after its bytes were read for the digest and before it is classified."""
+    music = tmp_path / "music"
+    music.mkdir()
+    path, kept = write_audio(music / "song.wav", tone(2)), tmp_path / "kept.wav"
+    shutil.copy(path, kept)
+    counted = listener.classifier.classify_or_error
+
+    def replaced(changed: Path, **rest: Any) -> Prediction | GenreError:
+        write_audio(changed, 0.001 * noise(3))
+        return counted(changed, **rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(listener.classifier, "classify_or_error", replaced)
+        (changed,) = classify(listener, music, tmp_path / "state")
+    assert isinstance(changed.result, Prediction)
+    assert changed.result.label == "quiet"
+    shutil.copy(kept, path)
+    (found,) = classify(listener, music, tmp_path / "state")
+    assert isinstance(found.result, Prediction)
+    assert (found.result.label, found.known) == ("tone", False)
+
+
+def test_a_file_of_the_same_size_and_another_time_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "song.wav"
+    path.write_bytes(b"a song")
+    with closing(LibraryState(tmp_path / "state", "plan")) as state:
+        state.remember(path, path.stat(), content_digest(path))
+        assert state.find(path, path.stat()) == content_digest(path)
+        stamp = path.stat()
+        os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns + 1_000_000))
+        assert state.find(path, path.stat()) is None
+        os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+        assert state.find(path, path.stat()) is not None
+        path.write_bytes(b"a longer song")
+        os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+        assert state.find(path, path.stat()) is None
 
 
 def test_threads_that_ask_at_once_get_their_own_answers(tmp_path: Path) -> None:
@@ -164,13 +204,19 @@ def test_another_model_or_plan_listens_again(
     other = Listener(GenreClassifier.load(write_model(tmp_path / "other", threshold=0.9), device="cpu"), monkeypatch)
     classify(other, library, tmp_path / "state")
     assert len(other.heard) == 3
-    assert (
-        plan_of(listener.classifier, None)
-        != plan_of(listener.classifier, 3)
-        == plan_of(listener.classifier, FROM_MODEL)
-    )
+    assert plan_of(listener.classifier, "all") != plan_of(listener.classifier, 3) == plan_of(listener.classifier, None)
     classify(listener, library, tmp_path / "state")
     assert listener.heard == [], "the answers of both models are kept"
+
+
+def test_another_decoder_or_threshold_is_another_plan(
+    listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other").mkdir()
+    other = GenreClassifier.load(write_model(tmp_path / "other", threshold=0.9), device="cpu")
+    plans = {plan_of(listener.classifier, 3), plan_of(other, 3)}
+    monkeypatch.setattr(analysis, "DECODER_VERSION", 1000)
+    assert len(plans | {plan_of(listener.classifier, 3)}) == 3
 
 
 def test_what_may_go_away_is_tried_again(listener: Listener, library: Path, tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ import numpy as np
 import pytest
 
 from genre_runtime import GenreClassifier, __version__
-from genre_runtime.classifier import FROM_MODEL
 from genre_runtime.errors import StateError
 from genre_runtime.library import analysis
 from genre_runtime.library.analysis import Library, plan_of
@@ -40,7 +39,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
     write_audio(music / "tone.wav", tone(2))
     (music / "text.mp3").write_text("no music")
     classifier = GenreClassifier.load(write_model(folder), device="cpu")
-    with closing(LibraryState(folder / "state", plan_of(classifier, FROM_MODEL))) as state:
+    with closing(LibraryState(folder / "state", plan_of(classifier, None))) as state:
         list(Library(classifier, state=state).classify(sorted(music.iterdir())))
     return music, (folder / "state").read_bytes()
 

@@ -223,3 +223,9 @@ def test_no_plan_of_memory_is_kept_for_every_length(model_path: Path) -> None:
     for kind, name in GRAPHS.items():
         session, _ = create_session(model_path.with_name(name), metadata, kind, "cpu", 1)
         assert not session.get_session_options().enable_mem_pattern
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_graph_runs_on_as_many_threads_as_asked_for(model_path: Path, threads: int) -> None:
+    session, _ = create_session(model_path, read_metadata(model_path), "waveform", "cpu", threads)
+    assert session.get_session_options().intra_op_num_threads == threads

@@ -89,7 +89,7 @@ def build_at_once(order: tuple[list[Track], Path]) -> tuple[list[str], dict[str,
     tracks, cache = order
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store_module, "CLIPS_PER_CHUNK", 1)
-        patch.setattr(os, "cpu_count", lambda: 1)
+        patch.setattr(store_module, "available_cores", lambda: 1)
         MEETING[0].wait()
         store = open_store(tracks, CONFIG, cache)
     return [track.track_id for track in store.tracks], store.left_out, np.array(store.log_mel)
@@ -134,7 +134,7 @@ def test_several_processes_keep_the_order_and_are_not_forked(
 
     alone = np.array(open_store(tracks, CONFIG, cache / "alone").log_mel)
     monkeypatch.setattr(store_module, "CLIPS_PER_CHUNK", 2)
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(store_module, "available_cores", lambda: 2)
     monkeypatch.setattr(os, "fork", forbid_forking)
     together = open_store(tracks, CONFIG, cache / "together")
     assert together.tracks == tracks
@@ -178,7 +178,7 @@ def test_no_more_processes_than_windows_allows(
     asked: list[int] = []
     monkeypatch.setattr(store_module, "CLIPS_PER_CHUNK", 1)
     monkeypatch.setattr(store_module, "ProcessPoolExecutor", Pool)
-    monkeypatch.setattr(os, "cpu_count", lambda: 128)
+    monkeypatch.setattr(store_module, "available_cores", lambda: 128)
     work = [(cache / f"{i}", [tracks[0]]) for i in range(100)]
     assert list(store_module._compute(work, lambda chunk: len(chunk[1]), None)) == [1] * 100
     assert asked == [61]
@@ -195,7 +195,7 @@ def test_as_many_processes_as_asked_for(tracks: list[Track], cache: Path, monkey
         pytest.fail("a process was started")
 
     monkeypatch.setattr(store_module, "CLIPS_PER_CHUNK", 1)
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(store_module, "available_cores", lambda: 2)
     monkeypatch.setattr(store_module, "ProcessPoolExecutor", forbid_processes)
     assert open_store(tracks, CONFIG, cache, 1).tracks == tracks
 
@@ -279,7 +279,7 @@ def test_interrupted_build_goes_on_where_it_stopped(
             raise KeyboardInterrupt
         return _clip_or_reason(track, config, n_frames)
 
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(store_module, "available_cores", lambda: 1)
     monkeypatch.setattr(store_module, "_clip_or_reason", compute)
     with pytest.raises(KeyboardInterrupt):
         open_store(many, CONFIG, cache / "in two")
@@ -295,7 +295,7 @@ def test_interrupted_build_goes_on_where_it_stopped(
 def test_half_written_files_are_ignored(many: list[Track], cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = open_store(many, CONFIG, cache / "undisturbed")
     monkeypatch.setattr(store_module, "CLIPS_PER_CHUNK", 4)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(store_module, "available_cores", lambda: 1)
     folder = cache / "disturbed" / stores(cache / "undisturbed")[0].name
     folder.mkdir(parents=True)
     half = [f"{name}.1.tmp" for name in ("chunk00000.npz", *FINISHED)]
@@ -311,7 +311,7 @@ def test_store_that_another_process_finishes_first_is_taken(
 ) -> None:
     """It removes the chunks that were still to be joined here."""
     monkeypatch.setattr(store_module, "CLIPS_PER_CHUNK", 2)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(store_module, "available_cores", lambda: 1)
     others: list[FeatureStore] = []
 
     def compute(track: Track, config: AudioConfig, n_frames: int) -> NDArray[np.float16] | str:

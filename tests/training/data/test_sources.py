@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -117,7 +116,9 @@ def test_split_keeps_groups_whole_and_parts_their_clips(data: Data, fold: int) -
 def test_store_holds_every_clip_but_the_unusable_ones(
     data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)  # to start a process would take longer than these clips
+    monkeypatch.setattr(
+        "genre_training.data.features.available_cores", lambda: 1
+    )  # to start a process would take longer than these clips
     store = open_store(data.tracks, AudioConfig(), tmp_path)
     assert store.left_out.keys() == {data.truncated.track_id, data.silent.track_id}
     assert all(store.left_out.values())

@@ -36,6 +36,17 @@ def ids(tracks: list[Track], split: Split) -> dict[str, set[str]]:
     return {part: {tracks[i].track_id for i in getattr(split, part)} for part in PARTS}
 
 
+def test_every_source_keeps_its_share_in_each_part() -> None:
+    tracks = [
+        Track(f"{source}/{i}", Path("x"), "a", source, f"{source}/{i}")
+        for source, n_clips in (("small", 10), ("large", 190))
+        for i in range(n_clips)
+    ]
+    for fold in range(TEST_FOLDS):
+        split = split_tracks(tracks, "stratified", 0, fold)
+        assert [sum(tracks[i].source == "small" for i in getattr(split, part)) for part in PARTS] == [7, 1, 2]
+
+
 @pytest.mark.parametrize("method", ["grouped", "stratified"])
 @pytest.mark.parametrize("fold", range(TEST_FOLDS))
 def test_every_clip_is_in_exactly_one_part(method: str, fold: int) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 from scipy.fft import dct  # type: ignore[import-untyped]
-from torch import Tensor
+from torch import Tensor, nn
 
 from genre_training.config import ConfigError, NetworkConfig, parse_network
 from genre_training.data.pictures import picked_bands
-from genre_training.model.backbones import ClipStatistics
+from genre_training.model.backbones import ClipStatistics, StatisticsBranch
 from genre_training.model.network import GenreNetwork, standardise
 
 CONFIG = NetworkConfig(widths=(4, 8, 16), blocks=2, dropout=0.3)
@@ -82,6 +82,14 @@ def test_clips_do_not_affect_each_other(network: GenreNetwork) -> None:
 
 
 @torch.inference_mode()
+def test_the_statistics_branch_counts_less_than_the_body() -> None:
+    network = GenreNetwork(5, 128, config_of("two branches")).eval()
+    batch = clips(3, 40)
+    (body, _), (statistics, _) = network.read_picture(batch), network.read_statistics(batch)
+    torch.testing.assert_close(network(batch)[0], body + 0.6 * statistics)
+
+
+@torch.inference_mode()
 def test_level_does_not_matter(network: GenreNetwork) -> None:
     batch = clips(3, 50)
     torch.testing.assert_close(network(batch - 25)[0], network(batch)[0], atol=1e-3, rtol=1e-3)
@@ -105,6 +113,29 @@ def test_dropout_acts_in_training_only(network: GenreNetwork) -> None:
     torch.manual_seed(0)
     assert not torch.equal(network.dropout.train()(torch.ones(1, 50)), torch.ones(1, 50))
     network.dropout.eval()
+
+
+def test_the_statistics_branch_has_a_dropout_of_its_own() -> None:
+    network = GenreNetwork(5, 128, replace(CONFIG, dropout=0.0, statistics=8))
+    batch = clips(4, 40)
+    network.train()
+    torch.manual_seed(0)
+    assert torch.equal(network.read_picture(batch)[0], network.read_picture(batch)[0])
+    assert not torch.equal(network.read_statistics(batch)[0], network.read_statistics(batch)[0])
+    network.eval()
+    assert torch.equal(network.read_statistics(batch)[0], network.read_statistics(batch)[0])
+
+
+@torch.inference_mode()
+def test_statistics_far_from_their_mean_are_cut_off() -> None:
+    """Features that are 100 deviations from their mean count like those that are 5."""
+    torch.manual_seed(0)
+    branch = StatisticsBranch(128, 8, 0.5).eval()
+    n_features = branch.statistics.n_features
+    branch.statistics = cast(ClipStatistics, nn.Identity())
+    directions = torch.sign(torch.randn(3, n_features))
+    assert torch.allclose(branch(100 * directions), branch(5 * directions), atol=1e-4)
+    assert not torch.allclose(branch(5 * directions), branch(4 * directions), atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS)

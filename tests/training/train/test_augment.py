@@ -72,6 +72,25 @@ def test_each_clip_has_its_own_masks_of_bounded_size() -> None:
     assert (frames.sum(dim=1) <= 16 * MASKS_PER_AXIS).all()
 
 
+def test_an_axis_has_two_masks() -> None:
+    torch.manual_seed(0)
+    clips = torch.rand(200, 128, 83, generator=torch.Generator().manual_seed(0)) * -80
+    changed = (SpecAugment(24, 0)(clips) - clips).abs() > 1e-3
+    n_masked = changed.all(dim=2).sum(dim=1)
+    assert 24 < n_masked.max() <= 2 * 24
+
+
+def test_noise_is_of_either_sign_and_bounded() -> None:
+    config = TrainingConfig(noise_db=0.5, equaliser_db=0.0, low_pass_share=0.0, mixup_alpha=0.0)
+    clips = torch.full((8, 128, 83), -40.0)
+    crops, _ = Augmentation(config, 83, 3, torch.arange(128), (0,))(clips, torch.zeros(8, dtype=torch.int64))
+    noise = crops + 40
+    assert noise.abs().max() <= 0.5 + 1e-4
+    assert noise.min() < -0.45
+    assert noise.max() > 0.45
+    assert noise.mean().abs() < 0.01
+
+
 def test_masks_of_size_zero_change_nothing() -> None:
     torch.testing.assert_close(SpecAugment(0, 0)(random_clips()), random_clips(), atol=1e-4, rtol=0)
 

@@ -44,6 +44,13 @@ def test_as_many_are_drawn_as_there_are(counts: tuple[int, ...], exponent: float
     assert (np.abs(np.bincount(kinds[drawn]) - exact) <= 1.5).all()
 
 
+def test_the_clip_that_rounding_lost_goes_to_the_kind_that_lost_most() -> None:
+    """Shares of 3.15, 4.45, 8.33 and 14.08 round to 29 of 30: the second kind gets the last clip."""
+    kinds = np.repeat(np.arange(4), (1, 2, 7, 20))
+    drawn = draw_clips(kinds, 0.5, np.random.default_rng(0))
+    assert np.bincount(kinds[drawn]).tolist() == [3, 5, 8, 14]
+
+
 @pytest.mark.parametrize("exponents", [(1.0, 1.0), (0.5, 1.0), (0.0, 0.5), (0.5, 0.0)])
 def test_shares_are_those_of_what_is_drawn(exponents: tuple[float, float]) -> None:
     labels = np.repeat(np.arange(3), COUNTS)

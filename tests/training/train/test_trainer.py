@@ -20,6 +20,7 @@ from genre_training.model.checkpoint import Checkpoint
 from genre_training.model.network import GenreNetwork
 from genre_training.train import trainer as loop
 from genre_training.train.batches import Batch, Batches, class_weights, draw_clips, epoch_batches
+from genre_training.train.optim import weighted_cross_entropy
 from genre_training.train.trainer import NonFiniteLossError, State, Trainer
 from tests.training.easy import RECIPE, easy_data, fit
 
@@ -76,6 +77,38 @@ def test_same_seed_same_weights_other_seed_other_weights(data: TrainingData) -> 
     first, second, other = (run(data, with_seed(seed))[1][-1].model_state_dict for seed in (1, 1, 2))
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert not torch.equal(first["head.weight"], other["head.weight"])
+
+
+def test_smoothed_labels_bound_the_loss_from_below(data: TrainingData) -> None:
+    """A target of 2/3, 1/6 and 1/6 has an entropy of 0.868, and no answer a smaller cross-entropy."""
+    plain, smooth = (
+        run(data, replace(RECIPE, training=replace(RECIPE.training, label_smoothing=share)))[0][-1]["train_loss"]
+        for share in (0.0, 0.5)
+    )
+    assert plain < 0.6
+    assert smooth > 0.868
+
+
+def test_clips_without_weight_do_not_count_in_the_loss() -> None:
+    logits, targets = torch.tensor([[2.0, 0.0], [0.0, 3.0]]), torch.eye(2)
+    losses = [math.log1p(math.exp(-2.0)), math.log1p(math.exp(-3.0))]
+    for weights, expected in (([1.0, 0.0], losses[0]), ([1.0, 3.0], (losses[0] + 3 * losses[1]) / 2), ([0.0, 0.0], 0)):
+        loss = weighted_cross_entropy(logits, targets, torch.tensor(weights), 0.0)
+        assert loss.item() == pytest.approx(expected)
+
+
+def test_every_epoch_and_seed_has_randomness_of_its_own(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dropout and masks draw from torch's generator."""
+    draws: list[float] = []
+
+    def drawn(_: nn.Module) -> float:
+        draws.append(torch.rand(1).item())
+        return 1.0
+
+    monkeypatch.setattr(loop, "_step", after(0, drawn))
+    for seed in (1, 2):
+        run(data, with_seed(seed))
+    assert len(draws) == len(set(draws)) == 2 * 2 * 5
 
 
 def test_fewer_clips_than_a_batch_still_train(data: TrainingData) -> None:
@@ -140,6 +173,39 @@ def test_step_with_a_loss_that_is_not_finite_leaves_the_weights() -> None:
     assert torch.equal(network.linear.weight, before)
     assert math.isfinite(loop._step(network, optimizer, batch._replace(crops=torch.ones(1, 2)), 0.0))
     assert not torch.equal(network.linear.weight, before)
+
+
+class Fixed(nn.Module):
+    """Branches whose logits are parameters, whatever the crops."""
+
+    def __init__(self, logits: list[list[float]], scale: float = 1.0) -> None:
+        super().__init__()
+        self.logits, self.scale = nn.Parameter(torch.tensor(logits)), scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.scale * self.logits)[:, None].expand(-1, len(x), -1)
+
+
+def gradient_of_a_step(network: Fixed) -> Tensor:
+    """Return what one step of size 1 takes from the logits; the target is the first of two labels."""
+    before = network.logits.detach().clone()
+    batch = Batch(torch.zeros(1), torch.zeros(1, 1, 1), torch.eye(2)[:1], torch.ones(1), torch.zeros(1, 2))
+    loop._step(network, torch.optim.SGD(network.parameters(), 1.0), batch, 0.0)
+    return before - network.logits.detach()
+
+
+def test_large_gradients_are_clipped() -> None:
+    """At scale 1000 the gradient of equal logits is 1000 * (-0.5, 0.5): its direction stays, its norm becomes 5."""
+    gradient = gradient_of_a_step(Fixed([[0.0, 0.0]], scale=1000.0))
+    assert gradient.tolist() == [pytest.approx([-5 / math.sqrt(2), 5 / math.sqrt(2)], rel=1e-4)]
+    assert gradient_of_a_step(Fixed([[0.0, 0.0]], scale=2.0)).tolist() == [pytest.approx([-1.0, 1.0])]
+
+
+def test_each_branch_has_a_loss_of_its_own() -> None:
+    """The gradient of a branch follows from its own logits: the loss of the summed logits would give both the same."""
+    gradient = gradient_of_a_step(Fixed([[1.0, 0.0], [0.0, 2.0]]))
+    wrong = [math.exp(0.0) / (math.exp(1.0) + math.exp(0.0)), math.exp(2.0) / (math.exp(0.0) + math.exp(2.0))]
+    assert gradient.tolist() == [pytest.approx([-share, share]) for share in wrong]
 
 
 def test_small_sources_are_drawn_more_often() -> None:

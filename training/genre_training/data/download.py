@@ -82,8 +82,6 @@ def readable(n_bytes: int) -> str:
     return f"{n_bytes / 2**30:,.1f} GiB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:,.1f} MiB"
 
 
-pass
-
 COPY_BYTES = 1 << 20
 
 
@@ -142,8 +140,6 @@ def _refuse_unsafe(archive: Path, name: str) -> None:
             "do not use this archive"
         )
 
-
-pass
 
 ATTEMPTS = 5
 """Failures in a row, none of them bringing anything new, before a download is given up."""

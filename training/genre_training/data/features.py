@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -25,10 +24,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from genre_runtime.audio.decoding import stream_excerpts
+from genre_runtime.audio.excerpts import FloatArray
 from genre_runtime.errors import GenreError
-from genre_runtime.model.features import FloatArray, log_mel_spectrogram
+from genre_runtime.model.features import log_mel_spectrogram
 from genre_runtime.model.metadata import AudioConfig
 from genre_runtime.output_files import replacing
+from genre_runtime.parallel import available_cores
 from genre_training.data.pictures import read_picture
 from genre_training.data.track import DataError, Track
 
@@ -163,7 +164,7 @@ def _build(tracks: list[Track], config: AudioConfig, folder: Path, workers: int 
 
 def _compute(missing: list[Chunk], work: Callable[[Chunk], int], workers: int | None) -> Iterator[int]:
     """Write chunks by as many processes as there are cores and work for; yields each one's number of clips."""
-    n_workers = min(workers or os.cpu_count() or 1, len(missing), MAX_WORKERS)
+    n_workers = min(workers or available_cores(), len(missing), MAX_WORKERS)
     if n_workers < 2:
         yield from map(work, missing)
         return

@@ -160,8 +160,6 @@ def tracks_csv(folder: Path) -> Path:
     return folder / "fma_metadata" / "tracks.csv"
 
 
-pass
-
 BASE_URL = "https://os.unil.cloud.switch.ch/fma/"
 MEBIBYTE = 2**20
 GIBIBYTE = 2**30

@@ -122,8 +122,6 @@ def numbered_rows(path: Path, *columns: str, optional: Sequence[str] = ()) -> It
         raise DataError(f"{path} is no CSV file in UTF-8: {error}") from error
 
 
-pass
-
 Rows = list[tuple[int, dict[str, str]]]
 """The manifest's rows, each with the number of its line."""
 
@@ -220,9 +218,6 @@ def _names(files: Sequence[Path]) -> list[str]:
     counts = Counter(short) + Counter(set(whole))
     return [name if counts[name] == 1 else path for name, path in zip(short, whole, strict=True)]
 
-
-pass
-pass
 
 MANIFEST_NAME = "manifest.csv"
 KNOWN_NAMES = ("fma_metadata", *(f"fma_{subset}" for subset in SUBSETS), "gtzan", "audio", MANIFEST_NAME)

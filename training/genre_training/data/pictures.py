@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from genre_runtime.model.features import FloatArray
+from genre_runtime.audio.excerpts import FloatArray
 from genre_runtime.model.metadata import AudioConfig
 from genre_training.data.track import DataError
 

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from genre_runtime.model.features import FloatArray, log_mel_spectrogram
+from genre_runtime.audio.excerpts import FloatArray
+from genre_runtime.model.features import log_mel_spectrogram
 from genre_runtime.model.metadata import AudioConfig
 
 Waveform = NDArray[np.floating[Any]]

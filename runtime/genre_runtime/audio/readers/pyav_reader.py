@@ -262,9 +262,6 @@ def _words(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-pass
-
-
 class ChainedReader:
     """An `AudioReader` over streams that follow one another; it has the sample rate of the first one.
 

@@ -18,7 +18,7 @@ from threading import Event
 from types import ModuleType
 from typing import Any, BinaryIO
 
-from genre_runtime.classifier import FROM_MODEL, ExcerptCount, GenreClassifier
+from genre_runtime.classifier import ExcerptCount, GenreClassifier
 from genre_runtime.errors import (
     AudioLimitError,
     AudioNotFoundError,
@@ -107,7 +107,7 @@ def classify_source(
     classifier: GenreClassifier,
     source: str,
     *,
-    excerpts: ExcerptCount = FROM_MODEL,
+    excerpts: ExcerptCount = None,
     max_bytes: int = MAX_BYTES,
     stop: Event | None = None,
 ) -> Prediction | GenreError:

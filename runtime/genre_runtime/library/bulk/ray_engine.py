@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from genre_runtime.classifier import FROM_MODEL, ExcerptCount, GenreClassifier
+from genre_runtime.classifier import ExcerptCount, GenreClassifier
 from genre_runtime.errors import DeviceUnavailableError, GenreError, MissingDependencyError
 from genre_runtime.library.bulk.manifest import classify_source, import_extra
 from genre_runtime.library.results.write import result_dict
@@ -132,7 +132,7 @@ def classify_on_ray(
     model_path: Path,
     *,
     device: str = "auto",
-    excerpts: ExcerptCount = FROM_MODEL,
+    excerpts: ExcerptCount = None,
     jobs: int = 0,
 ) -> Generator[dict[str, Any], None, None]:
     """Yield a row for each source, in order; see `result_row`.

@@ -166,8 +166,6 @@ def _the_one(found: dict[str, Prediction], track: str) -> Prediction:
     return next(iter(found.values()))
 
 
-pass
-
 MOST_STRETCHES = 200
 """Of a timeline in words."""
 

@@ -277,9 +277,6 @@ def _folded(title: str, n_files: int, heads: Iterable[str], lines: Iterable[str]
     )
 
 
-pass
-pass
-
 MARK = '<meta name="generator" content="genre report'
 """Tells a former report from other files."""
 

@@ -180,9 +180,6 @@ def _ticks(duration: float) -> list[float]:
     return [float(second) for second in range(0, int(duration) + 1, step)]
 
 
-pass
-pass
-
 HISTOGRAM_HEIGHT = 170
 TIMELINE_HEIGHT = 240
 AXIS_HEIGHT = 24

@@ -168,9 +168,6 @@ def _end(buffer: str, position: int) -> int:
     return between.end() if between else position
 
 
-pass
-pass
-
 EXPECTED = "expected what `genre classify --format jsonl` writes"
 
 LONGEST_LINE = 1 << 26
@@ -323,9 +320,6 @@ def skipped_words(results: Results) -> Iterator[str]:
     if results.n_skipped > len(results.skipped):
         yield f"{results.n_skipped - len(results.skipped)} more entries were passed over"
 
-
-pass
-pass
 
 SHARE = 1 / 3
 """A further genre is written when it is at least this probable, compared with the first."""

@@ -216,8 +216,6 @@ def _opened(path: Path) -> BinaryIO:
         raise UnreadableAudioError(f"{error.strerror or error}: check the permissions") from error
 
 
-pass
-
 Outcome = Change | GenreError
 Classify = Callable[[Iterable[Path]], Iterator[Prediction | GenreError]]
 """Takes paths as it goes, answers in order."""

@@ -185,9 +185,6 @@ def _read(file: BinaryIO, offset: int, n_bytes: int) -> bytes:
     return file.read(n_bytes)
 
 
-pass
-
-
 class LeadingId3Adapter:
     """A `TagAdapter` for ID3v2 at the front; APEv2 and ID3v1 tags at the end are kept in step.
 

@@ -119,8 +119,6 @@ def _name(frame: bytes) -> str:
     return str(old.__base__.__name__)
 
 
-pass
-
 NEW_VERSION = 4
 """Minor version of a tag where there was none."""
 

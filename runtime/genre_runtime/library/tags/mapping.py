@@ -156,8 +156,6 @@ def _text(name: bytes, content: bytes) -> tuple[str, ...]:
     return (decoded,) if decoded else ()
 
 
-pass
-
 _KEYS = {"mov": "\xa9gen", "asf": "WM/Genre"}
 _CLASSES = {"mov": ("mp4", "MP4"), "asf": ("asf", "ASF")}
 """Modules and classes of mutagen."""

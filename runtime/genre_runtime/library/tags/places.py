@@ -190,8 +190,6 @@ def xmp_places(name: str, content: bytes) -> list[Place]:
     return [Place(name, tuple(filter(None, genres)))] if any(genres) else []
 
 
-pass
-
 SIZE = 128
 _NO_GENRE = 255
 _PLUS_SIZE = 227

@@ -187,8 +187,6 @@ def _locked(descriptor: int) -> bool | None:
     return True
 
 
-pass
-
 _BLOCK_BYTES = 2**20
 
 

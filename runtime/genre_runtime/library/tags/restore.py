@@ -237,9 +237,6 @@ def _size(file: BinaryIO) -> int:
     return file.seek(0, 2)
 
 
-pass
-
-
 @dataclass(frozen=True)
 class Undone:
     """What became of one file of a journal.

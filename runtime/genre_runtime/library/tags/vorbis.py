@@ -249,8 +249,6 @@ def _is_genre(entry: bytes) -> bool:
     return entry[:6].lower() == b"genre="
 
 
-pass
-
 _KEY = "GENRE"
 _OGG_CLASSES = (("oggvorbis", "OggVorbis"), ("oggopus", "OggOpus"), ("oggflac", "OggFLAC"), ("oggspeex", "OggSpeex"))
 _PADDING = 1

@@ -43,6 +43,14 @@ def test_stretches_and_names() -> None:
     assert [(genre, x) for genre, x, _ in timeline.names] == [("rock", 20), ("jazz", 20), ("pop", 60)]
 
 
+def test_a_stretch_is_as_probable_as_its_excerpts_on_average() -> None:
+    timeline = make_timeline(predict("/a.mp3", {"rock": 0.9, "jazz": 0.1}, {"rock": 0.5, "jazz": 0.3, "pop": 0.2}))
+    assert timeline is not None
+    (stretch,) = timeline.stretches
+    assert stretch.genre == "rock"
+    assert stretch.probability == pytest.approx(0.7)
+
+
 def test_rare_genres_are_the_rest() -> None:
     labels = {f"genre {number}": (10 - number) / 55 for number in range(10)}
     timeline = make_timeline(predict("/a.mp3", labels))
