@@ -33,7 +33,7 @@ def test_wrong_data_folder_is_one_line(
     place = ["--output", str(tmp_path / "out")] if verb == "train" else []
     place += ["--checkpoint", str(finished_run.output / "best_model.pt")] if verb == "evaluate" else []
     assert main([verb, "--data", str(nowhere), "--device", "cpu", "--cache", str(tmp_path), *place]) == 1
-    assert f"{nowhere} holds no training data" in one_error_line(capsys)
+    assert f"{nowhere} has no training data" in one_error_line(capsys)
     assert not (tmp_path / "out").exists()
 
 
@@ -94,7 +94,7 @@ def test_killed_process_is_one_line(
     assert main(["train", "--device", "cpu", "--workers", "2", *folders]) == 1
     line = capsys.readouterr().err.splitlines()[-1]  # after the progress bar
     assert line.startswith("genre-train: one of 2 processes that compute features was killed")
-    assert "genre-train --workers 1 takes half of it" in line
+    assert "genre-train --workers 1 needs half of it" in line
 
 
 @pytest.mark.parametrize("epochs", [0, 1])

@@ -1,6 +1,6 @@
-"""What training does to its clips, and evaluation never: crops, stretches, shifts, equaliser, low-pass, mixup, masks.
+"""Augmentation of training clips: crops, stretches, shifts, equaliser, low-pass, noise, mixup and masks.
 
-All of it runs on the device that the clips are on, the generator's too.
+Everything runs on the device of the clips, on which the generator has to be too.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ EQUALISER_POINTS = 6
 
 
 class SpecAugment(nn.Module):
-    """Masks random bands and frames of each clip (Park et al., 2019, without time warping).
+    """Masks random bands and frames of each clip by its mean (Park et al., 2019, without time warping).
 
-    A mask holds the mean of its clip, so it is neither loud nor silent.
+    Parameters
+    ----------
+    frequency_mask, time_mask : int
+        Largest mask in bands and frames, `MASKS_PER_AXIS` of each; 0 turns it off.
     """
 
     def __init__(self, frequency_mask: int, time_mask: int) -> None:
@@ -34,18 +37,34 @@ class SpecAugment(nn.Module):
         self.masks = nn.Sequential(*masks)
 
     def forward(self, log_mel: Tensor) -> Tensor:
-        """Mask (batch, n_mels, n_frames), returning the same shape."""
+        """Mask a batch.
+
+        Parameters
+        ----------
+        log_mel : Tensor, shape (batch, n_mels, n_frames)
+        """
         mean = log_mel.mean(dim=(1, 2), keepdim=True)
-        centred = (log_mel - mean).unsqueeze(1)  # torchaudio masks each clip on its own only with a channel axis
+        centred = (log_mel - mean).unsqueeze(1)  # torchaudio needs a channel axis to mask each clip by itself
         masked: Tensor = self.masks(centred)
         return masked.squeeze(1) + mean
 
 
 def random_crops(clips: Tensor, n_frames: int, generator: torch.Generator, stretch: float = 0.0) -> Tensor:
-    """Cut one random window from each of (batch, n_mels, clip_frames), as `n_frames` frames.
+    """Cut one random window from each clip.
 
-    With `stretch`, the window is longer or shorter by up to this share and its nearest frames are taken: the music
-    gets faster or slower. Frames are never averaged, for the pictures' are not.
+    Parameters
+    ----------
+    clips : Tensor, shape (batch, n_mels, clip_frames)
+    n_frames : int
+        Frames of the result.
+    generator : torch.Generator
+    stretch : float
+        The window is longer or shorter by up to this share, so the music gets faster or slower. The nearest frames
+        are taken, not averaged, like the frames of the pictures.
+
+    Returns
+    -------
+    Tensor, shape (batch, n_mels, n_frames)
     """
     n_clips, n_mels, clip_frames = clips.shape
     rates = torch.exp(stretch * (2 * _uniform((n_clips, 1), generator) - 1))
@@ -57,16 +76,16 @@ def random_crops(clips: Tensor, n_frames: int, generator: torch.Generator, stret
 
 
 def shift_bands(log_mel: Tensor, bands: Tensor, most: int, generator: torch.Generator) -> Tensor:
-    """Move each clip up or down by up to `most` of the bands that the network looks at, as another key would.
+    """Shift each clip up or down along the bands that the network sees, as another key would.
 
     Parameters
     ----------
     log_mel : Tensor, shape (batch, n_mels, n_frames)
     bands : int64 Tensor, shape (n_bands,)
-        Bands that the network looks at. Between them pictures may hold interpolated ones: a shift over all bands
-        would bring those into view, in some data sets and in training alone.
+        Bands that the network sees. The bands between them are interpolated in some data sets: a shift along all bands
+        would show them to the network, in training only.
     most : int
-        0 leaves the clips as they are.
+        Largest shift in bands; 0 returns the clips unchanged.
     generator : torch.Generator
     """
     if most <= 0:
@@ -80,9 +99,14 @@ def shift_bands(log_mel: Tensor, bands: Tensor, most: int, generator: torch.Gene
 
 
 def equalise(log_mel: Tensor, deviation_db: float, generator: torch.Generator) -> Tensor:
-    """Lay a smooth random gain curve over each clip's bands, as another mastering or microphone would.
+    """Add a smooth random gain curve to each clip's bands, as another mastering or microphone would.
 
-    The curve runs through `EQUALISER_POINTS` independent gains of the given deviation.
+    Parameters
+    ----------
+    log_mel : Tensor, shape (batch, n_mels, n_frames)
+    deviation_db : float
+        Standard deviation of the `EQUALISER_POINTS` independent gains that the curve connects; 0 turns it off.
+    generator : torch.Generator
     """
     if deviation_db <= 0:
         return log_mel
@@ -93,7 +117,15 @@ def equalise(log_mel: Tensor, deviation_db: float, generator: torch.Generator) -
 
 
 def low_pass(log_mel: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Silence the highest bands of a `share` of the clips, from a random band in the upper third on."""
+    """Silence the highest bands of some clips, from a random band in the upper third on.
+
+    Parameters
+    ----------
+    log_mel : Tensor, shape (batch, n_mels, n_frames)
+    share : float
+        Share of the clips, 0 to 1.
+    generator : torch.Generator
+    """
     n_clips, n_mels, _ = log_mel.shape
     cutoff = n_mels * (2 + _uniform((n_clips,), generator)) / 3
     cutoff = torch.where(_uniform((n_clips,), generator) < share, cutoff, n_mels)
@@ -103,33 +135,39 @@ def low_pass(log_mel: Tensor, share: float, generator: torch.Generator) -> Tenso
 
 
 def mixup(log_mel: Tensor, targets: Tensor, alpha: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Blend each clip and its target distribution with another one's (Zhang et al., 2018).
+    """Blend each clip and its target distribution with those of another clip (Zhang et al., 2018).
 
     Parameters
     ----------
     log_mel : Tensor, shape (batch, n_mels, n_frames)
     targets : Tensor, shape (batch, n_labels)
     alpha : float
-        Parameter of the Beta distribution; 0 leaves the batch as it is.
+        Parameter of the Beta distribution; 0 returns the batch unchanged.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    tuple of Tensor
+        The blended clips and targets.
     """
     if alpha <= 0:
         return log_mel, targets
     share = torch.as_tensor(rng.beta(alpha, alpha, len(log_mel)), dtype=log_mel.dtype, device=log_mel.device)
-    share = torch.maximum(share, 1 - share)  # the clip itself stays the greater part
+    share = torch.maximum(share, 1 - share)  # the clip itself keeps the larger share
     partner = torch.as_tensor(rng.permutation(len(log_mel)), device=log_mel.device)
     mixed = share[:, None, None] * log_mel + (1 - share[:, None, None]) * log_mel[partner]
     return mixed, share[:, None] * targets + (1 - share[:, None]) * targets[partner]
 
 
 class Augmentation:
-    """All of it but the masks, seeded: turns stored clips and label indices into a training batch.
+    """Turns stored clips and label indices into a training batch, with everything except the masks.
 
     Parameters
     ----------
     config : TrainingConfig
     n_frames, n_labels : int
     bands : int64 Tensor
-        See `shift_bands`; on the clips' device.
+        See `shift_bands`; on the device of the clips.
     seed : tuple of int
     """
 
@@ -144,9 +182,18 @@ class Augmentation:
         self._generator = torch.Generator(bands.device).manual_seed(int(self._rng.integers(2**63)))
 
     def __call__(self, clips: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (batch, n_mels, clip_frames) and (batch,) to crops and (batch, n_labels) target distributions.
+        """Return augmented crops and their target distributions.
 
-        The label -1 stands for what is no music: its target is every genre alike.
+        Parameters
+        ----------
+        clips : Tensor, shape (batch, n_mels, clip_frames)
+        labels : int64 Tensor, shape (batch,)
+            The label -1 means not music: its target is all genres alike.
+
+        Returns
+        -------
+        tuple of Tensor
+            Shapes (batch, n_mels, n_frames) and (batch, n_labels).
         """
         config, generator = self._config, self._generator
         crops = random_crops(clips, self._n_frames, generator, config.time_stretch).float()

@@ -1,7 +1,7 @@
-"""What is no music, synthesised: noise, tones, clicks, hum and something like speech.
+"""Synthetic sounds that are not music: noise, tones, clicks, hum and something like speech.
 
-A network that learns genres alone calls white noise electronic, and is sure of it. Shown such sounds with
-the answer "every genre alike" (outlier exposure: Hendrycks et al., 2019), it learns to have no opinion.
+A network that is trained on genres only calls white noise electronic, with high confidence. Trained on such sounds
+with the target "all genres alike" (outlier exposure: Hendrycks et al., 2019), it answers with low confidence.
 """
 
 from __future__ import annotations
@@ -24,7 +24,13 @@ NYQUIST_SHARE = 0.49
 
 
 def outlier_log_mels(n_clips: int, n_frames: int, audio: AudioConfig, seed: int) -> FloatArray:
-    """Spectrograms of `n_clips` sounds of all kinds in turn.
+    """Compute the spectrograms of sounds of all kinds in turn.
+
+    Parameters
+    ----------
+    n_clips, n_frames : int
+    audio : AudioConfig
+    seed : int
 
     Returns
     -------
@@ -34,7 +40,7 @@ def outlier_log_mels(n_clips: int, n_frames: int, audio: AudioConfig, seed: int)
     kinds = list(KINDS.values())
     n_samples = n_frames * audio.hop_length
     clips = []
-    for index in tqdm(range(n_clips), "sounds that are no music", unit="clip"):
+    for index in tqdm(range(n_clips), "sounds that are not music", unit="clip"):
         rng = np.random.default_rng((seed, index))
         waveform = kinds[index % len(kinds)](n_samples, audio.sample_rate, rng)
         clips.append(log_mel_spectrogram(waveform.astype(np.float32), audio)[:, :n_frames])
@@ -42,7 +48,13 @@ def outlier_log_mels(n_clips: int, n_frames: int, audio: AudioConfig, seed: int)
 
 
 def coloured_noise(n_samples: int, sample_rate: int, rng: np.random.Generator) -> Waveform:
-    """Noise of any slope from brown to blue, sometimes only a band of it, swelling or not."""
+    """Return noise of any slope from brown to blue, sometimes band-limited, sometimes of changing level.
+
+    Parameters
+    ----------
+    n_samples, sample_rate : int
+    rng : numpy.random.Generator
+    """
     slope = rng.uniform(-2, 1)
     frequencies = np.fft.rfftfreq(n_samples, 1 / sample_rate)
     gains = np.maximum(frequencies, 20) ** (slope / 2)
@@ -57,7 +69,13 @@ def coloured_noise(n_samples: int, sample_rate: int, rng: np.random.Generator) -
 
 
 def tones(n_samples: int, sample_rate: int, rng: np.random.Generator) -> Waveform:
-    """One to three steady or gliding tones, over hiss or not."""
+    """Return one to three steady or gliding tones, with or without hiss.
+
+    Parameters
+    ----------
+    n_samples, sample_rate : int
+    rng : numpy.random.Generator
+    """
     result = rng.choice([0, 1e-4, 1e-2]) * rng.standard_normal(n_samples)
     for _ in range(rng.integers(1, 4)):
         start, stop = np.exp(rng.uniform(np.log(60), np.log(NYQUIST_SHARE * sample_rate), 2))
@@ -67,7 +85,13 @@ def tones(n_samples: int, sample_rate: int, rng: np.random.Generator) -> Wavefor
 
 
 def clicks(n_samples: int, sample_rate: int, rng: np.random.Generator) -> Waveform:
-    """Single clicks, even or at random, over hiss: a metronome, a scratch, rain."""
+    """Return clicks over hiss, regular or random: a metronome, a scratch, rain.
+
+    Parameters
+    ----------
+    n_samples, sample_rate : int
+    rng : numpy.random.Generator
+    """
     result = 10 ** rng.uniform(-5, -2) * rng.standard_normal(n_samples)
     interval = sample_rate / rng.uniform(0.5, 30)
     times = np.cumsum(np.full(n_samples, interval) if rng.random() < 0.3 else rng.exponential(interval, n_samples))
@@ -76,7 +100,13 @@ def clicks(n_samples: int, sample_rate: int, rng: np.random.Generator) -> Wavefo
 
 
 def hum(n_samples: int, sample_rate: int, rng: np.random.Generator) -> Waveform:
-    """Mains hum or an engine: a low tone and its overtones over noise."""
+    """Return mains hum or an engine: a low tone and its overtones over noise.
+
+    Parameters
+    ----------
+    n_samples, sample_rate : int
+    rng : numpy.random.Generator
+    """
     pitch = rng.choice([50, 60]) if rng.random() < 0.5 else rng.uniform(20, 200)
     drift = pitch * (1 + rng.choice([0, 0.2]) * (slow_curve(n_samples, 10, rng) - 0.5))
     phase = 2 * np.pi * np.cumsum(drift) / sample_rate
@@ -86,7 +116,13 @@ def hum(n_samples: int, sample_rate: int, rng: np.random.Generator) -> Waveform:
 
 
 def speech_like(n_samples: int, sample_rate: int, rng: np.random.Generator) -> Waveform:
-    """One voice babbling: vowels of moving formants, hisses and pauses at the pace of speech (source and filter)."""
+    """Return one babbling voice: vowels, hisses and pauses at the pace of speech (source and filter).
+
+    Parameters
+    ----------
+    n_samples, sample_rate : int
+    rng : numpy.random.Generator
+    """
     result = 10 ** rng.uniform(-5, -2.5) * rng.standard_normal(n_samples)
     base_pitch = np.exp(rng.uniform(np.log(80), np.log(280)))
     pace = rng.uniform(0.7, 1.4)
@@ -105,7 +141,15 @@ def speech_like(n_samples: int, sample_rate: int, rng: np.random.Generator) -> W
 
 
 def slow_curve(n_samples: int, n_points: float, rng: np.random.Generator) -> Waveform:
-    """A random line between 0 and 1 through about `n_points` points."""
+    """Return a random curve between 0 and 1.
+
+    Parameters
+    ----------
+    n_samples : int
+    n_points : float
+        About how many random points it connects.
+    rng : numpy.random.Generator
+    """
     points = rng.uniform(0, 1, max(2, round(n_points)))
     return np.interp(np.linspace(0, 1, n_samples), np.linspace(0, 1, len(points)), points).astype(np.float32)
 
@@ -131,7 +175,7 @@ def _hiss(n_samples: int, sample_rate: int, rng: np.random.Generator) -> Wavefor
 
 
 def _add(target: Waveform, sound: Waveform, position: int) -> int:
-    """Add a sound in place, as far as there is room; returns where it ends."""
+    """Add a sound in place, cut off at the end of the target; returns the position after it."""
     room = max(0, min(len(sound), len(target) - position))
     target[position : position + room] += sound[:room]
     return position + len(sound)
@@ -142,6 +186,6 @@ KINDS: dict[str, Callable[[int, int, np.random.Generator], Waveform]] = {
     "speech": speech_like,
     "tones": tones,
     "clicks": clicks,
-    "speech again": speech_like,  # the one that is met most: twice as often
+    "speech again": speech_like,  # the most frequent one: twice as often
     "hum": hum,
 }
