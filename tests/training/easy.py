@@ -10,8 +10,7 @@ import numpy as np
 import torch
 
 from genre_training.config import DataConfig, NetworkConfig, Recipe, TrainingConfig
-from genre_training.data.dataset import TrainingData
-from genre_training.data.splits import Split
+from genre_training.data.splits import Split, TrainingData
 from genre_training.model.checkpoint import Checkpoint
 from genre_training.train.trainer import State, Trainer
 

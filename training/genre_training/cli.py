@@ -10,7 +10,7 @@ from pathlib import Path
 
 from genre_runtime.errors import GenreError
 from genre_runtime.terminal import escaped, escaped_streams
-from genre_training.train import RUN_FOLDER, STATE_NAME
+from genre_training import RUN_FOLDER, STATE_NAME
 
 DEFAULT_CACHE = Path(".cache/features")
 

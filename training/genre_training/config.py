@@ -156,7 +156,7 @@ class TrainingConfig:
         Share of each genre's log frequency added to its logit in training only (Menon et al., 2021): at 1 the network
         answers as if all genres were equally frequent, at 0 it prefers the frequent ones.
     outlier_share : float
-        Share of each batch that is not music (see `genre_training.train.outliers`); its target is all genres alike.
+        Share of each batch that is not music (see `genre_training.train.augment`); its target is all genres alike.
     ema_decay : float
         Decay per step of the running average of the weights, which is validated and kept; 0 turns it off.
     compile : bool

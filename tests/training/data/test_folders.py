@@ -191,7 +191,7 @@ def test_what_is_there_instead_of_data_is_said(music: Path) -> None:
     touch(music, *(f"{i}.wav" for i in range(7)))
     with pytest.raises(DataError, match=r"found 0\.wav, 1\.wav, 2\.wav, 3\.wav, 4\.wav and 2 more; expected"):
         read_tracks(music)
-    with pytest.raises(DataError, match=r"it is a file, but no \.csv; expected"):
+    with pytest.raises(DataError, match=r"it is a file, but not a \.csv; expected"):
         read_tracks(music / "0.wav")
 
 

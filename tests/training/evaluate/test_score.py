@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from genre_runtime.model.metadata import AudioConfig
 from genre_training.config import NetworkConfig
-from genre_training.data.dataset import TrainingData
-from genre_training.data.splits import everything_trains
+from genre_training.data.splits import TrainingData, everything_trains
 from genre_training.evaluate import score as score_module
 from genre_training.evaluate.metrics import fit_temperature
 from genre_training.evaluate.score import score

@@ -12,7 +12,7 @@ from scipy.fft import dct  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from genre_training.config import ConfigError, NetworkConfig, parse_network
-from genre_training.data.pictures import picked_bands
+from genre_training.data.features import picked_bands
 from genre_training.model.backbones import ClipStatistics, StatisticsBranch
 from genre_training.model.network import GenreNetwork, standardise
 

@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from genre_training.config import DataConfig, NetworkConfig, Recipe, TrainingConfig
-from genre_training.data.dataset import TrainingData
-from genre_training.data.splits import Split
+from genre_training.data.splits import Split, TrainingData
 from genre_training.model.network import GenreNetwork
 from genre_training.train.batches import Batches, draw_clips, epoch_batches, label_shares
 from genre_training.train.trainer import Trainer

@@ -8,7 +8,7 @@ from torch import nn
 
 from genre_training.config import NetworkConfig, NetworkKind, TrainingConfig
 from genre_training.model.network import GenreNetwork
-from genre_training.train.optim import make_optimizer, running_average
+from genre_training.train.trainer import make_optimizer, running_average
 
 
 @pytest.mark.parametrize("kind", ["residual", "crnn", "transformer", "plain"])

@@ -14,14 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from genre_training.config import DataConfig, Recipe
-from genre_training.data.dataset import TrainingData
+from genre_training.data.splits import TrainingData
 from genre_training.evaluate.metrics import excerpt_logits, metrics, track_probabilities
 from genre_training.model.checkpoint import Checkpoint
 from genre_training.model.network import GenreNetwork
 from genre_training.train import trainer as loop
 from genre_training.train.batches import Batch, Batches, class_weights, draw_clips, epoch_batches
-from genre_training.train.optim import weighted_cross_entropy
-from genre_training.train.trainer import NonFiniteLossError, State, Trainer
+from genre_training.train.trainer import NonFiniteLossError, State, Trainer, weighted_cross_entropy
 from tests.training.easy import RECIPE, easy_data, fit
 
 CPU = torch.device("cpu")

@@ -1,4 +1,4 @@
-"""Seeded splits into training, validation and test clips.
+"""The clips of a run in memory, and their seeded split into training, validation and test.
 
 `grouped` keeps every group (artist, album, upload block) whole and every clip in the part that its source names.
 `official` uses the parts of the sources only. `stratified` splits clip by clip, as the original report did: artists
@@ -10,13 +10,18 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import get_args
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from torch import Tensor
 
-from genre_training.config import TEST_FOLDS, SplitMethod
+from genre_runtime.model.metadata import AudioConfig
+from genre_training.config import TEST_FOLDS, Recipe, SplitMethod
+from genre_training.data.features import FeatureStore, label_indices
 from genre_training.data.track import PARTS, DataError, Indices, Track
 
 METHODS = get_args(SplitMethod)
@@ -154,3 +159,89 @@ def _folds(tracks: list[Track], positions: Indices, grouped: bool, n_folds: int,
             return [positions[part] for _, part in folds.split(positions, strata, groups if grouped else None)]
     except ValueError as error:
         raise DataError(f"{len(positions)} clips cannot be split into {n_folds} parts: {error}") from error
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Clips with their labels and their split.
+
+    Attributes
+    ----------
+    clips : Tensor, float16, shape (n_clips, n_mels, n_frames)
+        A clip with a value that is not finite counts as failed: it trains as silence of weight zero.
+    labels : int64 array, shape (n_clips,)
+    sources : str array, shape (n_clips,)
+        Data set of each clip.
+    names : tuple of str
+        Genre of each label.
+    split : Split
+    crop_frames : int
+        Frames of a training crop.
+    picture_frames : int
+        Frames of the part of a training crop that the backbone sees.
+    excerpt_frames : int
+        Frames of an excerpt that is evaluated.
+    track_ids : tuple of str
+        Name of each clip.
+    outliers : Tensor or None, shape (n_outliers, n_mels, n_frames)
+        Sounds that are not music, for training with the label -1.
+    """
+
+    clips: Tensor
+    labels: Indices
+    sources: NDArray[np.str_]
+    names: tuple[str, ...]
+    split: Split
+    crop_frames: int
+    picture_frames: int
+    excerpt_frames: int
+    track_ids: tuple[str, ...] = ()
+    outliers: Tensor | None = None
+
+    def on(self, device: torch.device) -> TrainingData:
+        """Return the same data with the clips on `device`, if it has room for them twice: batches need room too.
+
+        Parameters
+        ----------
+        device : torch.device
+        """
+        size = self.clips.numel() * self.clips.element_size()
+        if device.type != "cuda" or 2 * size > torch.cuda.mem_get_info(device)[0]:
+            return self
+        outliers = None if self.outliers is None else self.outliers.to(device)
+        return replace(self, clips=self.clips.to(device), outliers=outliers)
+
+
+def load_clips(
+    store: FeatureStore, recipe: Recipe, audio: AudioConfig, names: tuple[str, ...], split: Split
+) -> TrainingData:
+    """Load the clips of a feature store into memory.
+
+    Parameters
+    ----------
+    store : FeatureStore
+    recipe : Recipe
+        Gives the lengths of crops, pictures and excerpts.
+    audio : AudioConfig
+        Front end of the store.
+    names : tuple of str
+        Genre of each label.
+    split : Split
+
+    Raises
+    ------
+    DataError
+        A clip's genre is not among `names`.
+    """
+    training = recipe.training
+    return TrainingData(
+        clips=torch.from_numpy(np.array(store.log_mel)),
+        labels=label_indices(store.tracks, names),
+        sources=np.array([track.source for track in store.tracks]),
+        names=names,
+        split=split,
+        crop_frames=round(training.crop_seconds / audio.frame_seconds),
+        picture_frames=round(training.picture_seconds / audio.frame_seconds),
+        excerpt_frames=round(training.excerpt_seconds / audio.frame_seconds),
+        track_ids=tuple(track.track_id for track in store.tracks),
+    )

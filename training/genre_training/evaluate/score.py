@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from genre_training.data.dataset import TrainingData
-from genre_training.data.splits import stored_split
+from genre_training.data.splits import TrainingData, stored_split
 from genre_training.data.track import Indices
 from genre_training.evaluate.metrics import (
     Probabilities,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from genre_training.config import NetworkConfig, NetworkKind
-from genre_training.data.pictures import picked_bands
+from genre_training.data.features import picked_bands
 from genre_training.model.backbones import Crnn, Plain, Residual, StatisticsBranch, Transformer
 
 STATISTICS_DROPOUT = 0.5

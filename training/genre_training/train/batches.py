@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genre_training.config import TrainingConfig
-from genre_training.data.dataset import TrainingData
+from genre_training.data.splits import TrainingData
 from genre_training.data.track import Indices
 from genre_training.train.augment import Augmentation
 

@@ -13,12 +13,11 @@ from typing import Any
 import torch
 
 from genre_runtime.model.metadata import AudioConfig
-from genre_training import __version__
+from genre_training import RUN_FOLDER, STATE_NAME, __version__
 from genre_training.config import Recipe
-from genre_training.data.dataset import TrainingData, load_clips
 from genre_training.data.features import FeatureStore, open_store
 from genre_training.data.folders import read_tracks
-from genre_training.data.splits import everything_trains, split_tracks
+from genre_training.data.splits import TrainingData, everything_trains, load_clips, split_tracks
 from genre_training.data.track import PARTS, DataError, label_names
 from genre_training.evaluate.report import write_run_folder
 from genre_training.evaluate.score import score
@@ -34,9 +33,8 @@ from genre_training.model.checkpoint import (
     save_values,
     stored_folds,
 )
-from genre_training.train import RUN_FOLDER, STATE_NAME
+from genre_training.train.augment import outlier_log_mels
 from genre_training.train.distributed import autocast_dtype, first_process_first, rank
-from genre_training.train.outliers import outlier_log_mels
 from genre_training.train.trainer import Trainer
 
 CHECKPOINT_NAME = "best_model.pt"
