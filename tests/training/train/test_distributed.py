@@ -14,7 +14,7 @@ from torch.multiprocessing.spawn import spawn
 
 from genre_training.config import Recipe
 from genre_training.data.track import DataError
-from genre_training.train.distributed import n_processes, own_share, process_group
+from genre_training.train.distributed import autocast_dtype, n_processes, own_share, process_group
 from genre_training.train.trainer import Trainer
 from tests.training.easy import RECIPE, easy_data, fit
 
@@ -68,3 +68,13 @@ def test_one_process_shares_nothing() -> None:
         assert device == CPU
         assert n_processes() == 1
         assert own_share(torch.arange(5)).tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("capabilities", "expected"), [({"avx512_bf16": True}, torch.bfloat16), ({}, None)])
+def test_a_cpu_uses_bfloat16_if_it_has_instructions_for_it(
+    monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], expected: torch.dtype | None
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert autocast_dtype(CPU) == expected
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert autocast_dtype(CPU) is None

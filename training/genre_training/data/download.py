@@ -25,6 +25,12 @@ from tqdm import tqdm
 from genre_runtime.errors import GenreError
 from genre_runtime.library.results.write import printable
 
+ATTEMPTS = 5
+"""Attempts in a row without new bytes before a download is given up."""
+READ_TIMEOUT = 60.0
+CHUNK_BYTES = 1 << 20
+PASSING_STATUS = (408, 425, 429, 500, 502, 503, 504)
+
 
 class DownloadError(GenreError, OSError):
     """A file could not be fetched or unpacked: the network, the server, the disk or the file itself."""
@@ -107,9 +113,6 @@ def readable(n_bytes: int) -> str:
     return f"{n_bytes / 2**30:,.1f} GiB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:,.1f} MiB"
 
 
-COPY_BYTES = 1 << 20
-
-
 def extract(archive: Path, folder: Path, wanted: Collection[str] | None = None) -> None:
     """Unpack a zip archive below `folder`; members that exist with the right size are skipped.
 
@@ -146,7 +149,7 @@ def _extract_member(bundle: zipfile.ZipFile, member: zipfile.ZipInfo, target: Pa
     part = part_of(target)
     try:
         with bundle.open(member) as source, part.open("wb") as file:
-            shutil.copyfileobj(source, file, COPY_BYTES)
+            shutil.copyfileobj(source, file, CHUNK_BYTES)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
@@ -164,13 +167,6 @@ def _refuse_unsafe(archive: Path, name: str) -> None:
             f"{archive} has a member named {name!r}: expected names below its own folder; nothing was unpacked, do not "
             "use this archive"
         )
-
-
-ATTEMPTS = 5
-"""Attempts in a row without new bytes before a download is given up."""
-READ_TIMEOUT = 60.0
-CHUNK_BYTES = 1 << 20
-PASSING_STATUS = (408, 425, 429, 500, 502, 503, 504)
 
 
 class _BrokenConnectionError(Exception):

@@ -23,6 +23,18 @@ from genre_runtime.library.scan import expand
 from genre_training.data.fma import SUBSETS, read_fma_tracks
 from genre_training.data.track import PARTS, DataError, Track
 
+MANIFEST_NAME = "manifest.csv"
+KNOWN_NAMES = ("fma_metadata", *(f"fma_{subset}" for subset in SUBSETS), "gtzan", "audio", MANIFEST_NAME)
+"""Names that are not genres, so that half a download is not mistaken for music sorted by genre."""
+
+EXPECTED = (
+    "fma_metadata/tracks.csv and fma_medium (from `genre-train data`), fma_small/index.csv, gtzan/index.csv, "
+    f"audio/index.csv, {MANIFEST_NAME} (path, label), or only folders of audio files, one per genre"
+)
+
+Rows = list[tuple[int, dict[str, str]]]
+"""Rows of a manifest with their line numbers."""
+
 
 def read_indexed_tracks(folder: Path) -> list[Track]:
     """Return the clips that the `index.csv` files name, without audio of clips that are there as pictures.
@@ -57,7 +69,7 @@ def read_audio_tracks(folder: Path) -> list[Track]:
     """
     parts = {track.track_id: track.part for track in _gtzan_pictures(folder)}
     tracks = []
-    for row in read_rows(folder / "audio" / "index.csv", "file", "genre", "artist", "source"):
+    for _, row in numbered_rows(folder / "audio" / "index.csv", "file", "genre", "artist", "source"):
         stem = Path(row["file"]).stem
         track_id = f"{row['source']}/{stem.partition('_')[2] or stem}"  # "fma_000002": source, then clip
         path = folder / "audio" / row["file"]
@@ -67,30 +79,18 @@ def read_audio_tracks(folder: Path) -> list[Track]:
 
 
 def _fma_pictures(folder: Path) -> Iterator[Track]:
-    for row in read_rows(folder / "fma_small" / "index.csv", "track_id", "genre", "block"):
+    for _, row in numbered_rows(folder / "fma_small" / "index.csv", "track_id", "genre", "block"):
         path = folder / "fma_small" / "logmel" / f"{row['track_id']}.png"
         yield Track(f"fma_small/{row['track_id']}", path, row["genre"], "fma_small", f"fma_small/{row['block']}")
 
 
 def _gtzan_pictures(folder: Path) -> Iterator[Track]:
-    for row in read_rows(folder / "gtzan" / "index.csv", "clip", "genre", "split"):
+    for _, row in numbered_rows(folder / "gtzan" / "index.csv", "clip", "genre", "split"):
         path = folder / "gtzan" / "logmel" / f"{row['clip']}.png"
         track_id = f"gtzan/{row['clip']}"
         yield Track(
             track_id, path, row["genre"], "gtzan", track_id, part="train" if row["split"] == "train" else "test"
         )
-
-
-def read_rows(path: Path, *columns: str) -> Iterator[dict[str, str]]:
-    """Yield the rows of a CSV file without their lines, see `numbered_rows`.
-
-    Parameters
-    ----------
-    path : Path
-    columns : str
-    """
-    for _, row in numbered_rows(path, *columns):
-        yield row
 
 
 def numbered_rows(path: Path, *columns: str, optional: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
@@ -132,10 +132,6 @@ def numbered_rows(path: Path, *columns: str, optional: Sequence[str] = ()) -> It
                 yield reader.line_num, {name: row.get(name) or "" for name in (*names, *optional)}
     except (csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not a CSV file in UTF-8: {error}") from error
-
-
-Rows = list[tuple[int, dict[str, str]]]
-"""Rows of a manifest with their line numbers."""
 
 
 def read_genre_folders(folder: Path) -> list[Track]:
@@ -239,16 +235,6 @@ def _names(files: Sequence[Path]) -> list[str]:
     short = [file.with_suffix("").as_posix() for file in files]
     counts = Counter(short) + Counter(set(whole))
     return [name if counts[name] == 1 else path for name, path in zip(short, whole, strict=True)]
-
-
-MANIFEST_NAME = "manifest.csv"
-KNOWN_NAMES = ("fma_metadata", *(f"fma_{subset}" for subset in SUBSETS), "gtzan", "audio", MANIFEST_NAME)
-"""Names that are not genres, so that half a download is not mistaken for music sorted by genre."""
-
-EXPECTED = (
-    "fma_metadata/tracks.csv and fma_medium (from `genre-train data`), fma_small/index.csv, gtzan/index.csv, "
-    f"audio/index.csv, {MANIFEST_NAME} (path, label), or only folders of audio files, one per genre"
-)
 
 
 def read_tracks(folder: Path) -> list[Track]:

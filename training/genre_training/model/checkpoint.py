@@ -32,7 +32,7 @@ class CheckpointError(GenreError, ValueError):
     code = "checkpoint"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Checkpoint:
     """A trained network and everything that is known about it.
 
