@@ -13,7 +13,7 @@ import torch
 import genre_export.cli
 import genre_runtime.cli
 import genre_training.cli
-from genre_training.train.checkpoint import load_checkpoint
+from genre_training.model.checkpoint import load_checkpoint
 from tests.synthetic import write_audio
 from tests.training.miniature import GENRES, RECIPE, compose, write_audio_part
 
@@ -102,8 +102,8 @@ def test_sidecar_says_what_training_measured(models: Path) -> None:
     sidecar = json.loads((models / "best_model.json").read_text(encoding="utf-8"))
     assert sidecar["labels"] == list(GENRES)
     for key in ("epoch", "val_acc", "val_loss", "history"):
-        assert sidecar["metrics"][key] == checkpoint[key]
-    assert sidecar["temperature"] == checkpoint["temperature"]
+        assert sidecar["metrics"][key] == getattr(checkpoint, key)
+    assert sidecar["temperature"] == checkpoint.temperature
     assert sidecar["excerpt_seconds"] == 5.0
 
 

@@ -12,9 +12,8 @@ import pytest
 from genre_runtime import GenreClassifier
 from genre_runtime.model.metadata import AudioConfig
 from genre_runtime.prediction import Prediction
-from genre_training.data.features import track_log_mel
+from genre_training.data.features import read_picture, track_log_mel
 from genre_training.data.folders import read_audio_tracks, read_tracks
-from genre_training.data.pictures import read_picture
 from genre_training.data.splits import split_tracks
 from genre_training.data.track import Track, label_names
 

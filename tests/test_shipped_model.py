@@ -9,7 +9,7 @@ import pytest
 
 from genre_runtime import GenreClassifier
 from genre_runtime.audio.excerpts import FloatArray
-from genre_training.train.outliers import KINDS
+from genre_training.train.augment import KINDS
 from tests.synthetic import RATE, noise, tone
 
 MODEL = Path(__file__).parent.parent / "models" / "best_model.onnx"

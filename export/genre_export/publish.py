@@ -29,8 +29,7 @@ from genre_runtime import (
     ModelMetadata,
     import_onnxruntime,
 )
-from genre_training.evaluate.score import network_of
-from genre_training.train.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from genre_training.model.checkpoint import Checkpoint, load_checkpoint
 
 
 def replace_files(staging: Path, output: Path, names: Sequence[str], obsolete: Sequence[str]) -> None:
@@ -111,12 +110,8 @@ def publish(checkpoint_path: Path, output: Path, data_folder: Path | None = None
         A file of `output` cannot be replaced or removed.
     """
     checkpoint = load_checkpoint(checkpoint_path)
-    try:
-        audio = AudioConfig.from_dict(checkpoint["audio"])
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{checkpoint_path} was written by another version of this project: {error}") from error
-    labels = tuple(checkpoint["labels"])
-    graph = WaveformGraph(network_of(checkpoint), float(checkpoint.get("temperature", 1.0)), audio).eval()
+    audio, labels = checkpoint.audio, checkpoint.labels
+    graph = WaveformGraph(checkpoint.trained_network(), checkpoint.temperature or 1.0, audio).eval()
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output, prefix=".export-") as folder:
         staging = Path(folder)
@@ -135,7 +130,7 @@ def publish(checkpoint_path: Path, output: Path, data_folder: Path | None = None
         write_sidecar(metadata, staging / SIDECAR_FILE)
         if data_folder is not None:
             classifier = GenreClassifier.load(staging / GRAPH_FILES["waveform"], device="cpu", threads=1)
-            scores = score_audio_files(classifier, data_folder, checkpoint.get("held_out", {}))
+            scores = score_audio_files(classifier, data_folder, checkpoint.held_out)
             metadata = replace(metadata, metrics={**metadata.metrics, "audio_files": scores})
             write_sidecar(metadata, staging / SIDECAR_FILE)
         (staging / CARD_FILE).write_text(model_card(metadata), encoding="utf-8")
@@ -225,28 +220,28 @@ def write_sidecar(metadata: ModelMetadata, path: Path) -> None:
 
 def _metadata(checkpoint: Checkpoint, audio: AudioConfig, labels: tuple[str, ...]) -> ModelMetadata:
     """Return the sidecar without graphs."""
-    metrics: dict[str, Any] = checkpoint.get("metrics", {})
+    metrics: dict[str, Any] = checkpoint.metrics
     validation = metrics.get("validation", {})
     return ModelMetadata(
         labels=labels,
         audio=audio,
         graphs={},
-        excerpt_seconds=float(checkpoint.get("excerpt_seconds", 10.0)),
-        temperature=float(checkpoint.get("temperature", 1.0)),
-        confidence_threshold=float(checkpoint.get("confidence_threshold", 1.0)),
+        excerpt_seconds=checkpoint.excerpt_seconds or 10.0,
+        temperature=checkpoint.temperature or 1.0,
+        confidence_threshold=1.0 if checkpoint.confidence_threshold is None else checkpoint.confidence_threshold,
         metrics={
-            "val_acc": checkpoint["val_acc"],
-            "val_loss": checkpoint["val_loss"],
-            "epoch": checkpoint["epoch"],
+            "val_acc": checkpoint.val_acc,
+            "val_loss": checkpoint.val_loss,
+            "epoch": checkpoint.epoch,
             "macro_f1": validation.get("macro_f1"),
             "confusion_matrix": validation.get("confusion_matrix"),
-            "history": checkpoint.get("history", []),
+            "history": checkpoint.history,
             **metrics,
         },
         provenance={
-            **checkpoint.get("provenance", {}),
-            "recipe": checkpoint.get("recipe", {}),
-            "n_parameters": sum(tensor.numel() for tensor in network_of(checkpoint).parameters()),
+            **checkpoint.provenance,
+            "recipe": checkpoint.recipe,
+            "n_parameters": sum(tensor.numel() for tensor in checkpoint.trained_network().parameters()),
             "genre_export": __version__,
         },
     )

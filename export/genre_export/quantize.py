@@ -45,8 +45,7 @@ from genre_export.quantize_gate import (
     open_cpu,
 )
 from genre_runtime import FloatArray, ModelMetadata, read_metadata
-from genre_training.evaluate.score import network_of
-from genre_training.train.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from genre_training.model.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 
 FLOAT16_OPERATORS = {"Conv", "Relu", "AveragePool", "MaxPool"}
 """Most of the computation. Means and squares of decibels overflow float16, and the last layers are cheap."""
@@ -228,8 +227,8 @@ def publish_variants(checkpoint_path: Path, models: Path, data_folder: Path, cac
     """
     checkpoint = load_checkpoint(checkpoint_path)
     metadata = read_metadata(models / SIDECAR_FILE)
-    own = {name: checkpoint[name] for name in ("epoch", "val_acc", "val_loss")}
-    if tuple(checkpoint["labels"]) != metadata.labels or any(metadata.metrics.get(k) != v for k, v in own.items()):
+    own = {name: getattr(checkpoint, name) for name in ("epoch", "val_acc", "val_loss")}
+    if checkpoint.labels != metadata.labels or any(metadata.metrics.get(k) != v for k, v in own.items()):
         raise CheckpointError(
             f"the model in {models} was not exported from {checkpoint_path}: expected the same genres, epoch and "
             "validation figures, so export that checkpoint first"
@@ -291,7 +290,7 @@ def _answers(
     for network in tqdm(networks, "networks measured", unit="network", leave=False):
         clips = data.held_out(network)
         path = staging / "measured.onnx"
-        write_log_mel_graph(LogMelGraph(network_of(network), metadata.temperature), metadata.audio, path, {})
+        write_log_mel_graph(LogMelGraph(network.trained_network(), metadata.temperature), metadata.audio, path, {})
         float32 = onnx.load(path)
         graphs = {BASELINE: float32} | {name: _convert(name, float32, clips.calibration) for name in VARIANTS}
         given = {name: best_genres(runner(graph.SerializeToString()), clips, name) for name, graph in graphs.items()}

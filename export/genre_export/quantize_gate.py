@@ -21,8 +21,7 @@ from genre_training.data.features import FeatureStore, label_indices, open_store
 from genre_training.data.folders import read_tracks
 from genre_training.data.track import DataError
 from genre_training.evaluate.metrics import Labels, excerpt_logits, track_probabilities
-from genre_training.evaluate.score import FOLDS_FOLDER, fold_name, read_folds
-from genre_training.train.checkpoint import Checkpoint
+from genre_training.model.checkpoint import Checkpoint, stored_folds
 
 N_CALIBRATION = 128
 
@@ -82,7 +81,7 @@ class VariantData:
         DataError
             There are none.
         """
-        held_out = {name for ids in checkpoint.get("held_out", {}).values() for name in ids}
+        held_out = {name for ids in checkpoint.held_out.values() for name in ids}
         trained = [i for i, name in enumerate(self._ids) if name not in held_out]
         if not trained:
             raise DataError(f"{self._folder} contains no training clip of the checkpoint: expected its data folder")
@@ -102,7 +101,7 @@ class VariantData:
         DataError
             The folder contains none of them, or no others.
         """
-        validation = set(checkpoint.get("held_out", {}).get("validation", ()))
+        validation = set(checkpoint.held_out.get("validation", ()))
         rows = [i for i, name in enumerate(self._ids) if name in validation]
         if not rows:
             raise DataError(
@@ -140,11 +139,8 @@ def measured_networks(checkpoint: Checkpoint, path: Path) -> Iterator[Checkpoint
     CheckpointError
         A fold is missing or of another recipe.
     """
-    n_folds = int(checkpoint.get("folds", 0))
-    if n_folds:
-        yield from read_folds([path.parent / FOLDS_FOLDER / fold_name(i) for i in range(n_folds)])
-    elif checkpoint.get("held_out", {}).get("validation"):
-        yield checkpoint
+    if checkpoint.folds or checkpoint.held_out.get("validation"):
+        yield from stored_folds(checkpoint, path)
     else:
         raise DataError(
             "the checkpoint has neither validation clips nor folds, so the loss of accuracy cannot be measured: use "

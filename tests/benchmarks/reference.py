@@ -17,9 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from genre_runtime.model.metadata import AudioConfig
-from genre_training.model.network import GenreNetwork, NetworkConfig
-from genre_training.train.checkpoint import load_checkpoint
+from genre_training.model.checkpoint import load_checkpoint
 
 
 class Reference:
@@ -39,14 +37,11 @@ class Reference:
     def __init__(self, checkpoint_path: Path, threads: int) -> None:
         torch.set_num_threads(threads)
         checkpoint = load_checkpoint(checkpoint_path, ("temperature", "excerpt_seconds"))
-        self.audio = AudioConfig.from_dict(checkpoint["audio"])
-        self.labels: list[str] = list(checkpoint["labels"])
-        self.temperature = float(checkpoint["temperature"])
-        self.n_excerpt = round(checkpoint["excerpt_seconds"] * self.audio.sample_rate)
-        config = NetworkConfig.from_dict(checkpoint["network"])
-        self.network = GenreNetwork(len(self.labels), self.audio.n_mels, config)
-        self.network.load_state_dict(checkpoint["model_state_dict"])
-        self.network.eval()
+        assert checkpoint.temperature is not None
+        assert checkpoint.excerpt_seconds is not None
+        self.audio, self.labels, self.temperature = checkpoint.audio, checkpoint.labels, checkpoint.temperature
+        self.n_excerpt = round(checkpoint.excerpt_seconds * self.audio.sample_rate)
+        self.network = checkpoint.trained_network()
 
     def classify_file(self, path: Path) -> dict[str, float]:
         """Return the probability of each genre, averaged over the whole track; a rest below ten seconds is left out."""

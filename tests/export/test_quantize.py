@@ -32,7 +32,7 @@ from genre_runtime.audio.excerpts import FloatArray
 from genre_runtime.model.features import log_mel_spectrogram
 from genre_runtime.model.metadata import AudioConfig, read_metadata
 from genre_training.data.track import DataError
-from genre_training.train.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from genre_training.model.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from tests.export.replaced_files import in_order_of_replacement
 from tests.export.tiny import LABELS
 from tests.synthetic import RATE, noise, tone, write_audio
@@ -127,8 +127,8 @@ def models(published: Path, tmp_path: Path) -> Path:
     """The published model with a checkpoint that has validation clips."""
     folder = shutil.copytree(published, tmp_path / "models")
     checkpoint = load_checkpoint(folder / "best_model.pt")
-    checkpoint["held_out"] = {"validation": ["x/0", "x/1", "x/2"], "test": ["x/3"]}
-    save_checkpoint(checkpoint, folder / "best_model.pt")
+    held_out = {"validation": ["x/0", "x/1", "x/2"], "test": ["x/3"]}
+    save_checkpoint(replace(checkpoint, held_out=held_out), folder / "best_model.pt")
     return folder
 
 
@@ -244,10 +244,11 @@ def test_model_trained_on_every_clip_is_measured_by_its_folds(
     """Each fold classifies its validation clips; the accuracy is that over all of these clips."""
     checkpoint = load_checkpoint(models / "best_model.pt")
     for fold in range(5):
-        recipe = {**checkpoint["recipe"], "data": {**checkpoint["recipe"]["data"], "fold": fold}}
+        recipe = {**checkpoint.recipe, "data": {**checkpoint.recipe["data"], "fold": fold}}
         held_out = {"validation": [f"x/{fold}"], "test": [f"x/{fold + 1}"]}
-        save_checkpoint({**checkpoint, "recipe": recipe, "held_out": held_out}, models / "folds" / f"fold{fold}.pt")
-    everything = {**checkpoint, "folds": 5, "held_out": {"validation": [], "test": []}}
+        one = replace(checkpoint, recipe=recipe, held_out=held_out)
+        save_checkpoint(one, models / "folds" / f"fold{fold}.pt")
+    everything = replace(checkpoint, folds=5, held_out={"validation": [], "test": []})
     save_checkpoint(everything, models / "best_model.pt")
     monkeypatch.setattr(publish_variants_module, "measure_times", taking(3.0, 4.0, 2.0))
     right = iter(range(15))
@@ -277,15 +278,15 @@ def test_times_are_those_of_graph_and_file(published: Path, tmp_path: Path) -> N
 
 def test_data_of_another_model_are_refused(models: Path, data: Path, tmp_path: Path) -> None:
     checkpoint = load_checkpoint(models / "best_model.pt")
-    checkpoint["held_out"] = {"validation": ["y/0"], "test": []}
-    save_checkpoint(checkpoint, models / "best_model.pt")
+    other = replace(checkpoint, held_out={"validation": ["y/0"], "test": []})
+    save_checkpoint(other, models / "best_model.pt")
     with pytest.raises(DataError, match="contains 0 of the 1 validation clips"):
         publish_variants(models / "best_model.pt", models, data, tmp_path / "cache")
 
 
 def test_checkpoint_of_another_model_is_refused(models: Path, data: Path, tmp_path: Path) -> None:
     checkpoint = load_checkpoint(models / "best_model.pt")
-    save_checkpoint({**checkpoint, "val_loss": 0.5}, models / "best_model.pt")
+    save_checkpoint(replace(checkpoint, val_loss=0.5), models / "best_model.pt")
     with pytest.raises(CheckpointError, match="was not exported from"):
         publish_variants(models / "best_model.pt", models, data, tmp_path / "cache")
 

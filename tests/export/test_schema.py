@@ -17,7 +17,7 @@ from genre_export.publish import publish
 from genre_export.schema import SidecarError, check_sidecar, schema_text
 from genre_runtime.errors import InvalidModelError
 from genre_runtime.model.metadata import SCHEMA_VERSION, AudioConfig, GraphFile, ModelMetadata
-from genre_training.train.checkpoint import save_checkpoint
+from genre_training.model.checkpoint import save_checkpoint
 from tests.export.tiny import tiny_checkpoint
 
 SHIPPED = Path(__file__).parents[2] / "models" / "best_model.json"
@@ -196,7 +196,7 @@ def test_export_does_not_write_a_sidecar_that_does_not_match(
     published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkpoint = tiny_checkpoint()
-    checkpoint["metrics"]["test"]["accuracy"] = 57.5
+    checkpoint.metrics["test"]["accuracy"] = 57.5
     save_checkpoint(checkpoint, tmp_path / "best_model.pt")
 
     def reuse(_graph: Any, *rest: Any) -> None:

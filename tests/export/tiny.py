@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from genre_export.publish import publish
 from genre_runtime.model.metadata import AudioConfig
-from genre_training.model.network import GenreNetwork, NetworkConfig
-from genre_training.train.checkpoint import save_checkpoint
+from genre_training.config import NetworkConfig
+from genre_training.model.checkpoint import Checkpoint, save_checkpoint
+from genre_training.model.network import GenreNetwork
 
 LABELS = ("blues", "jazz", "rock")
 TEMPERATURE = 1.7
@@ -30,7 +29,7 @@ def tiny_network() -> GenreNetwork:
     return network.eval()
 
 
-def tiny_checkpoint() -> dict[str, Any]:
+def tiny_checkpoint() -> Checkpoint:
     """A checkpoint as training writes it, with figures that sidecar and card have to show."""
     part = {
         "n_tracks": 40,
@@ -42,28 +41,27 @@ def tiny_checkpoint() -> dict[str, Any]:
         "per_genre": {label: {"precision": 0.5, "recall": 0.75, "f1": 0.6, "support": 13} for label in LABELS},
         "per_source": {"gtzan": {"n_tracks": 40, "accuracy": 0.625, "accuracy_own_genres": 0.65}},
     }
-    return {
-        "epoch": 7,
-        "model_state_dict": tiny_network().state_dict(),
-        "optimizer_state_dict": {},
-        "val_acc": 0.625,
-        "val_loss": 1.0625,
-        "labels": list(LABELS),
-        "audio": asdict(AudioConfig()),
-        "network": NETWORK.to_dict(),
-        "recipe": {"data": {"split": "grouped", "seed": 0, "fold": 0}},
-        "excerpt_seconds": 10.0,
-        "history": [{"epoch": 7, "val_loss": 1.0625, "val_acc": 0.625}],
-        "metrics": {"validation": part, "test": {**part, "accuracy": 0.575}},
-        "temperature": TEMPERATURE,
-        "confidence_threshold": 0.8125,
-        "provenance": {
+    return Checkpoint(
+        epoch=7,
+        model_state_dict=tiny_network().state_dict(),
+        val_acc=0.625,
+        val_loss=1.0625,
+        labels=LABELS,
+        audio=AudioConfig(),
+        network=NETWORK,
+        recipe={"data": {"split": "grouped", "seed": 0, "fold": 0}},
+        excerpt_seconds=10.0,
+        history=[{"epoch": 7, "val_loss": 1.0625, "val_acc": 0.625}],
+        metrics={"validation": part, "test": {**part, "accuracy": 0.575}},
+        temperature=TEMPERATURE,
+        confidence_threshold=0.8125,
+        provenance={
             "clips_per_source": {"gtzan": 400},
             "split": {"split": "grouped", "seed": 0, "fold": 0},
             "versions": {"torch": "2.6"},
         },
-        "held_out": {"validation": [], "test": []},
-    }
+        held_out={"validation": [], "test": []},
+    )
 
 
 def published_model(base: Path) -> Path:

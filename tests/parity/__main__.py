@@ -9,8 +9,7 @@ from genre_export.graphs import WaveformGraph
 from genre_export.parity import check_parity, measure_pairs, measure_parity, parity_table
 from genre_export.publish import GRAPH_FILES, runner
 from genre_runtime.model.metadata import read_metadata
-from genre_training.evaluate.score import network_of
-from genre_training.train.checkpoint import load_checkpoint
+from genre_training.model.checkpoint import load_checkpoint
 from tests.benchmarks.machine import describe
 from tests.benchmarks.table import write_readme
 
@@ -32,7 +31,7 @@ def main() -> int:
     """Measure the shipped model, write the README, and return 1 if the gate would refuse it."""
     checkpoint = load_checkpoint(MODELS / "best_model.pt")
     metadata = read_metadata(MODELS / GRAPH_FILES["waveform"])
-    graph = WaveformGraph(network_of(checkpoint), metadata.temperature, metadata.audio).eval()
+    graph = WaveformGraph(checkpoint.trained_network(), metadata.temperature, metadata.audio).eval()
     run_waveform, run_log_mel = (runner(MODELS / name) for name in GRAPH_FILES.values())
     worst = measure_parity(graph, run_waveform, run_log_mel)
     versions = ", ".join(f"{name} {number}" for name, number in describe(1)["versions"].items())

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import torch
 
-from genre_training.config import DataConfig, Recipe, TrainingConfig
-from genre_training.data.splits import Split
-from genre_training.model.network import NetworkConfig
-from genre_training.train.batches import TrainingData
+from genre_training.config import DataConfig, NetworkConfig, Recipe, TrainingConfig
+from genre_training.data.splits import Split, TrainingData
+from genre_training.model.checkpoint import Checkpoint
+from genre_training.train.trainer import State, Trainer
 
 RECIPE = Recipe(
     DataConfig(seed=1),
@@ -42,3 +46,17 @@ def easy_data() -> TrainingData:
     return TrainingData(
         clips, labels, sources, ("a", "b", "c"), split, crop_frames=20, picture_frames=20, excerpt_frames=20
     )
+
+
+def fit(
+    trainer: Trainer,
+    n_epochs: int,
+    save_best: Callable[[Checkpoint], object] = lambda _: None,
+    save_state: Callable[[State], object] = lambda _: None,
+) -> list[dict[str, Any]]:
+    """Train to the end, as a run does; returns the history."""
+    while len(trainer.history) < n_epochs:
+        if trainer.run_epoch():
+            save_best(copy.deepcopy(trainer.checkpoint()))
+        save_state(copy.deepcopy(trainer.state()))
+    return trainer.history

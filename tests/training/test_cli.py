@@ -11,9 +11,9 @@ import torch
 
 from genre_runtime.model.metadata import AudioConfig
 from genre_training.cli import main
+from genre_training.model.checkpoint import load_checkpoint
 from genre_training.train import run as run_module
-from genre_training.train import trainer
-from genre_training.train.checkpoint import load_checkpoint
+from genre_training.train.trainer import Trainer
 from tests.synthetic import write_audio
 from tests.training.conftest import FinishedRun
 from tests.training.miniature import EPOCHS, GENRES, compose, write_gtzan
@@ -46,13 +46,13 @@ def test_checkpoint_holds_the_fixed_keys_and_what_export_needs(finished_run: Fin
 
 
 def test_it_learns_what_it_is_shown(finished_run: FinishedRun) -> None:
-    test = load_checkpoint(finished_run.output / "best_model.pt")["metrics"]["test"]
+    test = load_checkpoint(finished_run.output / "best_model.pt").metrics["test"]
     assert test["accuracy"] >= 0.9
     assert test["per_source"].keys() == {"fma_small", "gtzan", "synth"}
 
 
 def test_held_out_clips_follow_the_source(finished_run: FinishedRun) -> None:
-    held_out = load_checkpoint(finished_run.output / "best_model.pt")["held_out"]
+    held_out = load_checkpoint(finished_run.output / "best_model.pt").held_out
     assert {f"gtzan/{genre}.00000" for genre in GENRES} <= set(held_out["test"])
     assert not set(held_out["test"]) & set(held_out["validation"])
 
@@ -111,7 +111,7 @@ def test_interrupted_run_says_how_to_go_on_and_does(
 ) -> None:
     assert main(arguments(finished_run, tmp_path / "whole")) == 0
     interrupted = arguments(finished_run, tmp_path / "models")
-    real, calls = trainer.evaluate, iter(range(9))
+    real, calls = Trainer.validate, iter(range(9))
 
     def ctrl_c_in_the_second_epoch(*given: Any) -> Any:
         if next(calls):
@@ -119,18 +119,18 @@ def test_interrupted_run_says_how_to_go_on_and_does(
         return real(*given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "evaluate", ctrl_c_in_the_second_epoch)
+        patch.setattr(Trainer, "validate", ctrl_c_in_the_second_epoch)
         assert main(interrupted) == 130
-    assert "--resume goes on after the last whole epoch" in capsys.readouterr().err
+    assert "--resume continues after the last whole epoch" in capsys.readouterr().err
     assert not (tmp_path / "models" / "best_model.pt").exists()
     assert main(interrupted) == 1
-    assert "holds an interrupted run: go on with --resume" in capsys.readouterr().err
+    assert "has an interrupted run: continue it with --resume" in capsys.readouterr().err
     assert main([*interrupted, "training.epochs=3", "--resume"]) == 1
     assert "of a run with another recipe" in capsys.readouterr().err
     assert main([*interrupted, "--resume"]) == 0
     whole, resumed = (load_checkpoint(tmp_path / name / "best_model.pt") for name in ("whole", "models"))
-    for name, weights in whole["model_state_dict"].items():
-        assert torch.equal(weights, resumed["model_state_dict"][name]), name
+    for name, weights in whole.model_state_dict.items():
+        assert torch.equal(weights, resumed.model_state_dict[name]), name
     assert not (tmp_path / "models" / "run" / "last.pt").exists()
 
 
@@ -141,9 +141,9 @@ def test_interrupted_before_the_first_epoch_there_is_nothing_to_resume(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "prepare", ctrl_c)
+        patch.setattr(run_module, "open_store", ctrl_c)
         assert main(arguments(finished_run, tmp_path)) == 130
-    assert capsys.readouterr().err == "genre-train: interrupted; the same command goes on from there\n"
+    assert capsys.readouterr().err == "genre-train: interrupted; the same command continues from there\n"
     assert main(arguments(finished_run, tmp_path)) == 0
 
 

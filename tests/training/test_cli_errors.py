@@ -12,8 +12,7 @@ import torch
 
 from genre_training.cli import main
 from genre_training.data import features
-from genre_training.train import run
-from genre_training.train.checkpoint import load_checkpoint, save_checkpoint
+from genre_training.model.checkpoint import load_checkpoint, save_checkpoint
 from tests.synthetic import write_audio
 from tests.training.conftest import FinishedRun
 from tests.training.miniature import EPOCHS, RECIPE, compose, write_index
@@ -34,7 +33,7 @@ def test_wrong_data_folder_is_one_line(
     place = ["--output", str(tmp_path / "out")] if verb == "train" else []
     place += ["--checkpoint", str(finished_run.output / "best_model.pt")] if verb == "evaluate" else []
     assert main([verb, "--data", str(nowhere), "--device", "cpu", "--cache", str(tmp_path), *place]) == 1
-    assert f"{nowhere} holds no training data" in one_error_line(capsys)
+    assert f"{nowhere} has no training data" in one_error_line(capsys)
     assert not (tmp_path / "out").exists()
 
 
@@ -59,7 +58,7 @@ def test_one_genre_alone_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
     write_index(tmp_path / "audio" / "index.csv", ("file", "genre", "artist", "source"), [("a.wav", "low", "", "x")])
     write_audio(tmp_path / "audio" / "a.wav", compose("low", 0, 1))
     assert main(["train", "--data", str(tmp_path), "--device", "cpu", "--cache", str(tmp_path / "cache")]) == 1
-    assert "holds low alone: expected two genres or more" in capsys.readouterr().err
+    assert "has the genre low only: expected at least two genres" in capsys.readouterr().err
 
 
 def test_output_that_cannot_be_written_is_one_line(
@@ -77,7 +76,7 @@ def test_checkpoint_of_another_version_is_one_line(
     finished_run: FinishedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     checkpoint = load_checkpoint(finished_run.output / "best_model.pt")
-    checkpoint["recipe"]["training"]["from_the_future"] = 1
+    checkpoint.recipe["training"]["from_the_future"] = 1
     save_checkpoint(checkpoint, tmp_path / "best_model.pt")
     assert main(["evaluate", "--checkpoint", str(tmp_path / "best_model.pt"), "--data", str(tmp_path)]) == 1
     assert "was written by another version of this project" in one_error_line(capsys)
@@ -95,7 +94,7 @@ def test_killed_process_is_one_line(
     assert main(["train", "--device", "cpu", "--workers", "2", *folders]) == 1
     line = capsys.readouterr().err.splitlines()[-1]  # after the progress bar
     assert line.startswith("genre-train: one of 2 processes that compute features was killed")
-    assert "genre-train --workers 1 takes half of it" in line
+    assert "genre-train --workers 1 needs half of it" in line
 
 
 @pytest.mark.parametrize("epochs", [0, 1])
@@ -113,14 +112,15 @@ def test_memory_that_runs_out_is_one_line(
             "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of ..."
         )
 
-    monkeypatch.setattr(run, "fit" if epochs else "prepare", run_out)
+    place = "genre_training.train.trainer.Trainer.run_epoch" if epochs else "genre_training.train.run.open_store"
+    monkeypatch.setattr(place, run_out)
     folders = ["--data", str(finished_run.data), "--cache", str(finished_run.cache), "--output", str(tmp_path)]
     recipe = str(finished_run.output.parent / "miniature.toml")
     assert main(["train", "--config", recipe, "--device", "cpu", *folders]) == 1
     line = one_error_line(capsys)
     assert "cpu: CUDA out of memory. Tried to allocate 2.00 GiB; end other programs" in line
     assert "smaller training.batch_size" in line
-    assert (f"--resume goes on with the same batch_size; for another remove {tmp_path}" in line) == bool(epochs)
+    assert (f"--resume continues with the same batch_size; for another remove {tmp_path}" in line) == bool(epochs)
 
 
 @pytest.mark.parametrize("workers", ["0", "-1", "many"])

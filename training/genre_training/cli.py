@@ -1,22 +1,34 @@
-"""Command `genre-train`: fetch the data, train a recipe, or score a checkpoint again."""
+"""Command `genre-train`: download the data, train a recipe, or score a checkpoint again."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from genre_runtime.errors import GenreError
 from genre_runtime.terminal import escaped, escaped_streams
-from genre_training.data.download import RUN_FOLDER, STATE_NAME
+from genre_training import RUN_FOLDER, STATE_NAME
 
 DEFAULT_CACHE = Path(".cache/features")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-    with escaped_streams(errors=False):  # progress bars on stderr steer the terminal on purpose
+    """Run the command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        By default those of the process.
+
+    Returns
+    -------
+    int
+        Exit status: 0 success, 1 failure, 2 wrong usage (by SystemExit), 130 interrupted.
+    """
+    with escaped_streams(errors=False):  # progress bars on stderr need control characters
         return _run(_parser().parse_args(arguments))
 
 
@@ -35,35 +47,35 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _unfinished(options: argparse.Namespace) -> Path | None:
-    """Return the state that `--resume` would go on from."""
+    """Return the state from which `--resume` would continue."""
     state: Path | None = options.output / RUN_FOLDER / STATE_NAME if options.verb in ("train", "refit") else None
     return state if state and state.is_file() else None
 
 
 def _left_behind(options: argparse.Namespace) -> str:
-    """Say what an interruption leaves, and how to go on."""
+    """Say what an interruption leaves, and how to continue."""
     if _unfinished(options):
-        return "the same command with --resume goes on after the last whole epoch; best_model.pt was left as it was"
+        return "the same command with --resume continues after the last whole epoch; best_model.pt was not changed"
     if options.verb == "evaluate":
         return "nothing was changed"
-    return "the same command goes on from there"  # with the download or the features
+    return "the same command continues from there"  # the download or the features
 
 
 def _less_memory(options: argparse.Namespace) -> str:
-    """Say how to get by with the memory there is."""
+    """Say how to need less memory."""
     advice = "end other programs that use it"
     if options.verb in ("train", "refit"):
         advice += " or choose a smaller training.batch_size"
     if state := _unfinished(options):
-        # Another batch_size makes other batches, so the epochs before would not be this run's.
-        advice += f". --resume goes on with the same batch_size; for another remove {state}"
+        # Another batch_size makes other batches, so the earlier epochs would not belong to this run.
+        advice += f". --resume continues with the same batch_size; for another remove {state}"
     return advice
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="genre-train", description="Train and evaluate genre classifiers.")
     verbs = parser.add_subparsers(dest="verb", required=True)
-    data = verbs.add_parser("data", help="download FMA, the data set to train on, and unpack it")
+    data = verbs.add_parser("data", help="download and unpack FMA, the data set to train on")
     data.add_argument(
         "--subset", choices=("small", "medium", "large"), default="medium", help="7, 22 or 93 GiB; twice that is needed"
     )
@@ -74,21 +86,19 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--config", type=Path, default=Path("default"), help="TOML recipe or its bare name")
     train.add_argument("--output", type=Path, default=Path("models"), help="folder for the checkpoint and its report")
     train.add_argument("--set", nargs="+", default=[], metavar="TABLE.KEY=VALUE", help="change values of the recipe")
-    train.add_argument("--resume", action="store_true", help="go on with an interrupted run")
-    refit = verbs.add_parser(
-        "refit", help="train a recipe on every clip, with the figures of five finished folds of it"
-    )
+    train.add_argument("--resume", action="store_true", help="continue an interrupted run")
+    refit = verbs.add_parser("refit", help="train a recipe on all clips, with the scores of five finished folds")
     refit.add_argument("--folds", type=Path, nargs="+", required=True, help="the checkpoints of the five folds")
     refit.add_argument("--config", type=Path, default=Path("default"), help="TOML recipe or its bare name")
     refit.add_argument("--output", type=Path, default=Path("models"), help="folder for the checkpoint and its report")
-    refit.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    refit.add_argument("--resume", action="store_true", help="continue an interrupted run")
     evaluate = verbs.add_parser("evaluate", help="score a checkpoint on its own split")
     evaluate.add_argument("--checkpoint", type=Path, default=Path("models/best_model.pt"))
     for verb in (train, refit, evaluate):
         verb.add_argument("--data", type=Path, required=True, help="data folder")
         verb.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="folder for computed features")
         verb.add_argument(
-            "--workers", type=_positive, metavar="N", help="processes that compute features (default: one a core)"
+            "--workers", type=_positive, metavar="N", help="processes that compute features (default: one per core)"
         )
         verb.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     return parser
@@ -111,51 +121,46 @@ def _data(options: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     from genre_training.config import read_recipe
-    from genre_training.train.distributed import choose_device, memory_guard, process_group, rank
     from genre_training.train.run import train
 
     recipe = read_recipe(options.config, options.set)
-    with process_group(choose_device(options.device)) as device, memory_guard(device):
-        if rank() == 0:
-            print(f"training {options.config} on {device}")
-        folders = (options.data, options.output, options.cache)
-        path = train(recipe, *folders, device, resume=options.resume, workers=options.workers)
-        if rank() > 0:
-            return 0
-    return _report(path)
+    return _trained(options, partial(train, recipe), f"training {options.config}")
 
 
 def _refit(options: argparse.Namespace) -> int:
     from genre_training.config import read_recipe
-    from genre_training.train.distributed import choose_device, memory_guard, process_group, rank
     from genre_training.train.run import refit
 
     recipe = read_recipe(options.config)
+    return _trained(options, partial(refit, options.folds, recipe), "")
+
+
+def _trained(options: argparse.Namespace, run: Callable[..., Path], title: str) -> int:
+    """Run on the chosen device and print the scores of the checkpoint."""
+    from genre_training.evaluate.score import print_scores
+    from genre_training.model.checkpoint import load_checkpoint
+    from genre_training.train.distributed import choose_device, memory_guard, process_group, rank
+
     with process_group(choose_device(options.device)) as device, memory_guard(device):
+        if title and rank() == 0:
+            print(f"{title} on {device}")
         folders = (options.data, options.output, options.cache)
-        path = refit(options.folds, recipe, *folders, device, resume=options.resume, workers=options.workers)
+        path = run(*folders, device, resume=options.resume, workers=options.workers)
         if rank() > 0:
             return 0
-    return _report(path)
-
-
-def _report(path: Path) -> int:
-    from genre_training.evaluate.score import print_metrics
-    from genre_training.train.checkpoint import load_checkpoint
-
     checkpoint = load_checkpoint(path)
-    print(f"epoch {checkpoint['epoch']} was kept, written to {path}, report in {path.parent / 'run'}")
-    print_metrics(checkpoint["metrics"])
+    print(f"epoch {checkpoint.epoch} was kept, written to {path}, report in {path.parent / 'run'}")
+    print_scores(checkpoint.metrics)
     return 0
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from genre_training.evaluate.score import print_metrics
+    from genre_training.evaluate.score import print_scores
     from genre_training.train.distributed import choose_device, memory_guard
-    from genre_training.train.run import evaluate_again
+    from genre_training.train.run import evaluate
 
     device = choose_device(options.device)
     with memory_guard(device):
-        metrics = evaluate_again(options.checkpoint, options.data, options.cache, device, workers=options.workers)
-    print_metrics(metrics)
+        metrics = evaluate(options.checkpoint, options.data, options.cache, device, workers=options.workers)
+    print_scores(metrics)
     return 0

@@ -95,7 +95,9 @@ def test_many_breaks_are_no_failure_while_something_arrives(server: Server, tmp_
 
 def test_connection_that_brings_nothing_is_given_up_and_keeps_its_part(server: Server, tmp_path: Path) -> None:
     server.breaks = [100_000] + [0] * 20
-    with pytest.raises(DownloadError, match=r"100000 of 300000 bytes, 5 times in a row; 0\.1 MiB are there.* goes on"):
+    with pytest.raises(
+        DownloadError, match=r"100000 of 300000 bytes, 5 times in a row; 0\.1 MiB are there.* continues"
+    ):
         get(server, tmp_path)
     assert (tmp_path / f"{NAME}.part").stat().st_size == 100_000
     assert len(server.requests) == 1 + ATTEMPTS
@@ -143,7 +145,7 @@ def test_file_that_the_server_does_not_have_is_named_at_once(server: Server, tmp
 
 
 def test_wrong_checksum_is_named_and_the_file_removed(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match=rf"SHA-1 {sha1(CONTENT)} arrived, expected {'0' * 40}; they were removed"):
+    with pytest.raises(DownloadError, match=rf"SHA-1 {sha1(CONTENT)}, expected {'0' * 40}; they were removed"):
         get(server, tmp_path, "0" * 40)
     assert list(tmp_path.iterdir()) == []
 
@@ -195,7 +197,7 @@ def full_disk() -> Iterator[None]:
 
 
 def test_disk_that_fills_up_keeps_what_arrived(server: Server, tmp_path: Path) -> None:
-    with full_disk(), pytest.raises(DownloadError, match=r"disk of .* is full, 0\.3 MiB were still .* goes on"):
+    with full_disk(), pytest.raises(DownloadError, match=r"disk of .* is full, 0\.3 MiB were still .* continues"):
         get(server, tmp_path)
     assert get(server, tmp_path).read_bytes() == CONTENT
     assert ranges(server) == [None, "bytes=1000-"]
@@ -226,7 +228,7 @@ def test_only_the_wanted_members_are_unpacked(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../outside", "a/../../outside", "/outside", "a\\..\\outside", "C:/outside"])
 def test_member_outside_the_folder_is_refused(name: str, tmp_path: Path) -> None:
     archive = write_zip(tmp_path / NAME, {"inside": b"1", name: b"2"})
-    with pytest.raises(DownloadError, match=r"holds a member named .*outside.*nothing was unpacked"):
+    with pytest.raises(DownloadError, match=r"has a member named .*outside.*nothing was unpacked"):
         extract(archive, tmp_path / "out")
     assert [path.name for path in tmp_path.rglob("*")] == [NAME]
 

@@ -186,7 +186,7 @@ def test_no_more_processes_than_windows_allows(
 
 def test_killed_process_is_an_error_that_says_what_to_do(tracks: list[Track], cache: Path) -> None:
     work = [(cache / f"{i}", [track]) for i, track in enumerate(tracks)]
-    with pytest.raises(LostWorkerError, match=r"one of 2 processes .* was killed.*--workers 1 takes half"):
+    with pytest.raises(LostWorkerError, match=r"one of 2 processes .* was killed.*--workers 1 needs half"):
         list(store_module._compute(work, be_killed, 2))
 
 

@@ -127,7 +127,7 @@ def test_interrupted_download_says_how_to_go_on(
 
     monkeypatch.setattr(fma, "fetch", interrupted)
     assert main(["data", "--data", str(tmp_path)]) == 130
-    assert capsys.readouterr().err == "genre-train: interrupted; the same command goes on from there\n"
+    assert capsys.readouterr().err == "genre-train: interrupted; the same command continues from there\n"
 
 
 def test_server_that_does_not_answer_is_one_line(

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genre_training.data.splits import TEST_FOLDS, Split, split_tracks
+from genre_training.config import TEST_FOLDS
+from genre_training.data.splits import Split, split_tracks
 from genre_training.data.track import DataError, Track
 
 PARTS = ("train", "validation", "test")
@@ -110,7 +111,7 @@ def test_official_is_what_the_source_says() -> None:
 
 
 def test_official_without_parts_is_an_error() -> None:
-    with pytest.raises(DataError, match=r"180 of 220 clips name no part of their own.*use split 'grouped'"):
+    with pytest.raises(DataError, match=r"180 of 220 clips name no part.*use split 'grouped'"):
         split_tracks(make_tracks(), "official", 0)
 
 
@@ -145,10 +146,10 @@ def test_unknown_method_or_fold_is_an_error(method: str, fold: int) -> None:
 @pytest.mark.parametrize(
     ("tracks", "words"),
     [
-        ([], "there are no clips to divide"),
-        (make_tracks(2, 30)[:60], "30 clips of 1 artists .* are left to divide: expected three artists in all"),
+        ([], "there are no clips to split"),
+        (make_tracks(2, 30)[:60], "30 clips of 1 artists .* are left to split: expected at least three artists"),
         ([replace(one, label=str(i)) for i, one in enumerate(make_tracks(9, 1)[:9])], "1 of the largest genre"),
-        ([replace(one, part="train") for one in make_tracks(9)], "67 train and 0 validation, and none is `test`"),
+        ([replace(one, part="train") for one in make_tracks(9)], "67 train and 0 validation, but none `test`"),
     ],
 )
 def test_too_few_clips_or_groups_are_an_error(tracks: list[Track], words: str) -> None:
@@ -169,7 +170,7 @@ def test_few_groups_make_fewer_parts(n_blocks: int, block_size: int) -> None:
 
 def test_official_has_no_folds() -> None:
     tracks = [replace(track, part=PARTS[i % 3]) for i, track in enumerate(make_tracks())]
-    with pytest.raises(DataError, match="it has but one division"):
+    with pytest.raises(DataError, match="it has one division only"):
         split_tracks(tracks, "official", 0, fold=1)
 
 

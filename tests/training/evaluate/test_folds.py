@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from genre_training.cli import main
-from genre_training.train.checkpoint import load_checkpoint, save_checkpoint
+from genre_training.model.checkpoint import load_checkpoint, save_checkpoint
 from tests.training.conftest import FinishedRun
 from tests.training.miniature import EPOCHS, RECIPE
 
@@ -39,13 +39,13 @@ def test_refit_learns_everything_and_reports_the_folds(
     assert refit(finished_run, folds[::-1], tmp_path) == 0
     printed = capsys.readouterr().out
     checkpoint = load_checkpoint(tmp_path / "best_model.pt")
-    assert checkpoint["epoch"] == 6
-    assert checkpoint["provenance"]["split"]["train"] == 96
-    assert checkpoint["held_out"] == {"validation": [], "test": []}
-    test = checkpoint["metrics"]["test"]
+    assert checkpoint.epoch == 6
+    assert checkpoint.provenance["split"]["train"] == 96
+    assert checkpoint.held_out == {"validation": [], "test": []}
+    test = checkpoint.metrics["test"]
     assert test["n_tracks"] == 48 + 3 + 36  # every free clip once, GTZAN's own test part once
-    assert len(checkpoint["metrics"]["folds"]) == 5
-    assert checkpoint["val_acc"] == checkpoint["metrics"]["validation"]["accuracy"]
+    assert len(checkpoint.metrics["folds"]) == 5
+    assert checkpoint.val_acc == checkpoint.metrics["validation"]["accuracy"]
     assert sorted(path.name for path in (tmp_path / "folds").iterdir()) == [f"fold{i}.pt" for i in range(5)]
     assert (tmp_path / "run" / "report.html").is_file()
     evaluate = ("evaluate", "--checkpoint", str(tmp_path / "best_model.pt"), "--data", str(finished_run.data))
@@ -59,7 +59,7 @@ def test_folds_of_different_recipes_are_refused(
     finished_run: FinishedRun, folds: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = load_checkpoint(folds[2])
-    other["recipe"]["training"]["epochs"] = 7
+    other.recipe["training"]["epochs"] = 7
     save_checkpoint(other, tmp_path / "other.pt")
     assert refit(finished_run, [*folds[:2], tmp_path / "other.pt", *folds[3:]], tmp_path) == 1
     assert "trained with different recipes" in capsys.readouterr().err

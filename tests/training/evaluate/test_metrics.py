@@ -14,19 +14,15 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 from torch import Tensor, nn
 
 from genre_runtime import GenreClassifier
-from genre_training.data.splits import Split
-from genre_training.data.track import Track
-from genre_training.evaluate import score as scoring_module
 from genre_training.evaluate.metrics import (
     Labels,
     Probabilities,
     bootstrap_intervals,
     excerpt_gain,
     excerpt_logits,
-    score,
+    metrics,
     track_probabilities,
 )
-from genre_training.train.batches import TrainingData
 from tests.synthetic import LABELS, RATE, tone
 
 CPU = torch.device("cpu")
@@ -84,7 +80,7 @@ def test_track_probabilities_equal_the_runtimes_averaging(classifier: GenreClass
 def test_score_by_hand_with_a_genre_that_is_absent() -> None:
     """Truth a a b b, answers a b b c; genre c is never true. Warnings are errors, so it may not warn either."""
     probabilities = np.array([[0.8, 0.1, 0.1], [0.2, 0.6, 0.2], [0.1, 0.8, 0.1], [0.1, 0.3, 0.6]])
-    result = score(probabilities, np.array([0, 0, 1, 1]), ("a", "b", "c"))
+    result = metrics(probabilities, np.array([0, 0, 1, 1]), ("a", "b", "c"))
     assert result["n_tracks"] == 4
     assert result["accuracy"] == 0.5
     assert result["balanced_accuracy"] == 0.5
@@ -98,12 +94,12 @@ def test_score_by_hand_with_a_genre_that_is_absent() -> None:
 
 def test_balanced_accuracy_weighs_genres_alike() -> None:
     probabilities = two_labels(np.array([0.9] * 9 + [0.8]))  # always the first; right nine times of ten
-    assert score(probabilities, np.array([0] * 9 + [1]), ("a", "b"))["balanced_accuracy"] == 0.5
+    assert metrics(probabilities, np.array([0] * 9 + [1]), ("a", "b"))["balanced_accuracy"] == 0.5
 
 
 def test_score_agrees_with_scikit_learn() -> None:
     probabilities, labels = guesses(300)
-    result, predicted = score(probabilities, labels, NAMES), probabilities.argmax(axis=1)
+    result, predicted = metrics(probabilities, labels, NAMES), probabilities.argmax(axis=1)
     assert result["micro_f1"] == pytest.approx(f1_score(labels, predicted, average="micro"))
     assert result["macro_f1"] == pytest.approx(f1_score(labels, predicted, average="macro"))
     assert result["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, predicted))
@@ -114,7 +110,7 @@ def test_confused_pairs_are_the_ten_most_frequent() -> None:
     names = ("a", "b", "c", "d", "e")
     counts = np.arange(25).reshape(5, 5) + 100 * np.eye(5, dtype=np.int64)
     labels, answers = (np.repeat(side.ravel(), counts.ravel()) for side in np.indices((5, 5)))
-    pairs = score(np.eye(5)[answers] * 0.9 + 0.02, labels, names)["confused_pairs"]
+    pairs = metrics(np.eye(5)[answers] * 0.9 + 0.02, labels, names)["confused_pairs"]
     expected = [("e", "d", 23), ("e", "c", 22), ("e", "b", 21), ("e", "a", 20), ("d", "e", 19), ("d", "c", 17)]
     expected += [("d", "b", 16), ("d", "a", 15), ("c", "e", 14), ("c", "d", 13)]
     assert pairs == [list(pair) for pair in expected]
@@ -122,7 +118,7 @@ def test_confused_pairs_are_the_ten_most_frequent() -> None:
 
 def test_intervals_are_asked_for() -> None:
     probabilities, labels = guesses(50)
-    plain, full = score(probabilities, labels, NAMES), score(probabilities, labels, NAMES, intervals=True)
+    plain, full = metrics(probabilities, labels, NAMES), metrics(probabilities, labels, NAMES, intervals=True)
     added = {f"{name}_interval" for name in INTERVALS}
     assert full.keys() - plain.keys() == added
     assert {key: value for key, value in full.items() if key not in added} == plain
@@ -132,7 +128,7 @@ def test_intervals_are_asked_for() -> None:
 def test_intervals_hold_the_figure_and_shrink_with_the_number_of_tracks(name: str) -> None:
     widths = []
     for n_tracks in (100, 400, 1600):
-        result = score(*guesses(n_tracks), NAMES, intervals=True)
+        result = metrics(*guesses(n_tracks), NAMES, intervals=True)
         low, high = result[f"{name}_interval"]
         assert 0 <= low < result[name] < high <= 1
         widths.append(high - low)
@@ -159,7 +155,7 @@ def test_intervals_are_those_of_drawing_tracks_one_by_one() -> None:
         balanced, f1 = balanced_accuracy_score(true, answer), f1_score(true, answer, average="macro")
         draws.append([accuracy_score(true, answer), balanced, f1])
     expected = np.percentile(draws, [2.5, 97.5], axis=0).T
-    result = score(probabilities, labels, NAMES, intervals=True)
+    result = metrics(probabilities, labels, NAMES, intervals=True)
     np.testing.assert_allclose([result[f"{name}_interval"] for name in INTERVALS], expected, atol=0.02)
 
 
@@ -187,67 +183,10 @@ def test_excerpt_gain_by_hand() -> None:
     assert excerpt_gain(logits, labels, 1e-3)["track_accuracy"] == 0.5
 
 
-def half_right(_network: Any, clips: Tensor, *_: Any) -> NDArray[np.float64]:
-    """Stand in for `excerpt_logits`: every excerpt says the first of two labels, at 0.88."""
-    logits = np.zeros((len(clips), 3, 2))
-    logits[:, :, 0] = 2.0
-    return logits
-
-
-def test_a_stored_calibration_is_used_instead_of_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring_module, "excerpt_logits", half_right)
-    monkeypatch.setattr(scoring_module, "network_of", lambda _checkpoint: nn.Identity())
-    labels, parts = np.arange(80) % 2, np.arange(80)
-    split = Split(parts[:0], parts[:40], parts[40:])
-    data = TrainingData(
-        torch.zeros(80, 1, 1),
-        labels,
-        np.full(80, "any"),
-        ("a", "b"),
-        split,
-        crop_frames=1,
-        picture_frames=1,
-        excerpt_frames=1,
-    )
-    tracks = [Track(f"{i}", Path("x"), "ab"[label], "any", f"{i}") for i, label in enumerate(labels)]
-
-    fitted = scoring_module.evaluate_checkpoint({}, data, tracks, CPU)
-    assert fitted["temperature"] == pytest.approx(5.0)  # the flattest there is: right half the time at 0.88
-    assert fitted["confidence_threshold"] == 1.0
-    assert fitted["metrics"]["test"]["confident"] == {"coverage": 0.0, "precision": None}
-
-    result = scoring_module.evaluate_checkpoint({}, data, tracks, CPU, stored=(0.5, 0.9))
-    assert (result["temperature"], result["confidence_threshold"]) == (0.5, 0.9)
-    confidence = 1 / (1 + np.exp(-4))
-    test = result["metrics"]["test"]
-    assert test["confident"] == {"coverage": 1.0, "precision": 0.5}
-    assert test["calibration_error"] == pytest.approx(confidence - 0.5)
-    assert test["calibration_error_uncalibrated"] == pytest.approx(1 / (1 + np.exp(-2)) - 0.5)
-    assert test["reliability"]["count"][-1] == test["n_tracks"] == 40
-    assert test["excerpts"] == {"single_excerpt_accuracy": 0.5, "track_accuracy": 0.5}
-    low, high = test["accuracy_interval"]
-    assert low < 0.5 < high
-
-
-def test_a_source_is_also_scored_among_its_own_genres() -> None:
-    """`small` knows a and b alone: its answer c is wrong, but among a and b it is right."""
-    tracks = [
-        Track(f"{i}", Path("x"), "abc"[i], source, f"{i}") for i, source in enumerate(("small", "small", "large"))
-    ]
-    labels, parts = np.arange(3), np.arange(3)
-    split = Split(parts[:0], parts, parts)
-    data = TrainingData(torch.zeros(3, 1, 1), labels, np.full(3, "any"), ("a", "b", "c"), split, 1, 1, 1)
-    logits = np.log(np.array([[[0.3, 0.1, 0.6]], [[0.1, 0.3, 0.6]], [[0.1, 0.1, 0.8]]]))
-    both = {"validation": logits, "test": logits}
-    test = scoring_module.score_logits(both, dict.fromkeys(both, parts), data, tracks)["metrics"]["test"]
-    assert test["per_source"]["small"] == {"n_tracks": 2, "accuracy": 0.0, "accuracy_own_genres": 1.0}
-    assert test["per_source"]["large"] == {"n_tracks": 1, "accuracy": 1.0, "accuracy_own_genres": 1.0}
-
-
 def test_figures_are_plain_values(tmp_path: Path) -> None:
     """They ride in a checkpoint read with weights_only, and in the sidecar."""
     probabilities, labels = guesses(60)
-    result: dict[str, Any] = score(probabilities, labels, NAMES, intervals=True)
+    result: dict[str, Any] = metrics(probabilities, labels, NAMES, intervals=True)
     result["excerpts"] = excerpt_gain(np.log(probabilities)[:, None], labels, 1.0)
     torch.save(result, tmp_path / "metrics.pt")
     assert torch.load(tmp_path / "metrics.pt", weights_only=True) == json.loads(json.dumps(result)) == result

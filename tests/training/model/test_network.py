@@ -1,8 +1,8 @@
-"""The network: any length, each clip on its own, deaf to level."""
+"""The network: any length, each clip by itself, independent of its level."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 import numpy as np
@@ -11,8 +11,10 @@ import torch
 from scipy.fft import dct  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
+from genre_training.config import ConfigError, NetworkConfig, parse_network
+from genre_training.data.features import picked_bands
 from genre_training.model.backbones import ClipStatistics, StatisticsBranch
-from genre_training.model.network import GenreNetwork, NetworkConfig, picked_bands, standardise
+from genre_training.model.network import GenreNetwork, standardise
 
 CONFIG = NetworkConfig(widths=(4, 8, 16), blocks=2, dropout=0.3)
 KINDS = ("residual", "crnn", "transformer", "plain", "two branches")
@@ -29,7 +31,8 @@ def network(request: pytest.FixtureRequest) -> GenreNetwork:
 
 
 def config_of(kind: str) -> NetworkConfig:
-    return replace(CONFIG, statistics=8) if kind == "two branches" else replace(CONFIG, kind=kind)
+    changed = {"statistics": 8} if kind == "two branches" else {"kind": kind}
+    return parse_network(asdict(CONFIG) | changed)
 
 
 def clips(batch: int, n_frames: int, seed: int = 0) -> Tensor:
@@ -143,9 +146,9 @@ def test_every_parameter_learns(kind: str) -> None:
 
 
 def test_config_survives_plain_values() -> None:
-    assert NetworkConfig.from_dict(CONFIG.to_dict()) == CONFIG
-    with pytest.raises(TypeError):
-        NetworkConfig.from_dict({"depth": 3})
+    assert parse_network(asdict(CONFIG)) == CONFIG
+    with pytest.raises(ConfigError, match="unknown key depth: expected one of kind, widths"):
+        parse_network({"depth": 3})
 
 
 @pytest.mark.parametrize(
@@ -154,7 +157,7 @@ def test_config_survives_plain_values() -> None:
         ({"kind": "crnn", "widths": (8, 9)}, "expected an even number for a crnn"),
         ({"kind": "transformer", "widths": (8, 100)}, "expected a multiple of 16"),
         ({"kind": "transformer", "widths": (8, 32), "n_bands": 10}, "at least 20 bands"),
-        ({"statistics": -1}, "expected 0 or the width of a layer"),
+        ({"statistics": -1}, "greater than or equal to 0"),
     ],
 )
 def test_shape_that_cannot_be_built_is_refused(values: dict[str, Any], message: str) -> None:

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from genre_training.config import DataConfig, Recipe, TrainingConfig
-from genre_training.data.splits import Split
-from genre_training.model.network import GenreNetwork, NetworkConfig
-from genre_training.train.batches import Batches, TrainingData, draw_clips, epoch_batches, label_shares
-from genre_training.train.trainer import State, Trainer, fit
+from genre_training.config import DataConfig, NetworkConfig, Recipe, TrainingConfig
+from genre_training.data.splits import Split, TrainingData
+from genre_training.model.network import GenreNetwork
+from genre_training.train.batches import Batches, draw_clips, epoch_batches, label_shares
+from genre_training.train.trainer import Trainer
+from tests.training.easy import fit
 
 CPU = torch.device("cpu")
 
@@ -61,7 +62,7 @@ def test_shares_are_those_of_what_is_drawn(exponents: tuple[float, float]) -> No
 def test_log_priors_are_for_music_and_for_genres_that_are_there(data: TrainingData) -> None:
     config = TrainingConfig(batch_size=20, outlier_share=0.1, source_exponent=1.0, prior_correction=0.5)
     with_unheard = replace(data, names=(*data.names, "unheard"), outliers=torch.zeros(3, 48, 20).half())
-    batch = next(Batches(with_unheard, config, 0).of_epoch(1))
+    batch = next(Batches(with_unheard, config, 0, torch.arange(48)).of_epoch(1))
     expected = [*(0.5 * np.log(np.array(COUNTS) / 210)), 0]
     np.testing.assert_allclose(batch.log_priors[0], expected, rtol=1e-6)
     assert batch.log_priors[-2:].tolist() == [[0.0] * 4] * 2
@@ -85,10 +86,10 @@ def test_a_corrected_network_prefers_no_genre_for_being_frequent(
         ema_decay=0.0,
     )
     recipe = Recipe(DataConfig(), NetworkConfig(widths=(4, 4), n_bands=48), training)
-    saved: list[State] = []
-    fit(Trainer(data, recipe, CPU), 16, saved.append, lambda _: None)
+    trainer = Trainer(data, recipe, CPU)
+    fit(trainer, 16)
     network = GenreNetwork(3, 48, recipe.network).eval()
-    network.load_state_dict(saved[-1]["model_state_dict"])
+    network.load_state_dict(trainer.checkpoint().model_state_dict)
     with torch.inference_mode():
         mean = network(data.clips.float())[0].softmax(dim=1).mean(dim=0)
     assert mean[0].item() == pytest.approx(often, abs=0.1)

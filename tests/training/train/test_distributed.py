@@ -14,21 +14,17 @@ from torch.multiprocessing.spawn import spawn
 
 from genre_training.config import Recipe
 from genre_training.data.track import DataError
-from genre_training.train.distributed import n_processes, own_share, process_group
-from genre_training.train.trainer import State, Trainer, fit
-from tests.training.easy import RECIPE, easy_data
+from genre_training.train.distributed import autocast_dtype, n_processes, own_share, process_group
+from genre_training.train.trainer import Trainer
+from tests.training.easy import RECIPE, easy_data, fit
 
 CPU = torch.device("cpu")
 TOLERANCE = 0.1
 """Largest difference of an epoch's training loss, relative: batch normalisation sees half a batch in each process."""
 
 
-def ignore(_: State) -> None:
-    """Stand in for what saves something."""
-
-
 def train(recipe: Recipe) -> list[dict[str, float]]:
-    return fit(Trainer(easy_data(), recipe, CPU), recipe.training.epochs, ignore, ignore)
+    return fit(Trainer(easy_data(), recipe, CPU), recipe.training.epochs)
 
 
 def one_of_two(number: int, port: int, recipe: Recipe, output: Path) -> None:
@@ -39,9 +35,9 @@ def one_of_two(number: int, port: int, recipe: Recipe, output: Path) -> None:
     with process_group(CPU) as device:
         assert n_processes() == 2
         trainer = Trainer(easy_data(), recipe, device)
-        history = fit(trainer, recipe.training.epochs, ignore, ignore)
+        history = fit(trainer, recipe.training.epochs)
     (output / f"{number}.json").write_text(json.dumps(history))
-    torch.save(trainer.best()["model_state_dict"], output / f"{number}.pt")
+    torch.save(trainer.checkpoint().model_state_dict, output / f"{number}.pt")
 
 
 def test_two_processes_follow_the_loss_curve_of_one(tmp_path: Path) -> None:
@@ -72,3 +68,13 @@ def test_one_process_shares_nothing() -> None:
         assert device == CPU
         assert n_processes() == 1
         assert own_share(torch.arange(5)).tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("capabilities", "expected"), [({"avx512_bf16": True}, torch.bfloat16), ({}, None)])
+def test_a_cpu_uses_bfloat16_if_it_has_instructions_for_it(
+    monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], expected: torch.dtype | None
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert autocast_dtype(CPU) == expected
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert autocast_dtype(CPU) is None

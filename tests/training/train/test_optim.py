@@ -1,4 +1,4 @@
-"""Which parameters the optimizer decays."""
+"""Which parameters the optimizer decays, and how the weights are averaged."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from genre_training.config import TrainingConfig
-from genre_training.model.network import GenreNetwork, NetworkConfig
-from genre_training.train.optim import make_optimizer
+from genre_training.config import NetworkConfig, NetworkKind, TrainingConfig
+from genre_training.model.network import GenreNetwork
+from genre_training.train.trainer import make_optimizer, running_average
 
 
 @pytest.mark.parametrize("kind", ["residual", "crnn", "transformer", "plain"])
-def test_weight_decay_spares_biases_and_normalisation(kind: str) -> None:
+def test_weight_decay_spares_biases_and_normalisation(kind: NetworkKind) -> None:
     """A step with gradients of zero changes a parameter by its weight decay alone."""
     network = GenreNetwork(3, 48, NetworkConfig(kind, widths=(4, 16), statistics=8, n_bands=48))
     for parameter in network.parameters():
@@ -32,3 +32,21 @@ def test_adam_decays_nothing() -> None:
         parameter.grad = torch.zeros_like(parameter)
     make_optimizer(network, TrainingConfig(optimizer="adam", weight_decay=0.5)).step()
     assert torch.equal(network.weight, before)
+
+
+def test_running_average_is_the_exponential_one_with_a_rising_decay() -> None:
+    """The n-th update keeps min(decay, (1 + n) / (10 + n)) of the average; integers are copied."""
+    torch.manual_seed(0)
+    network = nn.BatchNorm1d(3)
+    average = running_average(network, 0.25)
+    expected = torch.zeros(3)
+    for n in range(5):
+        nn.init.normal_(network.weight)
+        network(torch.randn(4, 3))
+        average.update_parameters(network)
+        kept = min(0.25, (1 + n) / (10 + n)) if n else 0.0
+        expected = kept * expected + (1 - kept) * network.weight.detach()
+    found = average.module.state_dict()
+    torch.testing.assert_close(found["weight"], expected)
+    assert found["num_batches_tracked"] == 5
+    assert not torch.equal(found["running_mean"], network.state_dict()["running_mean"])

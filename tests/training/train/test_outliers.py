@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from genre_runtime.model.metadata import AudioConfig
-from genre_training.train.outliers import KINDS, outlier_log_mels
+from genre_training.train.augment import KINDS, outlier_log_mels
 
 RATE = 22_050
 

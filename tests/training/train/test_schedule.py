@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from genre_training.train.optim import learning_rate_factor, running_average
+from genre_training.train.trainer import learning_rate_factor, running_average
 
 
 def test_learning_rate_warms_up_and_falls_as_a_cosine() -> None:

@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -14,18 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from genre_training.config import DataConfig, Recipe
+from genre_training.data.splits import TrainingData
+from genre_training.evaluate.metrics import excerpt_logits, metrics, track_probabilities
+from genre_training.model.checkpoint import Checkpoint
 from genre_training.model.network import GenreNetwork
 from genre_training.train import trainer as loop
-from genre_training.train.batches import Batch, Batches, TrainingData, class_weights, draw_clips, epoch_batches
-from genre_training.train.optim import weighted_cross_entropy
-from genre_training.train.trainer import NonFiniteLossError, State, Trainer, fit
-from tests.training.easy import RECIPE, easy_data
+from genre_training.train.batches import Batch, Batches, class_weights, draw_clips, epoch_batches
+from genre_training.train.trainer import NonFiniteLossError, State, Trainer, weighted_cross_entropy
+from tests.training.easy import RECIPE, easy_data, fit
 
 CPU = torch.device("cpu")
-
-
-def ignore(_: State) -> None:
-    """Stand in for what saves a state."""
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +31,10 @@ def data() -> TrainingData:
     return easy_data()
 
 
-def run(data: TrainingData, recipe: Recipe) -> tuple[list[dict[str, float]], list[dict[str, Any]]]:
+def run(data: TrainingData, recipe: Recipe) -> tuple[list[dict[str, Any]], list[Checkpoint]]:
     """Train; returns the history and every checkpoint that was saved."""
-    saved: list[dict[str, Any]] = []
-    history = fit(
-        Trainer(data, recipe, CPU), recipe.training.epochs, lambda best: saved.append(copy.deepcopy(best)), ignore
-    )
-    return history, saved
+    saved: list[Checkpoint] = []
+    return fit(Trainer(data, recipe, CPU), recipe.training.epochs, saved.append), saved
 
 
 def with_seed(seed: int) -> Recipe:
@@ -58,25 +53,27 @@ def test_separable_genres_are_learnt(data: TrainingData) -> None:
 
 def test_only_a_better_validation_loss_is_saved(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     losses = iter([1.0, 0.5, 0.8, 0.4, 0.4, 0.6])
-    monkeypatch.setattr(loop, "evaluate", lambda *_: {"log_loss": next(losses), "accuracy": 0.25, "macro_f1": 0.125})
+    monkeypatch.setattr(Trainer, "validate", lambda _: {"log_loss": next(losses), "accuracy": 0.25, "macro_f1": 0.125})
     history, saved = run(data, RECIPE)
-    assert [(best["epoch"], best["val_loss"]) for best in saved] == [(1, 1.0), (2, 0.5), (4, 0.4)]
+    assert [(best.epoch, best.val_loss) for best in saved] == [(1, 1.0), (2, 0.5), (4, 0.4)]
     best = saved[-1]
-    assert best["val_acc"] == 0.25
-    assert best["history"] == history[:4]
-    assert {"model_state_dict", "optimizer_state_dict"} <= best.keys()
+    assert best.val_acc == 0.25
+    assert best.history == history[:4]
+    assert best.optimizer_state_dict
 
 
 def test_saved_weights_are_those_that_were_validated(data: TrainingData) -> None:
     _, saved = run(data, RECIPE)
     network = GenreNetwork(3, 48, RECIPE.network)
-    network.load_state_dict(saved[-1]["model_state_dict"])
-    metrics = loop.evaluate(network, data, data.split.validation, CPU)
-    assert metrics["log_loss"] == pytest.approx(saved[-1]["val_loss"], rel=1e-4)
+    network.load_state_dict(saved[-1].model_state_dict)
+    part = data.split.validation
+    logits = excerpt_logits(network, data.clips[part], data.excerpt_frames, CPU)
+    found = metrics(track_probabilities(logits), data.labels[part], data.names)
+    assert found["log_loss"] == pytest.approx(saved[-1].val_loss, rel=1e-4)
 
 
 def test_same_seed_same_weights_other_seed_other_weights(data: TrainingData) -> None:
-    first, second, other = (run(data, with_seed(seed))[1][-1]["model_state_dict"] for seed in (1, 1, 2))
+    first, second, other = (run(data, with_seed(seed))[1][-1].model_state_dict for seed in (1, 1, 2))
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert not torch.equal(first["head.weight"], other["head.weight"])
 
@@ -135,10 +132,10 @@ def test_loss_that_is_not_finite_stops_and_keeps_the_best(
     data: TrainingData, monkeypatch: pytest.MonkeyPatch, loss: float
 ) -> None:
     monkeypatch.setattr(loop, "_step", after(7, lambda network: loss))
-    saved: list[dict[str, Any]] = []
+    saved: list[Checkpoint] = []
     with pytest.raises(NonFiniteLossError, match=f"the loss is {loss} in epoch 2, batch 3 .* lower learning_rate"):
-        fit(Trainer(data, RECIPE, CPU), 6, saved.append, ignore)
-    assert [best["epoch"] for best in saved] == [1]
+        fit(Trainer(data, RECIPE, CPU), 6, saved.append)
+    assert [best.epoch for best in saved] == [1]
 
 
 def test_weights_that_are_not_finite_stop_before_validation_believes_them(
@@ -151,9 +148,9 @@ def test_weights_that_are_not_finite_stop_before_validation_believes_them(
             next(network.parameters()).fill_(math.nan)
 
     monkeypatch.setattr(loop, "_step", after(4, destroy))
-    saved: list[dict[str, Any]] = []
-    with pytest.raises(NonFiniteLossError, match="no finite numbers any more"):
-        fit(Trainer(data, RECIPE, CPU), 6, saved.append, ignore)
+    saved: list[Checkpoint] = []
+    with pytest.raises(NonFiniteLossError, match="not finite numbers any more"):
+        fit(Trainer(data, RECIPE, CPU), 6, saved.append)
     assert saved == []
 
 
@@ -234,7 +231,10 @@ class KilledError(Exception):
 @pytest.mark.parametrize("schedule", ["cosine", "plateau"])
 @pytest.mark.parametrize("steps_before_the_end", [0, 7, 10, 23])
 def test_resumed_run_ends_with_the_same_weights(
-    data: TrainingData, monkeypatch: pytest.MonkeyPatch, steps_before_the_end: int, schedule: str
+    data: TrainingData,
+    monkeypatch: pytest.MonkeyPatch,
+    steps_before_the_end: int,
+    schedule: Literal["cosine", "plateau"],
 ) -> None:
     """Killed in an epoch's midst or at its end: it goes on from the last whole epoch, dropout and masks included."""
     network = replace(RECIPE.network, dropout=0.2)
@@ -248,16 +248,16 @@ def test_resumed_run_ends_with_the_same_weights(
     with monkeypatch.context() as patch:
         patch.setattr(loop, "_step", after(steps_before_the_end, kill))
         with pytest.raises(KilledError):
-            fit(Trainer(data, recipe, CPU), 6, ignore, lambda state: states.append(copy.deepcopy(state)))
+            fit(Trainer(data, recipe, CPU), 6, save_state=states.append)
     torch.manual_seed(999)  # another process has drawn other numbers
     trainer = Trainer(data, recipe, CPU)
     trainer.resume(states[-1])
-    resumed: list[State] = []
-    again = fit(trainer, 6, lambda best: resumed.append(copy.deepcopy(best)), ignore)
+    resumed: list[Checkpoint] = []
+    again = fit(trainer, 6, resumed.append)
     without_time = [{key: value for key, value in entry.items() if key != "seconds"} for entry in again]
     assert without_time == [{key: value for key, value in entry.items() if key != "seconds"} for entry in history]
-    for name, weights in saved[-1]["model_state_dict"].items():
-        assert torch.equal(weights, resumed[-1]["model_state_dict"][name]), name
+    for name, weights in saved[-1].model_state_dict.items():
+        assert torch.equal(weights, resumed[-1].model_state_dict[name]), name
 
 
 def test_failed_clip_has_no_weight_and_is_counted(data: TrainingData) -> None:
@@ -266,7 +266,7 @@ def test_failed_clip_has_no_weight_and_is_counted(data: TrainingData) -> None:
     history, _ = run(replace(data, clips=clips), RECIPE)
     assert [entry["failed_clips"] for entry in history] == [1] * 6
     assert all(math.isfinite(entry["train_loss"]) and math.isfinite(entry["val_loss"]) for entry in history)
-    weights = Batches(replace(data, clips=clips), RECIPE.training, 0)._usable(np.array([2, 3, 4]))[2]
+    weights = Batches(replace(data, clips=clips), RECIPE.training, 0, torch.arange(48))._usable(np.array([2, 3, 4]))[2]
     assert weights.tolist() == [1.0, 0.0, 1.0]
 
 
@@ -279,7 +279,7 @@ def test_class_weights_make_up_for_rare_genres(data: TrainingData) -> None:
 
 
 def test_plateau_halves_the_rate(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "evaluate", lambda *_: {"log_loss": 1.0, "accuracy": 0.25, "macro_f1": 0.125})
+    monkeypatch.setattr(Trainer, "validate", lambda _: {"log_loss": 1.0, "accuracy": 0.25, "macro_f1": 0.125})
     training = replace(RECIPE.training, optimizer="adam", schedule="plateau", epochs=5)
     history, _ = run(data, replace(RECIPE, training=training))
     assert [entry["learning_rate"] for entry in history] == pytest.approx([1e-2, 1e-2, 1e-2, 5e-3, 5e-3])
@@ -294,7 +294,7 @@ def test_what_is_no_music_gets_every_genre_alike(data: TrainingData) -> None:
     for name, shown in (("shown", outliers), ("unshown", None)):
         _, saved = run(replace(data, outliers=shown), replace(RECIPE, training=training))
         network = GenreNetwork(3, 48, RECIPE.network).eval()
-        network.load_state_dict(saved[-1]["model_state_dict"])
+        network.load_state_dict(saved[-1].model_state_dict)
         with torch.inference_mode():
             confidence[name] = network(outliers[:1, :, :20].float())[0].softmax(dim=1).max()
     assert confidence["shown"] < 0.5

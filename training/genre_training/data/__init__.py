@@ -1,1 +1,1 @@
-"""Tracks, splits and features. Imports nothing of the other folders."""
+"""Tracks, their splits, spectrograms and downloads. Imports `config` only."""

@@ -1,12 +1,7 @@
-"""Room on a disk, and files that are written in one piece or not at all.
+"""Downloads of large files and unpacking of zip archives, both resumable; checks of free disk space.
 
-Zip archives unpacked file by file, so that an interrupted run is taken up where it stopped.
-
-Python's own reader, since some builds of `unzip` fail on FMA's archives (mdeff/fma#5).
-
-Large files over HTTP: a download that was interrupted goes on where it stopped.
-
-What is not finished is called `<name>.part`; a file without that ending is whole.
+An unfinished file is called `<name>.part`; a file without that ending is complete. Archives are unpacked with Python's
+own reader, since some builds of `unzip` fail on FMA's archives (mdeff/fma#5).
 """
 
 from __future__ import annotations
@@ -30,11 +25,11 @@ from tqdm import tqdm
 from genre_runtime.errors import GenreError
 from genre_runtime.library.results.write import printable
 
-RUN_FOLDER = "run"
-"""Beside a checkpoint: everything about the run that made it."""
-
-STATE_NAME = "last.pt"
-"""In the folder of a run that is not finished: the state after the last whole epoch."""
+ATTEMPTS = 5
+"""Attempts in a row without new bytes before a download is given up."""
+READ_TIMEOUT = 60.0
+CHUNK_BYTES = 1 << 20
+PASSING_STATUS = (408, 425, 429, 500, 502, 503, 504)
 
 
 class DownloadError(GenreError, OSError):
@@ -44,7 +39,21 @@ class DownloadError(GenreError, OSError):
 
 
 def require_space(folder: Path, needed: int, what: str) -> None:
-    """Raise a DownloadError unless `needed` bytes are free where `folder`, which exists, lies."""
+    """Check that a disk has enough free space.
+
+    Parameters
+    ----------
+    folder : Path
+        An existing folder on the disk.
+    needed : int
+        Bytes.
+    what : str
+        What needs them, for the message.
+
+    Raises
+    ------
+    DownloadError
+    """
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise DownloadError(
@@ -55,7 +64,14 @@ def require_space(folder: Path, needed: int, what: str) -> None:
 
 @contextmanager
 def disk_guard(folder: Path, needed: int) -> Iterator[None]:
-    """Turn a full disk into a DownloadError that names the `needed` bytes."""
+    """Turn a full disk into a DownloadError.
+
+    Parameters
+    ----------
+    folder : Path
+    needed : int
+        Bytes still to be written, for the message.
+    """
     try:
         yield
     except OSError as error:
@@ -63,41 +79,53 @@ def disk_guard(folder: Path, needed: int) -> Iterator[None]:
             raise
         raise DownloadError(
             f"the disk of {folder} is full, {readable(needed)} were still to be written: free some space and run the "
-            "same command again, which goes on from there"
+            "same command again, which continues from there"
         ) from error
 
 
 def part_of(target: Path) -> Path:
-    """Return the name that `target` has until it is whole."""
+    """Return the name of a file until it is complete.
+
+    Parameters
+    ----------
+    target : Path
+    """
     return target.with_name(f"{target.name}.part")
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, 0 if it is not there."""
+    """Return the bytes of a file, 0 if it does not exist.
+
+    Parameters
+    ----------
+    path : Path
+    """
     return path.stat().st_size if path.is_file() else 0
 
 
 def readable(n_bytes: int) -> str:
-    """Write a number of bytes as MiB or GiB."""
+    """Format a number of bytes as MiB or GiB.
+
+    Parameters
+    ----------
+    n_bytes : int
+    """
     return f"{n_bytes / 2**30:,.1f} GiB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:,.1f} MiB"
 
 
-COPY_BYTES = 1 << 20
-
-
 def extract(archive: Path, folder: Path, wanted: Collection[str] | None = None) -> None:
-    """Unpack a zip archive below `folder`; members that are there with the right size are skipped.
+    """Unpack a zip archive below `folder`; members that exist with the right size are skipped.
 
     Parameters
     ----------
     archive, folder : Path
     wanted : collection of str, optional
-        Names of the only members to unpack.
+        Names of the members to unpack; by default all.
 
     Raises
     ------
     DownloadError
-        A damaged archive, a member that would land outside `folder`, or too little space.
+        The archive is damaged, a member would be written outside `folder`, or the disk is too small.
     """
     try:
         with zipfile.ZipFile(archive) as bundle:
@@ -121,7 +149,7 @@ def _extract_member(bundle: zipfile.ZipFile, member: zipfile.ZipInfo, target: Pa
     part = part_of(target)
     try:
         with bundle.open(member) as source, part.open("wb") as file:
-            shutil.copyfileobj(source, file, COPY_BYTES)
+            shutil.copyfileobj(source, file, CHUNK_BYTES)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
@@ -136,24 +164,17 @@ def _refuse_unsafe(archive: Path, name: str) -> None:
     parts = PurePosixPath(name).parts
     if name.startswith("/") or ".." in parts or "\\" in name or ":" in name:
         raise DownloadError(
-            f"{archive} holds a member named {name!r}: expected names below its own folder; nothing was unpacked, "
-            "do not use this archive"
+            f"{archive} has a member named {name!r}: expected names below its own folder; nothing was unpacked, do not "
+            "use this archive"
         )
 
 
-ATTEMPTS = 5
-"""Failures in a row, none of them bringing anything new, before a download is given up."""
-READ_TIMEOUT = 60.0
-CHUNK_BYTES = 1 << 20
-PASSING_STATUS = (408, 425, 429, 500, 502, 503, 504)
-
-
 class _BrokenConnectionError(Exception):
-    """Worth another attempt."""
+    """A failure after which another attempt may succeed."""
 
 
 def fetch(url: str, target: Path, sha1: str, size: int, unpacked: int = 0, pause: float = 1.0) -> None:
-    """Download `url` to `target`, going on with what an earlier attempt left; nothing is done if `target` is there.
+    """Download a file, unless it exists; an earlier unfinished download is continued.
 
     Parameters
     ----------
@@ -164,22 +185,22 @@ def fetch(url: str, target: Path, sha1: str, size: int, unpacked: int = 0, pause
     sha1 : str
         Checksum of the whole file, hexadecimal.
     size : int
-        About how many bytes it has, for the free space and until the server says.
+        Approximate number of bytes, for the check of free space and until the server gives the exact one.
     unpacked : int
-        Bytes its contents will take beside it.
+        Bytes that its contents will need in addition.
     pause : float
         Seconds before the first new attempt; doubled for each further one.
 
     Raises
     ------
     DownloadError
-        Too little space, no connection in `ATTEMPTS` attempts, a refusal of the server, or a wrong checksum, after
-        which the file is removed.
+        The disk is too small, `ATTEMPTS` attempts failed, the server refused, or the checksum is wrong; then the file
+        is removed.
     """
     if target.is_file():
         return
     if not url.startswith(("http://", "https://")):
-        raise DownloadError(f"{url!r} is no address to download from: expected http:// or https://")
+        raise DownloadError(f"{url!r} cannot be downloaded: expected http:// or https://")
     target.parent.mkdir(parents=True, exist_ok=True)
     part = part_of(target)
     furthest = size_of(part)
@@ -196,7 +217,7 @@ def fetch(url: str, target: Path, sha1: str, size: int, unpacked: int = 0, pause
                 if failures == ATTEMPTS:
                     raise DownloadError(
                         f"{url}: {error}, {ATTEMPTS} times in a row; {readable(size_of(part))} are there: "
-                        "check the connection and run the same command again, which goes on from there"
+                        "check the connection and run the same command again, which continues from there"
                     ) from error
                 bar.set_postfix_str(f"{error}; trying again")
                 time.sleep(pause * 2 ** max(0, failures - 1))
@@ -205,12 +226,12 @@ def fetch(url: str, target: Path, sha1: str, size: int, unpacked: int = 0, pause
 
 
 def _receive(url: str, part: Path, bar: tqdm, unpacked: int) -> None:
-    """Append to `part` what is missing, or write it anew if the server sends everything."""
+    """Append the missing bytes to `part`, or write it anew if the server sends the whole file."""
     response = _request(url, part)
     if response is None:
         return
     with response:
-        # A server that knows no Range answers 200 and begins at the beginning.
+        # A server without support for Range answers 200 and sends the whole file.
         start = size_of(part) if response.status == 206 else 0
         length = response.headers.get("Content-Length")
         total = start + int(length) if length else None
@@ -228,18 +249,20 @@ def _receive(url: str, part: Path, bar: tqdm, unpacked: int) -> None:
 
 
 def _request(url: str, part: Path) -> HTTPResponse | None:
-    """Ask for what is missing of `part`; None if that is nothing."""
+    """Request the missing bytes of `part`; None if nothing is missing."""
     start = size_of(part)
     request = Request(url, headers={"Range": f"bytes={start}-"} if start else {})  # noqa: S310 - http(s), by fetch
     try:
         response = cast(HTTPResponse, urlopen(request, timeout=READ_TIMEOUT))  # noqa: S310
     except HTTPError as error:
         error.close()
-        answered = f"the server answered {error.code} {printable(error.reason)}"  # its words may steer a terminal
+        answered = (
+            f"the server answered {error.code} {printable(error.reason)}"  # the reason may have control characters
+        )
         if error.code == 416 and start:
             if error.headers.get("Content-Range") == f"bytes */{start}":
                 return None
-            part.unlink()  # not the beginning of this file
+            part.unlink()  # it is not the beginning of this file
         elif error.code not in PASSING_STATUS:
             raise DownloadError(f"{url}: {answered}, expected the file: check the address") from error
         raise _BrokenConnectionError(answered) from error
@@ -271,8 +294,8 @@ def _verify(part: Path, sha1: str, url: str) -> None:
     if digest.hexdigest() != sha1:
         part.unlink()
         raise DownloadError(
-            f"{url}: {size} bytes with SHA-1 {digest.hexdigest()} arrived, expected {sha1}; they were removed: "
-            "run the same command again, and if that ends here too, the file on the server has changed"
+            f"{url}: received {size} bytes with SHA-1 {digest.hexdigest()}, expected {sha1}; they were removed: run "
+            "the same command again; if it fails again, the file on the server has changed"
         )
 
 

@@ -1,8 +1,11 @@
-"""The feature store: every clip's log-mel spectrogram, computed once, memory-mapped.
+"""The feature store: the log-mel spectrogram of every clip, computed once, memory-mapped.
 
-`<cache>/<fingerprint>/log_mel.npy` is float16, (n_clips, n_mels, n_frames), dB relative to each clip's
-loudest bin; `index.json` names the clips. The fingerprint covers `AudioConfig` and the clips, so a
-changed front end or data folder never meets a stale store.
+`<cache>/<fingerprint>/log_mel.npy` is float16, (n_clips, n_mels, n_frames), dB relative to each clip's loudest bin;
+`index.json` names the clips. The fingerprint covers `AudioConfig` and the clips, so a changed front end or data folder
+has another store.
+
+Clips that come as log-mel pictures, 8-bit grey PNGs, are converted to the same frames. A pixel `v` means `v - 80` dB
+relative to the clip's loudest bin, row 0 is the lowest band. The two data sets with pictures sampled differently.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from tqdm import tqdm
 
 from genre_runtime.audio.decoding import stream_excerpts
@@ -30,7 +34,6 @@ from genre_runtime.model.features import log_mel_spectrogram
 from genre_runtime.model.metadata import AudioConfig
 from genre_runtime.output_files import replacing
 from genre_runtime.parallel import available_cores
-from genre_training.data.pictures import read_picture
 from genre_training.data.track import DataError, Track
 
 CLIP_SECONDS = 30.0
@@ -39,14 +42,23 @@ CLIPS_PER_CHUNK = 32
 INDEX_NAME = "index.json"
 
 MAX_WORKERS = 61
-"""Windows waits for no more processes than these at once, so ProcessPoolExecutor refuses more there."""
+"""Largest number of processes that ProcessPoolExecutor allows on Windows."""
+
+FMA_ROWS = 100
+"""FMA pictures keep 100 of the 128 bands, those of `picked_bands`."""
+
+GTZAN_FRAME_SECONDS = 0.0775
+GTZAN_FIRST_CENTRE = GTZAN_FRAME_SECONDS / 2 - 0.0116
+"""Column j of a GTZAN picture is centred at FIRST_CENTRE + j * FRAME_SECONDS. The 11.6 ms are half a hop of
+512 samples, by which the pictures' makers rounded down: measured against the audio, it raises the median
+correlation from 0.958 to 0.976."""
 
 Chunk = tuple[Path, list[Track]]
-"""A part of the store to be written, and its clips."""
+"""File of a part of the store, and the clips of that part."""
 
 
 class LostWorkerError(GenreError, ChildProcessError):
-    """A process that computes features was killed from outside; the chunks that were finished are kept."""
+    """A process that computes features was killed from outside; finished chunks are kept."""
 
     code = "lost_worker"
 
@@ -61,7 +73,7 @@ class FeatureStore:
         Row i belongs to `tracks[i]`.
     tracks : list of Track
     left_out : dict of str to str
-        Clips that could not be used, and why.
+        Unusable clips and the reasons.
     """
 
     log_mel: NDArray[np.float16]
@@ -70,7 +82,16 @@ class FeatureStore:
 
 
 def track_log_mel(track: Track, config: AudioConfig) -> FloatArray:
-    """Log-mel spectrogram of one clip, (n_mels, n_frames), from its picture or the first `CLIP_SECONDS` of its audio.
+    """Compute the log-mel spectrogram of one clip, from its picture or the first `CLIP_SECONDS` of its audio.
+
+    Parameters
+    ----------
+    track : Track
+    config : AudioConfig
+
+    Returns
+    -------
+    float32 array, shape (n_mels, n_frames)
 
     Raises
     ------
@@ -79,18 +100,26 @@ def track_log_mel(track: Track, config: AudioConfig) -> FloatArray:
     """
     if track.path.suffix == ".png":
         return read_picture(track.path, track.source, config)
-    # Of the whole track only the beginning is wanted: an hour of it would fill the memory, once in every process.
+    # Only the beginning is decoded: an hour of audio in every process would need too much memory.
     excerpts = stream_excerpts(track.path, config.sample_rate, excerpt_seconds=CLIP_SECONDS, n_excerpts=None)
     return log_mel_spectrogram(next(iter(excerpts)).waveform, config)
 
 
 def open_store(tracks: list[Track], config: AudioConfig, cache: Path, workers: int | None = None) -> FeatureStore:
-    """Open the store of `tracks` below `cache`, building it first if it is not there.
+    """Open the store of some tracks, and build it first if necessary.
 
-    Unreadable and silent clips are left out and named in `left_out`. An interrupted build goes on where it stopped, and
-    two processes that build the same store at once both get it.
-    Building starts processes, `workers` or as many as there are cores: a script of one's own needs the usual
-    `if __name__ == "__main__"`.
+    Unreadable and silent clips are left out and named in `left_out`. An interrupted build continues where it stopped,
+    and two processes may build the same store at once. Building starts processes, so a script that calls this needs
+    the usual `if __name__ == "__main__"`.
+
+    Parameters
+    ----------
+    tracks : list of Track
+    config : AudioConfig
+    cache : Path
+        Folder of all stores.
+    workers : int, optional
+        Largest number of processes; by default one per core.
 
     Raises
     ------
@@ -103,7 +132,7 @@ def open_store(tracks: list[Track], config: AudioConfig, cache: Path, workers: i
         try:
             _build(tracks, config, folder, workers)
         except FileNotFoundError:
-            # Another process finished this store meanwhile, and removed the chunks that were still to be joined here.
+            # Another process finished this store in the meantime and removed the chunks.
             if not (folder / INDEX_NAME).is_file():
                 raise
             for path in folder.glob("chunk*.npz"):
@@ -119,12 +148,12 @@ def _fingerprint(tracks: list[Track], config: AudioConfig) -> str:
     for track in tracks:
         status = track.path.stat()
         line = f"{track.track_id} {track.path.name} {status.st_size} {status.st_mtime_ns}\n"
-        digest.update(line.encode(errors="surrogateescape"))  # names of files need not be UTF-8
+        digest.update(line.encode(errors="surrogateescape"))  # file names may not be UTF-8
     return digest.hexdigest()[:16]
 
 
 def _build(tracks: list[Track], config: AudioConfig, folder: Path, workers: int | None) -> None:
-    """Compute chunk files that are not there yet, then join them; every file appears whole or not at all."""
+    """Compute the missing chunk files, then join them; every file appears whole or not at all."""
     n_frames = round(CLIP_SECONDS / config.frame_seconds)
     folder.mkdir(parents=True, exist_ok=True)
     chunks = [tracks[i : i + CLIPS_PER_CHUNK] for i in range(0, len(tracks), CLIPS_PER_CHUNK)]
@@ -163,19 +192,19 @@ def _build(tracks: list[Track], config: AudioConfig, folder: Path, workers: int 
 
 
 def _compute(missing: list[Chunk], work: Callable[[Chunk], int], workers: int | None) -> Iterator[int]:
-    """Write chunks by as many processes as there are cores and work for; yields each one's number of clips."""
+    """Write chunks, in processes if there are several; yields the number of clips of each chunk."""
     n_workers = min(workers or available_cores(), len(missing), MAX_WORKERS)
     if n_workers < 2:
         yield from map(work, missing)
         return
-    # A fork of a process with threads, such as torch's and ONNX Runtime's, may hang for ever: so spawn.
+    # Spawned, since a fork of a process with threads, such as those of torch and ONNX Runtime, may hang.
     with ProcessPoolExecutor(n_workers, multiprocessing.get_context("spawn")) as pool:
         try:
             yield from pool.map(work, missing)
         except BrokenProcessPool as error:
             raise LostWorkerError(
-                f"one of {n_workers} processes that compute features was killed, most likely for want of memory: the "
-                f"same command goes on from there; genre-train --workers {n_workers // 2} takes half of it"
+                f"one of {n_workers} processes that compute features was killed, probably for lack of memory: the same "
+                f"command continues from there; genre-train --workers {n_workers // 2} needs half of it"
             ) from error
 
 
@@ -197,7 +226,7 @@ def _read_chunk(path: Path, part: str) -> NDArray[Any]:
 
 
 def _clip_or_reason(track: Track, config: AudioConfig, n_frames: int) -> NDArray[np.float16] | str:
-    """Return one row of the store, or why there is none."""
+    """Return one row of the store, or the reason why there is none."""
     try:
         log_mel = track_log_mel(track, config)
     except (GenreError, OSError) as error:
@@ -208,22 +237,101 @@ def _clip_or_reason(track: Track, config: AudioConfig, n_frames: int) -> NDArray
 
 
 def fit_frames(log_mel: FloatArray, n_frames: int) -> FloatArray:
-    """Cut to `n_frames`, or repeat the clip until it has as many."""
+    """Cut a spectrogram to a number of frames, or repeat it until it has as many.
+
+    Parameters
+    ----------
+    log_mel : float array, shape (n_mels, n)
+    n_frames : int
+    """
     repeats = -(-n_frames // log_mel.shape[1])
     fitted: FloatArray = np.tile(log_mel, (1, repeats))[:, :n_frames]
     return fitted
 
 
 def label_indices(tracks: Sequence[Track], labels: Sequence[str]) -> NDArray[np.int64]:
-    """Index of each track's label in `labels`, shape (n_tracks,).
+    """Return the index of each track's label, shape (n_tracks,).
+
+    Parameters
+    ----------
+    tracks : sequence of Track
+    labels : sequence of str
 
     Raises
     ------
     DataError
-        A track's label is not among them.
+        The label of a track is not in `labels`.
     """
     position = {label: index for index, label in enumerate(labels)}
     unknown = sorted({track.label for track in tracks} - set(labels))
     if unknown:
-        raise DataError(f"the data folder holds the genres {unknown}: expected no others than {list(labels)}")
+        raise DataError(f"the data folder has the genres {unknown}: expected only {list(labels)}")
     return np.array([position[track.label] for track in tracks], dtype=np.int64)
+
+
+def picked_bands(n_bands: int, n_mels: int) -> list[int]:
+    """Return the mel bands that pictures keep and networks see: floor((i + 1) / n_bands * n_mels), at most the last.
+
+    Parameters
+    ----------
+    n_bands : int
+        How many to pick.
+    n_mels : int
+        How many there are; as many as `n_bands` gives all.
+    """
+    if n_bands == n_mels:
+        return list(range(n_mels))
+    return [min((i + 1) * n_mels // n_bands, n_mels - 1) for i in range(n_bands)]
+
+
+def read_picture(path: Path, source: str, config: AudioConfig) -> FloatArray:
+    """Read one picture onto the frames of `config`.
+
+    Parameters
+    ----------
+    path : Path
+    source : {"fma_small", "gtzan"}
+    config : AudioConfig
+
+    Returns
+    -------
+    float32 array, shape (n_mels, n_frames)
+
+    Raises
+    ------
+    OSError, DataError
+        The file is not a picture, is damaged, or has another number of rows.
+    """
+    try:
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("L"), dtype=np.float32)
+    except (SyntaxError, Image.DecompressionBombError) as error:  # Pillow's word for some damaged headers
+        raise DataError(f"{path} is a damaged picture: {error}") from error
+    n_rows = config.n_mels if source == "gtzan" else FMA_ROWS
+    if pixels.shape[0] != n_rows:
+        raise DataError(f"{path} has {pixels.shape[0]} rows: expected {n_rows} for a picture of {source}")
+    decibels = pixels - np.float32(80)
+    if source == "gtzan":
+        return _nearest_frames(decibels, config)
+    return _fill_bands(decibels, config)
+
+
+def _fill_bands(decibels: FloatArray, config: AudioConfig) -> FloatArray:
+    """Interpolate the bands an FMA picture leaves out, linearly in dB; its frames fit as they are."""
+    known = np.array(picked_bands(FMA_ROWS, config.n_mels))
+    bands = np.arange(config.n_mels)
+    right = np.clip(np.searchsorted(known, bands), 1, FMA_ROWS - 1)
+    left = right - 1
+    weight = np.clip((bands - known[left]) / (known[right] - known[left]), 0, 1).astype(np.float32)[:, None]
+    filled: FloatArray = decibels[left] * (1 - weight) + decibels[right] * weight
+    return filled
+
+
+def _nearest_frames(decibels: FloatArray, config: AudioConfig) -> FloatArray:
+    """Take the column nearest to each frame's centre."""
+    n_columns = decibels.shape[1]
+    n_frames = max(1, int(n_columns * GTZAN_FRAME_SECONDS / config.frame_seconds))
+    centres = np.arange(n_frames) * config.frame_seconds
+    columns = np.clip(np.rint((centres - GTZAN_FIRST_CENTRE) / GTZAN_FRAME_SECONDS), 0, n_columns - 1).astype(int)
+    nearest: FloatArray = decibels[:, columns]
+    return nearest

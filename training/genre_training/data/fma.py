@@ -1,11 +1,11 @@
 """FMA, the data set this project trains on (Defferrard et al., ISMIR 2017; repository mdeff/fma).
 
-Clips of 30 s with the split that every publication uses, in which no artist stands on two sides:
+Clips of 30 s with the published split, in which no artist is on two sides:
 
 - `fma_metadata/tracks.csv`, of which (set, subset), (set, split), (track, genre_top) and (artist, id) are read
 - `fma_medium/001/001486.mp3`, likewise `fma_small` and `fma_large`
 
-FMA's archives: where they lie, how they become the layout that `fma` reads, and what is then there.
+Reads this layout, and downloads and unpacks the archives that make it.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from genre_training.data.track import PARTS, DataError, Track
 SUBSETS = ("small", "medium", "large")
 """Each contains the ones before it."""
 
-# Empty or cut short, as the data set's own wiki has it: first those of the small subset, then the medium one's.
+# Empty or cut short, according to the wiki of the data set: those of the small subset, then those of the medium one.
 BAD_CLIPS = frozenset({98565, 98567, 98569, 99134, 108925, 133297}) | {
     *(1486, 5574, 65753, 80391, 98558, 98559, 98560, 98566, 98568, 98571),
     *(105247, 108924, 126981, 127336, 143992),
 }
 SPLITS = {"training": "train", "validation": "validation", "test": "test"}
 LABELS = {"Hip-Hop": "hiphop", "Old-Time / Historic": "historic", "Soul-RnB": "soul"}
-"""Genres that are called something else here; of the others only the case differs."""
+"""Genres with another name here; the others are only converted to lower case."""
 
 COLUMNS = (("set", "split"), ("set", "subset"), ("track", "genre_top"), ("artist", "id"))
 LONGEST_FIELD = 1 << 24
-"""Characters: biographies in the table may be longer than the 131,072 that Python's reader allows by itself."""
+"""Characters: biographies in the table may be longer than the default limit of Python's reader, 131,072."""
 
 BAD, NO_GENRE, MISSING = "known to be empty or cut short", "without a single top genre", "whose file is missing"
 AGAIN = "remove the folder fma_metadata and run `genre-train data` again"
@@ -42,7 +42,7 @@ AGAIN = "remove the folder fma_metadata and run `genre-train data` again"
 
 @dataclass(frozen=True)
 class FmaClips:
-    """What is there of one subset.
+    """The usable clips of one subset.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class FmaClips:
     tracks : list of Track
         In the order of tracks.csv.
     left_out : Counter of str
-        How many clips of the subset are not among them, by reason.
+        Number of clips of the subset that are left out, by reason.
     """
 
     subset: str
@@ -59,14 +59,19 @@ class FmaClips:
 
 
 def read_fma_tracks(folder: Path) -> list[Track]:
-    """Return the clips of the largest subset whose audio lies in `folder`, none without metadata or audio.
+    """Return the clips of the largest subset in a folder, none without metadata or audio.
 
     Clips known to be bad, without a top genre or without a file are left out; missing files are reported on stderr.
+
+    Parameters
+    ----------
+    folder : Path
+        The data folder.
 
     Raises
     ------
     DataError
-        tracks.csv is damaged, or not a single clip of the subset can be used.
+        tracks.csv is damaged, or no clip of the subset can be used.
     """
     subset = next((subset for subset in reversed(SUBSETS) if has_audio(folder, subset)), None)
     if subset is None or not tracks_csv(folder).is_file():
@@ -78,24 +83,36 @@ def read_fma_tracks(folder: Path) -> list[Track]:
 
 
 def read_subset(folder: Path, subset: str) -> FmaClips:
-    """Return what `scan_subset` does, at least one clip.
+    """Return the clips of a subset, at least one.
+
+    Parameters
+    ----------
+    folder : Path
+        The data folder.
+    subset : {"small", "medium", "large"}
 
     Raises
     ------
     DataError
-        tracks.csv is damaged, or not a single clip can be used.
+        tracks.csv is damaged, or no clip can be used.
     """
     clips = scan_subset(folder, subset)
     if not clips.tracks:
         raise DataError(
-            f"{folder} holds no usable clip of FMA {subset}, left out: {reasons(clips)}; expected files such as "
+            f"{folder} has no usable clip of FMA {subset}, left out: {reasons(clips)}; expected files such as "
             f"{folder / f'fma_{subset}' / '000' / '000002.mp3'}: run `genre-train data --subset {subset}`"
         )
     return clips
 
 
 def scan_subset(folder: Path, subset: str) -> FmaClips:
-    """Return the clips of `subset` in `folder`, and how many were left out and why.
+    """Return the clips of a subset, and how many were left out and why.
+
+    Parameters
+    ----------
+    folder : Path
+        The data folder.
+    subset : {"small", "medium", "large"}
 
     Raises
     ------
@@ -146,17 +163,34 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def reasons(clips: FmaClips) -> str:
-    """Say how many clips were left out and why, empty if none were."""
+    """Say how many clips were left out and why; empty if none were.
+
+    Parameters
+    ----------
+    clips : FmaClips
+    """
     return ", ".join(f"{count:,} {reason}" for reason, count in clips.left_out.items())
 
 
 def has_audio(folder: Path, subset: str) -> bool:
-    """Whether `folder` holds MP3s of the subset; log-mel pictures lie in folders of the same name."""
+    """Return whether a folder has MP3s of a subset; log-mel pictures are in folders of the same name.
+
+    Parameters
+    ----------
+    folder : Path
+    subset : {"small", "medium", "large"}
+    """
     return any((folder / f"fma_{subset}").glob("[0-9][0-9][0-9]/*.mp3"))
 
 
 def tracks_csv(folder: Path) -> Path:
-    """Path of the table of all tracks."""
+    """Return the path of the table of all tracks.
+
+    Parameters
+    ----------
+    folder : Path
+        The data folder.
+    """
     return folder / "fma_metadata" / "tracks.csv"
 
 
@@ -172,12 +206,12 @@ class Archive:
     Attributes
     ----------
     name : str
-        `<name>.zip` holds one folder of this name.
+        `<name>.zip` has one folder of this name.
     size, unpacked : int
-        About how many bytes the archive and what is taken from it have.
+        Approximate bytes of the archive and of what is unpacked.
     sha1 : str
     wanted : tuple of str or None
-        Its members to unpack; None for all.
+        Members to unpack; None for all.
     """
 
     name: str
@@ -187,7 +221,7 @@ class Archive:
     wanted: tuple[str, ...] | None = None
 
 
-# MP3 does not get smaller in an archive. Of the metadata only the table of tracks is read, a fifth of the whole.
+# MP3s are not compressed further by the archive. Of the metadata only the table of tracks is read, a fifth of it.
 METADATA = Archive(
     "fma_metadata",
     342 * MEBIBYTE,
@@ -205,7 +239,7 @@ AUDIO = {
 
 
 def fetch_fma(folder: Path, subset: str, base_url: str = BASE_URL, *, keep_archives: bool = False) -> FmaClips:
-    """Download and unpack the metadata and one subset into `folder`; what is there already is not done again.
+    """Download and unpack the metadata and one subset; steps that are already done are skipped.
 
     Parameters
     ----------
@@ -213,21 +247,20 @@ def fetch_fma(folder: Path, subset: str, base_url: str = BASE_URL, *, keep_archi
         The data folder.
     subset : {"small", "medium", "large"}
     base_url : str
-        Where the archives lie: FMA's own place or a mirror.
+        Address of the archives.
     keep_archives : bool
-        Keep the zip files, which are as large as what is in them.
+        Keep the zip files, which are as large as their contents.
 
     Returns
     -------
     FmaClips
-        What there is to train on, for `describe`.
 
     Raises
     ------
     DownloadError
-        See `download.fetch` and `archives.extract`.
+        See `fetch` and `extract` of `genre_training.data.download`.
     DataError
-        An unknown subset, or nothing usable came out of the archives.
+        The subset is unknown, or the archives have no usable clip.
     """
     if subset not in SUBSETS:
         raise DataError(f"FMA has no subset {subset!r}: expected one of {', '.join(SUBSETS)}")
@@ -247,7 +280,12 @@ def _bring(archive: Archive, folder: Path, base_url: str, keep: bool) -> None:
 
 
 def describe(clips: FmaClips) -> str:
-    """Return a table of the clips by genre and part, and what was left out."""
+    """Return a table of the clips by genre and part, and what was left out.
+
+    Parameters
+    ----------
+    clips : FmaClips
+    """
     counts = Counter((track.label, track.part) for track in clips.tracks)
     lines = [f"{'fma_' + clips.subset:<16}" + "".join(f"{part:>12}" for part in PARTS)]
     for label in sorted({track.label for track in clips.tracks}):

@@ -1,26 +1,30 @@
-"""Seeded splits into training, validation and test clips.
+"""The clips of a run in memory, and their seeded split into training, validation and test.
 
-`grouped` keeps every group (artist, album, upload block) whole and leaves clips in the part their source names.
-`official` is the sources' own parts and nothing else. `stratified` splits clip by clip, as the original report did; it
-leaks artists and is there to compare with.
+`grouped` keeps every group (artist, album, upload block) whole and every clip in the part that its source names.
+`official` uses the parts of the sources only. `stratified` splits clip by clip, as the original report did: artists
+leak, so it serves for comparison only.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import get_args
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from torch import Tensor
 
-from genre_training.data.track import PARTS, DataError, Track
+from genre_runtime.model.metadata import AudioConfig
+from genre_training.config import TEST_FOLDS, Recipe, SplitMethod
+from genre_training.data.features import FeatureStore, label_indices
+from genre_training.data.track import PARTS, DataError, Indices, Track
 
-Indices = NDArray[np.int64]
-
-METHODS = ("grouped", "official", "stratified")
-TEST_FOLDS = 5
+METHODS = get_args(SplitMethod)
 VALIDATION_FOLDS = 8
 
 
@@ -36,10 +40,10 @@ class Split:
 def split_tracks(tracks: list[Track], method: str, seed: int, fold: int = 0) -> Split:
     """Divide tracks: one fifth test (fold `fold`), one eighth of the rest validation, the rest training.
 
-    Where groups, or clips of the largest genre, are fewer than parts, there are as many parts as these.
+    With fewer groups, or fewer clips of the largest genre, than parts, there are only as many parts.
 
-    `grouped` takes a clip's own part for granted; a source that names a training and a test part but no validation
-    part gives an eighth of its training clips to validation like the others.
+    `grouped` keeps the part that a clip's source names. If a source names a training and a test part only, an eighth
+    of its training clips validate.
 
     Parameters
     ----------
@@ -48,7 +52,7 @@ def split_tracks(tracks: list[Track], method: str, seed: int, fold: int = 0) -> 
     seed : int
         The same seed gives the same split.
     fold : int
-        0 to 4: which fifth is the test part.
+        Which fifth is the test part, 0 to 4.
 
     Raises
     ------
@@ -60,18 +64,18 @@ def split_tracks(tracks: list[Track], method: str, seed: int, fold: int = 0) -> 
             f"split {method!r}, fold {fold}: expected {', '.join(METHODS)} and a fold from 0 to {TEST_FOLDS - 1}"
         )
     if method == "official" and fold:
-        raise DataError(f"split 'official', fold {fold}: it has but one division, expected fold 0")
+        raise DataError(f"split 'official', fold {fold}: it has one division only, expected fold 0")
     if method == "official":
         return _official(tracks)
     grouped = method == "grouped"
     parts = np.array([(track.part or "") if grouped else "" for track in tracks], dtype="<U10")
     free, train, validation, test = (np.flatnonzero(parts == part) for part in ("", *PARTS))
     if not tracks:
-        raise DataError("there are no clips to divide: expected some of three artists at least")
+        raise DataError("there are no clips to split: expected clips of at least three artists")
     if not free.size and not test.size:
         raise DataError(
-            f"every clip names a part, {train.size} train and {validation.size} validation, and none is `test`: name "
-            "some, or leave the part of some clips empty, from which a fifth is drawn"
+            f"every clip names a part, {train.size} train and {validation.size} validation, but none `test`: name test "
+            "clips, or leave the part of some clips empty, of which a fifth is drawn"
         )
     if free.size:
         folds = _folds(tracks, free, grouped, TEST_FOLDS, seed)
@@ -89,10 +93,38 @@ def split_tracks(tracks: list[Track], method: str, seed: int, fold: int = 0) -> 
     return Split(train, validation, test)
 
 
-def everything_trains(tracks: list[Track]) -> Split:
-    """Return the split that holds nothing out."""
-    positions = np.arange(len(tracks))
+def everything_trains(n_tracks: int) -> Split:
+    """Return the split that holds nothing out.
+
+    Parameters
+    ----------
+    n_tracks : int
+    """
+    positions = np.arange(n_tracks)
     return Split(positions, positions[:0], positions[:0])
+
+
+def stored_split(held_out: Mapping[str, Sequence[str]], track_ids: Sequence[str]) -> Split:
+    """Restore a split by the names of its clips: a new split would differ once a clip was added or removed.
+
+    Parameters
+    ----------
+    held_out : mapping of str to sequence of str
+        Names of the clips of the parts `validation` and `test`.
+    track_ids : sequence of str
+        Names of the clips that are there; the others of these train.
+
+    Raises
+    ------
+    DataError
+        None of the clips of a part is there.
+    """
+    part_of = {track_id: part for part, ids in held_out.items() for track_id in ids}
+    parts = np.array([part_of.get(track_id, "train") for track_id in track_ids])
+    split = Split(*(np.flatnonzero(parts == part) for part in PARTS))
+    if not split.validation.size or not split.test.size:
+        raise DataError("the data folder has no clip that the checkpoint was validated or tested with: name another")
+    return split
 
 
 def _official(tracks: list[Track]) -> Split:
@@ -101,14 +133,14 @@ def _official(tracks: list[Track]) -> Split:
     if unnamed or not all(positions.values()):
         found = {part: len(members) for part, members in positions.items()}
         raise DataError(
-            f"split 'official': {len(unnamed)} of {len(tracks)} clips name no part of their own, the others {found}: "
+            f"split 'official': {len(unnamed)} of {len(tracks)} clips name no part, the others {found}: "
             "expected train, validation and test for all, as FMA has them; use split 'grouped'"
         )
     return Split(*(np.array(positions[part], dtype=np.int64) for part in PARTS))
 
 
 def _folds(tracks: list[Track], positions: Indices, grouped: bool, n_folds: int, seed: int) -> list[Indices]:
-    # Stratified by source as well, so that each part holds its share of every data set that is split here.
+    # Stratified by source as well, so that each part has its share of every data set.
     strata = [f"{tracks[i].source}/{tracks[i].label}" for i in positions]
     groups = [tracks[i].group for i in positions]
     n_groups = len(set(groups)) if grouped else len(groups)
@@ -116,14 +148,100 @@ def _folds(tracks: list[Track], positions: Indices, grouped: bool, n_folds: int,
     if min(n_groups, n_largest) < 2:
         raise DataError(
             f"{len(positions)} clips of {n_groups} artists (albums, folders), {n_largest} of the largest genre, are "
-            "left to divide: expected three artists in all, one each for training, validation and test, and as many "
+            "left to split: expected at least three artists, one each for training, validation and test, and as many "
             "clips of a genre; add clips, or name parts in a manifest"
         )
     kind = StratifiedGroupKFold if grouped else StratifiedKFold
     folds = kind(min(n_folds, n_groups, n_largest), shuffle=True, random_state=seed)
     try:
-        with warnings.catch_warnings():  # a genre of fewer clips than folds is missing in some: so be it
+        with warnings.catch_warnings():  # a genre with fewer clips than folds may be missing in some
             warnings.filterwarnings("ignore", "The least populated class")
             return [positions[part] for _, part in folds.split(positions, strata, groups if grouped else None)]
     except ValueError as error:
         raise DataError(f"{len(positions)} clips cannot be split into {n_folds} parts: {error}") from error
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Clips with their labels and their split.
+
+    Attributes
+    ----------
+    clips : Tensor, float16, shape (n_clips, n_mels, n_frames)
+        A clip with a value that is not finite counts as failed: it trains as silence of weight zero.
+    labels : int64 array, shape (n_clips,)
+    sources : str array, shape (n_clips,)
+        Data set of each clip.
+    names : tuple of str
+        Genre of each label.
+    split : Split
+    crop_frames : int
+        Frames of a training crop.
+    picture_frames : int
+        Frames of the part of a training crop that the backbone sees.
+    excerpt_frames : int
+        Frames of an excerpt that is evaluated.
+    track_ids : tuple of str
+        Name of each clip.
+    outliers : Tensor or None, shape (n_outliers, n_mels, n_frames)
+        Sounds that are not music, for training with the label -1.
+    """
+
+    clips: Tensor
+    labels: Indices
+    sources: NDArray[np.str_]
+    names: tuple[str, ...]
+    split: Split
+    crop_frames: int
+    picture_frames: int
+    excerpt_frames: int
+    track_ids: tuple[str, ...] = ()
+    outliers: Tensor | None = None
+
+    def on(self, device: torch.device) -> TrainingData:
+        """Return the same data with the clips on `device`, if it has room for them twice: batches need room too.
+
+        Parameters
+        ----------
+        device : torch.device
+        """
+        size = self.clips.numel() * self.clips.element_size()
+        if device.type != "cuda" or 2 * size > torch.cuda.mem_get_info(device)[0]:
+            return self
+        outliers = None if self.outliers is None else self.outliers.to(device)
+        return replace(self, clips=self.clips.to(device), outliers=outliers)
+
+
+def load_clips(
+    store: FeatureStore, recipe: Recipe, audio: AudioConfig, names: tuple[str, ...], split: Split
+) -> TrainingData:
+    """Load the clips of a feature store into memory.
+
+    Parameters
+    ----------
+    store : FeatureStore
+    recipe : Recipe
+        Gives the lengths of crops, pictures and excerpts.
+    audio : AudioConfig
+        Front end of the store.
+    names : tuple of str
+        Genre of each label.
+    split : Split
+
+    Raises
+    ------
+    DataError
+        A clip's genre is not among `names`.
+    """
+    training = recipe.training
+    return TrainingData(
+        clips=torch.from_numpy(np.array(store.log_mel)),
+        labels=label_indices(store.tracks, names),
+        sources=np.array([track.source for track in store.tracks]),
+        names=names,
+        split=split,
+        crop_frames=round(training.crop_seconds / audio.frame_seconds),
+        picture_frames=round(training.picture_seconds / audio.frame_seconds),
+        excerpt_frames=round(training.excerpt_seconds / audio.frame_seconds),
+        track_ids=tuple(track.track_id for track in store.tracks),
+    )

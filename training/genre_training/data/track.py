@@ -1,4 +1,4 @@
-"""What a clip to learn from is: a `Track`, whichever data set it comes from."""
+"""A labelled clip of any data set."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Track:
     source : str
         The data set it comes from.
     group : str
-        Tracks of one group (artist, album, upload block) never stand on both sides of a split.
+        Tracks of one group (artist, album, upload block) are never on both sides of a split.
     part : {"train", "validation", "test"} or None
-        The part of the split it belongs to, where the source itself says so.
+        Part of the split that the source names, if it does.
     """
 
     track_id: str
@@ -51,5 +51,10 @@ class Track:
 
 
 def label_names(tracks: Iterable[Track]) -> tuple[str, ...]:
-    """Return the genres of `tracks`, sorted."""
+    """Return the genres of some tracks, sorted.
+
+    Parameters
+    ----------
+    tracks : iterable of Track
+    """
     return tuple(sorted({track.label for track in tracks}))

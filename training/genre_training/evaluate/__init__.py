@@ -1,1 +1,1 @@
-"""Metrics, scores, plots and the report of a run. Imports `model` and `data`."""
+"""Metrics, scores, charts and the report of a run. Imports `model`, `data` and `config`."""

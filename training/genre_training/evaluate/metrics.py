@@ -1,11 +1,7 @@
-"""How far a probability may be believed: temperature, calibration error and the threshold of confident answers.
+"""Metrics of arrays: accuracy and its relatives with their intervals, calibration, and the logits of whole tracks.
 
 `logits` is float64, (n_tracks, n_excerpts, n_labels); `probabilities` float64, (n_tracks, n_labels), rows summing to
 one; `labels` int64, (n_tracks,). The confidence of an answer is the largest probability of its row.
-
-Scoring: logits of whole tracks, accuracy and its relatives, and how sure these figures are.
-
-`probabilities` is float64, (n_tracks, n_labels), rows summing to one; `labels` int64, (n_tracks,).
 """
 
 from __future__ import annotations
@@ -23,11 +19,20 @@ Probabilities = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 TARGET_PRECISION = 0.85
-"""Share of the answers called confident that shall be right."""
+"""Share of the confident answers that has to be right on validation."""
+N_CONFUSED_PAIRS = 10
+N_RESAMPLES = 1000
 
 
 def track_probabilities(logits: NDArray[np.float64], temperature: float = 1.0) -> Probabilities:
-    """Mean over excerpts of the softmax of (n_tracks, n_excerpts, n_labels) logits, as the runtime does."""
+    """Return the mean over excerpts of the softmax, as the runtime computes it.
+
+    Parameters
+    ----------
+    logits : float64 array, shape (n_tracks, n_excerpts, n_labels)
+    temperature : float
+        Divisor of the logits.
+    """
     scaled = logits / temperature
     exponentials = np.exp(scaled - scaled.max(axis=2, keepdims=True))
     mean: Probabilities = (exponentials / exponentials.sum(axis=2, keepdims=True)).mean(axis=1)
@@ -35,14 +40,20 @@ def track_probabilities(logits: NDArray[np.float64], temperature: float = 1.0) -
 
 
 def reliability(probabilities: Probabilities, labels: Labels, n_bins: int = 15) -> dict[str, list[Any]]:
-    """Confidence of the top answer against how often it is right, over equal-width bins (Guo et al., 2017).
+    """Compare the confidence of the top answer with its accuracy, over equal-width bins (Guo et al., 2017).
+
+    Parameters
+    ----------
+    probabilities : float64 array, shape (n_tracks, n_labels)
+    labels : int64 array, shape (n_tracks,)
+    n_bins : int
 
     Returns
     -------
     dict
-        `confidence` and `accuracy` (the bin's means, 0 to 1; None where it is empty) and `count` (tracks in it), each
-        a list of `n_bins`. Bin i holds confidences from i / n_bins up to, not including, (i + 1) / n_bins; the last
-        one includes 1.
+        `confidence` and `accuracy` (means of the bin, 0 to 1; None if it is empty) and `count` (tracks in the bin),
+        each a list of `n_bins`. Bin i holds confidences from i / n_bins up to, not including, (i + 1) / n_bins; the
+        last one includes 1.
     """
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels
@@ -56,12 +67,25 @@ def reliability(probabilities: Probabilities, labels: Labels, n_bins: int = 15) 
 
 
 def calibration_error(probabilities: Probabilities, labels: Labels, n_bins: int = 15) -> float:
-    """Expected calibration error of the top answer over equal-width bins (Guo et al., 2017), 0 to 1."""
+    """Return the expected calibration error of the top answer (Guo et al., 2017), 0 to 1.
+
+    Parameters
+    ----------
+    probabilities : float64 array, shape (n_tracks, n_labels)
+    labels : int64 array, shape (n_tracks,)
+    n_bins : int
+    """
     return reliability_gap(reliability(probabilities, labels, n_bins))
 
 
 def reliability_gap(bins: dict[str, list[Any]]) -> float:
-    """Mean distance of accuracy from confidence, each bin weighted with its tracks: the calibration error."""
+    """Return the calibration error of bins: the distance of accuracy from confidence, weighted by tracks.
+
+    Parameters
+    ----------
+    bins : dict
+        As `reliability` returns them.
+    """
     filled = [
         (count, abs(accuracy - confidence))
         for confidence, accuracy, count in zip(bins["confidence"], bins["accuracy"], bins["count"], strict=True)
@@ -71,7 +95,13 @@ def reliability_gap(bins: dict[str, list[Any]]) -> float:
 
 
 def fit_temperature(logits: NDArray[np.float64], labels: Labels) -> float:
-    """Temperature between 0.2 and 5 that gives the tracks the least log-loss."""
+    """Return the temperature between 0.2 and 5 with the lowest log-loss.
+
+    Parameters
+    ----------
+    logits : float64 array, shape (n_tracks, n_excerpts, n_labels)
+    labels : int64 array, shape (n_tracks,)
+    """
     candidates = np.geomspace(0.2, 5, 81)
     picked = np.arange(len(labels))
     losses = [-np.log(track_probabilities(logits, float(t))[picked, labels] + 1e-12).mean() for t in candidates]
@@ -79,9 +109,17 @@ def fit_temperature(logits: NDArray[np.float64], labels: Labels) -> float:
 
 
 def confidence_threshold(probabilities: Probabilities, labels: Labels) -> float:
-    """Return the smallest confidence from which on at least `TARGET_PRECISION` of the answers are right.
+    """Return the smallest confidence above which at least `TARGET_PRECISION` of the answers are right.
 
-    1.0 (never confident) when no threshold that keeps 20 tracks or more reaches it.
+    Parameters
+    ----------
+    probabilities : float64 array, shape (n_tracks, n_labels)
+    labels : int64 array, shape (n_tracks,)
+
+    Returns
+    -------
+    float
+        1.0 (never confident) if no threshold that keeps at least 20 tracks reaches that precision.
     """
     order = np.argsort(-probabilities.max(axis=1), kind="stable")
     confidence = probabilities.max(axis=1)[order]
@@ -94,13 +132,20 @@ def confidence_threshold(probabilities: Probabilities, labels: Labels) -> float:
 
 
 def coverage_at_threshold(probabilities: Probabilities, labels: Labels, threshold: float) -> dict[str, float | None]:
-    """How many tracks get a confident answer, and how many of those answers are right.
+    """Return how many tracks get a confident answer, and how many of those answers are right.
+
+    Parameters
+    ----------
+    probabilities : float64 array, shape (n_tracks, n_labels)
+    labels : int64 array, shape (n_tracks,)
+    threshold : float
+        0 to 1.
 
     Returns
     -------
     dict
-        `coverage`, the share of the tracks whose confidence reaches `threshold`, 0 to 1, and `precision`, the share
-        of these that are right; None when there are none.
+        `coverage`, the share of the tracks whose confidence reaches `threshold`, and `precision`, the share of these
+        that are right, or None if there are none.
     """
     confident = probabilities.max(axis=1) >= threshold
     correct = probabilities.argmax(axis=1) == labels
@@ -110,23 +155,21 @@ def coverage_at_threshold(probabilities: Probabilities, labels: Labels, threshol
     }
 
 
-pass  # the model card looks for it here
-
-N_CONFUSED_PAIRS = 10
-N_RESAMPLES = 1000
-
-
 @torch.inference_mode()
 def excerpt_logits(network: nn.Module, clips: Tensor, n_frames: int, device: torch.device) -> NDArray[np.float64]:
-    """Logits of excerpts spread evenly over each clip, shape (n_tracks, n_excerpts, n_labels).
+    """Compute the logits of excerpts spread evenly over each clip.
 
     Parameters
     ----------
     network : nn.Module
     clips : Tensor, shape (n_tracks, n_mels, clip_frames)
     n_frames : int
-        Frames of an excerpt; as many excerpts as come nearest to filling the clip.
+        Frames of an excerpt. The number of excerpts is the one that comes nearest to filling the clip.
     device : torch.device
+
+    Returns
+    -------
+    float64 array, shape (n_tracks, n_excerpts, n_labels)
     """
     network.eval()
     n_excerpts = max(1, round(clips.shape[2] / n_frames))
@@ -139,10 +182,10 @@ def excerpt_logits(network: nn.Module, clips: Tensor, n_frames: int, device: tor
     return torch.cat(parts).double().numpy()
 
 
-def score(
+def metrics(
     probabilities: Probabilities, labels: Labels, names: Sequence[str], *, intervals: bool = False
 ) -> dict[str, Any]:
-    """Metrics of one set of tracks, as plain values; genres the set lacks are left out of averages.
+    """Compute the metrics of one set of tracks, as plain values; averages are over the genres that the set has.
 
     Parameters
     ----------
@@ -189,10 +232,10 @@ def score(
 
 
 def bootstrap_intervals(counts: NDArray[np.int64], seed: int = 0) -> dict[str, list[float]]:
-    """95 % percentile bootstrap intervals over tracks, `N_RESAMPLES` times as many drawn with replacement.
+    """Compute 95 % percentile bootstrap intervals over tracks, from `N_RESAMPLES` draws with replacement.
 
-    They tell what another draw of test tracks could give, not what another training could. Like `score`, each
-    resample averages over the genres that are true in it.
+    They describe other draws of test tracks, not other trainings. Like `metrics`, each resample averages over the
+    genres that it has.
 
     Parameters
     ----------
@@ -206,7 +249,7 @@ def bootstrap_intervals(counts: NDArray[np.int64], seed: int = 0) -> dict[str, l
         [low, high] as `accuracy_interval`, `balanced_accuracy_interval` and `macro_f1_interval`.
     """
     n_tracks, n_labels = int(counts.sum()), len(counts)
-    # Tracks with the same truth and answer are alike: drawing how many of each kind come is drawing the tracks.
+    # Tracks with the same truth and answer are alike: drawing the number of each kind is the same as drawing tracks.
     kinds = np.flatnonzero(counts)
     drawn = np.zeros((N_RESAMPLES, n_labels * n_labels))
     rng = np.random.default_rng(seed)
@@ -226,7 +269,15 @@ def bootstrap_intervals(counts: NDArray[np.int64], seed: int = 0) -> dict[str, l
 
 
 def confused_pairs(counts: NDArray[np.int64], names: Sequence[str]) -> list[list[Any]]:
-    """Return the `N_CONFUSED_PAIRS` most frequent [true genre, wrong answer, number of tracks], most frequent first."""
+    """Return the `N_CONFUSED_PAIRS` most frequent [true genre, wrong answer, number of tracks], most frequent first.
+
+    Parameters
+    ----------
+    counts : int array, shape (n_labels, n_labels)
+        Confusion matrix, rows: true genre.
+    names : sequence of str
+        Genre of each label.
+    """
     wrong = [
         [names[true], names[answer], int(counts[true, answer])]
         for true, answer in zip(*np.nonzero(counts), strict=True)
@@ -236,14 +287,14 @@ def confused_pairs(counts: NDArray[np.int64], names: Sequence[str]) -> list[list
 
 
 def excerpt_gain(logits: NDArray[np.float64], labels: Labels, temperature: float) -> dict[str, float]:
-    """What averaging over a track's excerpts gains.
+    """Compare the accuracy of single excerpts with that of whole tracks.
 
     Parameters
     ----------
     logits : float64 array, shape (n_tracks, n_excerpts, n_labels)
     labels : int64 array, shape (n_tracks,)
     temperature : float
-        Weighs sure excerpts against unsure ones in the mean; a single excerpt's answer does not depend on it.
+        Divisor of the logits: it changes how much a confident excerpt counts in the mean.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""Pictures of a run, each as PNG and as SVG.
+"""Charts of a run, each as PNG and as SVG.
 
-Every function takes the path of the picture without its suffix and writes both files; the SVG of the same figures is
-the same to the byte, so that a report under version control changes only where its figures do.
+Every function takes the path of the chart without its suffix and writes both files. The SVG of the same values has the
+same bytes, so that a report under version control changes only with its values.
 """
 
 from __future__ import annotations
@@ -21,9 +21,15 @@ DOTS_PER_INCH = 120
 
 
 def save_figure(figure: Figure, stem: Path) -> None:
-    """Write `stem`.png and `stem`.svg."""
+    """Write `stem`.png and `stem`.svg.
+
+    Parameters
+    ----------
+    figure : Figure
+    stem : Path
+    """
     figure.savefig(stem.with_suffix(".png"), dpi=DOTS_PER_INCH)
-    # Letters become outlines: a viewer without the font shows the same picture.
+    # Letters become outlines, so that the chart looks the same without the font.
     with rc_context({"svg.hashsalt": stem.stem, "svg.fonttype": "path"}):
         figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
 
@@ -35,12 +41,12 @@ def save_curves(
     n_training: int | None = None,
     n_validation: int | None = None,
 ) -> None:
-    """Draw training and validation loss, and validation accuracy, over epochs; the least loss is marked.
+    """Draw training and validation loss, and validation accuracy, over epochs; the lowest loss is marked.
 
     Parameters
     ----------
     history : sequence of mapping
-        One an epoch: epoch, train_loss, val_loss, val_acc, val_macro_f1; the last three None without validation.
+        One entry per epoch: epoch, train_loss, val_loss, val_acc, val_macro_f1; the last three None without validation.
     stem : Path
     n_training, n_validation : int, optional
         Numbers of tracks, for the titles.
@@ -49,7 +55,7 @@ def save_curves(
     figure = Figure(figsize=(10 if validated else 5, 4), layout="constrained")
     panels = figure.subplots(1, 2 if validated else 1, squeeze=False)[0]
     epochs = [entry["epoch"] for entry in history]
-    marker = "o" if len(epochs) == 1 else None  # a line through one point shows nothing
+    marker = "o" if len(epochs) == 1 else None  # a line through one point is invisible
     panels[0].plot(epochs, [entry["train_loss"] for entry in history], label="training (augmented)", marker=marker)
     panels[0].set(xlabel="epoch", ylabel="cross-entropy", title=f"Loss: training{_n(n_training)}")
     best = history[-1]["epoch"]
@@ -84,15 +90,15 @@ def save_confusion_matrix(
         Genre of each row and column.
     stem : Path
     part : str
-        What the tracks are, for the title.
+        Part of the split, for the title.
     """
     matrix = np.asarray(counts, dtype=float)
     per_genre = matrix.sum(axis=1)
     shares = matrix / np.maximum(per_genre[:, None], 1)
-    size = 0.45 * len(names)  # of the square of cells, inches; names and colours come beside it
+    size = 0.45 * len(names)  # inches of the square of cells; names come beside it
     figure = Figure(figsize=(size + 2.4, size + 1.9), layout="constrained")
     axes = figure.subplots()
-    axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1)  # squares, not a bitmap: sharp at any size
+    axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1)  # vector squares, sharp at any size
     centres = np.arange(len(names)) + 0.5
     axes.set(
         xlabel="answer",
@@ -114,7 +120,7 @@ def save_confusion_matrix(
 
 
 def save_reliability(bins: Mapping[str, Sequence[Any]], stem: Path, *, part: str = "test") -> None:
-    """Draw accuracy over confidence, and below it how many tracks each bin holds.
+    """Draw accuracy over confidence, and below it the number of tracks per bin.
 
     Parameters
     ----------
@@ -122,7 +128,7 @@ def save_reliability(bins: Mapping[str, Sequence[Any]], stem: Path, *, part: str
         `confidence`, `accuracy` and `count` as `genre_training.evaluate.metrics.reliability` returns them.
     stem : Path
     part : str
-        What the tracks are, for the title.
+        Part of the split, for the title.
     """
     n_bins = len(bins["count"])
     filled = [i for i in range(n_bins) if bins["count"][i]]

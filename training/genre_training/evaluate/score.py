@@ -1,31 +1,20 @@
-"""A part's metrics as words, for the terminal and for the report.
+"""The scores of a checkpoint: calibrated on validation, computed for validation and test, by source, and as text.
 
-`values` is what `evaluate_checkpoint` holds for one part (`validation` or `test`) in `metrics`.
-
-The figures of a checkpoint: calibrated on validation, scored on validation and test, source by source.
-
-Figures of a recipe over five folds: every clip answered by a network that never saw its group.
-
-A network that is trained on everything has no clip left to be measured with. Its figures are those of
-the five networks before it, whose weights are kept beside it.
+A network that was trained on all clips has no clip left to be scored with. The scores of its five folds stand for it:
+each clip is answered by a network that was not trained with its group.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from genre_runtime.model.metadata import AudioConfig
-from genre_training.config import Recipe, recipe_from_tables
-from genre_training.data.features import FeatureStore
-from genre_training.data.splits import TEST_FOLDS, Indices, Split
-from genre_training.data.track import DataError, Track
+from genre_training.data.splits import TrainingData, stored_split
+from genre_training.data.track import Indices
 from genre_training.evaluate.metrics import (
     Probabilities,
     calibration_error,
@@ -34,19 +23,139 @@ from genre_training.evaluate.metrics import (
     excerpt_gain,
     excerpt_logits,
     fit_temperature,
+    metrics,
     reliability,
-    score,
     track_probabilities,
 )
-from genre_training.model.network import GenreNetwork, NetworkConfig
-from genre_training.train.batches import TrainingData
-from genre_training.train.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
+from genre_training.model.checkpoint import Checkpoint
 
 N_PRINTED_PAIRS = 5
 
 
+class Scores(NamedTuple):
+    """The calibration of a checkpoint and its metrics.
+
+    Attributes
+    ----------
+    temperature, confidence_threshold : float
+    metrics : dict
+        For `validation` and `test` the result of `genre_training.evaluate.metrics.metrics` with intervals, and
+        `calibration_error_uncalibrated`, `confident`, `excerpts`, `reliability` and `per_source`. For folds also
+        `folds`: the accuracy of each on all its test clips, by source.
+    """
+
+    temperature: float
+    confidence_threshold: float
+    metrics: dict[str, Any]
+
+
+class _Answers(NamedTuple):
+    positions: Indices
+    logits: NDArray[np.float64]
+
+
+def score(
+    checkpoints: Sequence[Checkpoint],
+    data: TrainingData,
+    device: torch.device,
+    calibration: tuple[float, float] | None = None,
+) -> Scores:
+    """Calibrate on validation, then score validation and test.
+
+    Parameters
+    ----------
+    checkpoints : sequence of Checkpoint
+        One checkpoint, or the folds of one recipe in order. Each is scored on its own split. A clip that every fold
+        tests, since its source names it as a test clip, counts for one of them.
+    data : TrainingData
+    device : torch.device
+    calibration : tuple of float, optional
+        Temperature and confidence threshold of an earlier calibration, to use instead of fitting new ones.
+
+    Raises
+    ------
+    CheckpointError
+        Weights do not fit their network.
+    DataError
+        The clips that a checkpoint held out are not in `data`.
+    """
+    n_folds = len(checkpoints)
+    splits = [stored_split(checkpoint.held_out, data.track_ids) for checkpoint in checkpoints]
+    times_tested = np.bincount(np.concatenate([split.test for split in splits]), minlength=len(data.labels))
+    validations: list[_Answers] = []
+    tests: list[_Answers] = []
+    per_fold = []
+    for fold, (checkpoint, split) in enumerate(zip(checkpoints, splits, strict=True)):
+        network = checkpoint.trained_network().to(device)
+        validation, test = (
+            _Answers(part, excerpt_logits(network, data.clips[part], data.excerpt_frames, device))
+            for part in (split.validation, split.test)
+        )
+        per_fold.append(_calibrated(validation, test, data, None).metrics["test"]["per_source"])
+        tested_by_all = np.flatnonzero(times_tested[split.test] == n_folds)
+        elsewhere = np.setdiff1d(tested_by_all, tested_by_all[fold::n_folds])
+        chosen = np.delete(np.arange(len(split.test)), elsewhere)
+        validations.append(validation)
+        tests.append(_Answers(test.positions[chosen], test.logits[chosen]))
+    scores = _calibrated(_joined(validations), _joined(tests), data, calibration)
+    if n_folds > 1:
+        scores.metrics["folds"] = per_fold
+    return scores
+
+
+def _joined(answers: Sequence[_Answers]) -> _Answers:
+    return _Answers(*(np.concatenate(values) for values in zip(*answers, strict=True)))
+
+
+def _calibrated(
+    validation: _Answers, test: _Answers, data: TrainingData, calibration: tuple[float, float] | None
+) -> Scores:
+    labels = data.labels[validation.positions]
+    temperature = calibration[0] if calibration else fit_temperature(validation.logits, labels)
+    calibrated = track_probabilities(validation.logits, temperature)
+    threshold = calibration[1] if calibration else confidence_threshold(calibrated, labels)
+    parts = {"validation": validation, "test": test}
+    return Scores(
+        temperature, threshold, {name: _part(one, data, temperature, threshold) for name, one in parts.items()}
+    )
+
+
+def _part(answers: _Answers, data: TrainingData, temperature: float, threshold: float) -> dict[str, Any]:
+    labels = data.labels[answers.positions]
+    probabilities = track_probabilities(answers.logits, temperature)
+    return {
+        **metrics(probabilities, labels, data.names, intervals=True),
+        "per_source": _per_source(probabilities, answers.positions, data),
+        "calibration_error_uncalibrated": calibration_error(track_probabilities(answers.logits), labels),
+        "confident": coverage_at_threshold(probabilities, labels, threshold),
+        "excerpts": excerpt_gain(answers.logits, labels, temperature),
+        "reliability": reliability(probabilities, labels),
+    }
+
+
+def _per_source(probabilities: Probabilities, positions: Indices, data: TrainingData) -> dict[str, dict[str, Any]]:
+    result = {}
+    for source in np.unique(data.sources[positions]).tolist():
+        rows = data.sources[positions] == source
+        answered, labels = probabilities[rows], data.labels[positions][rows]
+        # A source knows only some genres: the second accuracy takes the likeliest of those alone.
+        genres = np.unique(data.labels[data.sources == source])
+        result[source] = {
+            "n_tracks": len(labels),
+            "accuracy": float((answered.argmax(axis=1) == labels).mean()),
+            "accuracy_own_genres": float((genres[answered[:, genres].argmax(axis=1)] == labels).mean()),
+        }
+    return result
+
+
 def headline(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return the figures of all tracks together, by their names, in the order to read them."""
+    """Return the scores of all tracks together as text, by name, the most important first.
+
+    Parameters
+    ----------
+    values : mapping
+        One part of `Scores.metrics`.
+    """
     confident, excerpts = values["confident"], values["excerpts"]
     right = "" if confident["precision"] is None else f", {confident['precision']:.1%} of them right"
     return {
@@ -61,7 +170,15 @@ def headline(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def summary(part: str, values: Mapping[str, Any]) -> str:
-    """Return a table of one part for the terminal: headline figures, sources and what is most often confused."""
+    """Return a table of one part for the terminal: headline, sources and the most frequent confusions.
+
+    Parameters
+    ----------
+    part : str
+        Name of the part.
+    values : mapping
+        One part of `Scores.metrics`.
+    """
     rows = list(headline(values).items())
     rows += [
         (source, f"{one['accuracy']:.1%}, among its own genres {one['accuracy_own_genres']:.1%} ({one['n_tracks']})")
@@ -79,242 +196,16 @@ def _with_interval(values: Mapping[str, Any], name: str) -> str:
     return f"{values[name]:.1%} [{low:.1%}, {high:.1%}]"
 
 
-def network_of(checkpoint: Checkpoint) -> GenreNetwork:
-    """Rebuild the trained network of a checkpoint, ready to evaluate.
-
-    Raises
-    ------
-    CheckpointError
-        Its weights do not fit the network that it describes.
-    """
-    try:
-        config = NetworkConfig.from_dict(checkpoint["network"])
-        network = GenreNetwork(len(checkpoint["labels"]), checkpoint["audio"]["n_mels"], config)
-        network.load_state_dict(checkpoint["model_state_dict"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"the checkpoint's weights do not fit the network it describes: {reason}") from error
-    return network.eval()
-
-
-def evaluate_checkpoint(
-    checkpoint: Checkpoint,
-    data: TrainingData,
-    tracks: list[Track],
-    device: torch.device,
-    stored: tuple[float, float] | None = None,
-) -> dict[str, Any]:
-    """Calibrate on validation, then score validation and test, all together and source by source.
+def print_scores(values: Mapping[str, Any]) -> None:
+    """Print a table of each part, and the accuracies of the folds.
 
     Parameters
     ----------
-    checkpoint : dict
-        `labels`, `audio`, `network` and `model_state_dict` are looked at.
-    data : TrainingData
-    tracks : list of Track
-        One a clip of `data`.
-    device : torch.device
-    stored : tuple of float, optional
-        Temperature and confidence threshold of an earlier calibration, to score with instead of fitting anew.
-
-    Returns
-    -------
-    dict
-        `temperature`, `confidence_threshold` and `metrics`: for `validation` and `test` what `score` returns and
-        `calibration_error_uncalibrated`, `confident`, `excerpts`, `reliability` and `per_source`.
+    values : mapping
+        `Scores.metrics`.
     """
-    network = network_of(checkpoint).to(device)
-    logits = {
-        "validation": excerpt_logits(network, data.clips[data.split.validation], data.excerpt_frames, device),
-        "test": excerpt_logits(network, data.clips[data.split.test], data.excerpt_frames, device),
-    }
-    parts = {"validation": data.split.validation, "test": data.split.test}
-    return score_logits(logits, parts, data, tracks, stored)
-
-
-def score_logits(
-    logits: dict[str, NDArray[np.float64]],
-    parts: dict[str, Indices],
-    data: TrainingData,
-    tracks: list[Track],
-    stored: tuple[float, float] | None = None,
-) -> dict[str, Any]:
-    """Do as `evaluate_checkpoint`, from the logits (n_tracks, n_excerpts, n_labels) of each part's clips."""
-    labels = {part: data.labels[positions] for part, positions in parts.items()}
-    temperature = stored[0] if stored else fit_temperature(logits["validation"], labels["validation"])
-    calibrated = {part: track_probabilities(values, temperature) for part, values in logits.items()}
-    threshold = stored[1] if stored else confidence_threshold(calibrated["validation"], labels["validation"])
-    metrics = {
-        part: {
-            **_score_by_source(calibrated[part], parts[part], data, tracks),
-            "calibration_error_uncalibrated": calibration_error(track_probabilities(logits[part]), labels[part]),
-            "confident": coverage_at_threshold(calibrated[part], labels[part], threshold),
-            "excerpts": excerpt_gain(logits[part], labels[part], temperature),
-            "reliability": reliability(calibrated[part], labels[part]),
-        }
-        for part in logits
-    }
-    return {"temperature": temperature, "confidence_threshold": threshold, "metrics": metrics}
-
-
-def _score_by_source(
-    probabilities: Probabilities, part: Indices, data: TrainingData, tracks: list[Track]
-) -> dict[str, Any]:
-    labels = data.labels[part]
-    sources = np.array([tracks[i].source for i in part])
-    result = score(probabilities, labels, data.names, intervals=True)
-    result["per_source"] = {}
-    for source in sorted({tracks[i].source for i in part}):
-        rows = sources == source
-        # Each source knows only some genres; the second figure asks for the best among those alone.
-        genres = sorted({data.names.index(track.label) for track in tracks if track.source == source})
-        own = np.array(genres)[probabilities[rows][:, genres].argmax(axis=1)]
-        result["per_source"][source] = {
-            "n_tracks": int(rows.sum()),
-            "accuracy": float((probabilities[rows].argmax(axis=1) == labels[rows]).mean()),
-            "accuracy_own_genres": float((own == labels[rows]).mean()),
-        }
-    return result
-
-
-def print_metrics(metrics: dict[str, Any]) -> None:
-    """Print what a user wants to know of a run: one table a part."""
     for part in ("validation", "test"):
-        print(summary(part, metrics[part]))
-    for fold, sources in enumerate(metrics.get("folds", [])):
+        print(summary(part, values[part]))
+    for fold, sources in enumerate(values.get("folds", [])):
         figures = ", ".join(f"{source} {one['accuracy_own_genres']:.1%}" for source, one in sources.items())
         print(f"fold {fold}, test, among each source's own genres: {figures}")
-
-
-FOLDS_FOLDER = "folds"
-MEASURED = ("recipe", "held_out")
-"""What a checkpoint has to hold beside its weights to be measured."""
-
-
-def fold_name(fold: int) -> str:
-    """File name of one fold's weights."""
-    return f"fold{fold}.pt"
-
-
-def read_folds(paths: Sequence[Path]) -> list[Checkpoint]:
-    """Read the checkpoints of five folds of one recipe, in the order of their folds.
-
-    Raises
-    ------
-    CheckpointError
-        A fold is missing or there twice, or the recipes differ in more than the fold.
-    """
-    checkpoints = sorted((load_checkpoint(path, MEASURED) for path in paths), key=lambda one: recipe_of(one).data.fold)
-    recipes = [recipe_of(checkpoint) for checkpoint in checkpoints]
-    found = [recipe.data.fold for recipe in recipes]
-    if found != list(range(TEST_FOLDS)):
-        raise CheckpointError(f"{len(paths)} checkpoints of the folds {found}: expected folds 0 to {TEST_FOLDS - 1}")
-    if len({replace(recipe, data=replace(recipe.data, fold=0)) for recipe in recipes}) > 1:
-        raise CheckpointError(
-            "the folds were trained with different recipes: expected them to differ in data.fold alone"
-        )
-    if recipes[0].data.split == "official":
-        raise CheckpointError("the split 'official' has no folds: cross-validate a recipe of the split 'grouped'")
-    return checkpoints
-
-
-def check_recipe(folds: Sequence[Checkpoint], recipe: Recipe) -> None:
-    """Refuse folds of another recipe, which an earlier run may have left.
-
-    Raises
-    ------
-    CheckpointError
-    """
-    if replace(recipe, data=replace(recipe.data, fold=0)) != recipe_of(folds[0]):
-        raise CheckpointError("the folds were trained with another recipe: remove them, or name the recipe they are of")
-
-
-def keep_folds(checkpoints: Sequence[Checkpoint], output: Path) -> list[Checkpoint]:
-    """Write what measuring the folds again takes into `output/folds`, weights as float16; returns what was written."""
-    kept = []
-    for fold, checkpoint in enumerate(checkpoints):
-        names = ("epoch", "val_acc", "val_loss", "labels", "audio", "network", *MEASURED)
-        weights = {
-            name: tensor.half() if tensor.is_floating_point() else tensor
-            for name, tensor in checkpoint["model_state_dict"].items()
-        }
-        path = output / FOLDS_FOLDER / fold_name(fold)
-        save_checkpoint({**{name: checkpoint[name] for name in names}, "model_state_dict": weights}, path)
-        kept.append(load_checkpoint(path))
-    return kept
-
-
-def score_folds(
-    folds: Sequence[Checkpoint],
-    store: FeatureStore,
-    data: TrainingData,
-    device: torch.device,
-    stored: tuple[float, float] | None = None,
-) -> dict[str, Any]:
-    """Calibrate on the folds' validation clips and score their test clips, each clip once.
-
-    A source's own test part is tested by every fold: a fifth of it counts for each.
-
-    Returns
-    -------
-    dict
-        As `evaluate_checkpoint`, with `val_acc` and `val_loss` of all validation clips and
-        `metrics["folds"]`, each fold's accuracy on all of its test clips by source.
-    """
-    logits: dict[str, list[np.ndarray[Any, Any]]] = {"validation": [], "test": []}
-    positions: dict[str, list[np.ndarray[Any, Any]]] = {"validation": [], "test": []}
-    per_fold = []
-    splits = [stored_split(checkpoint["held_out"], store.tracks) for checkpoint in folds]
-    times_tested = np.bincount(np.concatenate([split.test for split in splits]), minlength=len(store.tracks))
-    for fold, checkpoint in enumerate(folds):
-        network = network_of(checkpoint).to(device)
-        split = splits[fold]
-        answers = {
-            part: excerpt_logits(network, data.clips[getattr(split, part)], data.excerpt_frames, device)
-            for part in logits
-        }
-        own = np.flatnonzero(times_tested[split.test] == len(folds)).tolist()
-        elsewhere = set(own) - set(own[fold::TEST_FOLDS])
-        chosen = [i for i in range(len(split.test)) if i not in elsewhere]
-        logits["validation"].append(answers["validation"])
-        positions["validation"].append(split.validation)
-        logits["test"].append(answers["test"][chosen])
-        positions["test"].append(split.test[chosen])
-        fitted = score_logits(answers, {"validation": split.validation, "test": split.test}, data, store.tracks)
-        per_fold.append(fitted["metrics"]["test"]["per_source"])
-    result = score_logits(
-        {part: np.concatenate(values) for part, values in logits.items()},
-        {part: np.concatenate(values) for part, values in positions.items()},
-        data,
-        store.tracks,
-        stored,
-    )
-    result["metrics"]["folds"] = per_fold
-    validation = result["metrics"]["validation"]
-    return {**result, "val_acc": validation["accuracy"], "val_loss": validation["log_loss"]}
-
-
-def recipe_of(checkpoint: Checkpoint) -> Recipe:
-    """Return the recipe of a checkpoint; one of another version of this project is a CheckpointError."""
-    try:
-        return recipe_from_tables(checkpoint["recipe"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"the checkpoint was written by another version of this project: {error}") from error
-
-
-def audio_of(checkpoint: Checkpoint) -> AudioConfig:
-    """Return the audio settings of a checkpoint; those of another version of this project are a CheckpointError."""
-    try:
-        return AudioConfig.from_dict(checkpoint["audio"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"the checkpoint was written by another version of this project: {error}") from error
-
-
-def stored_split(held_out: dict[str, list[str]], tracks: list[Track]) -> Split:
-    """Find a checkpoint's split again by the clips' names: to split anew would differ once a clip came or went."""
-    part_of = {track_id: part for part, ids in held_out.items() for track_id in ids}
-    parts = np.array([part_of.get(track.track_id, "train") for track in tracks])
-    split = Split(*(np.flatnonzero(parts == part) for part in ("train", "validation", "test")))
-    if not split.validation.size or not split.test.size:
-        raise DataError("the data folder holds no clip that the checkpoint was validated or tested with: name another")
-    return split

@@ -1,1 +1,1 @@
-"""The networks."""
+"""Networks and checkpoints. Imports `data` and `config`."""

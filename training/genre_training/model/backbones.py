@@ -1,12 +1,10 @@
-"""What a network looks at a spectrogram with: four bodies between the standardised input and the last layer.
+"""Backbones, which map a standardised spectrogram to features, and a branch that reads clip statistics.
 
-Each maps (batch, 1, n_bands, n_frames), any number of frames from one up, to (batch, n_features).
+A backbone maps (batch, 1, n_bands, n_frames), with at least one frame, to (batch, n_features).
 
-What a clip is like on the whole: statistics of its spectrogram, and a small network that reads them.
-
-The classic features of the field, computed inside the network: means and deviations of every band and of its
-changes, covariances of the mel cepstrum (timbre), autocovariances of coarse bands over time (rhythm). Alone they
-come close to a convolutional network; together they beat either.
+The clip statistics are the classic features of the field, computed inside the network: means and deviations of each
+band and of its changes, covariances of the mel cepstrum (timbre), autocovariances of coarse bands over time (rhythm).
+Alone they come close to a convolutional network; together they are better than either.
 """
 
 from __future__ import annotations
@@ -17,24 +15,40 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
-HEAD_WIDTH = 16
-"""Features an attention head of the transformer looks at."""
-SMALLEST_HEIGHT = 20
-"""Bands of a transformer's patch, after the first convolution has halved them 10 rows."""
+from genre_training.config import HEAD_WIDTH
 
 
 def over_time(x: Tensor) -> Tensor:
-    """Mean and maximum over the last axis of (batch, channels, frames), side by side."""
+    """Return mean and maximum over the last axis, side by side.
+
+    Parameters
+    ----------
+    x : Tensor, shape (batch, channels, frames)
+    """
     return torch.cat([x.mean(dim=2), x.amax(dim=2)], dim=1)
 
 
 def halved(size: int, times: int) -> int:
-    """Length of an axis after as many convolutions of stride 2."""
+    """Return the length of an axis after convolutions of stride 2.
+
+    Parameters
+    ----------
+    size, times : int
+        Length before, and number of convolutions.
+    """
     return -(-size // (1 << times))
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with batch normalisation around a shortcut (He et al., 2015)."""
+    """Two 3x3 convolutions with batch normalisation and a shortcut (He et al., 2015).
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Channels.
+    stride : tuple of int
+        In height and width.
+    """
 
     def __init__(self, n_in: int, n_out: int, stride: tuple[int, int]) -> None:
         super().__init__()
@@ -49,16 +63,31 @@ class ResidualBlock(nn.Module):
             self.shortcut = nn.Sequential(pool, nn.Conv2d(n_in, n_out, 1, bias=False), nn.BatchNorm2d(n_out))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, n_in, height, width) to (batch, n_out, height / stride, width / stride)."""
+        """Map (batch, n_in, height, width) to (batch, n_out, height / stride, width / stride).
+
+        Parameters
+        ----------
+        x : Tensor
+        """
         out = torch.relu(self.norm1(self.conv1(x)))
         return torch.relu(self.norm2(self.conv2(out)) + self.shortcut(x))
 
 
 class ResidualStages(nn.Sequential):
-    """A stem and stages of residual blocks; each stage after the first halves the bands.
+    """A stem and stages of residual blocks, of which each after the first halves the bands.
 
-    It divides the frames by `time_stride`. Afterwards one convolution as high as the picture turns bands into
-    features: a network that averaged over them would hardly know a bass from a cymbal.
+    Then one convolution as high as the picture turns bands into features: a network that averaged over bands could
+    hardly tell a bass from a cymbal.
+
+    Parameters
+    ----------
+    widths : tuple of int
+        Channels of each stage.
+    blocks : int
+        Blocks per stage.
+    n_bands : int
+    time_stride : int
+        Each stage after the first divides the frames by it.
     """
 
     def __init__(self, widths: tuple[int, ...], blocks: int, n_bands: int, time_stride: int) -> None:
@@ -83,12 +112,24 @@ class Residual(nn.Module):
         self.n_features = 2 * widths[-1]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, 1, n_bands, n_frames) to (batch, n_features)."""
+        """Map (batch, 1, n_bands, n_frames) to (batch, n_features).
+
+        Parameters
+        ----------
+        x : Tensor
+        """
         return over_time(self.stages(x))
 
 
 class Crnn(nn.Module):
-    """The same stages at half the frame rate, read by a recurrent layer in both directions (Choi et al., 2017)."""
+    """The same stages at half the frame rate, then a recurrent layer in both directions (Choi et al., 2017).
+
+    Parameters
+    ----------
+    widths : tuple of int
+    blocks, n_bands : int
+        As in `ResidualStages`.
+    """
 
     def __init__(self, widths: tuple[int, ...], blocks: int, n_bands: int) -> None:
         super().__init__()
@@ -97,7 +138,12 @@ class Crnn(nn.Module):
         self.n_features = 2 * widths[-1]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, 1, n_bands, n_frames) to (batch, n_features)."""
+        """Map (batch, 1, n_bands, n_frames) to (batch, n_features).
+
+        Parameters
+        ----------
+        x : Tensor
+        """
         steps, _ = self.recurrent(self.stages(x).transpose(1, 2))
         return over_time(steps.transpose(1, 2))
 
@@ -105,8 +151,15 @@ class Crnn(nn.Module):
 class Transformer(nn.Module):
     """A small audio transformer on patches of 20 bands and 4 frames (after Gong et al., 2021).
 
-    `widths` are the convolution's and the model's; `blocks` counts its layers. Positions in time are sines, so that a
-    track may be longer than a training crop.
+    Positions in time are sines, so that a track may be longer than a training crop.
+
+    Parameters
+    ----------
+    widths : tuple of int
+        Of the convolution and of the model.
+    blocks : int
+        Layers.
+    n_bands : int
     """
 
     PATCH = (10, 2)
@@ -127,7 +180,12 @@ class Transformer(nn.Module):
         self.n_features = 2 * width
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, 1, n_bands, n_frames) to (batch, n_features)."""
+        """Map (batch, 1, n_bands, n_frames) to (batch, n_features).
+
+        Parameters
+        ----------
+        x : Tensor
+        """
         x = self.patches(x)
         rates = torch.exp(-math.log(1e3) / x.shape[1] * torch.arange(0, x.shape[1], 2, device=x.device))
         angles = torch.arange(x.shape[3], device=x.device)[None, :] * rates[:, None]
@@ -137,7 +195,15 @@ class Transformer(nn.Module):
 
 
 class Plain(nn.Module):
-    """The original report's kind of CNN: 3x3 convolutions and max-pooling, then a fully connected layer."""
+    """The CNN of the original report: 3x3 convolutions and max-pooling, then a fully connected layer.
+
+    Parameters
+    ----------
+    widths : tuple of int
+    blocks : int
+        Convolutions per stage.
+    n_bands : int
+    """
 
     def __init__(self, widths: tuple[int, ...], blocks: int, n_bands: int) -> None:
         super().__init__()
@@ -153,20 +219,30 @@ class Plain(nn.Module):
         self.connected = nn.Sequential(nn.Linear(n_in * halved(n_bands, len(widths)), self.n_features), nn.ReLU())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, 1, n_bands, n_frames) to (batch, n_features); time is averaged, so any length fits."""
+        """Map (batch, 1, n_bands, n_frames) to (batch, n_features); the mean over time allows any length.
+
+        Parameters
+        ----------
+        x : Tensor
+        """
         features: Tensor = self.connected(self.convolutions(x).mean(dim=3).flatten(1))
         return features
 
 
 N_COEFFICIENTS = 20
 N_LAGS = 16
-"""Frames up to which bands are compared with their own past: 1.9 s at a hop of 0.12 s."""
+"""Largest lag of the autocovariances in frames: 1.9 s at a hop of 0.12 s."""
 LARGEST_DEVIATION = 5.0
-"""Features are cut off so many standard deviations from their mean: a siren shall not drown everything else."""
+"""Features are clipped at so many standard deviations from their mean, so that none dominates the others."""
 
 
 class ClipStatistics(nn.Module):
-    """Statistics over time of a standardised spectrogram (batch, n_bands, n_frames): (batch, n_features)."""
+    """Statistics over time of a standardised spectrogram.
+
+    Parameters
+    ----------
+    n_bands : int
+    """
 
     cosines: Tensor
     coarse: Tensor
@@ -186,7 +262,12 @@ class ClipStatistics(nn.Module):
         self.n_features = 4 * n_bands + 2 * len(rows) + n * N_LAGS
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, n_bands, n_frames), any number of frames from one up, to (batch, n_features)."""
+        """Map (batch, n_bands, n_frames), with at least one frame, to (batch, n_features).
+
+        Parameters
+        ----------
+        x : Tensor
+        """
         cepstrum = self.cosines @ x
         parts = [x.mean(dim=2), _deviation(x), _changes(x).abs().mean(dim=2), _deviation(_changes(x))]
         parts += [self._covariances(cepstrum), self._covariances(_changes(cepstrum)), self._rhythm(x)]
@@ -208,7 +289,14 @@ class ClipStatistics(nn.Module):
 
 
 class StatisticsBranch(nn.Module):
-    """Two layers on the statistics, which are normalised first; gives (batch, width)."""
+    """Two layers on the normalised statistics.
+
+    Parameters
+    ----------
+    n_bands, width : int
+    dropout : float
+        Probability of dropping a feature; half of it before the first layer.
+    """
 
     def __init__(self, n_bands: int, width: int, dropout: float) -> None:
         super().__init__()
@@ -226,7 +314,12 @@ class StatisticsBranch(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map a standardised spectrogram (batch, n_bands, n_frames) to (batch, width)."""
+        """Map a standardised spectrogram (batch, n_bands, n_frames) to (batch, width).
+
+        Parameters
+        ----------
+        x : Tensor
+        """
         # Covariances of small differences do not survive half precision.
         autocast = torch.is_autocast_enabled(x.device.type)
         with torch.autocast(x.device.type, enabled=False) if autocast else nullcontext():
@@ -236,7 +329,7 @@ class StatisticsBranch(nn.Module):
 
 
 def _changes(x: Tensor) -> Tensor:
-    """Differences between neighbouring frames; the last, which has no neighbour, counts as unchanged."""
+    """Return differences between neighbouring frames, 0 for the last frame."""
     return nn.functional.pad(x[:, :, 1:] - x[:, :, :-1], (0, 1))
 
 

@@ -1,1 +1,1 @@
-"""Training runs. Imports `evaluate`, `model` and `data`."""
+"""Training runs. Imports `evaluate`, `model`, `data` and `config`."""

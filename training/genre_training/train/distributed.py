@@ -1,10 +1,8 @@
-"""Where training runs and in which precision.
+"""Devices, precision, and training in several processes as `torchrun` starts them.
 
-Several processes on one training, as `torchrun` starts them: each takes its share of every batch.
-
-Every process draws the same batches and augments them with the same random numbers, then keeps its own clips. So
-the result depends on the number of processes only through masks and dropout, which are each process's own, and
-through batch normalisation, which on CPUs sees a process's own clips alone (CUDA synchronises it).
+Every process draws the same batches and augments them with the same random numbers, then keeps its own share of the
+clips. So the result depends on the number of processes only by masks and dropout, which differ between processes, and
+by batch normalisation, which on CPUs sees a process's own clips only (CUDA synchronises it).
 """
 
 from __future__ import annotations
@@ -29,24 +27,32 @@ class DeviceMemoryError(GenreError, MemoryError):
 
 @contextmanager
 def memory_guard(device: torch.device) -> Iterator[None]:
-    """Turn what PyTorch raises when the memory of `device` is used up into a DeviceMemoryError of one line."""
+    """Turn PyTorch's error for exhausted memory into a DeviceMemoryError of one line.
+
+    Parameters
+    ----------
+    device : torch.device
+    """
     try:
         yield
     except torch.OutOfMemoryError as error:
-        first, *_ = str(error).split(" GPU ")  # what follows are counts, and settings of the allocator
+        first, *_ = str(error).split(" GPU ")  # counts and settings of the allocator follow
         raise DeviceMemoryError(f"{device}: {first.rstrip('.')}") from error
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """Return the device called `name`: `auto`, `cpu`, `cuda` or `cuda:N`.
+    """Return a device by name.
 
-    `auto` takes a CUDA device, or the CPU when there is none; `auto` and `cuda` take a discrete device before an
-    integrated one, then the one with the most free memory.
+    Parameters
+    ----------
+    name : str
+        `auto`, `cpu`, `cuda` or `cuda:N`. `auto` takes a CUDA device if there is one, otherwise the CPU; `auto` and
+        `cuda` prefer a discrete device to an integrated one, then the one with the most free memory.
 
     Raises
     ------
     DeviceUnavailableError
-        A device asked for by name is not there.
+        There is no such device.
     """
     n_cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
     available = ("cpu", *(f"cuda:{i}" for i in range(n_cuda)))
@@ -65,21 +71,30 @@ def _preference(index: int) -> tuple[bool, int]:
 
 
 def autocast_dtype(device: torch.device) -> torch.dtype | None:
-    """bfloat16 where the device computes in it faster than in float32, else None."""
+    """Return bfloat16 if the device computes faster with it than with float32, otherwise None.
+
+    Parameters
+    ----------
+    device : torch.device
+    """
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
-    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else None
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # missing in older releases
+    return torch.bfloat16 if capabilities.get("avx512_bf16") else None
 
 
 PATIENCE = timedelta(days=1)
-"""The others wait while the first computes features, which takes hours for a large data set."""
+"""The other processes wait while the first computes features, which takes hours for a large data set."""
 
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[torch.device]:
     """Join the processes that `torchrun` started, if it did; yields this process's device.
 
-    Several processes on CUDA take one device each, by their local rank.
+    Parameters
+    ----------
+    device : torch.device
+        With several processes on CUDA, each takes the device of its local rank instead.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         yield device
@@ -96,18 +111,18 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
 
 
 def rank() -> int:
-    """Number of this process, 0 when it is alone."""
+    """Return the number of this process, 0 if it is alone."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
 def n_processes() -> int:
-    """How many processes train together."""
+    """Return how many processes train together."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 @contextmanager
 def first_process_first() -> Iterator[None]:
-    """Let process 0 through alone, the others when it is done: for work whose result they find on disk."""
+    """Run the block in process 0 first, then in the others, which find its result on disk."""
     if rank() > 0:
         distributed.barrier()
     yield
@@ -116,7 +131,13 @@ def first_process_first() -> Iterator[None]:
 
 
 def share_gradients(network: nn.Module, device: torch.device) -> nn.Module:
-    """Wrap a network so that a backward pass averages gradients over all processes; alone, return it as it is."""
+    """Wrap a network so that a backward pass averages gradients over all processes, if there are several.
+
+    Parameters
+    ----------
+    network : nn.Module
+    device : torch.device
+    """
     if n_processes() == 1:
         return network
     if device.type == "cuda":
@@ -128,10 +149,14 @@ def share_gradients(network: nn.Module, device: torch.device) -> nn.Module:
 def own_share(batch: Tensor) -> Tensor:
     """Return this process's clips of a batch.
 
+    Parameters
+    ----------
+    batch : Tensor, shape (batch, ...)
+
     Raises
     ------
     DataError
-        The number of processes does not divide the batch's size.
+        The size of the batch is not a multiple of the number of processes.
     """
     if len(batch) % n_processes():
         raise DataError(
@@ -142,7 +167,14 @@ def own_share(batch: Tensor) -> Tensor:
 
 
 def mean_over_processes(value: float, device: torch.device) -> float:
-    """Average a number over all processes."""
+    """Average a number over all processes.
+
+    Parameters
+    ----------
+    value : float
+    device : torch.device
+        Device of this process.
+    """
     if n_processes() == 1:
         return value
     total = torch.tensor([value], dtype=torch.float64, device=device)

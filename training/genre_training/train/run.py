@@ -1,7 +1,4 @@
-"""What a run begins with: clips in memory, and a description of them that travels in the checkpoint.
-
-One whole run: data folder in, checkpoint, pictures and report out.
-"""
+"""Whole runs: train a recipe, refit it on all clips, score a checkpoint again."""
 
 from __future__ import annotations
 
@@ -13,125 +10,35 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from genre_runtime.model.metadata import AudioConfig
-from genre_training import __version__
+from genre_training import RUN_FOLDER, STATE_NAME, __version__
 from genre_training.config import Recipe
-from genre_training.data.download import RUN_FOLDER, STATE_NAME
-from genre_training.data.features import FeatureStore, label_indices, open_store
+from genre_training.data.features import FeatureStore, open_store
 from genre_training.data.folders import read_tracks
-from genre_training.data.splits import Split, everything_trains, split_tracks
-from genre_training.data.track import DataError, label_names
+from genre_training.data.splits import TrainingData, everything_trains, load_clips, split_tracks
+from genre_training.data.track import PARTS, DataError, label_names
 from genre_training.evaluate.report import write_run_folder
-from genre_training.evaluate.score import (
-    FOLDS_FOLDER,
+from genre_training.evaluate.score import score
+from genre_training.model.checkpoint import (
     MEASURED,
-    audio_of,
-    check_recipe,
-    evaluate_checkpoint,
-    fold_name,
+    Checkpoint,
+    CheckpointError,
     keep_folds,
+    load_checkpoint,
+    load_values,
     read_folds,
-    recipe_of,
-    score_folds,
-    stored_split,
+    save_checkpoint,
+    save_values,
+    stored_folds,
 )
-from genre_training.model.network import network_bands
-from genre_training.train.batches import TrainingData
-from genre_training.train.checkpoint import Checkpoint, CheckpointError, load_checkpoint, load_state, save_checkpoint
+from genre_training.train.augment import outlier_log_mels
 from genre_training.train.distributed import autocast_dtype, first_process_first, rank
-from genre_training.train.outliers import outlier_log_mels
-from genre_training.train.trainer import State, Trainer, fit
-
-N_OUTLIERS = 120
-
-
-def prepare(data_folder: Path, cache: Path, workers: int | None = None) -> tuple[FeatureStore, tuple[str, ...]]:
-    """Open the store of a data folder; returns it and its genres, of which there must be two or more.
-
-    Raises
-    ------
-    DataError, LostWorkerError
-    """
-    with first_process_first():
-        store = open_store(read_tracks(data_folder), AudioConfig(), cache, workers)
-    if store.left_out and rank() == 0:
-        print(f"{len(store.left_out)} clips are left out:")
-        for track_id, reason in store.left_out.items():
-            print(f"  {track_id}: {reason}")
-    names = label_names(store.tracks)
-    if len(names) < 2:
-        raise DataError(f"{data_folder} holds {names[0]} alone: expected two genres or more to tell apart")
-    return store, names
-
-
-def training_data(
-    store: FeatureStore, recipe: Recipe, audio: AudioConfig, names: tuple[str, ...], split: Split
-) -> TrainingData:
-    """Lay out a store for training: clips in memory, labels as numbers."""
-    return TrainingData(
-        clips=torch.from_numpy(np.array(store.log_mel)),
-        labels=label_indices(store.tracks, names),
-        sources=np.array([track.source for track in store.tracks]),
-        names=names,
-        split=split,
-        crop_frames=round(recipe.training.crop_seconds / audio.frame_seconds),
-        picture_frames=round(recipe.training.picture_seconds / audio.frame_seconds),
-        excerpt_frames=round(recipe.training.excerpt_seconds / audio.frame_seconds),
-        bands=network_bands(recipe.network, audio.n_mels),
-    )
-
-
-def digest_of(store: FeatureStore) -> str:
-    """Return what tells one list of labelled clips from another."""
-    lines = [f"{track.track_id}\t{track.label}\n" for track in store.tracks]
-    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def with_outliers(data: TrainingData, recipe: Recipe, audio: AudioConfig) -> TrainingData:
-    """Add sounds that are no music, if the recipe wants to show any."""
-    if not recipe.training.outlier_share:
-        return data
-    clips = outlier_log_mels(N_OUTLIERS, data.clips.shape[2], audio, recipe.data.seed)
-    return replace(data, outliers=torch.from_numpy(clips).half())
-
-
-def describe(store: FeatureStore, data: TrainingData, recipe: Recipe, device: torch.device) -> dict[str, Any]:
-    """Return everything of a checkpoint that is known before the first step."""
-    return {
-        "labels": list(data.names),
-        "audio": asdict(AudioConfig()),
-        "network": recipe.network.to_dict(),
-        "recipe": recipe.to_dict(),
-        "excerpt_seconds": recipe.training.excerpt_seconds,
-        "provenance": _provenance(store, data, recipe, device),
-        "held_out": {
-            part: [store.tracks[i].track_id for i in getattr(data.split, part)] for part in ("validation", "test")
-        },
-    }
-
-
-def _provenance(store: FeatureStore, data: TrainingData, recipe: Recipe, device: torch.device) -> dict[str, Any]:
-    return {
-        "clips_per_source": dict(Counter(track.source for track in store.tracks)),
-        "clips_left_out": store.left_out,
-        "split": {
-            **asdict(recipe.data),
-            **{part: len(getattr(data.split, part)) for part in ("train", "validation", "test")},
-        },
-        "versions": {
-            "genre_training": __version__,
-            "torch": str(torch.__version__),
-            "python": platform.python_version(),
-        },
-        "device": device.type,
-        "precision": str(autocast_dtype(device) or torch.float32),
-    }
-
+from genre_training.train.trainer import Trainer
 
 CHECKPOINT_NAME = "best_model.pt"
+N_OUTLIERS = 120
 
 
 def train(
@@ -146,7 +53,7 @@ def train(
 ) -> Path:
     """Train on `data_folder`; write `best_model.pt` into `output` and everything about the run into `output/run`.
 
-    During the run `output/run` holds `best_model.pt`, the best epoch so far, and `last.pt`, the state after the last
+    During the run `output/run` has `best_model.pt`, the best epoch so far, and `last.pt`, the state after the last
     whole epoch. Only a finished run replaces `output/best_model.pt`.
 
     Parameters
@@ -155,9 +62,9 @@ def train(
     data_folder, output, cache : Path
     device : torch.device
     resume : bool
-        Go on from `last.pt`: the run ends with the weights it would have had uninterrupted.
+        Continue from `last.pt`: on a CPU the run ends with the same weights as an uninterrupted one.
     workers : int, optional
-        Most processes that compute features at once; by default as many as there are cores.
+        Largest number of processes that compute features; by default one per core.
 
     Returns
     -------
@@ -168,15 +75,15 @@ def train(
     ------
     DataError, LostWorkerError, NonFiniteLossError, CheckpointError
     """
-    check_unfinished(output / RUN_FOLDER, resume)
-    store, names = prepare(data_folder, cache, workers)
+    _check_unfinished(output / RUN_FOLDER, resume)
+    store = _open_features(data_folder, cache, workers)
     split = split_tracks(store.tracks, recipe.data.split, recipe.data.seed, recipe.data.fold)
-    data = training_data(store, recipe, AudioConfig(), names, split)
+    data = load_clips(store, recipe, AudioConfig(), label_names(store.tracks), split)
 
-    def finish(checkpoint: Checkpoint) -> Checkpoint:
-        return {**checkpoint, **evaluate_checkpoint(checkpoint, data, store.tracks, device)}
+    def scored(checkpoint: Checkpoint) -> Checkpoint:
+        return replace(checkpoint, **score([checkpoint], data, device)._asdict())
 
-    return _train_to_the_end(recipe, store, data, output, device, resume, finish)
+    return _run(recipe, store, data, output, device, resume, scored)
 
 
 def refit(
@@ -190,115 +97,168 @@ def refit(
     resume: bool = False,
     workers: int | None = None,
 ) -> Path:
-    """Train a recipe on every clip there is, and take the figures from five finished folds of the same recipe.
+    """Train a recipe on all clips, and take the scores from five finished folds of the same recipe.
 
-    Where the folds kept their best epoch, this keeps the last: there is nothing to validate with. The folds'
-    weights are kept in `output/folds`, so that `evaluate_again` can measure them again.
+    The folds keep their best epoch, this run keeps its last one, since no clip is left for validation. The weights of
+    the folds are kept in `output/folds`, so that `evaluate` can score them again.
+
+    Parameters
+    ----------
+    folds : sequence of Path
+        The checkpoints of the five folds.
+    recipe : Recipe
+    data_folder, output, cache : Path
+    device : torch.device
+    resume : bool
+        As in `train`.
+    workers : int, optional
+        As in `train`.
+
+    Returns
+    -------
+    Path
+        The checkpoint.
 
     Raises
     ------
     DataError, LostWorkerError, NonFiniteLossError, CheckpointError
     """
-    check_unfinished(output / RUN_FOLDER, resume)
+    _check_unfinished(output / RUN_FOLDER, resume)
     checkpoints = read_folds(folds)
-    check_recipe(checkpoints, recipe)
-    store, names = prepare(data_folder, cache, workers)
-    data = training_data(store, recipe, AudioConfig(), names, everything_trains(store.tracks))
+    if replace(recipe, data=replace(recipe.data, fold=0)) != checkpoints[0].parsed_recipe():
+        raise CheckpointError("the folds were trained with another recipe: remove them, or name the recipe they are of")
+    store = _open_features(data_folder, cache, workers)
+    split = everything_trains(len(store.tracks))
+    data = load_clips(store, recipe, AudioConfig(), label_names(store.tracks), split)
 
-    def finish(checkpoint: Checkpoint) -> Checkpoint:
+    def scored(checkpoint: Checkpoint) -> Checkpoint:
         kept = keep_folds(checkpoints, output)
-        return {**checkpoint, **score_folds(kept, store, data, device), "folds": len(kept)}
+        scores = score(kept, data, device)
+        validation = scores.metrics["validation"]
+        figures = {"val_acc": validation["accuracy"], "val_loss": validation["log_loss"], "folds": len(kept)}
+        return replace(checkpoint, **scores._asdict(), **figures)
 
-    return _train_to_the_end(recipe, store, data, output, device, resume, finish)
-
-
-def _train_to_the_end(
-    recipe: Recipe,
-    store: FeatureStore,
-    data: TrainingData,
-    output: Path,
-    device: torch.device,
-    resume: bool,
-    finish: Callable[[Checkpoint], Checkpoint],
-) -> Path:
-    folder = output / RUN_FOLDER
-    description = describe(store, data, recipe, device)
-    run = {key: description[key] for key in ("recipe", "labels", "held_out")} | {"clips": digest_of(store)}
-    trainer = Trainer(with_outliers(data, recipe, AudioConfig()), recipe, device)
-    if resume:
-        trainer.resume(_state_of(folder / STATE_NAME, run))
-
-    def save(checkpoint: Checkpoint, name: str) -> None:
-        if rank() == 0:
-            save_checkpoint(checkpoint, folder / name)
-
-    def save_state(state: State) -> None:
-        save({"run": run, "state": state}, STATE_NAME)
-
-    if not resume:
-        save_state(trainer.state())
-    history = fit(
-        trainer,
-        recipe.training.epochs,
-        save_best=lambda best: save({**best, **description}, CHECKPOINT_NAME),
-        save_state=save_state,
-    )
-    if rank() == 0:
-        checkpoint = finish({**load_checkpoint(folder / CHECKPOINT_NAME), "history": history})
-        save_checkpoint(checkpoint, output / CHECKPOINT_NAME)
-        write_run_folder(folder, checkpoint)
-        for name in (STATE_NAME, CHECKPOINT_NAME):
-            (folder / name).unlink()
-    return output / CHECKPOINT_NAME
+    return _run(recipe, store, data, output, device, resume, scored)
 
 
-def check_unfinished(folder: Path, resume: bool) -> None:
-    """Refuse to run over an interrupted run, or to resume one that is not there.
-
-    Raises
-    ------
-    CheckpointError
-    """
-    state = folder / STATE_NAME
-    if resume and not state.is_file():
-        raise CheckpointError(f"{folder} holds no interrupted run to resume: leave out --resume")
-    if not resume and state.is_file():
-        raise CheckpointError(
-            f"{folder} holds an interrupted run: go on with --resume, or remove {state} to start from the beginning"
-        )
-
-
-def _state_of(path: Path, run: dict[str, Any]) -> State:
-    saved = load_state(path)
-    changed = [key for key, value in run.items() if saved["run"].get(key) != value]
-    if changed:
-        raise CheckpointError(
-            f"{path} is of a run with another {' and '.join(changed)}: resume with the same recipe and data, or "
-            "remove it"
-        )
-    state: State = saved["state"]
-    return state
-
-
-def evaluate_again(
+def evaluate(
     path: Path, data_folder: Path, cache: Path, device: torch.device, *, workers: int | None = None
 ) -> dict[str, Any]:
-    """Score a checkpoint on the split it was trained with; returns what `train` stored as `metrics`.
+    """Score a checkpoint again on the split that it was trained with.
+
+    Parameters
+    ----------
+    path : Path
+        The checkpoint.
+    data_folder, cache : Path
+    device : torch.device
+    workers : int, optional
+        As in `train`.
+
+    Returns
+    -------
+    dict
+        What `train` or `refit` stored as `metrics`.
 
     Raises
     ------
     CheckpointError, DataError, LostWorkerError
     """
     checkpoint = load_checkpoint(path, (*MEASURED, "temperature", "confidence_threshold"))
-    recipe, audio = recipe_of(checkpoint), audio_of(checkpoint)
-    store = open_store(read_tracks(data_folder), audio, cache, workers)
-    names, stored = tuple(checkpoint["labels"]), (checkpoint["temperature"], checkpoint["confidence_threshold"])
-    if checkpoint.get("folds"):
-        data = training_data(store, recipe, audio, names, everything_trains(store.tracks))
-        folds = read_folds([path.parent / FOLDS_FOLDER / fold_name(i) for i in range(checkpoint["folds"])])
-        result = score_folds(folds, store, data, device, stored)
+    recipe, folds = checkpoint.parsed_recipe(), stored_folds(checkpoint, path)
+    store = open_store(read_tracks(data_folder), checkpoint.audio, cache, workers)
+    data = load_clips(store, recipe, checkpoint.audio, checkpoint.labels, everything_trains(len(store.tracks)))
+    assert checkpoint.temperature is not None
+    assert checkpoint.confidence_threshold is not None
+    return score(folds, data, device, (checkpoint.temperature, checkpoint.confidence_threshold)).metrics
+
+
+def _check_unfinished(folder: Path, resume: bool) -> None:
+    """Refuse to overwrite an interrupted run, or to resume one that does not exist."""
+    state = folder / STATE_NAME
+    if resume and not state.is_file():
+        raise CheckpointError(f"{folder} has no interrupted run to resume: leave out --resume")
+    if not resume and state.is_file():
+        raise CheckpointError(
+            f"{folder} has an interrupted run: continue it with --resume, or remove {state} to start from the beginning"
+        )
+
+
+def _open_features(data_folder: Path, cache: Path, workers: int | None) -> FeatureStore:
+    """Open the feature store of a data folder, which needs at least two genres; report the clips left out."""
+    with first_process_first():
+        store = open_store(read_tracks(data_folder), AudioConfig(), cache, workers)
+    if store.left_out and rank() == 0:
+        print(f"{len(store.left_out)} clips are left out:")
+        for track_id, reason in store.left_out.items():
+            print(f"  {track_id}: {reason}")
+    names = label_names(store.tracks)
+    if len(names) < 2:
+        raise DataError(f"{data_folder} has the genre {names[0]} only: expected at least two genres")
+    return store
+
+
+def _run(
+    recipe: Recipe,
+    store: FeatureStore,
+    data: TrainingData,
+    output: Path,
+    device: torch.device,
+    resume: bool,
+    scored: Callable[[Checkpoint], Checkpoint],
+) -> Path:
+    """Train all epochs; `scored` adds the scores to the checkpoint that was kept."""
+    folder = output / RUN_FOLDER
+    shown = data
+    if recipe.training.outlier_share:
+        outliers = outlier_log_mels(N_OUTLIERS, data.clips.shape[2], AudioConfig(), recipe.data.seed)
+        shown = replace(data, outliers=torch.from_numpy(outliers).half())
+    trainer = Trainer(shown, recipe, device)
+    positions = {"train": data.split.train, "validation": data.split.validation, "test": data.split.test}
+    held_out = {part: [data.track_ids[i] for i in positions[part]] for part in PARTS[1:]}
+    provenance = {
+        "clips_per_source": dict(Counter(track.source for track in store.tracks)),
+        "clips_left_out": store.left_out,
+        "split": asdict(recipe.data) | {part: len(positions[part]) for part in PARTS},
+        "versions": {
+            "genre_training": __version__,
+            "torch": str(torch.__version__),
+            "python": platform.python_version(),
+        },
+        "device": device.type,
+        "precision": str(autocast_dtype(device) or torch.float32),
+    }
+
+    # What a resumed run has to have in common with the interrupted one.
+    lines = "".join(f"{track.track_id}\t{track.label}\n" for track in store.tracks)
+    clips = hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
+    run = {"recipe": recipe.to_dict(), "labels": list(data.names), "held_out": held_out, "clips": clips}
+
+    def save_state() -> None:
+        if rank() == 0:
+            save_values({"run": run, "state": trainer.state()}, folder / STATE_NAME)
+
+    if resume:
+        saved = load_values(folder / STATE_NAME, ("run", "state"))
+        changed = [key for key, value in run.items() if saved["run"].get(key) != value]
+        if changed:
+            raise CheckpointError(
+                f"{folder / STATE_NAME} is of a run with another {' and '.join(changed)}: resume with the same recipe "
+                "and data, or remove it"
+            )
+        trainer.resume(saved["state"])
     else:
-        data = training_data(store, recipe, audio, names, stored_split(checkpoint["held_out"], store.tracks))
-        result = evaluate_checkpoint(checkpoint, data, store.tracks, device, stored)
-    metrics: dict[str, Any] = result["metrics"]
-    return metrics
+        save_state()
+    while len(trainer.history) < recipe.training.epochs:
+        if trainer.run_epoch():
+            best = replace(trainer.checkpoint(), provenance=provenance, held_out=held_out)
+            if rank() == 0:
+                save_checkpoint(best, folder / CHECKPOINT_NAME)
+        save_state()
+    if rank() == 0:
+        checkpoint = scored(replace(load_checkpoint(folder / CHECKPOINT_NAME), history=trainer.history))
+        save_checkpoint(checkpoint, output / CHECKPOINT_NAME)
+        write_run_folder(folder, checkpoint)
+        (folder / STATE_NAME).unlink()
+        (folder / CHECKPOINT_NAME).unlink()
+    return output / CHECKPOINT_NAME

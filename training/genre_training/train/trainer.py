@@ -1,26 +1,31 @@
-"""What each branch of a network is shown in training.
+"""The training loop: steps, a validation per epoch, and a state from which an interrupted run continues.
 
-The training loop: steps, a validation an epoch, and a state to go on from after an interruption.
+Below it are the optimizer, the schedule of the learning rate, the running average of the weights and the loss.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from genre_runtime.model.metadata import AudioConfig
 from genre_training.config import Recipe, TrainingConfig
-from genre_training.data.track import DataError, Indices
-from genre_training.evaluate.metrics import excerpt_logits, score, track_probabilities
+from genre_training.data.splits import TrainingData
+from genre_training.data.track import DataError
+from genre_training.evaluate.metrics import excerpt_logits, metrics, track_probabilities
+from genre_training.model.checkpoint import Checkpoint
 from genre_training.model.network import GenreNetwork
 from genre_training.train.augment import SpecAugment
-from genre_training.train.batches import Batch, Batches, TrainingData
+from genre_training.train.batches import Batch, Batches
 from genre_training.train.distributed import (
     autocast_dtype,
     mean_over_processes,
@@ -29,14 +34,34 @@ from genre_training.train.distributed import (
     rank,
     share_gradients,
 )
-from genre_training.train.optim import Schedule, make_optimizer, running_average, weighted_cross_entropy
+
+MAX_GRADIENT_NORM = 5.0
+PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.5, 2
+"""The rate is halved after more than two epochs without a lower validation loss."""
+
+State = dict[str, Any]
+"""What `Trainer.state` returns: plain values and tensors."""
 
 
-class Branches(nn.Module):
-    """A network in training: its body sees a part of each crop through masks, statistics are taken of the whole.
+class NonFiniteLossError(DataError):
+    """The loss became NaN or infinite; the best checkpoint so far is kept."""
 
-    Short masked pictures are many different pictures, and quick to learn from. Statistics want the longest
-    stretch there is, and no masks: those would change every one of them.
+    code = "non_finite_loss"
+
+
+class TwoBranchNetwork(nn.Module):
+    """A network in training: its backbone sees a masked part of each crop, its statistics branch the whole crop.
+
+    Short masked parts are many different pictures, and fast to train on. Statistics need the longest crop possible
+    and no masks, which would change all of them.
+
+    Parameters
+    ----------
+    network : GenreNetwork
+    config : TrainingConfig
+        Gives the sizes of the masks.
+    picture_frames : int
+        Frames of the part that the backbone sees.
     """
 
     def __init__(self, network: GenreNetwork, config: TrainingConfig, picture_frames: int) -> None:
@@ -46,65 +71,67 @@ class Branches(nn.Module):
         self._spec_augment = SpecAugment(config.frequency_mask, config.time_mask)
 
     def forward(self, log_mel: Tensor) -> Tensor:
-        """Map crops (batch, n_mels, n_frames) to the logits of each branch, (n_branches, batch, n_labels)."""
-        picture = self._spec_augment(self._part(log_mel))
-        logits = [self.network.read_picture(picture)[0].float()]
+        """Return the logits of each branch.
+
+        Parameters
+        ----------
+        log_mel : Tensor, shape (batch, n_mels, n_frames)
+
+        Returns
+        -------
+        Tensor, shape (n_branches, batch, n_labels)
+        """
+        n_clips, n_mels, n_frames = log_mel.shape
+        length = min(self._picture_frames, n_frames)
+        # Each crop's part begins at its own frame; indices stay on the device, so that it need not wait for the host.
+        starts = torch.randint(0, n_frames - length + 1, (n_clips, 1), device=log_mel.device)
+        frames = starts + torch.arange(length, device=log_mel.device)
+        picture = log_mel.gather(2, frames[:, None, :].expand(n_clips, n_mels, length))
+        logits = [self.network.read_picture(self._spec_augment(picture))[0].float()]
         if self.network.statistics is not None:
             logits.append(self.network.read_statistics(log_mel)[0].float())
         return torch.stack(logits)
 
-    def _part(self, log_mel: Tensor) -> Tensor:
-        """Cut a part of each crop, from a place of its own; a number read back from the device would stop it there."""
-        n_clips, n_mels, n_frames = log_mel.shape
-        length = min(self._picture_frames, n_frames)
-        starts = torch.randint(0, n_frames - length + 1, (n_clips, 1), device=log_mel.device)
-        frames = starts + torch.arange(length, device=log_mel.device)
-        return log_mel.gather(2, frames[:, None, :].expand(n_clips, n_mels, length))
-
-
-MAX_GRADIENT_NORM = 5.0
-
-UNKNOWN: dict[str, Any] = {"log_loss": None, "accuracy": None, "macro_f1": None}
-"""Figures of a validation part without clips."""
-
-History = list[dict[str, Any]]
-
-State = dict[str, Any]
-"""What `Trainer.state` gives: plain values and tensors."""
-
-
-class NonFiniteLossError(DataError):
-    """The loss became NaN or infinite; the best checkpoint so far is kept."""
-
-    code = "non_finite_loss"
-
 
 class Trainer:
-    """A network on its way.
+    """Trains a network epoch by epoch; can continue an interrupted run.
 
-    All that is random in an epoch follows from the seed and the epoch's number, so a run that goes on from
-    the state after an epoch ends with the same weights as one that was never interrupted.
+    All randomness of an epoch follows from the seed and the number of the epoch, so a run that continues from the
+    state after an epoch ends with the same weights as an uninterrupted one.
+
+    Parameters
+    ----------
+    data : TrainingData
+    recipe : Recipe
+    device : torch.device
+
+    Attributes
+    ----------
+    history : list of dict
+        One entry per epoch, see `genre_training.model.checkpoint.Checkpoint`.
+    best_loss : float
+        Lowest validation loss so far.
     """
 
     def __init__(self, data: TrainingData, recipe: Recipe, device: torch.device) -> None:
-        config = recipe.training
         data = data.on(device)
-        self._data, self._config, self._seed, self._device = data, config, recipe.data.seed, device
-        torch.manual_seed(self._seed)
+        self._data, self._recipe, self._device = data, recipe, device
+        config = recipe.training
+        torch.manual_seed(recipe.data.seed)
         network = GenreNetwork(len(data.names), data.clips.shape[1], recipe.network).to(device)
         # A CPU takes up to half as long again in the default layout; the stubs do not know the argument.
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        wrapped = share_gradients(Branches(self._network, config, data.picture_frames), device)
+        wrapped = share_gradients(TwoBranchNetwork(self._network, config, data.picture_frames), device)
         self._model: nn.Module = torch.compile(wrapped) if config.compile else wrapped  # type: ignore[assignment]
         self._optimizer = make_optimizer(self._network, config)
         self._average = running_average(self._network, config.ema_decay)
-        self._batches = Batches(data, config, self._seed)
+        self._batches = Batches(data, config, recipe.data.seed, self._network.bands)
         self._schedule = Schedule(self._optimizer, config, len(self._batches))
-        self.history: History = []
+        self.history: list[dict[str, Any]] = []
         self.best_loss = math.inf
 
     def state(self) -> State:
-        """Everything to go on from after an epoch."""
+        """Return everything that continuing after an epoch needs."""
         return {
             "network": self._network.state_dict(),
             "average": self._average.state_dict(),
@@ -116,7 +143,13 @@ class Trainer:
         }
 
     def resume(self, state: State) -> None:
-        """Go on from `state`."""
+        """Continue from a state.
+
+        Parameters
+        ----------
+        state : dict
+            What `state` returned.
+        """
         self._network.load_state_dict(state["network"])
         self._average.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
@@ -124,22 +157,39 @@ class Trainer:
         self.history, self.best_loss = list(state["history"]), state["best_loss"]
         self._batches.failed = set(state["failed"])
 
-    def best(self) -> State:
-        """Return the checkpoint of the last epoch: the averaged weights, which are those that were validated."""
-        last, weights = self.history[-1], self._average.module.state_dict()
+    def checkpoint(self) -> Checkpoint:
+        """Return the checkpoint of the last epoch, with the averaged weights, which are those that were validated.
+
+        Raises
+        ------
+        NonFiniteLossError
+            A weight is NaN or infinite.
+        """
+        weights = self._average.module.state_dict()
         if not all(tensor.isfinite().all() for tensor in weights.values()):
-            raise NonFiniteLossError("the weights are no finite numbers any more: lower learning_rate")
-        return {
-            "epoch": int(last["epoch"]),
-            "model_state_dict": weights,
-            "optimizer_state_dict": self._optimizer.state_dict(),
-            "val_acc": last["val_acc"],
-            "val_loss": last["val_loss"],
-            "history": list(self.history),
-        }
+            raise NonFiniteLossError("the weights are not finite numbers any more: lower learning_rate")
+        last = self.history[-1]
+        return Checkpoint(
+            epoch=last["epoch"],
+            model_state_dict=weights,
+            val_acc=last["val_acc"],
+            val_loss=last["val_loss"],
+            labels=self._data.names,
+            audio=AudioConfig(),
+            network=self._recipe.network,
+            optimizer_state_dict=self._optimizer.state_dict(),
+            recipe=self._recipe.to_dict(),
+            excerpt_seconds=self._recipe.training.excerpt_seconds,
+            history=list(self.history),
+        )
 
     def run_epoch(self) -> bool:
-        """Train and validate one epoch; returns whether its validation loss is the best so far.
+        """Train and validate one epoch, and add it to the history.
+
+        Returns
+        -------
+        bool
+            Whether its validation loss is the lowest so far; always true without validation clips.
 
         Raises
         ------
@@ -147,56 +197,69 @@ class Trainer:
         """
         started = time.perf_counter()
         epoch = len(self.history) + 1
-        train_loss = self._train_epoch(epoch)
-        validation = self._data.split.validation
-        metrics = UNKNOWN
-        if validation.size:
-            metrics = evaluate(self._average.module, self._data, validation, self._device)
-            # Each process has its own normalisation statistics: all have to come to one judgement.
-            metrics["log_loss"] = mean_over_processes(metrics["log_loss"], self._device)
-        self._schedule.after_epoch(metrics["log_loss"])
-        seconds = time.perf_counter() - started
-        self.history.append(
-            {
-                "epoch": epoch,
-                "learning_rate": self._optimizer.param_groups[0]["lr"],
-                "train_loss": train_loss,
-                "val_loss": metrics["log_loss"],
-                "val_acc": metrics["accuracy"],
-                "val_macro_f1": metrics["macro_f1"],
-                "failed_clips": len(self._batches.failed),
-                "seconds": seconds,
-            }
+        train_loss = self._train(epoch)
+        scores = (
+            self.validate() if self._data.split.validation.size else dict.fromkeys(("log_loss", "accuracy", "macro_f1"))
         )
+        val_loss = scores["log_loss"]
+        self._schedule.after_epoch(val_loss)
+        n_failed = len(self._batches.failed)
+        entry = {
+            "epoch": epoch,
+            "learning_rate": self._optimizer.param_groups[0]["lr"],
+            "train_loss": train_loss,
+            "val_loss": val_loss,
+            "val_acc": scores["accuracy"],
+            "val_macro_f1": scores["macro_f1"],
+            "failed_clips": n_failed,
+            "seconds": time.perf_counter() - started,
+        }
+        self.history.append(entry)
         if rank() == 0:
-            tqdm.write(self._summary())
-        if not validation.size:
-            return True  # there is no better than the last
-        better = bool(metrics["log_loss"] < self.best_loss)
-        self.best_loss = min(self.best_loss, metrics["log_loss"])
+            parts = [f"epoch {epoch}: training loss {train_loss:.4f}"]
+            if val_loss is not None:
+                parts.append(f"validation loss {val_loss:.4f}, accuracy {scores['accuracy']:.1%}")
+                parts.append(f"macro F1 {scores['macro_f1']:.3f}")
+            if n_failed:
+                parts.append(f"{n_failed} clips failed and were not trained on")
+            tqdm.write(", ".join([*parts, f"{entry['seconds']:.0f} s"]))
+        if val_loss is None:
+            return True
+        better = bool(val_loss < self.best_loss)
+        self.best_loss = min(self.best_loss, val_loss)
         return better
 
-    def _summary(self) -> str:
-        last = self.history[-1]
-        parts = [f"epoch {last['epoch']}: training loss {last['train_loss']:.4f}"]
-        if last["val_loss"] is not None:
-            parts.append(f"validation loss {last['val_loss']:.4f}, accuracy {last['val_acc']:.1%}")
-            parts.append(f"macro F1 {last['val_macro_f1']:.3f}")
-        if self._batches.failed:
-            parts.append(f"{len(self._batches.failed)} clips failed and were not learnt from")
-        return ", ".join([*parts, f"{last['seconds']:.0f} s"])
+    def validate(self) -> dict[str, Any]:
+        """Return the metrics of the averaged weights on the validation part.
 
-    def _train_epoch(self, epoch: int) -> float:
-        config = self._config
-        # Dropout and masks fall on each process's own clips: they shall not be the same in all of them.
-        torch.manual_seed((self._seed * 1_000_003 + epoch) * n_processes() + rank())
+        Raises
+        ------
+        NonFiniteLossError
+            A logit is NaN or infinite.
+        """
+        data, part = self._data, self._data.split.validation
+        logits = excerpt_logits(self._average.module, data.clips[part], data.excerpt_frames, self._device)
+        if not np.isfinite(logits).all():
+            raise NonFiniteLossError(
+                "the network's answers are not finite numbers any more: lower learning_rate; the best checkpoint so "
+                "far is kept"
+            )
+        result = metrics(track_probabilities(logits), data.labels[part], data.names)
+        # Each process has its own normalisation statistics, but all have to agree on whether an epoch is the best.
+        return {**result, "log_loss": mean_over_processes(result["log_loss"], self._device)}
+
+    def _train(self, epoch: int) -> float:
+        """Train one epoch; returns its mean loss."""
+        config, n_steps = self._recipe.training, len(self._batches)
+        # Dropout and masks apply to each process's own clips, so they must differ between processes.
+        torch.manual_seed((self._recipe.data.seed * 1_000_003 + epoch) * n_processes() + rank())
         self._model.train()
         losses: list[float] = []
-        batches = self._batches.of_epoch(epoch)
-        name = f"epoch {epoch}/{config.epochs}"
-        bar = tqdm(batches, name, len(self._batches), unit="batch", disable=rank() > 0)
+        bar = tqdm(
+            self._batches.of_epoch(epoch), f"epoch {epoch}/{config.epochs}", n_steps, unit="batch", disable=rank() > 0
+        )
         for whole in bar:
-            self._schedule.before_step((epoch - 1) * len(self._batches) + len(losses))
+            self._schedule.before_step((epoch - 1) * n_steps + len(losses))
             batch = whole.map(lambda values: own_share(values).to(self._device))
             loss = _step(self._model, self._optimizer, batch, config.label_smoothing)
             if not math.isfinite(loss):
@@ -211,12 +274,12 @@ class Trainer:
 
 
 def _step(network: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, label_smoothing: float) -> float:
-    """One optimizer step; returns the batch's loss, which leaves the weights alone unless it is finite."""
+    """Take one optimizer step; returns the batch's loss. Unless it is finite, the weights are left alone."""
     device = batch.crops.device
     dtype = autocast_dtype(device)
     with torch.autocast(device.type, dtype, enabled=dtype is not None):
         branches = network(batch.crops)  # (n_branches, batch, n_labels)
-    # Each learns by itself: trained on their sum, the quicker one would leave the other little to do.
+    # Each branch has its own loss: trained on the sum of logits, the faster one would leave the other little to learn.
     losses = [
         weighted_cross_entropy(one + batch.log_priors, batch.targets, batch.weights, label_smoothing)
         for one in branches
@@ -231,38 +294,125 @@ def _step(network: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, la
     return value
 
 
-def fit(
-    trainer: Trainer, epochs: int, save_best: Callable[[State], None], save_state: Callable[[State], None]
-) -> History:
-    """Train up to `epochs`; every new best checkpoint goes to `save_best`, the state after each epoch to `save_state`.
+def make_optimizer(network: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    """Return AdamW, without weight decay for biases and normalisation, or Adam.
 
-    Returns
-    -------
-    list of dict
-        One entry an epoch: epoch, learning_rate, train_loss, val_loss, val_acc, val_macro_f1, failed_clips, seconds.
-
-    Raises
-    ------
-    NonFiniteLossError
+    Parameters
+    ----------
+    network : nn.Module
+    config : TrainingConfig
     """
-    while len(trainer.history) < epochs:
-        if trainer.run_epoch():
-            save_best(trainer.best())
-        save_state(trainer.state())
-    return trainer.history
+    if config.optimizer == "adam":
+        return torch.optim.Adam(network.parameters(), config.learning_rate)
+    matrices = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+    groups: list[dict[str, Any]] = [{"params": matrices}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, config.learning_rate, weight_decay=config.weight_decay)
 
 
-def evaluate(network: nn.Module, data: TrainingData, part: Indices, device: torch.device) -> dict[str, Any]:
-    """Score the tracks of one part of the split: see `genre_training.evaluate.metrics.score`.
+def learning_rate_factor(step: int, n_steps: int, n_warmup: int) -> float:
+    """Return a linear warm-up to 1 over `n_warmup` steps, then a cosine down to 0 at `n_steps`.
 
-    Raises
-    ------
-    NonFiniteLossError
+    Parameters
+    ----------
+    step : int
+        From 0.
+    n_steps, n_warmup : int
     """
-    logits = excerpt_logits(network, data.clips[part], data.excerpt_frames, device)
-    if not np.isfinite(logits).all():
-        raise NonFiniteLossError(
-            "the network's answers are no finite numbers any more: lower learning_rate; the best checkpoint so far is "
-            "kept"
-        )
-    return score(track_probabilities(logits), data.labels[part], data.names)
+    if step < n_warmup:
+        return (step + 1) / n_warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - n_warmup) / max(1, n_steps - n_warmup)))
+
+
+class Schedule:
+    """The learning rate: `cosine` by step, or `plateau` by validation loss.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+    config : TrainingConfig
+    steps_per_epoch : int
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, config: TrainingConfig, steps_per_epoch: int) -> None:
+        self._optimizer = optimizer
+        self._rate = config.learning_rate
+        self._n_steps = config.epochs * steps_per_epoch
+        self._n_warmup = round(config.warmup_epochs * steps_per_epoch)
+        self._plateau = None
+        if config.schedule == "plateau":
+            self._plateau = ReduceLROnPlateau(optimizer, factor=PLATEAU_FACTOR, patience=PLATEAU_PATIENCE)
+
+    def before_step(self, step: int) -> None:
+        """Set the rate of a step.
+
+        Parameters
+        ----------
+        step : int
+            From 0, counted over all epochs.
+        """
+        if self._plateau is None:
+            for group in self._optimizer.param_groups:
+                group["lr"] = self._rate * learning_rate_factor(step, self._n_steps, self._n_warmup)
+
+    def after_epoch(self, validation_loss: float | None) -> None:
+        """Lower the rate on a plateau.
+
+        Parameters
+        ----------
+        validation_loss : float or None
+            None without validation clips: the rate stays.
+        """
+        if self._plateau is not None and validation_loss is not None:
+            self._plateau.step(validation_loss)
+
+    def state_dict(self) -> dict[str, object]:
+        """Return plain values to continue from."""
+        return {} if self._plateau is None else self._plateau.state_dict()
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        """Continue from a state.
+
+        Parameters
+        ----------
+        state : dict
+            What `state_dict` returned.
+        """
+        if self._plateau is not None:
+            self._plateau.load_state_dict(state)
+
+
+def running_average(network: nn.Module, decay: float) -> AveragedModel:
+    """Return an exponential average of weights and normalisation statistics, to be updated once per step.
+
+    The decay rises from a low value to `decay`, so that the untrained weights are soon forgotten.
+
+    Parameters
+    ----------
+    network : nn.Module
+    decay : float
+        0 to 1.
+    """
+
+    def average(kept: Sequence[Tensor], current: Sequence[Tensor], n_averaged: Tensor | int) -> None:
+        n = float(n_averaged)
+        if kept[0].is_floating_point():  # each list has tensors of one type
+            get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(kept, current, n_averaged)
+        else:
+            for old, new in zip(kept, current, strict=True):
+                old.copy_(new)
+
+    return AveragedModel(network, multi_avg_fn=average, use_buffers=True)
+
+
+def weighted_cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor, label_smoothing: float) -> Tensor:
+    """Return the weighted mean cross-entropy of a batch; clips of weight 0 do not count in the mean.
+
+    Parameters
+    ----------
+    logits, targets : Tensor, shape (batch, n_labels)
+    weights : Tensor, shape (batch,)
+    label_smoothing : float
+    """
+    losses = nn.functional.cross_entropy(logits, targets, label_smoothing=label_smoothing, reduction="none")
+    return (losses * weights).sum() / (weights > 0).sum().clamp(min=1)

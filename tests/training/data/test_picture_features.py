@@ -9,7 +9,7 @@ import pytest
 
 from genre_runtime.model.features import log_mel_spectrogram
 from genre_runtime.model.metadata import AudioConfig
-from genre_training.data.pictures import read_picture
+from genre_training.data.features import read_picture
 from genre_training.data.track import DataError
 from tests.training.miniature import compose, save_picture, write_fma, write_gtzan
 
