@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from genre_gui.workers.background import THREADS
+from genre_gui import THREAD_PREFIX
 from genre_runtime import GenreError
 from genre_runtime.audio.waveform import mono
 
@@ -174,7 +174,7 @@ class _Run:
         self.error: GenreError | None = None
         self._path, self._start, self._open_output = path, start_seconds, open_output
         self._heard = 0.0
-        threading.Thread(target=self._work, name=f"{THREADS}-play", daemon=True).start()
+        threading.Thread(target=self._work, name=f"{THREAD_PREFIX}-play", daemon=True).start()
 
     @property
     def position(self) -> float:

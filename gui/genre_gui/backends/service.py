@@ -17,13 +17,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
+from genre_gui import THREAD_PREFIX
 from genre_gui.backends.base import Backend, Wish
 from genre_gui.backends.client import Client
 from genre_gui.backends.errors import AwayError, NotReadyError, ServiceError, refused_model
 from genre_gui.backends.guard import GRACE_SECONDS
 from genre_gui.backends.remote import RemoteBackend, check_ready, service_key
 from genre_gui.text import one_line
-from genre_gui.workers.background import THREADS
 from genre_runtime import GenreError
 from genre_runtime.audio.source import DecodeLimits
 from genre_runtime.model.metadata import default_model_path, read_metadata
@@ -79,7 +79,7 @@ class ServiceProcess:
             stderr=subprocess.STDOUT,
             **own_group,
         )
-        self._reader = threading.Thread(target=self._read, name=f"{THREADS}-log", daemon=True)
+        self._reader = threading.Thread(target=self._read, name=f"{THREAD_PREFIX}-log", daemon=True)
         self._reader.start()
 
     @property

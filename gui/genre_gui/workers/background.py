@@ -30,7 +30,7 @@ from pathlib import Path
 from threading import Event as Flag
 from typing import TYPE_CHECKING
 
-from genre_gui import __version__
+from genre_gui import THREAD_PREFIX, __version__
 from genre_runtime.parallel import available_cores
 
 if TYPE_CHECKING:
@@ -170,9 +170,6 @@ N_CHORES = 3
 
 MOST_JOBS = 8
 
-THREADS = "genre-gui"
-"""What the names of all threads of this program begin with."""
-
 Post = Callable[[Event], None]
 
 
@@ -196,8 +193,8 @@ class Background:
         self.jobs = jobs or min(MOST_JOBS, available_cores())
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self.stop = Flag()
-        self._files = ThreadPoolExecutor(self.jobs, thread_name_prefix=f"{THREADS}-file")
-        self._chores = ThreadPoolExecutor(N_CHORES, thread_name_prefix=f"{THREADS}-chore")
+        self._files = ThreadPoolExecutor(self.jobs, thread_name_prefix=f"{THREAD_PREFIX}-file")
+        self._chores = ThreadPoolExecutor(N_CHORES, thread_name_prefix=f"{THREAD_PREFIX}-chore")
 
     def file(self, work: Callable[[Post], None]) -> Future[None]:
         """Work on a file when its turn comes."""
@@ -209,7 +206,7 @@ class Background:
 
     def lasting(self, work: Callable[[Post], None]) -> None:
         """Do something that takes as long as the window is open, in a thread of its own."""
-        threading.Thread(target=self._guarded, args=(work,), name=f"{THREADS}-watch", daemon=True).start()
+        threading.Thread(target=self._guarded, args=(work,), name=f"{THREAD_PREFIX}-watch", daemon=True).start()
 
     def close(self) -> None:
         """Drop what has not begun, tell the rest to stop, and return at once."""
@@ -227,7 +224,7 @@ class Background:
 def outliving(seconds: float) -> list[str]:
     """Wait for this program's threads to end; return the names of those that are still at work then."""
     deadline = time.monotonic() + seconds
-    threads = [thread for thread in threading.enumerate() if thread.name.startswith(THREADS)]
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith(THREAD_PREFIX)]
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
     return [thread.name for thread in threads if thread.is_alive()]
