@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from genre_gui.playback import NoOutputError, Player, SoundDevice
-from genre_gui.workers.background import outliving
+from genre_gui.workers.background import wait_for_threads
 from tests.gui.conftest import DEADLINE_SECONDS, OpenWindow, drive, finished
 from tests.gui.test_window import press, text
 from tests.synthetic import RATE, tone, write_audio
@@ -110,7 +110,7 @@ def test_pause_keeps_the_place_and_seek_moves_it(tmp_path: Path) -> None:
     assert player.position == 0.0
     for device in devices.opened:
         device.let_through(1.0)
-    assert outliving(DEADLINE_SECONDS) == []
+    assert wait_for_threads(DEADLINE_SECONDS) == []
 
 
 def test_many_channels_are_mixed(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whether a service can be reached: watched all the time, told at every change, and waited for by who needs it."""
+"""The connection to a service: polled in the background, reported at each change, waited for by requests."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from threading import Event
 from genre_gui.backends.errors import AwayError, ServiceError
 
 PERIOD_SECONDS = 2.0
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 
 
 class LinkState(StrEnum):
-    """How the connection stands."""
+    """State of a connection."""
 
     CONNECTED = "connected"
     UNREADY = "not ready"
@@ -24,7 +24,7 @@ class LinkState(StrEnum):
 
 @dataclass(frozen=True)
 class Link:
-    """How the connection stands, and the words for it; `anew` if what answers now is another service or model."""
+    """State of a connection, with a text for it; `anew` if another service or model answers than before."""
 
     state: LinkState
     words: str
@@ -32,20 +32,20 @@ class Link:
 
 
 class Watcher:
-    """Asks a service again and again.
+    """Polls a service.
 
     Parameters
     ----------
     address : str
-        As people write it.
+        Shown in the texts.
     check : callable
         Raises `ServiceError` if the service cannot be used now.
     changed : callable
-        Tells whether what answers again is something else than before; may raise `ServiceError`, too.
+        Returns whether the service, when it answers again, is another one than before; may raise `ServiceError`, too.
     ended : callable
         Returns why the service will never answer again, or None.
     note : str
-        Added to the words for a connection that stands.
+        Appended to the text for a working connection.
     """
 
     def __init__(
@@ -57,45 +57,57 @@ class Watcher:
         note: str = "",
     ) -> None:
         self._address, self._check, self._changed, self._ended, self._note = address, check, changed, ended, note
-        self._doubted = Event()
+        self._check_now = Event()
         self.link = self._connected()
 
     @property
     def lost(self) -> bool:
-        """Whether nobody answers."""
+        """Whether the service does not answer."""
         return self.link.state in (LinkState.LOST, LinkState.ENDED)
 
-    def doubt(self) -> None:
-        """Have it looked at now: a request went wrong."""
+    def check_now(self) -> None:
+        """Check the connection at once, after a failed request."""
         if self.link.state is LinkState.CONNECTED:
             self.link = Link(LinkState.LOST, f"connection to {self._address} lost, trying again …")
-        self._doubted.set()
+        self._check_now.set()
 
     def wait(self, stop: Event) -> bool:
-        """Wait until the service can be used; return False if `stop` is set first."""
+        """Wait until the service can be used; return False if `stop` is set first.
+
+        Parameters
+        ----------
+        stop : threading.Event
+        """
         while self.link.state is not LinkState.CONNECTED:
-            if stop.wait(_LOOK_SECONDS):
+            if stop.wait(_POLL_SECONDS):
                 return False
         return not stop.is_set()
 
     def watch(self, tell: Callable[[Link], object], stop: Event) -> None:
-        """Look until `stop` is set, and tell how the connection stands at first and whenever that has changed."""
+        """Poll until `stop` is set or the service has ended.
+
+        Parameters
+        ----------
+        tell : callable
+            Called with the state at first and after each change.
+        stop : threading.Event
+        """
         told: Link | None = None
         while not stop.is_set():
-            self.link = self._look()
+            self.link = self._poll()
             if self.link != told:
                 told = self.link
                 tell(told)
             if told.state is LinkState.ENDED:
                 return
             waited = 0.0
-            while waited < PERIOD_SECONDS and not self._doubted.wait(_LOOK_SECONDS) and not stop.is_set():
-                waited += _LOOK_SECONDS
-            if self._doubted.is_set():
-                self._doubted.clear()
-                stop.wait(_LOOK_SECONDS)  # a service that refuses every request is not asked without a pause
+            while waited < PERIOD_SECONDS and not self._check_now.wait(_POLL_SECONDS) and not stop.is_set():
+                waited += _POLL_SECONDS
+            if self._check_now.is_set():
+                self._check_now.clear()
+                stop.wait(_POLL_SECONDS)  # no endless requests to a service that refuses each of them
 
-    def _look(self) -> Link:
+    def _poll(self) -> Link:
         if (why := self._ended()) is not None:
             return Link(LinkState.ENDED, why)
         try:

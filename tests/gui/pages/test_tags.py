@@ -81,4 +81,4 @@ def test_nothing_to_take_back_is_said(open_window: OpenWindow) -> None:
     window = open_window()
     window.undo_tags()
     window.update()
-    assert "nothing to take back" in text(window.banner.words)
+    assert "nothing to undo" in text(window.banner.words)
