@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from threading import Event as Flag
 from typing import TYPE_CHECKING
 
-from genre_gui.backends.base import Backend, Load, LocalBackend, ModelRequest
+from genre_gui.backends.base import Backend, Link, LinkState, Load, LocalBackend, ModelRequest
 from genre_gui.backends.errors import ServiceError
-from genre_gui.backends.link import Link, LinkState
-from genre_gui.text import sentence
 from genre_gui.tracks import UNFINISHED, State, Track
 from genre_gui.workers import tasks
 from genre_gui.workers.background import (
@@ -26,7 +24,6 @@ from genre_gui.workers.background import (
     Found,
     LinkChanged,
     Loaded,
-    Notice,
     NotLoaded,
     Post,
     SpectrogramReady,
@@ -34,163 +31,15 @@ from genre_gui.workers.background import (
     Tagged,
     TagsFinished,
 )
-from genre_runtime import GenreError, Prediction
+from genre_gui.workers.tasks import SpectrogramCache, TagOptions, TagRuns
+from genre_runtime import GenreError
 from genre_runtime.errors import DeviceUnavailableError
 
 if TYPE_CHECKING:
     from genre_gui.widgets.spectrogram import ExcerptSpectrogram
-    from genre_runtime.library.tags import Mode
-    from genre_runtime.model.metadata import ModelMetadata
-
-MAX_SPECTROGRAMS = 8
 
 FILES_PER_JOB = 5
 """Files handed to the threads for each one that runs, so that no thread waits for the next poll."""
-
-
-class SpectrogramCache:
-    """Spectrograms of the tracks shown last; computed on request, only for the track requested last.
-
-    Parameters
-    ----------
-    background : Background
-    """
-
-    def __init__(self, background: Background) -> None:
-        self._background = background
-        self._kept: OrderedDict[tuple[int, int], tuple[ExcerptSpectrogram, ...]] = OrderedDict()
-        self._requested: tuple[int, int] | None = None
-
-    def get(self, track: Track, metadata: ModelMetadata) -> tuple[ExcerptSpectrogram, ...] | None:
-        """Return the spectrograms of a track, or None: then they follow as an event.
-
-        Parameters
-        ----------
-        track : Track
-        metadata : ModelMetadata
-        """
-        key = (track.number, track.turn)
-        if key not in self._kept and key != self._requested:
-            self._requested = key
-            path, whole, stop = track.path, track.whole, self._background.stop
-            if not metadata.graphs and track.prediction is not None:  # a service does not publish its excerpts
-                excerpts = track.prediction.excerpts
-                seconds = max(excerpt.end_seconds - excerpt.start_seconds for excerpt in excerpts)
-                metadata = replace(metadata, n_excerpts=len(excerpts), excerpt_seconds=seconds)
-
-            def work(post: Post) -> None:
-                if self._requested == key:  # otherwise the user has gone on to another track
-                    tasks.compute_spectrograms(key, path, metadata, whole, stop, post)
-
-            self._background.submit(work)
-        return self._kept.get(key)
-
-    def add(self, event: SpectrogramReady) -> None:
-        """Keep new spectrograms, and drop the oldest ones.
-
-        Parameters
-        ----------
-        event : SpectrogramReady
-        """
-        key = (event.number, event.turn)
-        self._kept[key] = event.excerpts
-        if self._requested == key:
-            self._requested = None
-        while len(self._kept) > MAX_SPECTROGRAMS:
-            self._kept.popitem(last=False)
-
-
-@dataclass(frozen=True)
-class TagOptions:
-    """How genres are written.
-
-    Attributes
-    ----------
-    mode : {"empty", "overwrite", "append"}
-    unsure : bool
-        Whether answers that are not confident are written.
-    top : int
-        Most genres for each file.
-    """
-
-    mode: Mode = "empty"
-    unsure: bool = False
-    top: int = 1
-
-
-class TagRuns:
-    """Runs over the tags of files: the last plan is kept, so that exactly what was shown is written.
-
-    Parameters
-    ----------
-    background : Background
-
-    Attributes
-    ----------
-    journal : Path or None
-        Journal of the tags written last.
-    """
-
-    def __init__(self, background: Background) -> None:
-        self.journal: Path | None = None
-        self._background = background
-        self._run = 0
-        self._answers: list[tuple[Path, Prediction]] = []
-        self._options = TagOptions()
-
-    def plan(self, tracks: Iterable[Track], options: TagOptions) -> int:
-        """Report by events what would be written into files; return how many have an answer.
-
-        Parameters
-        ----------
-        tracks : iterable of Track
-        options : TagOptions
-        """
-        answers = [(track.path, track.prediction) for track in tracks]
-        self._answers = [(path, found) for path, found in answers if found is not None]
-        self._options = options
-        self._start(write=False)
-        return len(self._answers)
-
-    def write(self) -> None:
-        """Write what was planned last, whatever has changed in the tracks since."""
-        self._start(write=True)
-
-    def undo(self, journal: Path) -> None:
-        """Restore all files of a journal.
-
-        Parameters
-        ----------
-        journal : Path
-        """
-        self._run += 1
-        self._background.submit(lambda post: tasks.undo_tags(journal, post))
-
-    def is_current(self, event: Tagged | TagsFinished) -> bool:
-        """Return whether an event belongs to the last run, or reports that tags were written.
-
-        Parameters
-        ----------
-        event : Tagged or TagsFinished
-        """
-        return event.run == self._run or (isinstance(event, TagsFinished) and event.write)
-
-    def _start(self, *, write: bool) -> None:
-        self._run += 1
-        run, answers, stop, options = self._run, self._answers, self._background.stop, self._options
-
-        def work(post: Post) -> None:
-            try:
-                tagging = tasks.make_tagging(write=write, mode=options.mode, unsure=options.unsure, top=options.top)
-            except GenreError as error:  # no journal can be made, so nothing is written
-                post(Notice(sentence(error), bad=True))
-                post(TagsFinished(run, write))
-                return
-            if tagging.journal is not None:
-                self.journal = tagging.journal.path
-            tasks.tag(answers, tagging, run, stop, post)
-
-        self._background.submit(work)
 
 
 class Controller:

@@ -15,10 +15,9 @@ from typing import Any
 
 import customtkinter
 
-from genre_gui.backends.base import ModelRequest
+from genre_gui.backends.base import Link, LinkState, ModelRequest
 from genre_gui.backends.errors import AwayError, NotReadyError, ServiceError
-from genre_gui.backends.link import Link, LinkState
-from genre_gui.controller import Controller, TagOptions
+from genre_gui.controller import Controller
 from genre_gui.pages.model import ModelPage
 from genre_gui.pages.tags import TagsPage
 from genre_gui.pages.tracks import TracksPage
@@ -46,6 +45,7 @@ from genre_gui.workers.background import (
     collect_if_due,
     fault_report,
 )
+from genre_gui.workers.tasks import TagOptions
 from genre_runtime import GenreError
 from genre_runtime.errors import DeviceUnavailableError
 

@@ -1,4 +1,4 @@
-"""The protocol of a classifier as the window uses it, and the one that runs the model in this process.
+"""The protocol of a classifier as the window uses it, and the implementation that runs the model in this process.
 
 The other implementation is `genre_gui.backends.remote`.
 """
@@ -7,15 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from threading import Event
 from typing import Protocol
 
-from genre_gui.backends.link import Link
 from genre_runtime import GenreClassifier, GenreError, Prediction
 from genre_runtime.decoders.pool import MAX_PROCESSES, DecoderPool, can_start
 from genre_runtime.model.metadata import ModelMetadata
 from genre_runtime.parallel import available_cores
+
+
+class LinkState(StrEnum):
+    """State of a connection."""
+
+    CONNECTED = "connected"
+    UNREADY = "not ready"
+    LOST = "lost"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True)
+class Link:
+    """State of a connection, with a text for it; `anew` if another service or model answers than before."""
+
+    state: LinkState
+    words: str
+    anew: bool = False
 
 
 class Backend(Protocol):

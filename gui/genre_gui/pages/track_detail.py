@@ -11,9 +11,9 @@ import customtkinter
 from genre_gui.playback import NoOutputError, Player
 from genre_gui.text import capitalised, device_name, one_line, sentence, shortened
 from genre_gui.tracks import UNFINISHED, Track
-from genre_gui.widgets.charts import Bars, Spectrogram, Timeline
+from genre_gui.widgets.charts import Bars, Timeline
 from genre_gui.widgets.controls import button, label
-from genre_gui.widgets.spectrogram import ExcerptSpectrogram
+from genre_gui.widgets.spectrogram import ExcerptSpectrogram, Spectrogram
 from genre_gui.widgets.theme import CARD, ERROR, MIDDLE, MUTED, NARROW, TEXT, WARNING, WIDE
 from genre_runtime import GenreError, Prediction
 from genre_runtime.library.report.plots import clock

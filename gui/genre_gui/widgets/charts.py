@@ -1,4 +1,4 @@
-"""Charts of a track (genres, genres over time, spectrogram) and of a model (scores, training, confusion matrix)."""
+"""Charts of a track (genres, genres over time) and of a model (scores, training, confusion matrix)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from tkinter import Misc
 from typing import Any, Literal
 
-import numpy as np
-
-from genre_gui.widgets.spectrogram import ExcerptSpectrogram, colour_levels, draw_spectrograms, ppm
 from genre_gui.widgets.theme import (
     BAR,
     CARD,
@@ -29,7 +26,10 @@ from genre_gui.widgets.theme import (
 )
 from genre_runtime import Prediction
 from genre_runtime.library.report.plots import clock
+from genre_runtime.palette import spectrogram_palette
 from genre_runtime.prediction import ExcerptPrediction
+
+_PALETTE = spectrogram_palette(256).tolist()
 
 Anchor = Literal["w", "e", "center"]
 
@@ -169,59 +169,6 @@ class Bars(Chart):
             x = left + (right - left) * self._threshold
             end = row * len(self.rows)
             self.create_line(x, 0, x, end, fill=colour(MUTED), dash=(2, 3))
-
-
-class Spectrogram(Chart):
-    """Spectrograms of the analysed excerpts, low frequencies at the bottom."""
-
-    def __init__(self, master: Misc) -> None:
-        super().__init__(master, 72)
-        self._picture = tkinter.PhotoImage(
-            master=self
-        )  # used again for every track: Tk cannot free one in another thread
-        self._excerpts: Sequence[ExcerptSpectrogram] = ()
-        self._top_db = 80.0
-        self._words = ""
-
-    def show(self, excerpts: Sequence[ExcerptSpectrogram], top_db: float = 80.0) -> None:
-        """Show spectrograms side by side.
-
-        Parameters
-        ----------
-        excerpts : sequence of ExcerptSpectrogram
-        top_db : float
-            Level of the darkest colour below the brightest, dB.
-        """
-        self._excerpts, self._top_db, self._words = excerpts, top_db, ""
-        self.redraw()
-
-    def show_text(self, words: str) -> None:
-        """Show a text instead.
-
-        Parameters
-        ----------
-        words : str
-        """
-        self._excerpts, self._words = (), words
-        self.redraw()
-
-    def draw(self, size: tuple[int, int]) -> None:
-        """Draw the spectrograms and the times below them, if there is room."""
-        width, height = size
-        floor = height - self.px(18)
-        if floor < 1:
-            return
-        if not self._excerpts:
-            if self._words:
-                self.box(0, 0, width, floor, colour(TRACK))
-                self.text(width / 2, floor / 2, self._words, anchor="center")
-            return
-        gap = tuple(value // 256 for value in self.winfo_rgb(colour(CARD)))
-        pixels = draw_spectrograms(self._excerpts, width, floor, self._top_db, (gap[0], gap[1], gap[2]))
-        self._picture.configure(data=ppm(pixels), format="ppm", width=pixels.shape[1], height=pixels.shape[0])
-        self.create_image(0, 0, image=self._picture, anchor="nw")
-        self.text(0, height - self.px(7), clock(self._excerpts[0].start_seconds))
-        self.text(width, height - self.px(7), clock(self._excerpts[-1].end_seconds), anchor="e")
 
 
 class Timeline(Chart):
@@ -461,7 +408,7 @@ class Confusion(Chart):
             self.create_text(x, head - self.px(4), text=label, angle=60, anchor="w", fill=colour(TEXT), font=look)
             for column, value in enumerate(counts):
                 share = value / max(1, sum(counts))
-                red, green, blue = colour_levels(np.asarray(0.06 + 0.94 * share**0.7))
+                red, green, blue = _PALETTE[round((0.06 + 0.94 * share**0.7) * (len(_PALETTE) - 1))]
                 self.box(left + column * cell, y, cell - 1, cell - 1, f"#{red:02x}{green:02x}{blue:02x}")
                 if value and cell > self.px(15):
                     middle = (left + (column + 0.5) * cell, y + cell / 2)

@@ -1,15 +1,20 @@
-"""Spectrograms: computed from the audio of a track, and drawn as pixels."""
+"""Spectrograms: computed from the audio of a track, drawn as pixels, and their chart."""
 
 from __future__ import annotations
 
+import tkinter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
+from tkinter import Misc
 
 import numpy as np
 from numpy.typing import NDArray
 
+from genre_gui.widgets.charts import Chart
+from genre_gui.widgets.theme import CARD, TRACK, colour
+from genre_runtime.library.report.plots import clock
 from genre_runtime.model.metadata import ModelMetadata
 from genre_runtime.palette import spectrogram_palette
 
@@ -138,3 +143,56 @@ def _resize(values: NDArray[np.float32], width: int, height: int) -> NDArray[np.
     across = (np.arange(width) + 0.5) * columns / width - 0.5
     wide = np.stack([np.interp(across, np.arange(columns), row) for row in values])
     return np.stack([np.interp(down, np.arange(rows), column) for column in wide.T], axis=1)
+
+
+class Spectrogram(Chart):
+    """Spectrograms of the analysed excerpts, low frequencies at the bottom."""
+
+    def __init__(self, master: Misc) -> None:
+        super().__init__(master, 72)
+        self._picture = tkinter.PhotoImage(
+            master=self
+        )  # used again for every track: Tk cannot free one in another thread
+        self._excerpts: Sequence[ExcerptSpectrogram] = ()
+        self._top_db = 80.0
+        self._words = ""
+
+    def show(self, excerpts: Sequence[ExcerptSpectrogram], top_db: float = 80.0) -> None:
+        """Show spectrograms side by side.
+
+        Parameters
+        ----------
+        excerpts : sequence of ExcerptSpectrogram
+        top_db : float
+            Level of the darkest colour below the brightest, dB.
+        """
+        self._excerpts, self._top_db, self._words = excerpts, top_db, ""
+        self.redraw()
+
+    def show_text(self, words: str) -> None:
+        """Show a text instead.
+
+        Parameters
+        ----------
+        words : str
+        """
+        self._excerpts, self._words = (), words
+        self.redraw()
+
+    def draw(self, size: tuple[int, int]) -> None:
+        """Draw the spectrograms and the times below them, if there is room."""
+        width, height = size
+        floor = height - self.px(18)
+        if floor < 1:
+            return
+        if not self._excerpts:
+            if self._words:
+                self.box(0, 0, width, floor, colour(TRACK))
+                self.text(width / 2, floor / 2, self._words, anchor="center")
+            return
+        gap = tuple(value // 256 for value in self.winfo_rgb(colour(CARD)))
+        pixels = draw_spectrograms(self._excerpts, width, floor, self._top_db, (gap[0], gap[1], gap[2]))
+        self._picture.configure(data=ppm(pixels), format="ppm", width=pixels.shape[1], height=pixels.shape[0])
+        self.create_image(0, 0, image=self._picture, anchor="nw")
+        self.text(0, height - self.px(7), clock(self._excerpts[0].start_seconds))
+        self.text(width, height - self.px(7), clock(self._excerpts[-1].end_seconds), anchor="e")

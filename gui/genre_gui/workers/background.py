@@ -29,8 +29,7 @@ from genre_gui import THREAD_PREFIX, __version__
 from genre_runtime.parallel import available_cores
 
 if TYPE_CHECKING:
-    from genre_gui.backends.base import Backend
-    from genre_gui.backends.link import Link
+    from genre_gui.backends.base import Backend, Link
     from genre_gui.tracks import Result
     from genre_gui.widgets.spectrogram import ExcerptSpectrogram
     from genre_runtime import GenreError

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from genre_gui.backends.base import LocalBackend, ModelRequest
+from genre_gui.backends.base import LinkState, LocalBackend, ModelRequest
 from genre_gui.backends.client import Client
 from genre_gui.backends.errors import (
     AddressError,
@@ -23,7 +23,6 @@ from genre_gui.backends.errors import (
     ServiceError,
     load_failure,
 )
-from genre_gui.backends.link import LinkState
 from genre_gui.backends.remote import RemoteBackend, connecting, scores_by_matrix
 from genre_gui.pages.model import describe
 from genre_gui.tracks import State
