@@ -23,13 +23,13 @@ class NoOutputError(GenreError, RuntimeError):
     Attributes
     ----------
     short : str
-        The reason in a few words.
+        The reason in a few message.
     """
 
     code = "no_audio_output"
 
-    def __init__(self, short: str, words: str) -> None:
-        super().__init__(words)
+    def __init__(self, short: str, message: str) -> None:
+        super().__init__(message)
         self.short = short
 
 

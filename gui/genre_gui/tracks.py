@@ -86,8 +86,8 @@ class Track:
         """Return the row of the table."""
         name, prediction = one_line(self.path.name) or str(self.path), self.prediction
         if prediction is None:
-            words = sentence(self.result) if isinstance(self.result, GenreError) else ""
-            return Cells(name, words, "", "", self.state)
+            message = sentence(self.result) if isinstance(self.result, GenreError) else ""
+            return Cells(name, message, "", "", self.state)
         confidence, duration = f"{prediction.confidence:.0%}", clock(prediction.duration_seconds)
         return Cells(name, prediction.label, confidence, duration, self.state)
 

@@ -236,8 +236,8 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
             self.clipboard_clear()
             self.clipboard_append(report)
 
-        words = f"This program has a fault: {one_line(report.strip().splitlines()[-1])}"
-        self.banner.show(words, ("Copy the report", copy), bad=True)
+        message = f"This program has a fault: {one_line(report.strip().splitlines()[-1])}"
+        self.banner.show(message, ("Copy the report", copy), bad=True)
 
     def close(self) -> None:
         """Close at once, whatever is running."""
@@ -310,18 +310,18 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
                 self.tags.handle(event)
             case TagsUndone():
                 self.tags.show_undone(event)
-            case Notice(words, bad):
-                self.banner.show(words, bad=bad)
+            case Notice(message, bad):
+                self.banner.show(message, bad=bad)
             case Broken(report):
                 self.show_fault(report)
 
     def _show_link(self, link: Link) -> None:
         ended = link.state is LinkState.ENDED
-        self.header.show_link("the service has ended" if ended else link.words, _LINK_COLOURS.get(link.state, ERROR))
+        self.header.show_link("the service has ended" if ended else link.message, _LINK_COLOURS.get(link.state, ERROR))
         if link.anew:
             self._load()
         if ended:
-            self.banner.show(f"{link.words}. Unfinished tracks wait.", ("Start it again", self._load), bad=True)
+            self.banner.show(f"{link.message}. Unfinished tracks wait.", ("Start it again", self._load), bad=True)
 
     def _show_load_failure(self, error: GenreError) -> None:
         controller = self.controller

@@ -67,7 +67,7 @@ def test_folder_without_music_is_said_in_words(open_controller: OpenController, 
         return bool(found)
 
     wait(controller, told)
-    assert found[0].words == "There is no audio file in that folder (1 other file in it)."
+    assert found[0].message == "There is no audio file in that folder (1 other file in it)."
     assert controller.tracks == {}
 
 
@@ -286,8 +286,8 @@ def test_export_that_fails_is_said_in_words(open_controller: OpenController, tmp
     controller.export(tmp_path / "out.xls", [])
     wait(controller, lambda: told(2))
     assert all(notice.bad for notice in notices)
-    assert "could not be written" in notices[0].words
-    assert "ends in .csv, .json or .jsonl" in notices[1].words
+    assert "could not be written" in notices[0].message
+    assert "ends in .csv, .json or .jsonl" in notices[1].message
     assert list(tmp_path.iterdir()) == []
 
 

@@ -193,7 +193,7 @@ def test_button_says_why_there_is_no_sound(open_window: OpenWindow, tmp_path: Pa
     drive(window, window.tracks.detail.play.winfo_ismapped)
     window.tracks.detail.play.invoke()
     drive(window, lambda: text(window.tracks.detail.play) == "No sound: no audio output")
-    drive(window, lambda: "offers no device" in text(window.banner.words))
+    drive(window, lambda: "offers no device" in text(window.banner.message))
     window.show_page("Model")
 
 

@@ -77,7 +77,7 @@ def test_without_a_place_for_the_journal_nothing_is_written(
     controller.tags.write()
     wait(controller, is_over)
     assert path.read_bytes() == before
-    assert any(isinstance(event, Notice) and "home folder" in event.words for event in events)
+    assert any(isinstance(event, Notice) and "home folder" in event.message for event in events)
     assert not any(isinstance(event, Broken) for event in events)
 
 

@@ -56,7 +56,7 @@ def test_empty_window_says_what_to_do(open_window: OpenWindow) -> None:
     window = open_window()
     assert "Ctrl+O" in text(window.tracks.table.hint)
     assert text(window.tracks.detail.name) == "No track selected"
-    assert text(window.banner.words) == ""
+    assert text(window.banner.message) == ""
 
 
 def test_rows_and_detail_show_real_files(open_window: OpenWindow, tmp_path: Path) -> None:
@@ -81,16 +81,16 @@ def test_rows_and_detail_show_real_files(open_window: OpenWindow, tmp_path: Path
     drive(window, lambda: any(detail.spectrogram.type(item) == "image" for item in detail.spectrogram.find_all()))
     window.tracks.table.select(1)
     drive(window, lambda: text(detail.answer) == "quiet")
-    assert text(detail.words) == "Not sure: the track is silent."
+    assert text(detail.message) == "Not sure: the track is silent."
     window.tracks.table.select(2)
-    drive(window, lambda: text(detail.words).startswith("Not an audio file"))
+    drive(window, lambda: text(detail.message).startswith("Not an audio file"))
     assert not detail.bars.winfo_ismapped()
 
 
 def test_the_card_says_how_much_of_a_file_was_readable(open_window: OpenWindow, tmp_path: Path) -> None:
     window = open_window()
     add(window, cut_short(write_audio(tmp_path / "part.wav", tone(30)), share=0.1))
-    words = text(window.tracks.detail.words)
+    words = text(window.tracks.detail.message)
     assert words.startswith("Sure: ")
     assert words.endswith("\nOnly 3.0 of 30.0 s could be read.")
 
@@ -113,7 +113,7 @@ def test_without_the_library_for_dropping_the_window_works(
     monkeypatch.setitem(sys.modules, "tkinterdnd2.TkinterDnD", None)
     window = open_window()
     assert text(window.tracks.table.hint) == "Press Ctrl+O to add music."
-    assert text(window.banner.words) == ""
+    assert text(window.banner.message) == ""
     add(window, write_audio(tmp_path / "song.wav", tone(1)))
 
 
@@ -253,10 +253,10 @@ def test_model_that_does_not_load_is_said_and_another_one_helps(
     wrong = tmp_path / "wrong.onnx"
     wrong.write_text("no model")
     window = open_window(LocalBackend.load, Settings(theme="light", device="cpu", model=str(wrong)))
-    drive(window, lambda: "sidecar" in text(window.banner.words))
+    drive(window, lambda: "sidecar" in text(window.banner.message))
     window.add([str(write_audio(tmp_path / "song.wav", tone(1)))])
     drive(window, lambda: len(window.controller.tracks) == 1)
-    drive(window, lambda: "waiting for a model" in text(window.tracks.words))
+    drive(window, lambda: "waiting for a model" in text(window.tracks.message))
     monkeypatch.setattr("tkinter.filedialog.askopenfilename", lambda **_: str(model_path))
     window.banner.answers[0].invoke()
     drive(window, finished(window.controller, 1))
@@ -266,8 +266,8 @@ def test_model_that_does_not_load_is_said_and_another_one_helps(
     damaged.with_suffix(".json").write_text(model_path.with_suffix(".json").read_text())
     monkeypatch.setattr("tkinter.filedialog.askopenfilename", lambda **_: str(damaged))
     window.ask_model()
-    drive(window, lambda: "best_model.onnx stays in use" in text(window.banner.words))
-    assert "sha256" in text(window.banner.words)
+    drive(window, lambda: "best_model.onnx stays in use" in text(window.banner.message))
+    assert "sha256" in text(window.banner.message)
 
 
 def test_device_that_cannot_be_had_asks_before_the_cpu_works(open_window: OpenWindow, tmp_path: Path) -> None:
@@ -277,15 +277,15 @@ def test_device_that_cannot_be_had_asks_before_the_cpu_works(open_window: OpenWi
         return FakeBackend()
 
     window = open_window(load, Settings(theme="light", device="cuda"))
-    drive(window, lambda: "Use the CPU instead" in text(window.banner.words))
-    assert "was not built for it" in text(window.banner.words)
+    drive(window, lambda: "Use the CPU instead" in text(window.banner.message))
+    assert "was not built for it" in text(window.banner.message)
     window.add([str(tmp_path / "a.wav")])
-    drive(window, lambda: "waiting for a device" in text(window.tracks.words) and window.controller.tracks)
+    drive(window, lambda: "waiting for a device" in text(window.tracks.message) and window.controller.tracks)
     assert states(window.controller) == [State.WAITING]
     window.banner.answers[0].invoke()
     drive(window, finished(window.controller, 1))
     assert window.header.device.get() == "CPU"
-    assert text(window.banner.words) == ""
+    assert text(window.banner.message) == ""
 
 
 def test_model_page_shows_the_sidecar(open_window: OpenWindow) -> None:
@@ -322,7 +322,7 @@ def test_fault_of_the_program_offers_a_report(open_window: OpenWindow) -> None:
     except ZeroDivisionError as error:
         window._report(type(error), error, error.__traceback__)
     window.update()
-    assert "ZeroDivisionError: a surprise" in text(window.banner.words)
+    assert "ZeroDivisionError: a surprise" in text(window.banner.message)
     window.banner.answers[0].invoke()
     report = window.clipboard_get()
     assert "Traceback" in report
@@ -336,7 +336,7 @@ def test_export_writes_what_is_shown(open_window: OpenWindow, monkeypatch: pytes
     window.tracks.table.filter("keep")
     monkeypatch.setattr("tkinter.filedialog.asksaveasfilename", lambda **_: str(tmp_path / "out.csv"))
     press(window, "<Control-e>")
-    drive(window, lambda: "1 result written" in text(window.banner.words))
+    drive(window, lambda: "1 result written" in text(window.banner.message))
     lines = (tmp_path / "out.csv").read_text().splitlines()
     assert len(lines) == 2
     assert "keep.wav" in lines[1]

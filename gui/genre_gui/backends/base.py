@@ -32,7 +32,7 @@ class Link:
     """State of a connection, with a text for it; `anew` if another service or model answers than before."""
 
     state: LinkState
-    words: str
+    message: str
     anew: bool = False
 
 

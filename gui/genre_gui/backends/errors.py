@@ -80,8 +80,8 @@ class KeyRefusedError(ServiceError, PermissionError):
     code = "unauthorized"
 
     def __init__(self, address: str, sent: bool) -> None:
-        words = f"does not accept the key in {KEY_VARIABLE}" if sent else "requires an API key"
-        super().__init__(f"the service at {address} {words}: set {KEY_VARIABLE} and open this window again")
+        message = f"does not accept the key in {KEY_VARIABLE}" if sent else "requires an API key"
+        super().__init__(f"the service at {address} {message}: set {KEY_VARIABLE} and open this window again")
 
 
 _FILE_ERRORS: dict[str, Callable[[str], GenreError]] = {
@@ -128,9 +128,9 @@ def load_failure(error: NotReadyError, device: str) -> GenreError:
     device : str
         The device requested.
     """
-    words = error.load_error or f"the service could not load the model ({error.reason})"
+    message = error.load_error or f"the service could not load the model ({error.reason})"
     if error.reason != DeviceUnavailableError.code:
-        return InvalidModelError(words)
-    failure = DeviceUnavailableError(device, (), words)
-    failure.args = (words,)  # the service's own sentence, which names the device already
+        return InvalidModelError(message)
+    failure = DeviceUnavailableError(device, (), message)
+    failure.args = (message,)  # the service's own sentence, which names the device already
     return failure

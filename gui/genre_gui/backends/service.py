@@ -86,7 +86,7 @@ class ServiceProcess:
     def port_was_taken(self) -> bool:
         """Whether it has ended because another program listens on its port."""
         return self._process.poll() is not None and any(
-            words in line.lower() for line in tuple(self._log) for words in PORT_IN_USE
+            text in line.lower() for line in tuple(self._log) for text in PORT_IN_USE
         )
 
     def ended(self) -> str | None:

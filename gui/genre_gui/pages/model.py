@@ -183,9 +183,9 @@ class ModelPage(customtkinter.CTkScrollableFrame):  # type: ignore[misc]
         metadata = backend.metadata
         self.name.configure(text=f"{one_line(backend.name)} on {device_name(backend.device)}")
         self.devices.grid_remove()
-        for (value, words), (number, caption) in zip(headline(metadata), self.numbers, strict=False):
+        for (value, message), (number, caption) in zip(headline(metadata), self.numbers, strict=False):
             number.configure(text=value)
-            caption.configure(text=words)
+            caption.configure(text=message)
         self.scores.show(scores_of(metadata))
         self.confusion.show(metadata.labels, matrix_of(metadata))
         self.losses.show(history_of(metadata))
@@ -205,7 +205,7 @@ class ModelPage(customtkinter.CTkScrollableFrame):  # type: ignore[misc]
             For each device `works`, or why it does not.
         """
         self.devices.configure(
-            text="\n".join(f"{device_name(device)}: {one_line(words)}" for device, words in answers.items())
+            text="\n".join(f"{device_name(device)}: {one_line(message)}" for device, message in answers.items())
         )
         self.devices.grid()
 

@@ -71,8 +71,8 @@ class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
         actions.grid_columnconfigure(1, weight=1)
         self.write = button(actions, "Write", self._write, "filled")
         self.write.grid(row=0, column=0)
-        self.words = label(actions, colour=MUTED)
-        self.words.grid(row=0, column=1, padx=MIDDLE, sticky="ew")
+        self.message = label(actions, colour=MUTED)
+        self.message.grid(row=0, column=1, padx=MIDDLE, sticky="ew")
         self.undo = button(actions, "Undo the last changes", undo)
         self.undo.grid(row=0, column=2, padx=(0, NARROW))
         button(actions, "Back", leave, "text").grid(row=0, column=3)
@@ -83,7 +83,7 @@ class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
             self._begin()
             top = int(next(c for c in self.top.get() if c.isdigit()))
             count = self._plan(TagOptions(MODES[self.mode.get()], bool(self.unsure.get()), top))
-            self.words.configure(text=f"Reading the tags of {counted(count, 'file')} …")
+            self.message.configure(text=f"Reading the tags of {counted(count, 'file')} …")
 
     def handle(self, event: Tagged | TagsFinished) -> None:
         """Show the result for a file, or the end of a run.
@@ -115,11 +115,11 @@ class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
         """
         self.tree.delete(*self.tree.get_children())
         for undone in event.outcomes:
-            words = sentence(undone.error) if undone.error else "restored" if undone.n_restored else "unchanged"
-            row = (one_line(undone.path.name), one_line("; ".join(undone.genres)), "", words)
+            message = sentence(undone.error) if undone.error else "restored" if undone.n_restored else "unchanged"
+            row = (one_line(undone.path.name), one_line("; ".join(undone.genres)), "", message)
             self.tree.insert("", "end", values=row, tags=("bad" if undone.error else "plain",))
         count = sum(undone.n_restored > 0 for undone in event.outcomes)
-        self.words.configure(text=f"{counted(count, 'file')} restored byte for byte.")
+        self.message.configure(text=f"{counted(count, 'file')} restored byte for byte.")
         self.write.configure(state="disabled")
 
     def restyle(self) -> None:
@@ -131,7 +131,7 @@ class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
         self._writing = True
         self._begin()
         self._start()
-        self.words.configure(text="Writing …")
+        self.message.configure(text="Writing …")
 
     def _begin(self) -> None:
         self.tree.delete(*self.tree.get_children())
@@ -142,9 +142,9 @@ class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
         self._writing = False
         files = counted(self._n_changes, "file")
         if event.write:
-            self.words.configure(text=f"{files} written.")
+            self.message.configure(text=f"{files} written.")
             return
-        self.words.configure(text=f"{files} would change." if self._n_changes else "Nothing would change.")
+        self.message.configure(text=f"{files} would change." if self._n_changes else "Nothing would change.")
         self.write.configure(text=f"Write {files}", state="normal" if self._n_changes else "disabled")
 
     def _table(self) -> Any:

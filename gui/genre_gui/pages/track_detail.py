@@ -50,7 +50,7 @@ class TrackDetail(customtkinter.CTkFrame):  # type: ignore[misc]
         self.name = self._row(0, label(self, size=15, bold=True), MIDDLE)
         self.place = self._row(1, label(self, size=12, colour=MUTED), 2)
         self.answer = self._row(2, label(self, size=30, bold=True), MIDDLE)
-        self.words = self._row(3, label(self, size=13), NARROW)
+        self.message = self._row(3, label(self, size=13), NARROW)
         self.bars, self.timeline, self.spectrogram = Bars(self), Timeline(self), Spectrogram(self)
         self.bars.place_in_row(4, MIDDLE)
         self._headings = [label(self, text, size=12, colour=MUTED) for text in ("Genre over time", "Spectrogram")]
@@ -78,22 +78,22 @@ class TrackDetail(customtkinter.CTkFrame):  # type: ignore[misc]
         self.player.load(track.path if track is not None and track.prediction is not None else None)
         self.follow_player()
         if track is None:
-            self._show_words("No track selected", "", "Select a track to see its genres.")
+            self._show_texts("No track selected", "", "Select a track to see its genres.")
             return
         name, folder = shortened(track.path.name), shortened(str(track.path.parent), LONGEST_FOLDER)
         prediction = track.prediction
         if isinstance(track.result, GenreError):
-            self._show_words(name, folder, sentence(track.result), ERROR)
+            self._show_texts(name, folder, sentence(track.result), ERROR)
         elif prediction is None:
-            words = "Analysing …" if track.state in UNFINISHED else "Cancelled. Ctrl+R tries again."
-            self._show_words(name, folder, words, MUTED)
+            message = "Analysing …" if track.state in UNFINISHED else "Cancelled. Ctrl+R tries again."
+            self._show_texts(name, folder, message, MUTED)
         else:
             analysed = "whole track" if track.whole else f"{len(prediction.excerpts)} excerpts"
             if len(prediction.excerpts) == 1:
                 analysed = "one excerpt"
             facts = f"{clock(prediction.duration_seconds)}  ·  {analysed}  ·  {device_name(prediction.device)}"
             self._texts(name, f"{folder}\n{facts}", prediction.label, _confidence_text(prediction, metadata))
-            self.words.configure(text_color=MUTED if prediction.confident and prediction.remark is None else WARNING)
+            self.message.configure(text_color=MUTED if prediction.confident and prediction.remark is None else WARNING)
             labels = metadata.labels if metadata else tuple(sorted(prediction.probabilities))
             self.bars.show(prediction, metadata.confidence_threshold if metadata else 0.0)
             self.timeline.show(prediction, labels)
@@ -124,11 +124,11 @@ class TrackDetail(customtkinter.CTkFrame):  # type: ignore[misc]
     def follow_player(self) -> None:
         """Show the state of playback."""
         playing, error = self.player.playing, self.player.error
-        words = PAUSE if playing else PLAY
+        message = PAUSE if playing else PLAY
         if error is not None:
-            words = f"No sound: {error.short}" if isinstance(error, NoOutputError) else "No sound"
-        if words != self.play.cget("text"):
-            self.play.configure(text=words)
+            message = f"No sound: {error.short}" if isinstance(error, NoOutputError) else "No sound"
+        if message != self.play.cget("text"):
+            self.play.configure(text=message)
             if error is not None:
                 self._show_message(f"{sentence(error)}.")
         position = self.player.position
@@ -143,13 +143,13 @@ class TrackDetail(customtkinter.CTkFrame):  # type: ignore[misc]
         self.player.seek(seconds)
         self.follow_player()
 
-    def _show_words(self, name: str, place: str, words: str, colour: Any = TEXT) -> None:
-        self._texts(name, place, "", words)
-        self.words.configure(text_color=colour)
+    def _show_texts(self, name: str, place: str, message: str, colour: Any = TEXT) -> None:
+        self._texts(name, place, "", message)
+        self.message.configure(text_color=colour)
         self._show_charts(False)
 
     def _texts(self, *texts: str) -> None:
-        for shown, text in zip((self.name, self.place, self.answer, self.words), texts, strict=True):
+        for shown, text in zip((self.name, self.place, self.answer, self.message), texts, strict=True):
             shown.configure(text=text)
             if text:
                 shown.grid()

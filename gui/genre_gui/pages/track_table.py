@@ -212,14 +212,14 @@ class TrackTable(customtkinter.CTkFrame):  # type: ignore[misc]
             anchor: Literal["e", "w"] = "e" if name in NUMBERS else "w"
             self.tree.column(name, width=pixels, minwidth=pixels, anchor=anchor, stretch=name in ("file", "genre"))
 
-    def set_hint(self, words: str) -> None:
+    def set_hint(self, message: str) -> None:
         """Set the text shown while there is no track.
 
         Parameters
         ----------
-        words : str
+        message : str
         """
-        self._empty = words
+        self._empty = message
         self._show_hint()
 
     def _show_hint(self) -> None:

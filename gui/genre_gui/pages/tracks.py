@@ -138,13 +138,13 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
         states = Counter(track.state for track in tracks.values())
         count = sum(states.values())
         left = states[State.WAITING] + states[State.ANALYSING]
-        words = [f"{count - left} of {counted(count, 'track')} done"] if count else []
-        words += [
+        parts = [f"{count - left} of {counted(count, 'track')} done"] if count else []
+        parts += [
             f"{states[state]} {state}" for state in (State.UNSURE, State.FAILED, State.CANCELLED) if states[state]
         ]
-        text = "  ·  ".join([*words, *([waits_for] if waits_for else [])])
-        if text != self.words.cget("text"):
-            self.words.configure(text=text)
+        text = "  ·  ".join([*parts, *([waits_for] if waits_for else [])])
+        if text != self.message.cget("text"):
+            self.message.configure(text=text)
         share = (count - left) / count if count else 0.0
         if share != self.progress.get():
             self.progress.set(share)
@@ -189,8 +189,8 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
         for column, (text, command) in enumerate(buttons):
             button(actions, text, command, "text").grid(row=0, column=column)
         actions.grid_columnconfigure(len(buttons), weight=1)
-        self.words = label(actions, colour=MUTED)
-        self.words.grid(row=2, column=0, columnspan=len(buttons) + 1, padx=NARROW, pady=(4, 0), sticky="ew")
+        self.message = label(actions, colour=MUTED)
+        self.message.grid(row=2, column=0, columnspan=len(buttons) + 1, padx=NARROW, pady=(4, 0), sticky="ew")
         self.progress = customtkinter.CTkProgressBar(actions, height=4, fg_color=TRACK, progress_color=BAR)
         self.progress.set(0)
         self.progress.grid(row=1, column=0, columnspan=len(buttons) + 1, padx=NARROW, pady=(2, 0), sticky="ew")

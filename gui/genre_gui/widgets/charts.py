@@ -236,10 +236,10 @@ class Timeline(Chart):
         width, floor = self.winfo_width(), self.winfo_height() - self.px(18)
         x = min(1.0, self._cursor / self.prediction.duration_seconds) * (width - 1)
         self.create_line(x, 0, x, floor, fill=colour(TEXT), width=self.px(2), tags="cursor")
-        words, room = clock(self._cursor), self.px(70)  # not over the times at both ends
+        message, room = clock(self._cursor), self.px(70)  # not over the times at both ends
         place = min(max(x, room), width - room)
         self.create_text(
-            place, floor + self.px(11), text=words, fill=colour(TEXT), font=font(self, 12, "bold"), tags="cursor"
+            place, floor + self.px(11), text=message, fill=colour(TEXT), font=font(self, 12, "bold"), tags="cursor"
         )
 
     def _seek(self, event: tkinter.Event[Misc]) -> None:
@@ -249,12 +249,12 @@ class Timeline(Chart):
 
     def _column(self, excerpt: ExcerptPrediction, start: float, end: float, floor: int) -> None:
         label, value = max(excerpt.probabilities.items(), key=lambda item: item[1])
-        words, level = (f"{label} {value:.0%}", value) if not excerpt.silent else ("silent", 0.0)
+        message, level = (f"{label} {value:.0%}", value) if not excerpt.silent else ("silent", 0.0)
         index = self._labels.index(label) if label in self._labels else 0
         gap = 1 if end - start > self.px(NARROW) else 0
         self.box(start, floor * (1 - level), end - start - gap, floor * level, genre_colour(index))
-        if len(words) * self.px(7) < end - start:
-            self.text((start + end) / 2, floor - self.px(12), words, anchor="center", pair=TEXT)
+        if len(message) * self.px(7) < end - start:
+            self.text((start + end) / 2, floor - self.px(12), message, anchor="center", pair=TEXT)
 
 
 class Scores(Chart):
@@ -330,7 +330,7 @@ class Curves(Chart):
         drawn = [(name, pair, self._values(key)) for key, name, pair in self._lines]
         everything = [value for _, _, values in drawn for _, value in values]
         if not everything:
-            self.text(width / 2, height / 2, "the model has no training history", anchor="center")
+            self.text(width / 2, height / 2, "not recorded for this model", anchor="center")
             return
         low, high = min(everything), max(everything)
         span = high - low or 1.0
@@ -396,7 +396,7 @@ class Confusion(Chart):
         width, height = size
         count = len(self._matrix)
         if not count:
-            self.text(width / 2, height / 2, "the model has no confusion matrix", anchor="center")
+            self.text(width / 2, height / 2, "not recorded for this model", anchor="center")
             return
         left, head = self.px(96), self.px(78)
         cell = min((width - left) / count, (height - head) / count)

@@ -231,27 +231,27 @@ class Banner(customtkinter.CTkFrame):  # type: ignore[misc]
     def __init__(self, master: Misc) -> None:
         super().__init__(master, corner_radius=2 * NARROW, fg_color=TONAL)
         self.grid_columnconfigure(0, weight=1)
-        self.words = label(self, colour=TEXT)
-        self.words.grid(row=0, column=0, padx=MIDDLE, pady=NARROW, sticky="ew")
+        self.message = label(self, colour=TEXT)
+        self.message.grid(row=0, column=0, padx=MIDDLE, pady=NARROW, sticky="ew")
         self.answers = [button(self, "", self.hide, "filled" if place == 0 else "text") for place in range(2)]
         for place, answer in enumerate(self.answers):
             answer.grid(row=0, column=1 + place, padx=(0, NARROW), pady=NARROW)
         self._dismiss = button(self, "✕", self.hide, "text", width=36)
         self._dismiss.grid(row=0, column=3, padx=(0, NARROW), pady=NARROW)
 
-    def show(self, words: str, *answers: Answer, bad: bool = False) -> None:
+    def show(self, message: str, *answers: Answer, bad: bool = False) -> None:
         """Show a message.
 
         Parameters
         ----------
-        words : str
+        message : str
         *answers : (str, callable)
             Text and command of each button.
         bad : bool
             An error.
         """
         self.configure(fg_color=ERROR_CARD if bad else TONAL)
-        self.words.configure(text=words)
+        self.message.configure(text=message)
         for place, shown in enumerate(self.answers):
             if place < len(answers):
                 text, command = answers[place]
@@ -302,11 +302,11 @@ class Header(customtkinter.CTkFrame):  # type: ignore[misc]
         self.grid_columnconfigure(1, weight=1)
         self._pages = tabs(self, PAGES, choose_page)
         self._pages.grid(row=0, column=0)
-        words = customtkinter.CTkFrame(self, fg_color="transparent")
-        words.grid(row=0, column=1, padx=MIDDLE, sticky="ew")
-        words.grid_columnconfigure(0, weight=1)
-        self.model = label(words, "The model is loading …", colour=MUTED)
-        self.link = label(words, "", size=12, colour=MUTED)
+        texts = customtkinter.CTkFrame(self, fg_color="transparent")
+        texts.grid(row=0, column=1, padx=MIDDLE, sticky="ew")
+        texts.grid_columnconfigure(0, weight=1)
+        self.model = label(texts, "The model is loading …", colour=MUTED)
+        self.link = label(texts, "", size=12, colour=MUTED)
         for row, shown in enumerate((self.model, self.link)):
             shown.configure(anchor="e", justify="right")
             shown.grid(row=row, column=0, sticky="ew")
@@ -362,15 +362,15 @@ class Header(customtkinter.CTkFrame):  # type: ignore[misc]
         """
         self.model.configure(text=f"{shortened(name)} on {device_name(device)}")
 
-    def show_link(self, words: str, colour: Colour) -> None:
+    def show_link(self, message: str, colour: Colour) -> None:
         """Show the state of the connection to the service.
 
         Parameters
         ----------
-        words : str
+        message : str
         colour : Colour
         """
-        self.link.configure(text=f"●  {shortened(words, MAX_LINK_LENGTH)}", text_color=colour)
+        self.link.configure(text=f"●  {shortened(message, MAX_LINK_LENGTH)}", text_color=colour)
         self.link.grid()
 
     def hide_device(self) -> None:

@@ -155,7 +155,7 @@ class Spectrogram(Chart):
         )  # used again for every track: Tk cannot free one in another thread
         self._excerpts: Sequence[ExcerptSpectrogram] = ()
         self._top_db = 80.0
-        self._words = ""
+        self._message = ""
 
     def show(self, excerpts: Sequence[ExcerptSpectrogram], top_db: float = 80.0) -> None:
         """Show spectrograms side by side.
@@ -166,17 +166,17 @@ class Spectrogram(Chart):
         top_db : float
             Level of the darkest colour below the brightest, dB.
         """
-        self._excerpts, self._top_db, self._words = excerpts, top_db, ""
+        self._excerpts, self._top_db, self._message = excerpts, top_db, ""
         self.redraw()
 
-    def show_text(self, words: str) -> None:
+    def show_text(self, message: str) -> None:
         """Show a text instead.
 
         Parameters
         ----------
-        words : str
+        message : str
         """
-        self._excerpts, self._words = (), words
+        self._excerpts, self._message = (), message
         self.redraw()
 
     def draw(self, size: tuple[int, int]) -> None:
@@ -186,9 +186,9 @@ class Spectrogram(Chart):
         if floor < 1:
             return
         if not self._excerpts:
-            if self._words:
+            if self._message:
                 self.box(0, 0, width, floor, colour(TRACK))
-                self.text(width / 2, floor / 2, self._words, anchor="center")
+                self.text(width / 2, floor / 2, self._message, anchor="center")
             return
         gap = tuple(value // 256 for value in self.winfo_rgb(colour(CARD)))
         pixels = draw_spectrograms(self._excerpts, width, floor, self._top_db, (gap[0], gap[1], gap[2]))

@@ -131,7 +131,7 @@ class TagsUndone:
 class Notice:
     """A message to the user; `bad` for an error."""
 
-    words: str
+    message: str
     bad: bool = False
 
 

@@ -135,13 +135,17 @@ def test_window_waits_for_a_service_and_goes_on_when_it_is_back(
     drive(window, lambda: "not connected" in text(window.header.link))
     assert "trying again" in text(window.header.link)
     window.add([str(write_audio(tmp_path / "first.wav", tone(1)))])
-    drive(window, lambda: len(window.controller.tracks) == 1 and "waiting for the service" in text(window.tracks.words))
+    drive(
+        window, lambda: len(window.controller.tracks) == 1 and "waiting for the service" in text(window.tracks.message)
+    )
     with live(tmp_path, model_path):
         drive(window, finished(window.controller, 1))
         assert named(window.controller, "first.wav").state == State.DONE
     drive(window, lambda: "lost" in text(window.header.link))
     window.add([str(write_audio(tmp_path / "second.wav", tone(1)))])
-    drive(window, lambda: len(window.controller.tracks) == 2 and "waiting for the service" in text(window.tracks.words))
+    drive(
+        window, lambda: len(window.controller.tracks) == 2 and "waiting for the service" in text(window.tracks.message)
+    )
     with live(tmp_path, model_path):
         drive(window, finished(window.controller, 2))
         drive(window, lambda: text(window.header.link).endswith(f"connected to 127.0.0.1:{port}"))
@@ -174,8 +178,8 @@ def test_a_key_is_asked_for_sent_and_refused_in_words(
             connecting(service.address)(ModelRequest())
         monkeypatch.setenv("GENRE_API_KEY", "another secret")
         window = open_window(connecting(service.address), fixed=True)
-        drive(window, lambda: "does not accept the key in GENRE_API_KEY" in text(window.banner.words))
-        assert "another secret" not in text(window.banner.words)
+        drive(window, lambda: "does not accept the key in GENRE_API_KEY" in text(window.banner.message))
+        assert "another secret" not in text(window.banner.message)
         monkeypatch.setenv("GENRE_API_KEY", "a long secret")
         backend = connecting(service.address)(ModelRequest())
         assert isinstance(backend.classify(song, whole=False, stop=NEVER), Prediction)

@@ -190,7 +190,7 @@ def test_the_only_port_is_taken(open_window: OpenWindow) -> None:
         port = other.getsockname()[1]
         service = OwnService(port)
         window = open_window(service.load, Settings(theme="light", device="cpu"))
-        drive(window, lambda: f"Port {port} cannot be used" in text(window.banner.words))
+        drive(window, lambda: f"Port {port} cannot be used" in text(window.banner.message))
         assert text(window.banner.answers[0]) == "Try again"
     window.banner.answers[0].invoke()
     drive(window, lambda: text(window.header.link).endswith(f"connected to 127.0.0.1:{port}"))
@@ -202,7 +202,7 @@ def test_missing_model_is_said_and_another_one_can_be_opened(
 ) -> None:
     settings = Settings(theme="light", device="cpu", model=str(tmp_path / "none.onnx"))
     window = open_window(own_service.load, settings)
-    drive(window, lambda: "No model file at" in text(window.banner.words))
+    drive(window, lambda: "No model file at" in text(window.banner.message))
     monkeypatch.setattr("genre_gui.widgets.dialogs.model_file", lambda _: model_path)
     window.banner.answers[0].invoke()
     drive(window, lambda: "connected to" in text(window.header.link))
@@ -215,9 +215,11 @@ def test_dying_service_is_said_and_started_again(
     drive(window, lambda: "connected to" in text(window.header.link))
     (process,) = own_service._started
     process._process.terminate()
-    drive(window, lambda: "The service has ended (status" in text(window.banner.words))
+    drive(window, lambda: "The service has ended (status" in text(window.banner.message))
     window.add([str(write_audio(tmp_path / f"{name}.wav", tone(1))) for name in "ab"])
-    drive(window, lambda: "waiting for the service" in text(window.tracks.words) and len(window.controller.tracks) == 2)
+    drive(
+        window, lambda: "waiting for the service" in text(window.tracks.message) and len(window.controller.tracks) == 2
+    )
     window.banner.answers[0].invoke()
     drive(window, finished(window.controller, 2))
     assert all(track.prediction is not None for track in window.controller.tracks.values())
