@@ -19,7 +19,6 @@ from genre_gui import __version__
 
 if TYPE_CHECKING:
     from genre_gui.backends.base import Load
-    from genre_gui.controller import Controller
     from genre_gui.window import Window
 
 THREADS_SECONDS = 5.0
@@ -31,8 +30,8 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 def run(
     program: str,
     paths: Sequence[str],
-    model: Path | None,
-    make_controller: Callable[[], Controller],
+    model: Path | None = None,
+    load: Load | None = None,
     end: Callable[[], object] | None = None,
 ) -> int:
     """Open the window and return the exit status when it is closed.
@@ -45,7 +44,8 @@ def run(
         Files and folders to add.
     model : Path or None
         None for the one in the settings.
-    make_controller : callable
+    load : callable, optional
+        Makes the backend; by default the model is loaded in this process.
     end : callable, optional
         Called after the window is closed. If given, signals close the window in order.
     """
@@ -60,7 +60,7 @@ def run(
         with ExitStack() as stack:
             if end is not None:
                 stack.callback(end)
-            _open_window(paths, model, make_controller(), received if end is not None else None)
+            _open_window(paths, model, load, None if end is None else received)
     except tkinter.TclError as error:
         print(f"{program}: no window can be opened ({error}): start it from a desktop session", file=sys.stderr)
         return 1
@@ -73,9 +73,10 @@ def run(
     return status
 
 
-def _open_window(paths: Sequence[str], model: Path | None, controller: Controller, received: list[int] | None) -> None:
+def _open_window(paths: Sequence[str], model: Path | None, load: Load | None, received: list[int] | None) -> None:
     from dataclasses import replace
 
+    from genre_gui.controller import Controller
     from genre_gui.settings import load_settings, settings_path
     from genre_gui.widgets import theme
     from genre_gui.window import Window
@@ -86,6 +87,8 @@ def _open_window(paths: Sequence[str], model: Path | None, controller: Controlle
     if model is not None:
         settings = replace(settings, model=str(model.absolute()))
     theme.choose_appearance(settings.theme)
+    # Only `genre-app` passes signals: its service is started for the model that is chosen in the window.
+    controller = Controller() if load is None else Controller(load, fixed=received is None)
 
     def show() -> None:
         window = Window(controller, settings, file)
@@ -151,13 +154,7 @@ def main_app(arguments: Sequence[str] | None = None) -> int:
     from genre_gui.backends.service import OwnService
 
     service = OwnService(options.port)
-
-    def make_controller() -> Controller:
-        from genre_gui.controller import Controller
-
-        return Controller(service.load)
-
-    return run(parser.prog, options.paths, options.model, make_controller, service.close)
+    return run(parser.prog, options.paths, options.model, service.load, service.close)
 
 
 def _port(text: str) -> int:
@@ -181,13 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.api is not None and options.model is not None:
         parser.error("--model and --api exclude each other: the service has a model of its own")
     load = None if options.api is None else _connecting(options.api, parser)
-
-    def make_controller() -> Controller:
-        from genre_gui.controller import Controller
-
-        return Controller() if load is None else Controller(load, fixed=True)
-
-    return run(parser.prog, options.paths, options.model, make_controller)
+    return run(parser.prog, options.paths, options.model, load)
 
 
 def _connecting(url: str, parser: argparse.ArgumentParser) -> Load:

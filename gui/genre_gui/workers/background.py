@@ -38,14 +38,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Found:
+class Event:
+    """Report of another thread to the UI thread."""
+
+
+@dataclass(frozen=True)
+class Found(Event):
     """Audio files were found."""
 
     paths: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
-class Started:
+class Started(Event):
     """The classification of a track has started."""
 
     number: int
@@ -53,7 +58,7 @@ class Started:
 
 
 @dataclass(frozen=True)
-class Finished:
+class Finished(Event):
     """The classification of a track has finished."""
 
     number: int
@@ -62,7 +67,7 @@ class Finished:
 
 
 @dataclass(frozen=True)
-class Loaded:
+class Loaded(Event):
     """A model is loaded; `devices` are those of the installed ONNX Runtime."""
 
     turn: int
@@ -71,7 +76,7 @@ class Loaded:
 
 
 @dataclass(frozen=True)
-class NotLoaded:
+class NotLoaded(Event):
     """A model could not be loaded."""
 
     turn: int
@@ -79,7 +84,7 @@ class NotLoaded:
 
 
 @dataclass(frozen=True)
-class LinkChanged:
+class LinkChanged(Event):
     """The state of the connection to the service has changed."""
 
     turn: int
@@ -87,14 +92,14 @@ class LinkChanged:
 
 
 @dataclass(frozen=True)
-class DevicesTested:
+class DevicesTested(Event):
     """Every device was tested: `works`, or why it does not."""
 
     answers: dict[str, str]
 
 
 @dataclass(frozen=True)
-class SpectrogramReady:
+class SpectrogramReady(Event):
     """The spectrograms of a track are computed; empty if it cannot be read."""
 
     number: int
@@ -103,7 +108,7 @@ class SpectrogramReady:
 
 
 @dataclass(frozen=True)
-class Tagged:
+class Tagged(Event):
     """The tags of a file were written, or would be changed in this way."""
 
     run: int
@@ -112,7 +117,7 @@ class Tagged:
 
 
 @dataclass(frozen=True)
-class TagsFinished:
+class TagsFinished(Event):
     """A run over the tags of all files has ended; `journal` records the changes if there were any."""
 
     run: int
@@ -121,14 +126,14 @@ class TagsFinished:
 
 
 @dataclass(frozen=True)
-class TagsUndone:
+class TagsUndone(Event):
     """Written tags were restored."""
 
     outcomes: tuple[Undone, ...]
 
 
 @dataclass(frozen=True)
-class Notice:
+class Notice(Event):
     """A message to the user; `bad` for an error."""
 
     message: str
@@ -136,27 +141,11 @@ class Notice:
 
 
 @dataclass(frozen=True)
-class Broken:
+class Broken(Event):
     """An unexpected exception; `report` is text to copy."""
 
     report: str
 
-
-Event = (
-    Found
-    | Started
-    | Finished
-    | Loaded
-    | NotLoaded
-    | LinkChanged
-    | DevicesTested
-    | SpectrogramReady
-    | Tagged
-    | TagsFinished
-    | TagsUndone
-    | Notice
-    | Broken
-)
 
 Post = Callable[[Event], None]
 
