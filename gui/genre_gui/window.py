@@ -236,7 +236,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
             self.clipboard_clear()
             self.clipboard_append(report)
 
-        message = f"This program has a fault: {one_line(report.strip().splitlines()[-1])}"
+        message = f"Unexpected error: {one_line(report.strip().splitlines()[-1])}"
         self.banner.show(message, ("Copy the report", copy), bad=True)
 
     def close(self) -> None:
