@@ -63,7 +63,7 @@ OpenOutput = Callable[[int, int], AudioOutput]
 """Opens a device for a sample rate, Hz, and a number of channels; raises `NoOutputError`."""
 
 
-class SoundDevice:
+class SoundDevice(AudioOutput):
     """The default device of the system, by the library `sounddevice`.
 
     Parameters
@@ -98,24 +98,14 @@ class SoundDevice:
         self.latency = float(self._stream.latency)
 
     def write(self, samples: NDArray[np.float32]) -> None:
-        """Write samples; see `AudioOutput.write`.
-
-        Parameters
-        ----------
-        samples : float32 array, shape (n_samples, n_channels)
-        """
+        """Write samples."""
         try:
             self._stream.write(np.ascontiguousarray(samples, np.float32))
         except Exception as error:
             raise NoOutputError("device removed", f"the audio device does not respond any more ({error})") from error
 
     def close(self, *, at_once: bool) -> None:
-        """Close the device; see `AudioOutput.close`.
-
-        Parameters
-        ----------
-        at_once : bool
-        """
+        """Close the device."""
         with suppress(Exception):
             self._stream.close() if at_once else self._stream.stop()
             self._stream.close()

@@ -92,15 +92,8 @@ class Track:
         return Cells(name, prediction.label, confidence, duration, self.state)
 
 
-def sort_key(track: Track, column: str) -> tuple[int, float, str]:
-    """Return the key by which tracks are sorted; tracks without a value in the column come last.
-
-    Parameters
-    ----------
-    track : Track
-    column : str
-        A field of `Cells`.
-    """
+def _sort_key(track: Track, column: str) -> tuple[int, float, str]:
+    """Return the key by which tracks are sorted; tracks without a value in the column come last."""
     prediction, name = track.prediction, one_line(track.path.name).casefold()
     if column == "file":
         return 0, 0.0, name
@@ -132,7 +125,7 @@ def filter_and_sort(
     chosen = [track for track in tracks if all(word in _searched(track) for word in words)]
     if column is None:
         return [track.number for track in chosen]
-    keyed = [(sort_key(track, column), track.number) for track in chosen]
+    keyed = [(_sort_key(track, column), track.number) for track in chosen]
     keyed.sort(key=lambda item: item[0][1:], reverse=descending)
     keyed.sort(key=lambda item: item[0][0])
     return [number for _, number in keyed]

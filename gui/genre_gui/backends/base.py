@@ -37,22 +37,21 @@ class Link:
 
 
 class Backend(Protocol):
-    """A loaded classifier; its methods can be called from any thread."""
+    """A loaded classifier; its methods can be called from any thread.
 
-    @property
-    def metadata(self) -> ModelMetadata:
-        """The model's sidecar."""
-        ...
+    Attributes
+    ----------
+    metadata : ModelMetadata
+        The model's sidecar.
+    name : str
+        File name of the model.
+    device : str
+        The device in use.
+    """
 
-    @property
-    def name(self) -> str:
-        """File name of the model."""
-        ...
-
-    @property
-    def device(self) -> str:
-        """The device in use."""
-        ...
+    metadata: ModelMetadata
+    name: str
+    device: str
 
     def classify(self, path: Path, *, whole: bool, stop: Event) -> Prediction | GenreError:
         """Classify a file.
@@ -101,7 +100,7 @@ class ModelRequest:
 Load = Callable[[ModelRequest], Backend]
 
 
-class LocalBackend:
+class LocalBackend(Backend):
     """The classifier of the runtime in this process.
 
     Parameters
@@ -134,14 +133,7 @@ class LocalBackend:
         return cls(GenreClassifier.load(request.model, device=request.device, threads=1, decoders=decoders))
 
     def classify(self, path: Path, *, whole: bool, stop: Event) -> Prediction | GenreError:
-        """Classify a file; see `Backend.classify`.
-
-        Parameters
-        ----------
-        path : Path
-        whole : bool
-        stop : threading.Event
-        """
+        """Classify a file."""
         return self._classifier.classify_or_error(path, excerpts="all" if whole else None, stop=stop)
 
     def devices(self) -> dict[str, str]:
@@ -151,10 +143,4 @@ class LocalBackend:
         return probe_devices(self._classifier)
 
     def watch(self, tell: Callable[[Link], object], stop: Event) -> None:
-        """Return at once: there is no connection.
-
-        Parameters
-        ----------
-        tell : callable
-        stop : threading.Event
-        """
+        """Return at once: there is no connection."""

@@ -59,17 +59,8 @@ def check_ready(client: Client) -> None:
         raise NoServiceError(client.address, f"status {answer.status} at /readyz")
 
 
-def read_facts(client: Client) -> dict[str, dict[str, Any]]:
-    """Return the service's answers about itself and its model; empty where the model's sidecar has no values.
-
-    Parameters
-    ----------
-    client : Client
-
-    Raises
-    ------
-    AwayError, KeyRefusedError, NoServiceError
-    """
+def _read_facts(client: Client) -> dict[str, dict[str, Any]]:
+    """Return the service's answers about itself and its model; empty where the model's sidecar has no values."""
     found: dict[str, dict[str, Any]] = {}
     for name, path in (
         ("health", "/api/health"),
@@ -87,22 +78,10 @@ def read_facts(client: Client) -> dict[str, dict[str, Any]]:
     return found
 
 
-def metadata_of(facts: Mapping[str, Mapping[str, Any]], address: str) -> ModelMetadata:
-    """Return the part of the sidecar that a service publishes: no graphs, and threshold 0 if there is none.
-
-    Parameters
-    ----------
-    facts : mapping of str to mapping
-        As returned by `read_facts`.
-    address : str
-        Address of the service, for errors.
-
-    Raises
-    ------
-    NoServiceError
-    """
+def _metadata_of(facts: Mapping[str, Mapping[str, Any]], address: str) -> ModelMetadata:
+    """Return the part of the sidecar that a service publishes: no graphs, and threshold 0 if there is none."""
     labels = facts["genres"].get("genres")
-    if not isinstance(labels, list) or not labels or not all(map(is_name, labels)):
+    if not isinstance(labels, list) or not labels or not all(map(_is_name, labels)):
         raise NoServiceError(address, "it has no list of genres")
     metrics, matrix = dict(facts["metrics"]), facts["confusion"].get("matrix")
     metrics |= {"history": facts["history"].get("history"), "confusion_matrix": matrix}
@@ -148,22 +127,8 @@ def scores_by_matrix(labels: list[str], matrix: list[list[int]]) -> dict[str, di
     return scores
 
 
-def prediction_of(values: dict[str, Any], path: Path, address: str) -> Prediction:
-    """Return the prediction in an answer.
-
-    Parameters
-    ----------
-    values : dict
-        The JSON object in the answer.
-    path : Path
-        The file that was sent.
-    address : str
-        Address of the service, for errors.
-
-    Raises
-    ------
-    NoServiceError
-    """
+def _prediction_of(values: dict[str, Any], path: Path, address: str) -> Prediction:
+    """Return the prediction in an answer."""
     known = {item.name: values.get(item.name) for item in fields(Prediction) if item.name != "embedding"}
     try:
         prediction = Prediction.from_dict({**known, "path": str(path)})
@@ -180,7 +145,7 @@ def _check(prediction: Prediction) -> None:
     if not stretches or not all(probabilities):
         raise ValueError("it has no excerpts or no probabilities")
     for mapping in probabilities:
-        if not isinstance(mapping, dict) or not all(is_name(label) for label in mapping):
+        if not isinstance(mapping, dict) or not all(_is_name(label) for label in mapping):
             raise ValueError("the name of a genre is not valid")
     shares = [prediction.confidence, *(share for mapping in probabilities for share in mapping.values())]
     announced = [] if prediction.announced_seconds is None else [prediction.announced_seconds]
@@ -189,19 +154,14 @@ def _check(prediction: Prediction) -> None:
         raise ValueError("a probability is not a number from 0 to 1")
     if not all(_is_number(second) and 0 <= second <= MAX_SECONDS for second in seconds):
         raise ValueError("a time is not a number of seconds")
-    if not is_name(prediction.label) or not is_name(prediction.device) or type(prediction.confident) is not bool:
+    if not _is_name(prediction.label) or not _is_name(prediction.device) or type(prediction.confident) is not bool:
         raise ValueError("label, device or confident has the wrong type")
     if prediction.reason is not None and not isinstance(prediction.reason, str):
         raise ValueError("its reason is not text")
 
 
-def is_name(value: object) -> bool:
-    """Return whether a value is a short text on one line.
-
-    Parameters
-    ----------
-    value : object
-    """
+def _is_name(value: object) -> bool:
+    """Return whether a value is a short text on one line."""
     return isinstance(value, str) and 0 < len(value) <= MAX_NAME_LENGTH and value.isprintable()
 
 
@@ -316,7 +276,7 @@ class Watcher:
         return Link(LinkState.CONNECTED, f"connected to {self._address}{self._note}", anew)
 
 
-class RemoteBackend:
+class RemoteBackend(Backend):
     """A service that is ready.
 
     Its `metadata` has only what a service publishes about its model: `graphs` is empty, and `audio` has its defaults.
@@ -337,24 +297,17 @@ class RemoteBackend:
     def __init__(self, client: Client, ended: Callable[[], str | None] = lambda: None, note: str = "") -> None:
         self._client = client
         check_ready(client)
-        self._facts = read_facts(client)
+        self._facts = _read_facts(client)
         health = self._facts["health"]
         self.name = str(health.get("model") or "model")
         self.device = str(health.get("device") or "unknown")
-        self.metadata = metadata_of(self._facts, client.address)
+        self.metadata = _metadata_of(self._facts, client.address)
         self._watcher = Watcher(
-            client.address, lambda: check_ready(client), lambda: read_facts(client) != self._facts, ended, note
+            client.address, lambda: check_ready(client), lambda: _read_facts(client) != self._facts, ended, note
         )
 
     def classify(self, path: Path, *, whole: bool, stop: Event) -> Prediction | GenreError:
-        """Upload a file; waits while the service is away or busy.
-
-        Parameters
-        ----------
-        path : Path
-        whole : bool
-        stop : threading.Event
-        """
+        """Upload a file; waits while the service is away or busy."""
         try:
             look_at(path)
             return self._answered(path, "/api/predict?whole=true" if whole else "/api/predict", stop)
@@ -369,13 +322,7 @@ class RemoteBackend:
         return {self.device: f"used by the service (requested: {asked})"}
 
     def watch(self, tell: Callable[[Link], object], stop: Event) -> None:
-        """Report the state of the connection until `stop` is set.
-
-        Parameters
-        ----------
-        tell : callable
-        stop : threading.Event
-        """
+        """Report the state of the connection until `stop` is set."""
         self._watcher.watch(tell, stop)
 
     def _answered(self, path: Path, target: str, stop: Event) -> Prediction | GenreError:
@@ -395,7 +342,7 @@ class RemoteBackend:
                 continue
             values = answer.values()
             if answer.status == 200:
-                return prediction_of(values, path, self._client.address)
+                return _prediction_of(values, path, self._client.address)
             if answer.status == 401:
                 return KeyRefusedError(self._client.address, api_key() != "")
             if values.get("code") in _UNREADY_CODES:
