@@ -362,6 +362,35 @@ def test_nobody_there_and_no_http() -> None:
         thread.join()
 
 
+@pytest.mark.parametrize("go_on", [b"", b"HTTP/1.1 100 Continue\r\n\r\n"])
+def test_an_answer_before_the_end_of_the_upload_is_read(tmp_path: Path, go_on: bytes) -> None:
+    large = tmp_path / "large.wav"
+    large.write_bytes(bytes(64 * 2**20))
+    n_read = 0
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def refuse() -> None:
+            nonlocal n_read
+            connection, _ = server.accept()
+            with connection:
+                while b"\r\n\r\n" not in connection.recv(2**16):
+                    pass
+                connection.sendall(go_on)
+                if go_on:
+                    n_read += len(connection.recv(2**16))
+                connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\n{}")
+                while block := connection.recv(2**20):
+                    n_read += len(block)
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        answer = Client(f"http://127.0.0.1:{server.getsockname()[1]}").upload("/api/predict", large, lambda: False)
+        thread.join(DEADLINE_SECONDS)
+    assert answer.status == 413
+    assert n_read < 2**25, "it was sent to its end although it was refused"
+    assert n_read > 0 or not go_on
+
+
 def test_without_a_model_the_service_is_not_ready(tmp_path: Path) -> None:
     with live(tmp_path, tmp_path / "none.onnx") as service, pytest.raises(NotReadyError, match="model_not_found"):
         connecting(service.address)(ModelRequest())
