@@ -230,14 +230,14 @@ class _Connection:
                 raise NoServiceError(self._address, "it does not speak HTTP")
 
     def _answered(self, seconds: float) -> bool:
-        if self._socket is None or isinstance(self._socket, ssl.SSLSocket):  # TLS cannot be looked into
+        if self._socket is None or isinstance(self._socket, ssl.SSLSocket):  # TLS cannot be peeked at
             return False
         return bool(select.select([self._socket], [], [], seconds)[0])
 
     def _watch(self) -> None:
         while not self._done.wait(_POLL_SECONDS):
             if self._socket is not None and self._ended is not None and self._ended():
-                with suppress(OSError):  # TLS would send a farewell first, and wait
+                with suppress(OSError):  # not that of TLS, which sends a message and waits
                     socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
                 return
 

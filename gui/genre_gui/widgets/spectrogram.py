@@ -150,9 +150,8 @@ class Spectrogram(Chart):
 
     def __init__(self, master: Misc) -> None:
         super().__init__(master, 72)
-        self._picture = tkinter.PhotoImage(
-            master=self
-        )  # used again for every track: Tk cannot free one in another thread
+        # One image for all tracks: Tk cannot free an image in another thread.
+        self._picture = tkinter.PhotoImage(master=self)
         self._excerpts: Sequence[ExcerptSpectrogram] = ()
         self._top_db = 80.0
         self._message = ""
