@@ -1,6 +1,6 @@
 @echo off
 rem Starts the genre service and a window on it; closing the window ends both. Double-click it, or drop files and folders
-rem onto it. The first time it makes .venv beside it and installs what is needed, which takes a few minutes.
+rem onto it. The first time it creates .venv in this folder and installs the packages, which takes a few minutes.
 setlocal
 set "ROOT=%~dp0"
 set "VENV=%ROOT%.venv"
@@ -22,12 +22,12 @@ if not defined PYTHON (
     echo run_app: no Python 3.11, 3.12 or 3.13 with tcl/tk found: install one from https://www.python.org/downloads
     goto failed
 )
-echo Setting up, this one time.
-echo [1/3] making %VENV% with %PYTHON%
+echo Setting up, this first time only.
+echo [1/3] creating %VENV% with %PYTHON%
 %PYTHON% -m venv "%VENV%" || goto failed
 echo [2/3] downloading and installing (about 300 MB)
 "%VENV%\Scripts\python.exe" -m pip install --disable-pip-version-check --constraint "%ROOT%constraints.txt" ^
-    --editable "%ROOT%runtime[cpu,library]" --editable "%ROOT%api" --editable "%ROOT%gui[drop,play]" || goto failed
+    --editable "%ROOT%runtime[cpu,library]" --editable "%ROOT%api" --editable "%ROOT%gui[drop,play,service]" || goto failed
 copy /b /y "%WANTED%" "%STAMP%" >nul
 echo [3/3] starting
 
@@ -39,7 +39,7 @@ exit /b 0
 
 :failed
 del "%WANTED%" >nul 2>&1
-echo run_app: the setup failed, see above: mend that and start this again
+echo run_app: the setup failed, see above: correct that and start this again
 :stopped
 pause
 exit /b 1

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Starts the genre service and a window on it; closing the window ends both. Double-click it, or run it with files and
-# folders to begin with. The first time it makes .venv beside it and installs what is needed, which takes a few minutes.
+# folders to add. The first time it creates .venv in this folder and installs the packages, which takes a few minutes.
 set -eu
 
 root=$(cd "$(dirname "$0")" && pwd)
@@ -29,7 +29,7 @@ is_set_up() {
     [ -x "$app" ] && { [ -f "$venv/setup-complete" ] || { [ -f "$stamp" ] && wanted | cmp -s - "$stamp"; }; }
 }
 
-# A double click may bring no terminal: then one is opened, or nobody sees how the installation goes.
+# A double click may start this without a terminal: open one to show the progress of the installation.
 open_terminal() {
     for terminal in x-terminal-emulator gnome-terminal konsole xfce4-terminal xterm; do
         if command -v "$terminal" >/dev/null 2>&1; then
@@ -57,11 +57,11 @@ set_up() {
     [ -n "$python" ] || fail "no Python 3.11, 3.12 or 3.13 found: install one from https://www.python.org/downloads"
     "$python" -c 'import tkinter' 2>/dev/null ||
         fail "$python has no tkinter: install python3-tk by the system's package manager (on a Mac: brew install python-tk)"
-    printf 'Setting up, this one time.\n[1/3] making %s with %s\n' "$venv" "$python"
-    "$python" -m venv "$venv" || fail "$python could not make $venv: on Debian and Ubuntu install python3-venv"
+    printf 'Setting up, this first time only.\n[1/3] creating %s with %s\n' "$venv" "$python"
+    "$python" -m venv "$venv" || fail "$python could not create $venv: on Debian and Ubuntu install python3-venv"
     printf '[2/3] downloading and installing (about 300 MB)\n'
     "$venv/bin/python" -m pip install --disable-pip-version-check --constraint "$root/constraints.txt" \
-        --editable "$root/runtime[cpu,library]" --editable "$root/api" --editable "$root/gui[drop,play]" ||
+        --editable "$root/runtime[cpu,library]" --editable "$root/api" --editable "$root/gui[drop,play,service]" ||
         fail "the installation failed, see above: check the connection and start this again"
     wanted >"$stamp"
     printf '[3/3] starting\n'

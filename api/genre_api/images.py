@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from genre_runtime.audio.excerpts import FloatArray
 from genre_runtime.model.features import log_mel_spectrogram
 from genre_runtime.model.metadata import AudioConfig
+from genre_runtime.palette import spectrogram_palette
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -31,9 +32,6 @@ COLUMNS_OF_WHOLE = 32
 
 N_COLOURS = 64
 """More would hardly be seen, and the picture would be twice as long."""
-
-# From quiet to loud, red, green and blue: even steps of lightness, so that it says the same in grey.
-_RAMP = ((4, 4, 20), (60, 16, 100), (150, 40, 110), (228, 95, 70), (252, 180, 95), (252, 250, 200))
 
 
 class Picture:
@@ -66,7 +64,7 @@ class Picture:
         from PIL import Image  # takes its time, and few requests want pictures
 
         image = Image.fromarray(np.concatenate(self._pieces, axis=1)[::-1], "P")
-        image.putpalette(_palette().tobytes())
+        image.putpalette(spectrogram_palette(N_COLOURS).tobytes())
         file = io.BytesIO()
         image.save(file, "PNG", optimize=True, bits=6)
         return base64.b64encode(file.getvalue()).decode()
@@ -84,14 +82,6 @@ def _narrowed(log_mel: FloatArray, n_columns: int) -> FloatArray:
     starts = np.arange(n_columns) * n_frames // n_columns
     sums = np.add.reduceat(log_mel, starts, axis=1)
     return (sums / np.diff([*starts, n_frames])).astype(np.float32)
-
-
-def _palette() -> NDArray[np.uint8]:
-    """Colours, shape (N_COLOURS, 3)."""
-    ramp = np.array(_RAMP, np.float64)
-    places = np.linspace(0, len(ramp) - 1, N_COLOURS)
-    channels = [np.interp(places, np.arange(len(ramp)), ramp[:, i]) for i in range(3)]
-    return np.stack(channels, axis=1).round().astype(np.uint8)
 
 
 CELL = 34

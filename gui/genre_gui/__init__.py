@@ -3,3 +3,6 @@
 __version__ = "0.1.0"
 
 __all__ = ["__version__"]
+
+THREAD_PREFIX = "genre-gui"
+"""Begins the names of all threads of this program."""

@@ -1,7 +1,4 @@
-"""Where sound goes: the library `sounddevice`, where it is installed and finds a device.
-
-Playing a track while a cursor follows: a thread decodes and writes, the UI's thread asks where it is.
-"""
+"""Playback of a track while a cursor follows: a thread decodes and writes, the UI thread asks for the position."""
 
 from __future__ import annotations
 
@@ -15,39 +12,50 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from genre_gui.workers.background import THREADS
+from genre_gui import THREAD_PREFIX
 from genre_runtime import GenreError
 from genre_runtime.audio.waveform import mono
 
 
 class NoOutputError(GenreError, RuntimeError):
-    """No sound can be made.
+    """A track cannot be played.
 
     Attributes
     ----------
     short : str
-        The reason in three words.
+        The reason in a few message.
     """
 
     code = "no_audio_output"
 
-    def __init__(self, short: str, words: str) -> None:
-        super().__init__(words)
+    def __init__(self, short: str, message: str) -> None:
+        super().__init__(message)
         self.short = short
 
 
 class AudioOutput(Protocol):
-    """An open device."""
+    """An open audio device."""
 
     latency: float
     """Seconds from writing a sample to hearing it."""
 
     def write(self, samples: NDArray[np.float32]) -> None:
-        """Take samples of shape (n_samples, n_channels); waits until there is room for them."""
+        """Write samples; waits while the buffer of the device is full.
+
+        Parameters
+        ----------
+        samples : float32 array, shape (n_samples, n_channels)
+        """
         ...
 
     def close(self, *, at_once: bool) -> None:
-        """Close the device, `at_once` or when all is heard."""
+        """Close the device.
+
+        Parameters
+        ----------
+        at_once : bool
+            Drop samples that were not played yet.
+        """
         ...
 
 
@@ -55,8 +63,14 @@ OpenOutput = Callable[[int, int], AudioOutput]
 """Opens a device for a sample rate, Hz, and a number of channels; raises `NoOutputError`."""
 
 
-class SoundDevice:
-    """The system's default device.
+class SoundDevice(AudioOutput):
+    """The default device of the system, by the library `sounddevice`.
+
+    Parameters
+    ----------
+    sample_rate : int
+        Hz.
+    n_channels : int
 
     Raises
     ------
@@ -70,25 +84,25 @@ class SoundDevice:
             raise NoOutputError(
                 "sounddevice is missing", 'to play tracks, install the library: pip install "./gui[play]"'
             ) from error
-        except OSError as error:  # the library without PortAudio, which Linux has as a package of its own
+        except OSError as error:  # PortAudio is missing; on Linux it is a separate package
             raise NoOutputError(
                 "PortAudio is missing", f"to play tracks, install PortAudio (Linux: libportaudio2): {error}"
             ) from error
         try:
             self._stream: Any = sounddevice.OutputStream(sample_rate, channels=n_channels, dtype="float32")
             self._stream.start()
-        except Exception as error:  # PortAudio's own errors, and those of whatever is below it
+        except Exception as error:  # of PortAudio and of the layers below it
             raise NoOutputError(
-                "no audio output", f"the system offers no device that plays this ({error}): connect one, then try again"
+                "no audio output", f"no audio device of the system can play this ({error}): connect one, then try again"
             ) from error
         self.latency = float(self._stream.latency)
 
     def write(self, samples: NDArray[np.float32]) -> None:
-        """Take samples."""
+        """Write samples."""
         try:
             self._stream.write(np.ascontiguousarray(samples, np.float32))
         except Exception as error:
-            raise NoOutputError("the device is gone", f"the audio device does not answer any more ({error})") from error
+            raise NoOutputError("device removed", f"the audio device does not respond any more ({error})") from error
 
     def close(self, *, at_once: bool) -> None:
         """Close the device."""
@@ -98,13 +112,13 @@ class SoundDevice:
 
 
 PIECE_SECONDS = 0.05
-"""Written at once: pausing takes this long."""
+"""Length of each write; a pause takes effect after it."""
 
-MOST_CHANNELS = 2
+MAX_CHANNELS = 2
 
 
 class Player:
-    """Plays one track at a time; every method is called on the UI's thread.
+    """Plays one track at a time; every method is called on the UI thread.
 
     Parameters
     ----------
@@ -113,7 +127,7 @@ class Player:
     Attributes
     ----------
     error : GenreError or None
-        Why nothing is heard; None again with the next try.
+        Why the last attempt failed.
     """
 
     def __init__(self, open_output: OpenOutput = SoundDevice) -> None:
@@ -124,27 +138,37 @@ class Player:
         self.error: GenreError | None = None
 
     def load(self, path: Path | None) -> None:
-        """Have another track, at its beginning, and be silent; the same track goes on."""
+        """Stop, and go to the beginning of another track; does nothing for the same track.
+
+        Parameters
+        ----------
+        path : Path or None
+        """
         if path != self._path:
             self.pause()
             self._path, self._position, self.error = path, 0.0, None
 
     def play(self) -> None:
-        """Go on from where it is."""
+        """Play from the present position."""
         self.pause()
         if self._path is not None:
             self.error = None
             self._run = _Run(self._path, self._position, self._open_output)
 
     def pause(self) -> None:
-        """Stop, and stay here."""
+        """Stop at the present position."""
         if self._run is not None:
             self._position = self._run.position
             self._run.stop.set()
             self._run = None
 
     def seek(self, seconds: float) -> None:
-        """Go to a time, playing or not."""
+        """Move to a time, whether playing or not.
+
+        Parameters
+        ----------
+        seconds : float
+        """
         playing = self.playing
         self.pause()
         self._position = max(0.0, seconds)
@@ -153,7 +177,7 @@ class Player:
 
     @property
     def playing(self) -> bool:
-        """Whether something is to be heard; a track that has ended is at its beginning again."""
+        """Whether the track is played; after its end the position is 0 again."""
         if self._run is not None and self._run.over:
             self.error = self._run.error
             self._run, self._position = None, 0.0 if self.error is None else self._position
@@ -161,32 +185,32 @@ class Player:
 
     @property
     def position(self) -> float:
-        """What is heard now, seconds from the beginning of the track."""
+        """Seconds from the beginning of the track to what is heard now."""
         return self._run.position if self._run is not None else self._position
 
 
 class _Run:
-    """One stretch from play to pause, in a thread."""
+    """Playback from a call of `play` to a pause or the end, in a thread."""
 
     def __init__(self, path: Path, start_seconds: float, open_output: OpenOutput) -> None:
         self.stop = threading.Event()
         self.over = False
         self.error: GenreError | None = None
         self._path, self._start, self._open_output = path, start_seconds, open_output
-        self._heard = 0.0
-        threading.Thread(target=self._work, name=f"{THREADS}-play", daemon=True).start()
+        self._played = 0.0
+        threading.Thread(target=self._work, name=f"{THREAD_PREFIX}-play", daemon=True).start()
 
     @property
     def position(self) -> float:
-        return self._start + max(0.0, self._heard)
+        return self._start + max(0.0, self._played)
 
     def _work(self) -> None:
         try:
             self._play()
         except GenreError as error:
             self.error = error
-        except Exception as error:  # a decoder's or a driver's surprise
-            self.error = NoOutputError("it cannot be played", f"this track cannot be played: {error}")
+        except Exception as error:  # of a decoder or a driver
+            self.error = NoOutputError("cannot be played", f"this track cannot be played: {error}")
         finally:
             self.over = True
 
@@ -194,7 +218,7 @@ class _Run:
         from genre_runtime.audio.readers import open_audio
 
         with closing(open_audio(self._path)) as reader:
-            n_channels = reader.n_channels if reader.n_channels <= MOST_CHANNELS else 1
+            n_channels = reader.n_channels if reader.n_channels <= MAX_CHANNELS else 1
             output = self._open_output(reader.sample_rate, n_channels)
             try:
                 for block in reader.blocks(self._start, math.inf):
@@ -204,13 +228,13 @@ class _Run:
             finally:
                 output.close(at_once=self.stop.is_set())
 
-    def _written(self, output: AudioOutput, samples: np.ndarray, rate: int) -> bool:
-        """Write samples piece by piece; return False as soon as it is to stop."""
+    def _written(self, output: AudioOutput, samples: NDArray[np.float32], rate: int) -> bool:
+        """Write samples in short pieces; return False if playback is to stop."""
         step = max(1, round(PIECE_SECONDS * rate))
         for begin in range(0, len(samples), step):
             if self.stop.is_set():
                 return False
             piece = samples[begin : begin + step]
             output.write(piece)
-            self._heard += len(piece) / rate - (output.latency if self._heard == 0.0 else 0.0)
+            self._played += len(piece) / rate - (output.latency if self._played == 0.0 else 0.0)
         return True

@@ -1,4 +1,4 @@
-"""What the window remembers from one time to the next: a small JSON file in the platform's folder for settings."""
+"""Settings of the window, kept in a JSON file in the platform's folder for settings."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from genre_runtime.output_files import write_whole
 
 THEMES = ("system", "light", "dark")
 FILE_NAME = "window.json"
-NOWHERE = "The settings cannot be kept: this user has no home folder; set HOME or XDG_CONFIG_HOME."
+NO_FOLDER = "The settings cannot be saved: this user has no home folder. Set HOME or XDG_CONFIG_HOME."
 _GEOMETRY = re.compile(r"[1-9]\d{2,3}x[1-9]\d{2,3}")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Attributes that are no text, or text that cannot be meant, make a file damaged.
+    """Settings; all are text.
 
     Attributes
     ----------
@@ -30,11 +30,11 @@ class Settings:
     size : str
         Width x height, before scaling.
     last_folder : str
-        Where files were chosen last.
+        Folder of the files added last.
     model : str
-        The model's file, empty for the shipped one.
+        File of the model; empty for the shipped one.
     journal : str
-        Where the tags written last are recorded, empty if none were.
+        Journal of the tags written last; empty if there is none.
     """
 
     theme: str = "system"
@@ -45,7 +45,7 @@ class Settings:
     journal: str = ""
 
     def check(self) -> None:
-        """Raise ValueError for a value that cannot be meant."""
+        """Raise ValueError for an invalid value."""
         for item in fields(self):
             value = getattr(self, item.name)
             if not isinstance(value, str) or "\0" in value:
@@ -55,7 +55,7 @@ class Settings:
 
 
 def settings_path() -> Path | None:
-    """Return where the settings are, or None for a user without a home folder, such as a container's."""
+    """Return the file of the settings, or None for a user without a home folder, for example in a container."""
     try:
         folder = user_config_path("genre", appauthor=False, roaming=True)
     except RuntimeError:
@@ -64,29 +64,40 @@ def settings_path() -> Path | None:
 
 
 def load_settings(path: Path | None) -> tuple[Settings, str | None]:
-    """Return the settings, and a sentence if there can be none or the file is damaged and was passed over."""
+    """Return the settings, and a warning if the file is damaged or there is no folder for it.
+
+    Parameters
+    ----------
+    path : Path or None
+    """
     if path is None:
-        return Settings(), NOWHERE
+        return Settings(), NO_FOLDER
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return Settings(), None
     except (OSError, ValueError) as error:
-        return Settings(), f"The settings could not be read ({error}); the window begins as if it were new."
+        return Settings(), f"The settings could not be read ({error}), so the defaults are used."
     try:
         values = json.loads(text)
         known = {item.name for item in fields(Settings)}
         settings = Settings(**{name: value for name, value in values.items() if name in known})
         settings.check()
     except (ValueError, TypeError, AttributeError, RecursionError):
-        return Settings(), "The settings were damaged and are ignored; they will be written anew."
+        return Settings(), "The settings file was damaged, so the defaults are used."
     return settings, None
 
 
 def save_settings(path: Path | None, settings: Settings) -> str | None:
-    """Write the settings whole or not at all; return a sentence if they could not be written."""
+    """Write the settings, completely or not at all; return a warning if that failed.
+
+    Parameters
+    ----------
+    path : Path or None
+    settings : Settings
+    """
     if path is None:
-        return NOWHERE
+        return NO_FOLDER
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, [json.dumps(asdict(settings), indent=2) + "\n"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from genre_runtime import GenreError
 
-LONGEST_NAME = 48
+MAX_NAME_LENGTH = 48
 
 DEVICE_NAMES = {
     "auto": "Automatic",
@@ -18,13 +18,25 @@ DEVICE_NAMES = {
 
 
 def one_line(text: str) -> str:
-    """Put any text on one line that every toolkit can draw: line breaks become spaces, undecodable bytes a mark."""
+    """Return text on one line that every toolkit can draw: line breaks become spaces, undecodable bytes U+FFFD.
+
+    Parameters
+    ----------
+    text : str
+    """
     text = " ".join(text.split())
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def shortened(name: str, longest: int = LONGEST_NAME) -> str:
-    """Put a name on one line, and cut the middle out of a long one: its two ends tell most."""
+def shortened(name: str, longest: int = MAX_NAME_LENGTH) -> str:
+    """Return a name on one line, without its middle if it is too long.
+
+    Parameters
+    ----------
+    name : str
+    longest : int
+        Number of characters.
+    """
     name = one_line(name)
     if len(name) <= longest:
         return name
@@ -33,27 +45,43 @@ def shortened(name: str, longest: int = LONGEST_NAME) -> str:
 
 
 def device_name(device: str) -> str:
-    """Return a device as people write it."""
+    """Return the name of a device for display.
+
+    Parameters
+    ----------
+    device : str
+        The runtime's code, such as `cuda`.
+    """
     return DEVICE_NAMES.get(device, one_line(device))
 
 
-def clock(seconds: float) -> str:
-    """Return a duration as minutes and seconds, or hours, minutes and seconds."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
 def counted(count: int, noun: str) -> str:
-    """Return `1 file`, `2 files`."""
+    """Return for example `1 file`, `2 files`.
+
+    Parameters
+    ----------
+    count : int
+    noun : str
+        Singular.
+    """
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def sentence(error: GenreError) -> str:
-    """Return an error's words on one line, beginning with a capital."""
+    """Return the message of an error on one line, with a capital first letter.
+
+    Parameters
+    ----------
+    error : GenreError
+    """
     return capitalised(one_line(str(error)))
 
 
 def capitalised(text: str) -> str:
-    """Return text beginning with a capital."""
+    """Return text with a capital first letter.
+
+    Parameters
+    ----------
+    text : str
+    """
     return text[:1].upper() + text[1:]

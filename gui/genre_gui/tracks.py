@@ -1,4 +1,4 @@
-"""The tracks in the queue: how each one stands, which are shown, and in which order."""
+"""Tracks of the queue: their state, and the filter and order in which the table shows them."""
 
 from __future__ import annotations
 
@@ -8,28 +8,29 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
-from genre_gui.text import clock, one_line, sentence
+from genre_gui.text import one_line, sentence
 from genre_runtime import GenreError, Prediction
+from genre_runtime.library.report.plots import clock
 
 Result = Prediction | GenreError
 
 
 class State(StrEnum):
-    """How a track stands; the value is the word shown."""
+    """State of a track; the value is the text shown."""
 
     WAITING = "waiting"
-    LISTENING = "listening"
+    ANALYSING = "analysing"
     DONE = "done"
     UNSURE = "not sure"
     FAILED = "failed"
     CANCELLED = "cancelled"
 
 
-UNFINISHED = (State.WAITING, State.LISTENING)
+UNFINISHED = (State.WAITING, State.ANALYSING)
 
 
 class Cells(NamedTuple):
-    """One row of the table, as text; the fields are the columns."""
+    """A row of the table, as text; the fields are the columns."""
 
     file: str
     genre: str
@@ -45,15 +46,15 @@ class Track:
     Attributes
     ----------
     number : int
-        Its identity in this window.
+        Identifies the track in this window.
     path : Path
     state : State
     result : Prediction or GenreError or None
-        None until it is done, and again while it is done anew.
+        None until it is classified.
     whole : bool
-        Whether the whole track is listened to, not only the model's excerpts.
+        Whether the whole track is analysed instead of the model's number of excerpts.
     turn : int
-        How often it was begun; an answer to an earlier turn no longer counts.
+        Number of the classification; results of earlier ones are dropped.
     """
 
     number: int
@@ -69,7 +70,12 @@ class Track:
         return self.result if isinstance(self.result, Prediction) else None
 
     def finish(self, result: Result) -> None:
-        """Take the outcome."""
+        """Store the result.
+
+        Parameters
+        ----------
+        result : Prediction or GenreError
+        """
         self.result = result
         if isinstance(result, GenreError):
             self.state = State.FAILED
@@ -77,17 +83,17 @@ class Track:
             self.state = State.DONE if result.confident else State.UNSURE
 
     def cells(self) -> Cells:
-        """Return what the table shows."""
+        """Return the row of the table."""
         name, prediction = one_line(self.path.name) or str(self.path), self.prediction
         if prediction is None:
-            words = sentence(self.result) if isinstance(self.result, GenreError) else ""
-            return Cells(name, words, "", "", self.state)
+            message = sentence(self.result) if isinstance(self.result, GenreError) else ""
+            return Cells(name, message, "", "", self.state)
         confidence, duration = f"{prediction.confidence:.0%}", clock(prediction.duration_seconds)
         return Cells(name, prediction.label, confidence, duration, self.state)
 
 
-def sort_key(track: Track, column: str) -> tuple[int, float, str]:
-    """Return what tracks are sorted by; those that have no value in the column come last."""
+def _sort_key(track: Track, column: str) -> tuple[int, float, str]:
+    """Return the key by which tracks are sorted; tracks without a value in the column come last."""
     prediction, name = track.prediction, one_line(track.path.name).casefold()
     if column == "file":
         return 0, 0.0, name
@@ -100,16 +106,18 @@ def sort_key(track: Track, column: str) -> tuple[int, float, str]:
     return 0, prediction.confidence if column == "confidence" else prediction.duration_seconds, name
 
 
-def arranged(tracks: Iterable[Track], text: str = "", column: str | None = None, descending: bool = False) -> list[int]:
+def filter_and_sort(
+    tracks: Iterable[Track], text: str = "", column: str | None = None, descending: bool = False
+) -> list[int]:
     """Return the numbers of the tracks to show, in order.
 
     Parameters
     ----------
     tracks : iterable of Track
     text : str
-        Only tracks in whose folder, name, genre or state every word of it stands, in either case.
+        Words that folder, name, genre or state of a track must contain, in either case.
     column : str, optional
-        A field of `Cells`; None keeps the order in which they were added.
+        A field of `Cells`; None for the order in which the tracks were added.
     descending : bool
         Tracks without a value come last in both directions.
     """
@@ -117,7 +125,7 @@ def arranged(tracks: Iterable[Track], text: str = "", column: str | None = None,
     chosen = [track for track in tracks if all(word in _searched(track) for word in words)]
     if column is None:
         return [track.number for track in chosen]
-    keyed = [(sort_key(track, column), track.number) for track in chosen]
+    keyed = [(_sort_key(track, column), track.number) for track in chosen]
     keyed.sort(key=lambda item: item[0][1:], reverse=descending)
     keyed.sort(key=lambda item: item[0][0])
     return [number for _, number in keyed]

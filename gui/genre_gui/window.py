@@ -1,12 +1,8 @@
-"""What the keyboard does anywhere in the window.
-
-What the window does when something has happened.
-
-The window: three pages over one controller, brought up to date by polling its queue.
-"""
+"""The main window: three pages over one controller, updated by polling its events."""
 
 from __future__ import annotations
 
+import gc
 import sys
 import tkinter
 from collections.abc import Callable, Sequence
@@ -19,202 +15,51 @@ from typing import Any
 
 import customtkinter
 
-from genre_gui.backends.base import Wish
+from genre_gui.backends.base import Link, LinkState, ModelRequest
 from genre_gui.backends.errors import AwayError, NotReadyError, ServiceError
-from genre_gui.backends.link import Link, LinkState
-from genre_gui.controller import Controller, Manner
-from genre_gui.pages.model import ModelPanel
-from genre_gui.pages.tags import TagPage
+from genre_gui.controller import Controller
+from genre_gui.pages.model import ModelPage
+from genre_gui.pages.tags import TagsPage
 from genre_gui.pages.tracks import TracksPage
 from genre_gui.playback import Player
 from genre_gui.settings import Settings, save_settings
 from genre_gui.text import one_line, sentence
 from genre_gui.widgets import dialogs, theme
 from genre_gui.widgets.controls import Answer, Banner, Header
-from genre_gui.widgets.dialogs import accept_drops
-from genre_gui.widgets.theme import BACKGROUND, MIDDLE, NARROW
-from genre_gui.workers import background
+from genre_gui.widgets.theme import BACKGROUND, ERROR, GOOD, MIDDLE, MUTED, NARROW
 from genre_gui.workers.background import (
     Broken,
-    DevicesTried,
+    DevicesTested,
     Event,
     Finished,
     Found,
-    Heard,
     LinkChanged,
     Loaded,
     Notice,
     NotLoaded,
+    SpectrogramReady,
     Started,
     Tagged,
     TagsFinished,
     TagsUndone,
-    report,
+    collect_if_due,
+    fault_report,
 )
+from genre_gui.workers.tasks import TagOptions
 from genre_runtime import GenreError
 from genre_runtime.errors import DeviceUnavailableError
 
-MODIFIER = "Command" if sys.platform == "darwin" else "Control"
-
-
-def bind(window: Window) -> None:
-    """Bind the keys."""
-    shortcuts: dict[str, Callable[[], object]] = {
-        "o": window.ask_files,
-        "O": window.ask_folder,
-        "r": window.tracks.retry,
-        "e": window.export,
-        "t": window.open_tags,
-        "p": window.tracks.detail.toggle,
-        "f": lambda: _find(window),
-    }
-    for key, command in shortcuts.items():
-        window.bind(f"<{MODIFIER}-{key}>", _doing(command))
-    tree = window.tracks.table.tree
-    for key in ("<Delete>", "<BackSpace>"):
-        tree.bind(key, _doing(window.tracks.remove))
-    for key in ("<Return>", "<KP_Enter>", "<Double-1>"):
-        tree.bind(key, _doing(window.tracks.show_chosen))
-    for key, pages in (("<Next>", 1), ("<Prior>", -1)):
-        window.bind(key, _doing(lambda pages=pages: _scroll(window, pages)))  # type: ignore[misc]
-    window.bind("<Escape>", _doing(lambda: _escape(window)))
-    window.tracks.filter.bind("<Return>", _doing(tree.focus_set))
-    window.tracks.filter.bind("<Down>", _doing(tree.focus_set))
-
-
-def _doing(command: Callable[[], object]) -> Callable[[tkinter.Event[Misc]], str]:
-    def done(_: tkinter.Event[Misc]) -> str:
-        command()
-        return "break"
-
-    return done
-
-
-def _find(window: Window) -> None:
-    window.show_page("Tracks")
-    window.tracks.filter.focus_set()
-
-
-def _scroll(window: Window, pages: int) -> None:
-    """Turn the pages of the model's page; the tables turn their own."""
-    if "model" in vars(window) and window.model.winfo_ismapped():
-        window.model.master.yview_scroll(pages, "pages")
-
-
-def _escape(window: Window) -> None:
-    """Leave the filter, or the page, or cancel what is in work."""
-    tracks = window.tracks
-    if not tracks.winfo_ismapped():
-        window.show_page("Tracks")
-    elif tracks.filter.get():
-        tracks.filter.delete(0, "end")
-        tracks.table.filter("")
-        tracks.table.tree.focus_set()
-    else:
-        tracks.cancel()
-
-
-RETRY_MILLISECONDS = 2000
-"""From one try to reach a service to the next."""
-
-
-def react(window: Window, events: Sequence[Event]) -> None:
-    """Show what has happened; rows that changed are drawn once, however often they did."""
-    changed: dict[int, None] = {}
-    if any(isinstance(event, Found) for event in events):
-        window.tracks.added()
-    for event in events:
-        if isinstance(event, Started | Finished):
-            changed[event.number] = None
-        elif not isinstance(event, Found):
-            _react(window, event)
-    present = [number for number in changed if number in window.controller.tracks]
-    if present:
-        window.tracks.changed(present)
-
-
-def _react(window: Window, event: Event) -> None:
-    match event:
-        case Loaded(_, backend, devices):
-            window.header.show_model(backend, window.controller.wish.device, devices)
-            if "model" in vars(window):
-                window.model.show(backend)
-            window.tracks.show_chosen()
-        case NotLoaded(_, error):
-            _say_not_loaded(window, error)
-        case LinkChanged(_, link):
-            _show_link(window, link)
-        case DevicesTried(answers):
-            window.model.show_devices(answers)
-        case Heard(number, _, sounds):
-            shown, used = window.tracks.detail.track, window.controller.backend
-            if shown is not None and shown.number == number:
-                window.tracks.detail.show_sounds(sounds, used.metadata if used else None)
-        case Tagged() | TagsFinished():
-            window.tags.take(event)
-        case TagsUndone():
-            window.tags.show_undone(event)
-        case Notice(words, bad):
-            window.banner.say(words, bad=bad)
-        case Broken(report):
-            show_fault(window, report)
-
-
-def _show_link(window: Window, link: Link) -> None:
-    controller = window.controller
-    ended = link.state is LinkState.ENDED
-    window.header.show_link(replace(link, words="the service has ended") if ended else link)
-    if link.anew:
-        controller.load(controller.wish)
-    if ended:
-        again: Answer = ("Start it again", lambda: controller.load(controller.wish))
-        window.banner.say(f"{link.words}. What is not done waits.", again, bad=True)
-
-
-def show_fault(window: Window, report: str) -> None:
-    """Say that this program has a fault, and offer the report of it."""
-
-    def copy() -> None:
-        window.clipboard_clear()
-        window.clipboard_append(report)
-
-    words = f"This program has a fault: {one_line(report.strip().splitlines()[-1])}"
-    window.banner.say(words, ("Copy the report", copy), bad=True)
-
-
-def _say_not_loaded(window: Window, error: GenreError) -> None:
-    controller = window.controller
-    if isinstance(error, AwayError | NotReadyError) and controller.fixed:
-        window.header.show_link(Link(LinkState.LOST, f"not connected: {error}; trying again …"))
-        window.after(RETRY_MILLISECONDS, lambda: controller.load(controller.wish))
-        return
-    if isinstance(error, ServiceError):
-        again: Answer = ("Try again", lambda: controller.load(controller.wish))
-        window.header.show_link(Link(LinkState.LOST, "not connected"))
-        window.banner.say(f"{sentence(error)}.", again, bad=True)
-        return
-    if isinstance(error, DeviceUnavailableError):
-        words = f"{sentence(error)}. Shall the CPU do the work?"
-        window.banner.say(words, ("Use the CPU", lambda: _use_cpu(window)), bad=True)
-        return
-    stays = f" {controller.backend.name} stays in use." if controller.backend else ""
-    answers: list[Answer] = [("Open a model …", window.ask_model)]
-    if controller.backend is None and controller.wish.model is not None:
-        answers.append(("Use the shipped one", lambda: controller.load(replace(controller.wish, model=None))))
-    window.banner.say(f"{sentence(error)}.{stays}", *answers, bad=True)
-
-
-def _use_cpu(window: Window) -> None:
-    window.header.show_device("cpu")
-    window.controller.load(replace(window.controller.wish, device="cpu"))
-
-
 POLL_MILLISECONDS = 40
 FIRST_MILLISECONDS = 20
-"""When the model begins to load: what threads import keeps the window from being drawn."""
+"""Delay before the model is loaded: the imports of its thread delay the drawing of the window."""
 
-TRACKS_PER_TICK = 100
+RETRY_MILLISECONDS = 2000
+"""Delay between two attempts to reach a service."""
+
+TRACKS_PER_POLL = 100
 MIN_SIZE = (920, 680)
+MODIFIER = "Command" if sys.platform == "darwin" else "Control"
+_LINK_COLOURS = {LinkState.CONNECTED: GOOD, LinkState.UNREADY: MUTED}
 
 
 class Window(customtkinter.CTk):  # type: ignore[misc]
@@ -223,10 +68,10 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
     Parameters
     ----------
     controller : Controller
-        Does the work; the window shows its state and asks it for what has happened.
+        Does the work; the window shows its state and polls its events.
     settings : Settings
     settings_file : Path or None
-        Where they are kept; None: nowhere.
+        Where they are saved; None for nowhere.
     player : Player, optional
     """
 
@@ -249,17 +94,16 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         theme.style_tables(self)
         self._build()
         self.restyle()
-        droppable = accept_drops(self, self.add)
-        hint = "Drop music here, or press Ctrl+O." if droppable else "Press Ctrl+O to add music."
-        self.tracks.table.say_when_empty(hint)
-        bind(self)
+        droppable = dialogs.accept_drops(self, self.add)
+        self.tracks.table.set_hint("Drop music here, or press Ctrl+O." if droppable else "Press Ctrl+O to add music.")
+        self._bind_keys()
         self.show_page("Tracks")
         self.protocol("WM_DELETE_WINDOW", self.close)
         self.report_callback_exception = self._report
-        wish = Wish(Path(settings.model) if settings.model else None, settings.device)
-        self.after(FIRST_MILLISECONDS, controller.load, wish)
+        request = ModelRequest(Path(settings.model) if settings.model else None, settings.device)
+        self.after(FIRST_MILLISECONDS, controller.load, request)
         self._next_poll = self.after(POLL_MILLISECONDS, self._poll)
-        background.settle()
+        gc.freeze()  # searching all that exists by now for garbage would take too long
 
     def _build(self) -> None:
         self.grid_columnconfigure(0, weight=1)
@@ -270,42 +114,52 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         self.banner.grid(row=1, column=0, padx=MIDDLE, pady=(0, NARROW), sticky="ew")
         self.banner.hide()
         if self.controller.fixed:
-            self.header.fix()
-        adding = (("Add files …", self.ask_files), ("Add a folder …", self.ask_folder))
-        using = (("Write tags …", self.open_tags), ("Export …", self.export))
-        self.tracks = TracksPage(self, self.controller, self._player, self.banner.say, adding, using)
+            self.header.hide_device()
+        left = (("Add files …", self.ask_files), ("Add a folder …", self.ask_folder))
+        right = (("Write tags …", self.open_tags), ("Export …", self.export))
+        self.tracks = TracksPage(self, self.controller, self._player, self.banner.show, left, right)
 
     @cached_property
-    def model(self) -> ModelPanel:
-        """The page about the model, made when it is wanted first: the window appears the sooner."""
-        page = ModelPanel(self, self.ask_model, self.controller.try_devices)
+    def model(self) -> ModelPage:
+        """The page about the model; made on first use, so that the window appears sooner."""
+        page = ModelPage(self, self.ask_model, self.controller.probe_devices)
         if self.controller.fixed:
-            page.fix()
+            page.hide_open()
         if self.controller.backend is not None:
             page.show(self.controller.backend)
         return page
 
     @cached_property
-    def tags(self) -> TagPage:
-        """The page that writes tags, made when it is wanted first."""
+    def tags(self) -> TagsPage:
+        """The page that writes tags; made on first use."""
         plan, write = self._plan_tags, self.controller.tags.write
-        return TagPage(self, plan, write, self.undo_tags, lambda: self.show_page("Tracks"))
+        return TagsPage(self, plan, write, self.undo_tags, lambda: self.show_page("Tracks"))
 
     def show_page(self, name: str) -> None:
-        """Show one of the pages."""
+        """Show a page.
+
+        Parameters
+        ----------
+        name : {"Tracks", "Model", "Tags"}
+        """
         for page in self._made():
             page.grid_remove()
         page = getattr(self, name.lower())
         page.grid(row=2, column=0, padx=MIDDLE, pady=(0, MIDDLE), sticky="nsew")
-        self.header.choose_page(name)
+        self.header.mark_page(name)
         if name == "Tracks":
             self.tracks.table.tree.focus_set()
         if name == "Tags":
-            self._tag_numbers = self.tracks.chosen_or_shown()
+            self._tag_numbers = self.tracks.selected_or_shown()
             self.tags.refresh()
 
     def add(self, names: Sequence[str]) -> None:
-        """Add files and folders, chosen, dropped or named on the command line."""
+        """Add files and folders.
+
+        Parameters
+        ----------
+        names : sequence of str
+        """
         if names:
             parent = Path(names[0]).parent
             self.settings = replace(self.settings, last_folder=str(parent))
@@ -316,51 +170,77 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         self.add(dialogs.audio_files(self, self.settings.last_folder) or ())
 
     def ask_folder(self) -> None:
-        """Ask for a folder and add what is in it."""
+        """Ask for a folder and add its files."""
         folder = dialogs.audio_folder(self, self.settings.last_folder)
         self.add((folder,) if folder else ())
 
     def ask_model(self) -> None:
         """Ask for a model and load it."""
         if path := dialogs.model_file(self):
-            self.controller.load(replace(self.controller.wish, model=path))
+            self._load(model=path)
 
     def export(self) -> None:
-        """Ask for a file and write the results of the tracks shown, or of those chosen, into it."""
+        """Ask for a file and write the results of the selected tracks, or of all that are shown, into it."""
         if path := dialogs.export_file(self, self.settings.last_folder):
-            self.controller.export(path, self.tracks.chosen_or_shown())
+            self.controller.export(path, self.tracks.selected_or_shown())
 
     def open_tags(self) -> None:
-        """Show what would be written into the files chosen, or into all that are shown."""
+        """Show what would be written into the selected files, or into all that are shown."""
         self.show_page("Tags")
 
     def undo_tags(self) -> None:
-        """Take back the tags written last, even before the window was closed and opened again."""
+        """Undo the tags written last, also after the window was closed and opened again."""
         journal = self.controller.tags.journal or (Path(self.settings.journal) if self.settings.journal else None)
         if journal is None:
-            self.banner.say("Nothing was written yet, so there is nothing to take back.")
+            self.banner.show("No tags have been written yet, so there is nothing to undo.")
         else:
             self.controller.tags.undo(journal)
 
     def choose_device(self, device: str) -> None:
-        """Load the model onto another device."""
+        """Load the model on another device.
+
+        Parameters
+        ----------
+        device : str
+        """
         self.settings = replace(self.settings, device=device)
-        self.controller.load(replace(self.controller.wish, device=device))
+        self._load(device=device)
 
     def choose_theme(self, name: str) -> None:
-        """Switch the appearance."""
+        """Change the appearance.
+
+        Parameters
+        ----------
+        name : {"system", "light", "dark"}
+        """
         self.settings = replace(self.settings, theme=name)
         theme.choose_appearance(name)
         self._follow_appearance()
 
     def restyle(self) -> None:
-        """Give what customtkinter does not draw the colours of the present appearance."""
+        """Apply the colours of the present appearance to what customtkinter does not draw."""
         theme.style_tables(self)
         for page in self._made():
             page.restyle()
 
+    def show_fault(self, report: str) -> None:
+        """Report an unexpected exception, and offer the text for a bug report.
+
+        Parameters
+        ----------
+        report : str
+            As returned by `fault_report`.
+        """
+
+        def copy() -> None:
+            self.clipboard_clear()
+            self.clipboard_append(report)
+
+        message = f"Unexpected error: {one_line(report.strip().splitlines()[-1])}"
+        self.banner.show(message, ("Copy the report", copy), bad=True)
+
     def close(self) -> None:
-        """Close at once, whatever is in work."""
+        """Close at once, whatever is running."""
         self._player.pause()
         self.controller.close()
         self.after_cancel(self._next_poll)
@@ -368,28 +248,145 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         self.destroy()
 
     def _made(self) -> list[Any]:
-        """Return the pages that are there yet."""
+        """Return the pages made so far."""
         return [page for name in ("tracks", "model", "tags") if (page := self.__dict__.get(name)) is not None]
+
+    def _load(self, **changes: Any) -> None:
+        self.controller.load(replace(self.controller.request, **changes))
 
     def _save(self) -> None:
         if self._settings_file is None:
             return
         size = self.geometry().partition("+")[0]
-        journal, wish = self.controller.tags.journal, self.controller.wish
-        changed = replace(self.settings, model=str(wish.model or ""), size=size)
+        journal = self.controller.tags.journal
+        changed = replace(self.settings, model=str(self.controller.request.model or ""), size=size)
         if journal is not None and journal.exists():
             changed = replace(changed, journal=str(journal))
         save_settings(self._settings_file, changed)
 
-    def _plan_tags(self, manner: Manner) -> int:
-        return self.controller.plan_tags(self._tag_numbers, manner)
+    def _plan_tags(self, options: TagOptions) -> int:
+        return self.controller.plan_tags(self._tag_numbers, options)
 
     def _poll(self) -> None:
         self._next_poll = self.after(POLL_MILLISECONDS, self._poll)
         self._follow_appearance()
-        react(self, self.controller.poll(TRACKS_PER_TICK))
-        self.tracks.tick(self.controller.waits_for)
-        background.collect_if_due()
+        self._handle(self.controller.poll(TRACKS_PER_POLL))
+        self.tracks.update_state(self.controller.waits_for)
+        collect_if_due()
+
+    def _handle(self, events: Sequence[Event]) -> None:
+        """Show events; a row that has changed several times is drawn once."""
+        changed: dict[int, None] = {}
+        if any(isinstance(event, Found) for event in events):
+            self.tracks.show_added()
+        for event in events:
+            if isinstance(event, Started | Finished):
+                changed[event.number] = None
+            elif not isinstance(event, Found):
+                self._show(event)
+        present = [number for number in changed if number in self.controller.tracks]
+        if present:
+            self.tracks.show_changed(present)
+
+    def _show(self, event: Event) -> None:
+        match event:
+            case Loaded(_, backend, devices):
+                self.header.show_model(backend.name, backend.device)
+                self.header.offer_devices({*devices, self.controller.request.device})
+                if "model" in vars(self):
+                    self.model.show(backend)
+                self.tracks.show_selected()
+            case NotLoaded(_, error):
+                self._show_load_failure(error)
+            case LinkChanged(_, link):
+                self._show_link(link)
+            case DevicesTested(answers):
+                self.model.show_devices(answers)
+            case SpectrogramReady(number, _, excerpts):
+                shown, used = self.tracks.detail.track, self.controller.backend
+                if shown is not None and shown.number == number:
+                    self.tracks.detail.show_spectrogram(excerpts, used.metadata if used else None)
+            case Tagged() | TagsFinished():
+                self.tags.handle(event)
+            case TagsUndone():
+                self.tags.show_undone(event)
+            case Notice(message, bad):
+                self.banner.show(message, bad=bad)
+            case Broken(report):
+                self.show_fault(report)
+
+    def _show_link(self, link: Link) -> None:
+        ended = link.state is LinkState.ENDED
+        self.header.show_link("the service has ended" if ended else link.message, _LINK_COLOURS.get(link.state, ERROR))
+        if link.anew:
+            self._load()
+        if ended:
+            self.banner.show(f"{link.message}. Unfinished tracks wait.", ("Start it again", self._load), bad=True)
+
+    def _show_load_failure(self, error: GenreError) -> None:
+        controller = self.controller
+        if isinstance(error, AwayError | NotReadyError) and controller.fixed:
+            self.header.show_link(f"not connected: {error}; trying again …", ERROR)
+            self.after(RETRY_MILLISECONDS, self._load)
+        elif isinstance(error, ServiceError):
+            self.header.show_link("not connected", ERROR)
+            self.banner.show(f"{sentence(error)}.", ("Try again", self._load), bad=True)
+        elif isinstance(error, DeviceUnavailableError):
+            self.banner.show(f"{sentence(error)}. Use the CPU instead?", ("Use the CPU", self._use_cpu), bad=True)
+        else:
+            stays = f" {controller.backend.name} stays in use." if controller.backend else ""
+            answers: list[Answer] = [("Open a model …", self.ask_model)]
+            if controller.backend is None and controller.request.model is not None:
+                answers.append(("Use the shipped model", lambda: self._load(model=None)))
+            self.banner.show(f"{sentence(error)}.{stays}", *answers, bad=True)
+
+    def _use_cpu(self) -> None:
+        self.header.show_device("cpu")
+        self._load(device="cpu")
+
+    def _bind_keys(self) -> None:
+        shortcuts: dict[str, Callable[[], object]] = {
+            "o": self.ask_files,
+            "O": self.ask_folder,
+            "r": self.tracks.retry,
+            "e": self.export,
+            "t": self.open_tags,
+            "p": self.tracks.detail.toggle,
+            "f": self._find,
+        }
+        for key, command in shortcuts.items():
+            self.bind(f"<{MODIFIER}-{key}>", _handler(command))
+        tree = self.tracks.table.tree
+        for key in ("<Delete>", "<BackSpace>"):
+            tree.bind(key, _handler(self.tracks.remove))
+        for key in ("<Return>", "<KP_Enter>", "<Double-1>"):
+            tree.bind(key, _handler(self.tracks.show_selected))
+        self.bind("<Next>", _handler(lambda: self._scroll(1)))
+        self.bind("<Prior>", _handler(lambda: self._scroll(-1)))
+        self.bind("<Escape>", _handler(self._escape))
+        self.tracks.filter.bind("<Return>", _handler(tree.focus_set))
+        self.tracks.filter.bind("<Down>", _handler(tree.focus_set))
+
+    def _find(self) -> None:
+        self.show_page("Tracks")
+        self.tracks.filter.focus_set()
+
+    def _scroll(self, pages: int) -> None:
+        """Scroll the page about the model; the tables scroll by themselves."""
+        if "model" in vars(self) and self.model.winfo_ismapped():
+            self.model.master.yview_scroll(pages, "pages")
+
+    def _escape(self) -> None:
+        """Leave the page, clear the filter, or cancel tracks."""
+        tracks = self.tracks
+        if not tracks.winfo_ismapped():
+            self.show_page("Tracks")
+        elif tracks.filter.get():
+            tracks.filter.delete(0, "end")
+            tracks.table.filter("")
+            tracks.table.tree.focus_set()
+        else:
+            tracks.cancel()
 
     def _follow_appearance(self) -> None:
         look = (theme.dark(), theme.scaling(self))
@@ -398,4 +395,12 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
             self.restyle()
 
     def _report(self, _: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        show_fault(self, report(error.with_traceback(trace)))
+        self.show_fault(fault_report(error.with_traceback(trace)))
+
+
+def _handler(command: Callable[[], object]) -> Callable[[tkinter.Event[Misc]], str]:
+    def handle(_: tkinter.Event[Misc]) -> str:
+        command()
+        return "break"
+
+    return handle

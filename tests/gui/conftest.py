@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from genre_gui.backends.base import Backend, Load, LocalBackend, Wish
+from genre_gui.backends.base import Backend, Load, LocalBackend, ModelRequest
 from genre_gui.controller import Controller
 from genre_gui.playback import Player
 from genre_gui.settings import Settings
 from genre_gui.tracks import State, Track
-from genre_gui.workers.background import Event, outliving, undisturbed
+from genre_gui.workers.background import Event, ui_thread, wait_for_threads
 from genre_runtime import GenreClassifier
 
 DEADLINE_SECONDS = 30.0
@@ -70,13 +70,13 @@ def open_controller(backend: Backend) -> Iterator[OpenController]:
         controller = Controller(load or (lambda _: backend), jobs, fixed=fixed)
         controllers.append(controller)
         if loaded:
-            controller.load(Wish())
+            controller.load(ModelRequest())
         return controller
 
     yield make
     for controller in controllers:
         controller.close()
-    left = outliving(DEADLINE_SECONDS)
+    left = wait_for_threads(DEADLINE_SECONDS)
     assert not left, f"these threads go on after their controller was closed: {left}"
 
 
@@ -109,7 +109,7 @@ def open_window(display: None, open_controller: OpenController) -> Iterator[Open
         window.update()
         return window
 
-    with undisturbed():
+    with ui_thread():
         yield open_one
         while windows:
             with contextlib.suppress(tkinter.TclError):  # the test may have closed it

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 
-from genre_gui.backends.link import Link
+from genre_gui.backends.base import Link
 from genre_gui.tracks import Result
 from genre_runtime import Prediction
 from genre_runtime.model.metadata import AudioConfig, GraphFile, ModelMetadata

@@ -45,7 +45,7 @@ def problem(status: int, code: str, detail: str = "", **headers: str) -> Reply:
 
 @contextmanager
 def odd_service(predict: Callable[[bytes], Reply], pages: dict[str, Any] | None = None) -> Iterator[str]:
-    """Serve `pages` and predictions that `predict` makes of the body; yield the address."""
+    """Serve `pages`, JSON objects or replies, and predictions that `predict` makes of the body; yield the address."""
     shown = READY if pages is None else pages
 
     class Handler(BaseHTTPRequestHandler):
@@ -53,7 +53,8 @@ def odd_service(predict: Callable[[bytes], Reply], pages: dict[str, Any] | None 
 
         def do_GET(self) -> None:
             if self.path in shown:
-                self._send(200, shown[self.path], {})
+                page = shown[self.path]
+                self._send(*page if isinstance(page, tuple) else (200, page, {}))
             else:
                 self._send(*problem(404, "unknown_address"))
 

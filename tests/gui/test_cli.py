@@ -93,3 +93,10 @@ def test_without_tkinter_it_says_so_in_one_line() -> None:
     assert result.returncode == 1
     assert result.stderr.startswith("genre-gui: Tk is missing")
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_app_without_the_service_says_what_to_install() -> None:
+    code = "from genre_gui.backends import launcher; launcher.find_service = lambda: None\n"
+    result = run(sys.executable, "-c", code + "import sys; from genre_gui.cli import main_app; sys.exit(main_app([]))")
+    assert result.returncode == 1
+    assert result.stderr == 'genre-app needs the service: pip install "./api" "./gui[service]"\n'

@@ -9,9 +9,9 @@ from threading import Event
 
 import pytest
 
-from genre_gui.backends.base import Backend, Wish
+from genre_gui.backends.base import Backend, ModelRequest
 from genre_gui.tracks import Result, State
-from genre_gui.workers.background import Broken, Found, Notice, NotLoaded, outliving
+from genre_gui.workers.background import Broken, Found, Notice, NotLoaded, wait_for_threads
 from genre_runtime import GenreError, Prediction
 from genre_runtime.errors import AudioNotFoundError, DeviceUnavailableError, ModelNotFoundError
 from tests.gui.conftest import DEADLINE_SECONDS, OpenController, finished, named, states, wait
@@ -67,7 +67,7 @@ def test_folder_without_music_is_said_in_words(open_controller: OpenController, 
         return bool(found)
 
     wait(controller, told)
-    assert found[0].words == "There is no audio file in that folder (1 other file in it)."
+    assert found[0].message == "There is no audio file in that folder (1 other file in it)."
     assert controller.tracks == {}
 
 
@@ -85,7 +85,7 @@ def test_poll_takes_a_bounded_number_of_tracks(open_controller: OpenController, 
 def test_nothing_is_classified_before_the_model_is_there(open_controller: OpenController, tmp_path: Path) -> None:
     loading, fake = Event(), FakeBackend()
 
-    def load(_: Wish) -> Backend:
+    def load(_: ModelRequest) -> Backend:
         assert loading.wait(DEADLINE_SECONDS)
         return fake
 
@@ -125,7 +125,7 @@ def test_cancel_ends_what_is_in_work_and_what_waits(open_controller: OpenControl
     gate = Gate()
     controller = open_controller(lambda _: FakeBackend(gate), jobs=1)
     controller.add([str(tmp_path / f"{name}.wav") for name in "abcde"])
-    wait(controller, lambda: State.LISTENING in states(controller))
+    wait(controller, lambda: State.ANALYSING in states(controller))
     gate.wait_for(1)
     controller.cancel()
     assert states(controller) == [State.CANCELLED] * 5
@@ -139,7 +139,7 @@ def test_one_track_is_cancelled_and_tried_again(open_controller: OpenController,
     gate = Gate()
     controller = open_controller(lambda _: FakeBackend(gate), jobs=2)
     controller.add([str(tmp_path / "a.wav"), str(tmp_path / "b.wav")])
-    wait(controller, lambda: states(controller) == [State.LISTENING] * 2)
+    wait(controller, lambda: states(controller) == [State.ANALYSING] * 2)
     controller.cancel([0])
     gate.opened.set()
     wait(controller, lambda: controller.n_unfinished == 0)
@@ -149,7 +149,7 @@ def test_one_track_is_cancelled_and_tried_again(open_controller: OpenController,
     assert states(controller) == [State.DONE, State.DONE]
 
 
-def test_whole_track_is_listened_to_when_asked(open_controller: OpenController, tmp_path: Path) -> None:
+def test_whole_track_is_analysed_on_request(open_controller: OpenController, tmp_path: Path) -> None:
     path = write_audio(tmp_path / "tone.wav", tone(65))
     controller = open_controller()
     controller.add([str(path)])
@@ -167,7 +167,7 @@ def test_removed_tracks_are_gone_and_their_answers_too(open_controller: OpenCont
     gate = Gate()
     controller = open_controller(lambda _: FakeBackend(gate), jobs=1)
     controller.add([str(tmp_path / f"{name}.wav") for name in "abc"])
-    wait(controller, lambda: State.LISTENING in states(controller))
+    wait(controller, lambda: State.ANALYSING in states(controller))
     controller.remove([0, 1])
     gate.opened.set()
     wait(controller, finished(controller, 1))
@@ -180,11 +180,11 @@ def test_close_does_not_wait(open_controller: OpenController, tmp_path: Path) ->
     gate = Gate()
     controller = open_controller(lambda _: FakeBackend(gate), jobs=2)
     controller.add([str(tmp_path / f"{name}.wav") for name in "abcdef"])
-    wait(controller, lambda: states(controller).count(State.LISTENING) == 2)
+    wait(controller, lambda: states(controller).count(State.ANALYSING) == 2)
     gate.wait_for(2)
     controller.close()
     assert not gate.opened.is_set()
-    assert outliving(DEADLINE_SECONDS) == []
+    assert wait_for_threads(DEADLINE_SECONDS) == []
     assert sorted(gate.stopped) == ["a.wav", "b.wav"], "a file was begun after the end"
 
 
@@ -209,20 +209,20 @@ def test_surprise_is_the_tracks_error_and_a_report(open_controller: OpenControll
 def test_device_that_cannot_be_had_stops_the_work_until_there_is_a_new_wish(
     open_controller: OpenController, tmp_path: Path
 ) -> None:
-    def load(wish: Wish) -> Backend:
-        if wish.device == "cuda":
+    def load(request: ModelRequest) -> Backend:
+        if request.device == "cuda":
             raise DeviceUnavailableError("cuda", ("cpu",), "not built for it")
         return FakeBackend()
 
     controller = open_controller(load)
     wait(controller, lambda: controller.backend is not None)
-    controller.load(Wish(device="cuda"))
+    controller.load(ModelRequest(device="cuda"))
     events = wait(controller, lambda: not controller.loading)
     assert [type(event) for event in events] == [NotLoaded]
     controller.add([str(tmp_path / "a.wav")])
     wait(controller, lambda: len(controller.tracks) == 1)
     assert states(controller) == [State.WAITING], "the CPU did the work though nobody said so"
-    controller.load(Wish(device="cpu"))
+    controller.load(ModelRequest(device="cpu"))
     wait(controller, finished(controller, 1))
     assert states(controller) == [State.DONE]
 
@@ -230,18 +230,18 @@ def test_device_that_cannot_be_had_stops_the_work_until_there_is_a_new_wish(
 def test_wrong_model_leaves_the_one_in_use(open_controller: OpenController, tmp_path: Path) -> None:
     good = FakeBackend()
 
-    def load(wish: Wish) -> Backend:
-        if wish.model is not None:
-            raise ModelNotFoundError(wish.model, "name another one")
+    def load(request: ModelRequest) -> Backend:
+        if request.model is not None:
+            raise ModelNotFoundError(request.model, "name another one")
         return good
 
     controller = open_controller(load)
     wait(controller, lambda: controller.backend is not None)
-    controller.load(Wish(tmp_path / "other.onnx"))
+    controller.load(ModelRequest(tmp_path / "other.onnx"))
     wait(controller, lambda: not controller.loading)
     assert isinstance(controller.refused, ModelNotFoundError)
     assert controller.backend is good
-    assert controller.wish == Wish(), "a model that was never had would be asked for the next time"
+    assert controller.request == ModelRequest(), "a model that was never had would be asked for the next time"
     controller.add([str(tmp_path / "a.wav")])
     wait(controller, finished(controller, 1))
 
@@ -249,18 +249,18 @@ def test_wrong_model_leaves_the_one_in_use(open_controller: OpenController, tmp_
 def test_only_the_last_model_wished_for_counts(open_controller: OpenController) -> None:
     first, second, hold = FakeBackend(), FakeBackend(), Event()
 
-    def load(wish: Wish) -> Backend:
-        if wish.device == "cpu":
+    def load(request: ModelRequest) -> Backend:
+        if request.device == "cpu":
             return second
         assert hold.wait(DEADLINE_SECONDS)
         return first
 
     controller = open_controller(load)
-    controller.load(Wish(device="cpu"))
+    controller.load(ModelRequest(device="cpu"))
     wait(controller, lambda: not controller.loading)
     hold.set()
     controller.close()
-    assert outliving(DEADLINE_SECONDS) == []
+    assert wait_for_threads(DEADLINE_SECONDS) == []
     controller.poll(100)
     assert controller.backend is second
 
@@ -269,14 +269,14 @@ def test_spectrograms_come_as_an_event_and_are_kept(open_controller: OpenControl
     controller = open_controller()
     controller.add([str(write_audio(tmp_path / "tone.wav", tone(35)))])
     wait(controller, finished(controller, 1))
-    assert controller.listen(0) is None
-    wait(controller, lambda: controller.listen(0) is not None)
-    sounds = controller.listen(0)
-    assert sounds is not None
+    assert controller.spectrograms(0) is None
+    wait(controller, lambda: controller.spectrograms(0) is not None)
+    spectrograms = controller.spectrograms(0)
+    assert spectrograms is not None
     answer = controller.tracks[0].prediction
     assert answer is not None
-    assert [sound.start_seconds for sound in sounds] == [excerpt.start_seconds for excerpt in answer.excerpts]
-    assert sounds[0].log_mel.shape[0] == 128
+    assert [one.start_seconds for one in spectrograms] == [excerpt.start_seconds for excerpt in answer.excerpts]
+    assert spectrograms[0].log_mel.shape[0] == 128
 
 
 @pytest.mark.parametrize("name", ["out.csv", "out.json", "out.jsonl"])
@@ -307,8 +307,8 @@ def test_export_that_fails_is_said_in_words(open_controller: OpenController, tmp
     controller.export(tmp_path / "out.xls", [])
     wait(controller, lambda: told(2))
     assert all(notice.bad for notice in notices)
-    assert "could not be written" in notices[0].words
-    assert "ends in .csv, .json or .jsonl" in notices[1].words
+    assert "could not be written" in notices[0].message
+    assert "ends in .csv, .json or .jsonl" in notices[1].message
     assert list(tmp_path.iterdir()) == []
 
 
@@ -334,4 +334,4 @@ def test_close_ends_a_search_that_finds_nothing(
     controller.add([str(tmp_path)])
     assert begun.wait(DEADLINE_SECONDS)
     controller.close()
-    assert outliving(DEADLINE_SECONDS) == []
+    assert wait_for_threads(DEADLINE_SECONDS) == []

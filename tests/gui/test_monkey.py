@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genre_gui.backends.base import Backend, LocalBackend, Wish
+from genre_gui.backends.base import Backend, LocalBackend, ModelRequest
 from genre_gui.playback import Player
 from genre_runtime.errors import DeviceUnavailableError, InvalidModelError
 from tests.gui.conftest import OpenWindow, drive
@@ -35,10 +35,10 @@ def test_anything_in_any_order(
     write_audio(music / "silence.wav", np.zeros(RATE, np.float32))
     (music / "words.mp3").write_text("no music")
 
-    def load(wish: Wish) -> Backend:
-        if wish.device == "cuda":
+    def load(request: ModelRequest) -> Backend:
+        if request.device == "cuda":
             raise DeviceUnavailableError("cuda", ("cpu",), "not built for it")
-        if wish.model is not None:
+        if request.model is not None:
             raise InvalidModelError("no model")
         return backend
 
@@ -57,7 +57,7 @@ def test_anything_in_any_order(
     acts: list[Callable[[], object]] = [
         *[window.ask_files, window.ask_folder, window.ask_model, window.export, window.undo_tags],
         *[tracks.cancel, tracks.retry, lambda: tracks.retry(whole=True), tracks.remove, tracks.clear],
-        *[choose_some, table.choose_all, lambda: table.sort(chance.choice(table.tree.cget("columns")))],
+        *[choose_some, table.select_all, lambda: table.sort(chance.choice(table.tree.cget("columns")))],
         lambda: table.filter(chance.choice(["", "tone", "nothing at all", "[{$"])),
         lambda: window.show_page(chance.choice(["Tracks", "Model", "Tags"])),
         lambda: window.choose_device(chance.choice(["cpu", "cuda", "auto"])),
@@ -68,7 +68,7 @@ def test_anything_in_any_order(
         lambda: tracks.detail.timeline.event_generate("<Button-1>", x=chance.randrange(300), y=5),
         lambda: window.event_generate(chance.choice(["<Escape>", "<Control-p>", "<Next>", "<Prior>"])),
         lambda: window.geometry(chance.choice(["920x680", "1200x800"])),
-        controller.try_devices,
+        controller.probe_devices,
     ]
     for _ in range(N_ACTS):
         chance.choice(acts)()
@@ -115,18 +115,18 @@ def test_a_service_that_answers_nonsense(open_window: OpenWindow, tmp_path: Path
         drive(window, lambda: len(window.controller.tracks) == 40)
         window.show_page("Tracks")
         for number in range(0, 40, 5):
-            window.tracks.table.choose(number)
+            window.tracks.table.select(number)
             window.update()
         drive(window, lambda: sum(track.result is not None for track in window.controller.tracks.values()) > 10)
         window.close()
 
 
-def test_models_exchanged_while_files_are_in_work(open_window: OpenWindow, model_path: Path, tmp_path: Path) -> None:
+def test_models_exchanged_while_files_are_running(open_window: OpenWindow, model_path: Path, tmp_path: Path) -> None:
     window = open_window(LocalBackend.load)
     songs = [str(write_audio(tmp_path / f"{number}.wav", tone(20))) for number in range(30)]
     window.add(songs)
     for _ in range(5):
-        window.controller.load(Wish(model_path, "cpu"))
+        window.controller.load(ModelRequest(model_path, "cpu"))
         for _ in range(3):
             window.update()
     drive(window, lambda: len(window.controller.tracks) == 30 and not window.controller.n_unfinished)

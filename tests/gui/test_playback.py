@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from genre_gui.playback import NoOutputError, Player, SoundDevice
-from genre_gui.workers.background import outliving
+from genre_gui.workers.background import wait_for_threads
 from tests.gui.conftest import DEADLINE_SECONDS, OpenWindow, drive, finished
 from tests.gui.test_window import press, text
 from tests.synthetic import RATE, tone, write_audio
@@ -109,7 +109,7 @@ def test_pause_keeps_the_place_and_seek_moves_it(tmp_path: Path) -> None:
     assert player.position == 0.0
     for device in devices.opened:
         device.let_through(1.0)
-    assert outliving(DEADLINE_SECONDS) == []
+    assert wait_for_threads(DEADLINE_SECONDS) == []
 
 
 def test_the_position_is_what_is_heard_and_not_what_is_written(tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ def test_button_says_why_there_is_no_sound(open_window: OpenWindow, tmp_path: Pa
     drive(window, window.tracks.detail.play.winfo_ismapped)
     window.tracks.detail.play.invoke()
     drive(window, lambda: text(window.tracks.detail.play) == "No sound: no audio output")
-    drive(window, lambda: "offers no device" in text(window.banner.words))
+    drive(window, lambda: "offers no device" in text(window.banner.message))
     window.show_page("Model")
 
 

@@ -64,7 +64,7 @@ def test_first_use_sets_up_and_the_second_only_starts(folder: Path) -> None:
     assert first.stdout.endswith("app my song.mp3\n")
     notes = (folder.parent / "notes").read_text()
     assert "runtime[cpu,library]" in notes
-    assert "gui[drop,play]" in notes
+    assert "gui[drop,play,service]" in notes
     assert f"--constraint {folder}/constraints.txt" in notes
     second = start(folder)
     assert second.stdout == "app \n"
@@ -116,7 +116,7 @@ def test_without_a_terminal_one_is_opened(folder: Path) -> None:
 
 
 def test_both_scripts_install_the_same() -> None:
-    parts = ("runtime[cpu,library]", "gui[drop,play]", "constraints.txt", "app-complete", "setup-complete")
+    parts = ("runtime[cpu,library]", "gui[drop,play,service]", "constraints.txt", "app-complete", "setup-complete")
     batch = (ROOT / "run_app.bat").read_bytes()
     assert b"\r\n" in batch
     assert batch.count(b"\n") == batch.count(b"\r\n"), "cmd.exe misreads labels behind bare line feeds"

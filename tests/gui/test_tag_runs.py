@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from genre_gui.controller import Manner
 from genre_gui.workers.background import Broken, Event, Notice, Tagged, TagsFinished, TagsUndone
+from genre_gui.workers.tasks import TagOptions
 from genre_runtime.library.tags import Change, read_genres
 from tests.gui.conftest import OpenController, finished, wait
 from tests.gui.fake_backend import FakeBackend, prediction
@@ -33,7 +33,7 @@ def test_what_was_shown_is_written_even_if_the_queue_changed_since(
         events.extend(controller.poll(100))
         return any(isinstance(event, kind) for event in events)
 
-    assert controller.plan_tags([0], Manner()) == 1
+    assert controller.plan_tags([0], TagOptions()) == 1
     wait(controller, lambda: has(TagsFinished))
     assert path.read_bytes() == before
     controller.retry([0])
@@ -73,11 +73,11 @@ def test_without_a_place_for_the_journal_nothing_is_written(
         events.extend(controller.poll(100))
         return any(isinstance(event, TagsFinished) and event.write for event in events)
 
-    controller.plan_tags([0], Manner())
+    controller.plan_tags([0], TagOptions())
     controller.tags.write()
     wait(controller, is_over)
     assert path.read_bytes() == before
-    assert any(isinstance(event, Notice) and "home folder" in event.words for event in events)
+    assert any(isinstance(event, Notice) and "home folder" in event.message for event in events)
     assert not any(isinstance(event, Broken) for event in events)
 
 
@@ -86,8 +86,8 @@ def test_a_newer_plan_takes_the_place_of_an_older_one(open_controller: OpenContr
     paths = [write_audio(tmp_path / name, tone(1)) for name in ("a.flac", "b.flac")]
     controller.add([str(path) for path in paths])
     wait(controller, finished(controller, 2))
-    controller.plan_tags([0, 1], Manner())
-    controller.plan_tags([1], Manner(top=2))
+    controller.plan_tags([0, 1], TagOptions())
+    controller.plan_tags([1], TagOptions(top=2))
     events: list[Event] = []
 
     def done() -> bool:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from genre_gui.text import clock, one_line, shortened
-from genre_gui.tracks import State, Track, arranged
+from genre_gui.text import one_line, shortened
+from genre_gui.tracks import State, Track, filter_and_sort
 from genre_runtime.errors import AudioNotFoundError
 from tests.gui.fake_backend import prediction
 
@@ -46,7 +46,7 @@ def test_cells_say_how_a_track_stands() -> None:
     ],
 )
 def test_order(column: str | None, descending: bool, expected: list[int]) -> None:
-    assert arranged(tracks(), "", column, descending) == expected
+    assert filter_and_sort(tracks(), "", column, descending) == expected
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_order(column: str | None, descending: bool, expected: list[int]) -> Non
     [("", [0, 1, 2, 3]), ("c.MP3", [1]), ("tone", [0]), ("not", [1]), ("not noise", [1]), ("music/", [0, 1, 2, 3])],
 )
 def test_filter(text: str, expected: list[int]) -> None:
-    assert arranged(tracks(), text.replace("/", os.sep)) == expected
+    assert filter_and_sort(tracks(), text.replace("/", os.sep)) == expected
 
 
 def test_names_are_one_line_and_drawable_whatever_they_hold() -> None:
@@ -71,10 +71,6 @@ def test_long_names_keep_both_ends() -> None:
     assert shown.startswith("a_name_without")
     assert shown.endswith("the_end.wav")
     assert shortened("short.wav") == "short.wav"
-
-
-def test_clock() -> None:
-    assert [clock(seconds) for seconds in (0.4, 59.6, 185, 3661)] == ["0:00", "1:00", "3:05", "1:01:01"]
 
 
 def test_state_of_an_unfinished_track_is_waiting() -> None:

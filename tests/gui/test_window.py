@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genre_gui.backends.base import Backend, LocalBackend, Wish
+from genre_gui.backends.base import Backend, LocalBackend, ModelRequest
 from genre_gui.settings import Settings
 from genre_gui.tracks import State
 from genre_runtime.errors import DeviceUnavailableError, ModelNotFoundError
@@ -55,8 +55,8 @@ def add(window: Any, *paths: Path) -> None:
 def test_empty_window_says_what_to_do(open_window: OpenWindow) -> None:
     window = open_window()
     assert "Ctrl+O" in text(window.tracks.table.hint)
-    assert text(window.tracks.detail.name) == "Nothing chosen"
-    assert text(window.banner.words) == ""
+    assert text(window.tracks.detail.name) == "No track selected"
+    assert text(window.banner.message) == ""
 
 
 def test_rows_and_detail_show_real_files(open_window: OpenWindow, tmp_path: Path) -> None:
@@ -77,20 +77,20 @@ def test_rows_and_detail_show_real_files(open_window: OpenWindow, tmp_path: Path
     assert text(detail.answer) == "tone"
     assert "0:35  ·  3 excerpts  ·  CPU" in text(detail.place)
     assert [label for label, _ in detail.bars.rows] == ["tone", "noise", "quiet"]
-    drive(window, lambda: window.controller.listen(0) is not None)
+    drive(window, lambda: window.controller.spectrograms(0) is not None)
     drive(window, lambda: any(detail.spectrogram.type(item) == "image" for item in detail.spectrogram.find_all()))
-    window.tracks.table.choose(1)
+    window.tracks.table.select(1)
     drive(window, lambda: text(detail.answer) == "quiet")
-    assert text(detail.words) == "Not sure: the track is silent."
-    window.tracks.table.choose(2)
-    drive(window, lambda: text(detail.words).startswith("Not an audio file"))
+    assert text(detail.message) == "Not sure: the track is silent."
+    window.tracks.table.select(2)
+    drive(window, lambda: text(detail.message).startswith("Not an audio file"))
     assert not detail.bars.winfo_ismapped()
 
 
 def test_the_card_says_how_much_of_a_file_was_readable(open_window: OpenWindow, tmp_path: Path) -> None:
     window = open_window()
     add(window, cut_short(write_audio(tmp_path / "part.wav", tone(30)), share=0.1))
-    words = text(window.tracks.detail.words)
+    words = text(window.tracks.detail.message)
     assert words.startswith("Sure: ")
     assert words.endswith("\nOnly 3.0 of 30.0 s could be read.")
 
@@ -113,7 +113,7 @@ def test_without_the_library_for_dropping_the_window_works(
     monkeypatch.setitem(sys.modules, "tkinterdnd2.TkinterDnD", None)
     window = open_window()
     assert text(window.tracks.table.hint) == "Press Ctrl+O to add music."
-    assert text(window.banner.words) == ""
+    assert text(window.banner.message) == ""
     add(window, write_audio(tmp_path / "song.wav", tone(1)))
 
 
@@ -133,7 +133,7 @@ def test_keys_add_find_filter_and_remove(
     assert table.shown() == [1]
     press(window, "<Escape>", window.tracks.filter._entry)
     assert table.shown() == [0, 1, 2]
-    table.choose(1)
+    table.select(1)
     press(window, "<Delete>")
     assert table.shown() == [0, 2]
     assert table.selected() == [2], "the next one is chosen"
@@ -187,7 +187,7 @@ def test_escape_cancels_and_retry_goes_on(open_window: OpenWindow, tmp_path: Pat
     gate = Gate()
     window = open_window(lambda _: FakeBackend(gate), jobs=1)
     window.add([str(tmp_path / f"{name}.wav") for name in "abcd"])
-    drive(window, lambda: State.LISTENING in states(window.controller))
+    drive(window, lambda: State.ANALYSING in states(window.controller))
     press(window, "<Escape>")
     assert states(window.controller) == [State.CANCELLED] * 4
     assert row(window, 3)[4] == "cancelled"
@@ -203,7 +203,7 @@ def test_close_while_busy_does_not_wait(open_window: OpenWindow, tmp_path: Path)
     gate = Gate()
     window = open_window(lambda _: FakeBackend(gate), file=tmp_path / "window.json")
     window.add([str(tmp_path / f"{name}.wav") for name in "abcdef"])
-    drive(window, lambda: State.LISTENING in states(window.controller))
+    drive(window, lambda: State.ANALYSING in states(window.controller))
     window.tk.call(window.protocol("WM_DELETE_WINDOW"))  # what the close button of the frame calls
     assert not gate.opened.is_set()
     assert json.loads((tmp_path / "window.json").read_text())["last_folder"] == str(tmp_path)
@@ -212,7 +212,7 @@ def test_close_while_busy_does_not_wait(open_window: OpenWindow, tmp_path: Path)
 def test_close_while_the_model_loads(open_window: OpenWindow) -> None:
     released, begun, loaded = threading.Event(), threading.Event(), threading.Event()
 
-    def load(_: Wish) -> Backend:
+    def load(_: ModelRequest) -> Backend:
         begun.set()
         released.wait(DEADLINE_SECONDS)
         loaded.set()
@@ -237,7 +237,7 @@ def test_hostile_names_leave_the_layout_alone(open_window: OpenWindow, tmp_path:
         missing[1] = write_audio(missing[1], tone(1))
     add(window, *missing)
     for number in range(len(missing)):
-        window.tracks.table.choose(number)
+        window.tracks.table.select(number)
         window.update()
         assert "\n" not in row(window, number)[0]
         assert "\n" not in text(window.tracks.detail.name)
@@ -253,10 +253,10 @@ def test_model_that_does_not_load_is_said_and_another_one_helps(
     wrong = tmp_path / "wrong.onnx"
     wrong.write_text("no model")
     window = open_window(LocalBackend.load, Settings(theme="light", device="cpu", model=str(wrong)))
-    drive(window, lambda: "sidecar" in text(window.banner.words))
+    drive(window, lambda: "sidecar" in text(window.banner.message))
     window.add([str(write_audio(tmp_path / "song.wav", tone(1)))])
     drive(window, lambda: len(window.controller.tracks) == 1)
-    drive(window, lambda: "waiting for a model" in text(window.tracks.words))
+    drive(window, lambda: "waiting for a model" in text(window.tracks.message))
     monkeypatch.setattr("tkinter.filedialog.askopenfilename", lambda **_: str(model_path))
     window.banner.answers[0].invoke()
     drive(window, finished(window.controller, 1))
@@ -266,26 +266,26 @@ def test_model_that_does_not_load_is_said_and_another_one_helps(
     damaged.with_suffix(".json").write_text(model_path.with_suffix(".json").read_text())
     monkeypatch.setattr("tkinter.filedialog.askopenfilename", lambda **_: str(damaged))
     window.ask_model()
-    drive(window, lambda: "best_model.onnx stays in use" in text(window.banner.words))
-    assert "sha256" in text(window.banner.words)
+    drive(window, lambda: "best_model.onnx stays in use" in text(window.banner.message))
+    assert "sha256" in text(window.banner.message)
 
 
 def test_device_that_cannot_be_had_asks_before_the_cpu_works(open_window: OpenWindow, tmp_path: Path) -> None:
-    def load(wish: Wish) -> Backend:
-        if wish.device == "cuda":
+    def load(request: ModelRequest) -> Backend:
+        if request.device == "cuda":
             raise DeviceUnavailableError("cuda", ("auto", "cpu"), "this ONNX Runtime was not built for it")
         return FakeBackend()
 
     window = open_window(load, Settings(theme="light", device="cuda"))
-    drive(window, lambda: "Shall the CPU" in text(window.banner.words))
-    assert "was not built for it" in text(window.banner.words)
+    drive(window, lambda: "Use the CPU instead" in text(window.banner.message))
+    assert "was not built for it" in text(window.banner.message)
     window.add([str(tmp_path / "a.wav")])
-    drive(window, lambda: "waiting for a device" in text(window.tracks.words) and window.controller.tracks)
+    drive(window, lambda: "waiting for a device" in text(window.tracks.message) and window.controller.tracks)
     assert states(window.controller) == [State.WAITING]
     window.banner.answers[0].invoke()
     drive(window, finished(window.controller, 1))
     assert window.header.device.get() == "CPU"
-    assert text(window.banner.words) == ""
+    assert text(window.banner.message) == ""
 
 
 def test_model_page_shows_the_sidecar(open_window: OpenWindow) -> None:
@@ -295,7 +295,7 @@ def test_model_page_shows_the_sidecar(open_window: OpenWindow) -> None:
     window.update()
     assert [number.cget("text") for number, _ in window.model.numbers] == ["75.0%", "0.500", "0.700", "unknown", "3"]
     assert "noise, quiet, tone" in window.model.facts.cget("text")
-    window.controller.try_devices()
+    window.controller.probe_devices()
     drive(window, lambda: "CPU: works" in window.model.devices.cget("text"))
     press(window, "<Escape>", window)
     assert window.tracks.winfo_ismapped()
@@ -322,7 +322,7 @@ def test_fault_of_the_program_offers_a_report(open_window: OpenWindow) -> None:
     except ZeroDivisionError as error:
         window._report(type(error), error, error.__traceback__)
     window.update()
-    assert "ZeroDivisionError: a surprise" in text(window.banner.words)
+    assert "ZeroDivisionError: a surprise" in text(window.banner.message)
     window.banner.answers[0].invoke()
     report = window.clipboard_get()
     assert "Traceback" in report
@@ -336,7 +336,7 @@ def test_export_writes_what_is_shown(open_window: OpenWindow, monkeypatch: pytes
     window.tracks.table.filter("keep")
     monkeypatch.setattr("tkinter.filedialog.asksaveasfilename", lambda **_: str(tmp_path / "out.csv"))
     press(window, "<Control-e>")
-    drive(window, lambda: "1 result written" in text(window.banner.words))
+    drive(window, lambda: "1 result written" in text(window.banner.message))
     lines = (tmp_path / "out.csv").read_text().splitlines()
     assert len(lines) == 2
     assert "keep.wav" in lines[1]
@@ -360,7 +360,7 @@ def test_removed_while_chosen_leaves_nothing_behind(open_window: OpenWindow, tmp
     assert named(window.controller, "song.wav").state == State.DONE
     window.tracks.clear()
     window.update()
-    assert text(window.tracks.detail.name) == "Nothing chosen"
+    assert text(window.tracks.detail.name) == "No track selected"
     add(window, tmp_path / "song.wav")
     assert row(window, 1)[0] == "song.wav"
 
@@ -406,7 +406,7 @@ def test_mouse_cancels_tries_again_and_clears(open_window: OpenWindow, tmp_path:
     gate = Gate()
     window = open_window(lambda _: FakeBackend(gate), jobs=1)
     window.add([str(tmp_path / f"{name}.wav") for name in "abc"])
-    drive(window, lambda: State.LISTENING in states(window.controller))
+    drive(window, lambda: State.ANALYSING in states(window.controller))
     click(window, "Cancel")
     assert states(window.controller) == [State.CANCELLED] * 3
     gate.opened.set()
@@ -414,7 +414,7 @@ def test_mouse_cancels_tries_again_and_clears(open_window: OpenWindow, tmp_path:
     drive(window, lambda: State.DONE in states(window.controller))
     click(window, "Clear")
     assert window.controller.tracks == {}
-    assert text(window.tracks.detail.name) == "Nothing chosen"
+    assert text(window.tracks.detail.name) == "No track selected"
 
 
 def click(window: Any, words: str) -> None:

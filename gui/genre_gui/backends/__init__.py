@@ -1,1 +1,4 @@
-"""What answers the window: the model in this process, or a service. Imports `settings` and `text`."""
+"""Classifiers behind the window: the model in this process, or a service over HTTP.
+
+Imports `settings` and `text`, and no part of the window.
+"""

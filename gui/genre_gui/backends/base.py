@@ -1,43 +1,69 @@
-"""What the window needs of a classifier, and the one that works on this machine.
+"""The protocol of a classifier as the window uses it, and the implementation that runs the model in this process.
 
-Another one, such as `genre_gui.backends.remote`, only has to offer the same names.
+The other implementation is `genre_gui.backends.remote`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from threading import Event
 from typing import Protocol
 
-from genre_gui.backends.link import Link
 from genre_runtime import GenreClassifier, GenreError, Prediction
 from genre_runtime.decoders.pool import MAX_PROCESSES, DecoderPool, can_start
 from genre_runtime.model.metadata import ModelMetadata
 from genre_runtime.parallel import available_cores
 
 
+class LinkState(StrEnum):
+    """State of a connection."""
+
+    CONNECTED = "connected"
+    UNREADY = "not ready"
+    LOST = "lost"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True)
+class Link:
+    """State of a connection, with a text for it; `anew` if another service or model answers than before."""
+
+    state: LinkState
+    message: str
+    anew: bool = False
+
+
 class Backend(Protocol):
-    """A classifier that is ready to work, from any thread."""
+    """A loaded classifier; its methods can be called from any thread.
 
-    @property
-    def metadata(self) -> ModelMetadata:
-        """The model's sidecar."""
-        ...
+    Attributes
+    ----------
+    metadata : ModelMetadata
+        The model's sidecar.
+    name : str
+        File name of the model.
+    device : str
+        The device in use.
+    """
 
-    @property
-    def name(self) -> str:
-        """What the model is called."""
-        ...
-
-    @property
-    def device(self) -> str:
-        """Where it really runs."""
-        ...
+    metadata: ModelMetadata
+    name: str
+    device: str
 
     def classify(self, path: Path, *, whole: bool, stop: Event) -> Prediction | GenreError:
-        """Classify a file, the whole of it or the model's excerpts; `stop`, once set, ends the work early."""
+        """Classify a file.
+
+        Parameters
+        ----------
+        path : Path
+        whole : bool
+            Analyse the whole track instead of the model's number of excerpts.
+        stop : threading.Event
+            Ends the work early when it is set.
+        """
         ...
 
     def devices(self) -> dict[str, str]:
@@ -45,18 +71,25 @@ class Backend(Protocol):
         ...
 
     def watch(self, tell: Callable[[Link], object], stop: Event) -> None:
-        """Tell how the connection stands until `stop` is set; return at once if there is none to watch."""
+        """Report the state of the connection until `stop` is set; return at once if there is no connection.
+
+        Parameters
+        ----------
+        tell : callable
+            Called with the state at first and after each change.
+        stop : threading.Event
+        """
         ...
 
 
 @dataclass(frozen=True)
-class Wish:
-    """Which model is to be loaded, and onto what.
+class ModelRequest:
+    """The model and the device to load.
 
     Attributes
     ----------
     model : Path or None
-        None: the shipped one.
+        None for the shipped model.
     device : str
     """
 
@@ -64,11 +97,11 @@ class Wish:
     device: str = "auto"
 
 
-Load = Callable[[Wish], Backend]
+Load = Callable[[ModelRequest], Backend]
 
 
-class LocalBackend:
-    """The runtime's classifier in this process.
+class LocalBackend(Backend):
+    """The classifier of the runtime in this process.
 
     Parameters
     ----------
@@ -82,26 +115,30 @@ class LocalBackend:
         self.device = classifier.device
 
     @classmethod
-    def load(cls, wish: Wish) -> LocalBackend:
-        """Load a model; one thread a file, since several files are in work at a time.
+    def load(cls, request: ModelRequest) -> LocalBackend:
+        """Load a model, with one thread for each file, since several files are classified at the same time.
 
-        Files are decoded in processes of their own, started when they are needed: one that hangs its decoder costs the
-        window nothing. The processes end with the backend.
+        Files are decoded in separate processes, started when they are needed, so that a decoder that hangs does not
+        stop the window. The processes end with the backend.
+
+        Parameters
+        ----------
+        request : ModelRequest
 
         Raises
         ------
         ModelNotFoundError, InvalidModelError, DeviceUnavailableError, MissingDependencyError
         """
         decoders = DecoderPool(min(available_cores(), MAX_PROCESSES)) if can_start() else None
-        return cls(GenreClassifier.load(wish.model, device=wish.device, threads=1, decoders=decoders))
+        return cls(GenreClassifier.load(request.model, device=request.device, threads=1, decoders=decoders))
 
     def classify(self, path: Path, *, whole: bool, stop: Event) -> Prediction | GenreError:
         """Classify a file."""
         return self._classifier.classify_or_error(path, excerpts="all" if whole else None, stop=stop)
 
     def devices(self) -> dict[str, str]:
-        """Try every device."""
+        """Test every device."""
         return self._classifier.probe_devices()
 
     def watch(self, tell: Callable[[Link], object], stop: Event) -> None:
-        """Return: nothing lies between."""
+        """Return at once: there is no connection."""

@@ -1,14 +1,9 @@
-"""A file as the only part of a form, in blocks, so that none is held whole.
-
-HTTP as far as the service needs it, by the standard library: small answers, and uploads that can be ended.
-"""
+"""HTTP client for the service: small answers, and uploads that can be cancelled."""
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
-import secrets
 import select
 import socket
 import ssl
@@ -21,82 +16,25 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
+import httpcore2
+import httpx2
+
+from genre_gui import THREAD_PREFIX
 from genre_gui.backends.errors import AddressError, AwayError, NoServiceError
-from genre_gui.workers.background import THREADS
 from genre_runtime.errors import UnreadableAudioError
-
-BLOCK_BYTES = 2**16
-_FIELD = 'Content-Disposition: form-data; name="file"; filename="track"\r\nContent-Type: application/octet-stream'
-
-
-class Form:
-    """The body of a request, over an open file.
-
-    Attributes
-    ----------
-    content_type : str
-    n_bytes : int
-        Of the whole body.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        boundary = secrets.token_hex(16)
-        self._file, self._size = file, os.fstat(file.fileno()).st_size
-        self._head = f"--{boundary}\r\n{_FIELD}\r\n\r\n".encode()
-        self._tail = f"\r\n--{boundary}--\r\n".encode()
-        self.content_type = f"multipart/form-data; boundary={boundary}"
-        self.n_bytes = len(self._head) + self._size + len(self._tail)
-
-    def blocks(self) -> Iterator[bytes]:
-        """Yield the body.
-
-        Raises
-        ------
-        UnreadableAudioError
-            The file cannot be read as far as it was long when it was opened.
-        """
-        yield self._head
-        left = self._size
-        while left:
-            try:
-                block = self._file.read(min(BLOCK_BYTES, left))
-            except OSError as error:
-                raise UnreadableAudioError(f"the file cannot be read: {error.strerror}") from error
-            if not block:
-                raise UnreadableAudioError("the file became shorter while it was sent: try again when it is whole")
-            left -= len(block)
-            yield block
-        yield self._tail
-
-
-@contextmanager
-def opened_form(path: Path) -> Iterator[Form]:
-    """Open a file for the time of its upload.
-
-    Raises
-    ------
-    UnreadableAudioError
-    """
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise UnreadableAudioError(f"the file cannot be opened: {error.strerror}") from error
-    with file:
-        yield Form(file)
-
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 900.0
-"""Longest time for the answer to an upload: long tracks take long, and the user can cancel."""
+"""Longest wait for the answer to an upload: long tracks take long, and the user can cancel."""
 
-GO_ON_SECONDS = 1.0
-MOST_BYTES = 64 * 2**20
-_LOOK_SECONDS = 0.05
+CONTINUE_SECONDS = 1.0
+MAX_ANSWER_BYTES = 64 * 2**20
+_POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back.
+    """An HTTP response.
 
     Attributes
     ----------
@@ -111,7 +49,7 @@ class Answer:
     content: bytes
 
     def values(self) -> dict[str, Any]:
-        """Return the JSON object in it; empty if it holds none."""
+        """Return the JSON object in the body; empty if there is none."""
         try:
             found = json.loads(self.content)
         except (ValueError, RecursionError):
@@ -120,145 +58,205 @@ class Answer:
 
 
 class Client:
-    """Speaks to one service; safe to use from several threads, since each request has a connection of its own.
+    """Client of one service; can be used from several threads, since each request has its own connection.
 
     Parameters
     ----------
     url : str
         Address of the service, `http://` or `https://`.
     key : str
-        The service's API key; empty: none.
+        The service's API key; empty for none.
 
     Attributes
     ----------
     address : str
-        The same for people: host and port.
+        Host, port and path, as shown to the user.
 
     Raises
     ------
     AddressError
-        No address of a service.
+        `url` is not the address of a service.
     """
 
     def __init__(self, url: str, key: str = "") -> None:
         try:
             parts = urlsplit(url)
-            port = parts.port
-        except ValueError as error:
+            self.address = parts.netloc.rpartition("@")[2] + parts.path.rstrip("/")
+            self._url = f"{parts.scheme}://{self.address}"
+            valid = parts.scheme in ("http", "https") and parts.port != 0 and httpx2.URL(self._url).host
+        except (ValueError, httpx2.InvalidURL) as error:
             raise AddressError(url, str(error)) from error
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not valid:
             raise AddressError(url, "it does not begin with http:// or https:// and a host")
         if not key.isascii() or not key.isprintable():
-            raise AddressError(url, "its key ($GENRE_API_KEY) holds other than plain characters")
-        self._host, self._port, self._prefix = parts.hostname, port, parts.path.rstrip("/")
-        kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
-        self._kind = kinds[parts.scheme]
-        self._headers = {"User-Agent": "genre-gui", "Accept": "application/json", "Connection": "close"}
-        if key:
-            self._headers["X-API-Key"] = key
-        self.address = parts.netloc.rpartition("@")[2] + self._prefix
+            raise AddressError(url, "its key ($GENRE_API_KEY) has characters that are not printable ASCII")
+        self._verify = ssl.create_default_context() if parts.scheme == "https" else False
+        self._headers = {"User-Agent": "genre-gui", "Accept": "application/json", "Accept-Encoding": "identity"}
+        self._headers |= {"Connection": "close", **({"X-API-Key": key} if key else {})}
 
     def get(self, path: str, seconds: float = CONNECT_SECONDS) -> Answer:
-        """Ask for something small.
+        """Send a GET request.
+
+        Parameters
+        ----------
+        path : str
+            Begins with a slash.
+        seconds : float
+            Longest wait for the answer.
 
         Raises
         ------
         AwayError
-            Nobody answers, or not within `seconds`.
+            The service does not answer within `seconds`.
         NoServiceError
-            What answers does not speak HTTP.
+            The answer is not HTTP.
         """
-        with self._connected(seconds) as connection:
-            connection.request("GET", self._prefix + path, headers=self._headers)
-            return _read(connection.getresponse())
+        with _Connection(self.address, seconds) as connection:
+            return self._send("GET", path, connection)
 
     def upload(self, path: str, file: Path, ended: Callable[[], bool]) -> Answer:
-        """Send a file as a form, and wait for the answer as long as `ended` says no.
+        """Send a file as a form.
+
+        Parameters
+        ----------
+        path : str
+            Begins with a slash.
+        file : Path
+        ended : callable
+            Polled during the request, which is cancelled as soon as it returns True.
 
         Raises
         ------
         AwayError, NoServiceError
         concurrent.futures.CancelledError
-            `ended` said yes.
+            `ended` returned True.
         UnreadableAudioError
             The file cannot be read to its end.
         """
-        with opened_form(file) as form, self._connected(ANSWER_SECONDS) as connection, _cut_when(connection, ended):
+        with _opened(file) as opened, _Connection(self.address, ANSWER_SECONDS, ended) as connection:
+            form = {"file": ("track", _Upload(opened, connection), "application/octet-stream")}
             try:
-                connection.putrequest("POST", self._prefix + path)
-                for name, value in self._headers.items():
-                    connection.putheader(name, value)
-                connection.putheader("Content-Type", form.content_type)
-                connection.putheader("Content-Length", str(form.n_bytes))
-                connection.putheader("Expect", "100-continue")
-                connection.endheaders()
-                # Who is refused for his file's size, or for lack of a key, is answered before all was sent.
-                _wait_to_go_on(connection.sock)
-                with suppress(BrokenPipeError, ConnectionResetError):
-                    for block in form.blocks():
-                        if _answered(connection.sock, 0.0):
-                            break
-                        connection.send(block)
-                return _read(connection.getresponse())
-            except (OSError, http.client.HTTPException, AttributeError) as error:
+                return self._send("POST", path, connection, files=form, headers={"Expect": "100-continue"})
+            except (AwayError, NoServiceError) as error:
                 if ended():
                     raise CancelledError from error
                 raise
 
-    @contextmanager
-    def _connected(self, seconds: float) -> Iterator[http.client.HTTPConnection]:
-        connection = self._kind(self._host, self._port, timeout=min(seconds, CONNECT_SECONDS))
+    def _send(self, method: str, path: str, connection: _Connection, **options: Any) -> Answer:
+        seconds, trace = connection.seconds, {"trace": connection.trace}
+        timeout = httpx2.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS))
         try:
-            connection.connect()
-            connection.sock.settimeout(seconds)
-            yield connection
-        except UnreadableAudioError:
-            raise
-        except (http.client.BadStatusLine, http.client.LineTooLong) as error:
-            if isinstance(error, http.client.RemoteDisconnected):
-                raise AwayError(self.address, "it hung up without an answer") from error
-            raise NoServiceError(self.address, "it does not speak HTTP") from error
-        except (OSError, http.client.HTTPException, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise AwayError(self.address, reason.lower()) from error
-        finally:
-            connection.close()
+            with (
+                httpx2.Client(headers=self._headers, timeout=timeout, verify=self._verify, trust_env=False) as client,
+                client.stream(method, self._url + path, extensions=trace, **options) as response,
+            ):
+                content = b""
+                for block in response.iter_raw():
+                    content += block
+                    if len(content) >= MAX_ANSWER_BYTES:
+                        break
+                return Answer(response.status_code, dict(response.headers), content[:MAX_ANSWER_BYTES])
+        except (httpx2.HTTPError, OSError, UnicodeError) as error:
+            raise AwayError(self.address, _reason(error)) from error
 
 
-def _read(response: http.client.HTTPResponse) -> Answer:
-    content = response.read(MOST_BYTES)
-    return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, content)
-
-
-def _wait_to_go_on(line: socket.socket) -> None:
-    """Wait for `100 Continue` or an answer, but not for long: not every server says it."""
-    if _answered(line, GO_ON_SECONDS) and line.recv(12, socket.MSG_PEEK).endswith(b" 100"):
-        said = b""
-        while not said.endswith(b"\r\n\r\n") and (byte := line.recv(1)):
-            said += byte
-
-
-def _answered(line: socket.socket, seconds: float) -> bool:
-    """Tell whether something came back within a time; TLS cannot be looked into."""
-    return not isinstance(line, ssl.SSLSocket) and bool(select.select([line], [], [], seconds)[0])
+def _reason(error: Exception) -> str:
+    if isinstance(error, httpx2.TimeoutException):
+        return "timed out"
+    cause: BaseException | None = error
+    while cause is not None and not getattr(cause, "strerror", None):
+        cause = cause.__cause__ or cause.__context__
+    return str(getattr(cause, "strerror", None) or error or type(error).__name__).lower()
 
 
 @contextmanager
-def _cut_when(connection: http.client.HTTPConnection, ended: Callable[[], bool]) -> Iterator[None]:
-    """Cut the connection as soon as `ended` says yes: whoever waits at it wakes up."""
-    done, line = threading.Event(), connection.sock
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise UnreadableAudioError(f"the file cannot be opened: {error.strerror}") from error
+    with file:
+        yield file
 
-    def watch() -> None:
-        while not done.wait(_LOOK_SECONDS):
-            if ended():
-                with suppress(OSError):
-                    socket.socket.shutdown(line, socket.SHUT_RDWR)  # TLS's own would first say good-bye, and wait
+
+class _Connection:
+    """The socket of a request: says whether an answer has begun, and is cut as soon as `ended` returns True."""
+
+    def __init__(self, address: str, seconds: float, ended: Callable[[], bool] | None = None) -> None:
+        self.seconds = seconds
+        self._address, self._ended, self._done = address, ended, threading.Event()
+        self._socket: socket.socket | None = None
+        self._thread = threading.Thread(target=self._watch, name=f"{THREAD_PREFIX}-cut", daemon=True)
+
+    def __enter__(self) -> _Connection:
+        if self._ended is not None:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        if self._ended is not None:
+            self._thread.join()
+
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Follow the steps of the request, as httpcore names them."""
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self._socket = info["return_value"].get_extra_info("socket")
+        elif event == "http11.send_request_headers.complete" and self._ended is not None:
+            self._wait_to_continue()
+        elif event == "http11.receive_response_headers.started":
+            self._check_protocol()
+
+    def stop_if_answered(self, seconds: float = 0.0) -> None:
+        """Stop sending if an answer has begun: the service refuses the file or the key before it has the whole body.
+
+        `WriteError` makes the library go on with reading the answer, as after a connection closed for writing.
+        """
+        if self._answered(seconds):
+            raise httpcore2.WriteError("answered before the end of the upload")
+
+    def _wait_to_continue(self) -> None:
+        if self._answered(CONTINUE_SECONDS) and self._socket is not None:  # not every server sends it
+            if not self._socket.recv(12, socket.MSG_PEEK).endswith(b" 100"):
+                self.stop_if_answered()
+            head = b""
+            while not head.endswith(b"\r\n\r\n") and (byte := self._socket.recv(1)):
+                head += byte
+
+    def _check_protocol(self) -> None:
+        if self._answered(self.seconds) and self._socket is not None:  # the library would wait for the end of the head
+            begin = self._socket.recv(5, socket.MSG_PEEK)
+            if not b"HTTP/".startswith(begin):
+                raise NoServiceError(self._address, "it does not speak HTTP")
+
+    def _answered(self, seconds: float) -> bool:
+        if self._socket is None or isinstance(self._socket, ssl.SSLSocket):  # TLS cannot be peeked at
+            return False
+        return bool(select.select([self._socket], [], [], seconds)[0])
+
+    def _watch(self) -> None:
+        while not self._done.wait(_POLL_SECONDS):
+            if self._socket is not None and self._ended is not None and self._ended():
+                with suppress(OSError):  # not that of TLS, which sends a message and waits
+                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
                 return
 
-    thread = threading.Thread(target=watch, name=f"{THREADS}-cut", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+
+class _Upload:
+    """A file as httpx reads it: no further than its length when it was opened."""
+
+    def __init__(self, file: BinaryIO, connection: _Connection) -> None:
+        self._file, self._connection = file, connection
+        self._left = os.fstat(file.fileno()).st_size
+        self.fileno = file.fileno
+
+    def read(self, size: int) -> bytes:
+        self._connection.stop_if_answered()
+        try:
+            block = self._file.read(min(size, self._left))
+        except OSError as error:
+            raise UnreadableAudioError(f"the file cannot be read: {error.strerror}") from error
+        if self._left and not block:
+            raise UnreadableAudioError("the file became shorter while it was sent: try again when it is whole")
+        self._left -= len(block)
+        return block

@@ -1,7 +1,4 @@
-"""What a service's answers hold: whether it is ready, what it tells of its model, predictions; all of it checked.
-
-A classifier that is a running service, asked over HTTP.
-"""
+"""A running service as a classifier: its answers, each of them checked, and the state of the connection to it."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from genre_gui.backends.base import Backend, Wish
+from genre_gui.backends.base import Backend, Link, LinkState, ModelRequest
 from genre_gui.backends.client import Answer, Client
 from genre_gui.backends.errors import (
     KEY_VARIABLE,
@@ -24,24 +21,27 @@ from genre_gui.backends.errors import (
     NoServiceError,
     NotReadyError,
     ServiceError,
-    refused_file,
+    file_failure,
 )
-from genre_gui.backends.link import Link, Watcher
 from genre_runtime import GenreError, Prediction
 from genre_runtime.audio.source import look_at
 from genre_runtime.model.metadata import AudioConfig, ModelMetadata
 
-LONGEST_NAME = 100
-LONGEST_SECONDS = 1e7
+MAX_NAME_LENGTH = 100
+MAX_SECONDS = 1e7
 
 
-def service_key() -> str:
-    """Return the key to send; empty: none."""
+def api_key() -> str:
+    """Return the API key to send; empty for none."""
     return os.environ.get(KEY_VARIABLE, "")
 
 
 def check_ready(client: Client) -> None:
-    """Ask whether the service can classify.
+    """Check that the service can classify.
+
+    Parameters
+    ----------
+    client : Client
 
     Raises
     ------
@@ -50,15 +50,17 @@ def check_ready(client: Client) -> None:
     answer = client.get("/readyz")
     values = answer.values()
     if answer.status == 503 and values.get("code") == "not_ready":
-        raise NotReadyError(client.address, str(values.get("detail")).removeprefix("not ready: "))
+        load_error = values.get("load_error")
+        reason = str(values.get("detail")).removeprefix("not ready: ")
+        raise NotReadyError(client.address, reason, load_error if isinstance(load_error, str) else None)
     if answer.status in (429, 502, 503, 504):
         raise AwayError(client.address, f"status {answer.status}")
     if answer.status != 200 or values.get("status") != "ready":
         raise NoServiceError(client.address, f"status {answer.status} at /readyz")
 
 
-def read_facts(client: Client) -> dict[str, dict[str, Any]]:
-    """Return what the service tells of itself and its model; what its model does not record is empty."""
+def _read_facts(client: Client) -> dict[str, dict[str, Any]]:
+    """Return the service's answers about itself and its model; empty where the model's sidecar has no values."""
     found: dict[str, dict[str, Any]] = {}
     for name, path in (
         ("health", "/api/health"),
@@ -69,23 +71,18 @@ def read_facts(client: Client) -> dict[str, dict[str, Any]]:
     ):
         answer = client.get(path)
         if answer.status == 401:
-            raise KeyRefusedError(client.address, service_key() != "")
+            raise KeyRefusedError(client.address, api_key() != "")
         if answer.status != 200 and name not in ("history", "confusion"):
             raise NoServiceError(client.address, f"status {answer.status} at {path}")
         found[name] = answer.values() if answer.status == 200 else {}
     return found
 
 
-def metadata_of(facts: Mapping[str, Mapping[str, Any]], address: str) -> ModelMetadata:
-    """Return the part of a sidecar that a service tells: no graphs, and threshold 0 if it tells none.
-
-    Raises
-    ------
-    NoServiceError
-    """
+def _metadata_of(facts: Mapping[str, Mapping[str, Any]], address: str) -> ModelMetadata:
+    """Return the part of the sidecar that a service publishes: no graphs, and threshold 0 if there is none."""
     labels = facts["genres"].get("genres")
-    if not isinstance(labels, list) or not labels or not all(map(is_name, labels)):
-        raise NoServiceError(address, "it names no genres")
+    if not isinstance(labels, list) or not labels or not all(map(_is_name, labels)):
+        raise NoServiceError(address, "it has no list of genres")
     metrics, matrix = dict(facts["metrics"]), facts["confusion"].get("matrix")
     metrics |= {"history": facts["history"].get("history"), "confusion_matrix": matrix}
     if matrix is not None:
@@ -102,12 +99,19 @@ def metadata_of(facts: Mapping[str, Mapping[str, Any]], address: str) -> ModelMe
 
 
 def _threshold(value: object) -> float:
-    """Return the confidence from which answers are sure; 0 where the service, an older one, does not tell."""
+    """Return the threshold of confident answers; 0 if the service is an older one, which does not publish it."""
     return value if isinstance(value, float) and 0 < value <= 1 else 0.0
 
 
 def scores_by_matrix(labels: list[str], matrix: list[list[int]]) -> dict[str, dict[str, float]]:
-    """Return precision, recall, F1 and number of tracks of each genre; rows are the true genres."""
+    """Return precision, recall, F1 and number of tracks of each genre.
+
+    Parameters
+    ----------
+    labels : list of str
+    matrix : list of list of int
+        Confusion matrix, rows are the true genres.
+    """
     scores = {}
     with suppress(TypeError, IndexError):
         for place, label in enumerate(labels):
@@ -123,66 +127,159 @@ def scores_by_matrix(labels: list[str], matrix: list[list[int]]) -> dict[str, di
     return scores
 
 
-def prediction_of(values: dict[str, Any], path: Path, address: str) -> Prediction:
-    """Return the prediction in an answer, for the file that was sent.
-
-    Raises
-    ------
-    NoServiceError
-    """
+def _prediction_of(values: dict[str, Any], path: Path, address: str) -> Prediction:
+    """Return the prediction in an answer."""
     known = {item.name: values.get(item.name) for item in fields(Prediction) if item.name != "embedding"}
     try:
         prediction = Prediction.from_dict({**known, "path": str(path)})
         _check(prediction)
     except (KeyError, TypeError, ValueError) as error:
-        raise NoServiceError(address, f"its answer is no prediction: {error}") from error
+        raise NoServiceError(address, f"its answer is not a prediction: {error}") from error
     return prediction
 
 
 def _check(prediction: Prediction) -> None:
-    """Raise ValueError for what the window could not show."""
+    """Raise ValueError for values that the window cannot show."""
     stretches = [(excerpt.start_seconds, excerpt.end_seconds) for excerpt in prediction.excerpts]
     probabilities = [prediction.probabilities, *(excerpt.probabilities for excerpt in prediction.excerpts)]
     if not stretches or not all(probabilities):
-        raise ValueError("it holds nothing")
+        raise ValueError("it has no excerpts or no probabilities")
     for mapping in probabilities:
-        if not isinstance(mapping, dict) or not all(is_name(label) for label in mapping):
-            raise ValueError("a genre is no name")
+        if not isinstance(mapping, dict) or not all(_is_name(label) for label in mapping):
+            raise ValueError("the name of a genre is not valid")
     shares = [prediction.confidence, *(share for mapping in probabilities for share in mapping.values())]
     announced = [] if prediction.announced_seconds is None else [prediction.announced_seconds]
     seconds = [prediction.duration_seconds, *announced, *(second for stretch in stretches for second in stretch)]
     if not all(_is_number(share) and 0 <= share <= 1 for share in shares):
-        raise ValueError("a probability is no number from 0 to 1")
-    if not all(_is_number(second) and 0 <= second <= LONGEST_SECONDS for second in seconds):
-        raise ValueError("a time is no number of seconds")
-    if not is_name(prediction.label) or not is_name(prediction.device) or type(prediction.confident) is not bool:
-        raise ValueError("its words are of another kind")
+        raise ValueError("a probability is not a number from 0 to 1")
+    if not all(_is_number(second) and 0 <= second <= MAX_SECONDS for second in seconds):
+        raise ValueError("a time is not a number of seconds")
+    if not _is_name(prediction.label) or not _is_name(prediction.device) or type(prediction.confident) is not bool:
+        raise ValueError("label, device or confident has the wrong type")
     if prediction.reason is not None and not isinstance(prediction.reason, str):
-        raise ValueError("its reason is no text")
+        raise ValueError("its reason is not text")
 
 
-def is_name(value: object) -> bool:
-    """Tell whether a value is text on one line that is not too long."""
-    return isinstance(value, str) and 0 < len(value) <= LONGEST_NAME and value.isprintable()
+def _is_name(value: object) -> bool:
+    """Return whether a value is a short text on one line."""
+    return isinstance(value, str) and 0 < len(value) <= MAX_NAME_LENGTH and value.isprintable()
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-MOST_BREAKS = 3
-"""A file at which the connection breaks this often is the cause, as far as anybody can tell."""
+MAX_BREAKS = 3
+"""After so many broken connections during one file, the file is taken to be the cause."""
 
 BUSY_SECONDS = 600.0
-LONGEST_PAUSE = 30.0
+PERIOD_SECONDS = 2.0
+"""Time between two checks of the connection."""
+
+_POLL_SECONDS = 0.1
+MAX_PAUSE_SECONDS = 30.0
 _WAIT_CODES = ("busy", "too_many_requests")
 _UNREADY_CODES = ("unavailable", "not_ready")
 
 
-class RemoteBackend:
+class Watcher:
+    """Polls a service.
+
+    Parameters
+    ----------
+    address : str
+        Shown in the texts.
+    check : callable
+        Raises `ServiceError` if the service cannot be used now.
+    changed : callable
+        Returns whether the service, when it answers again, is another one than before; may raise `ServiceError`, too.
+    ended : callable
+        Returns why the service will never answer again, or None.
+    note : str
+        Appended to the text for a working connection.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        check: Callable[[], object],
+        changed: Callable[[], bool],
+        ended: Callable[[], str | None],
+        note: str = "",
+    ) -> None:
+        self._address, self._check, self._changed, self._ended, self._note = address, check, changed, ended, note
+        self._check_now = Event()
+        self.link = self._connected()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the service does not answer."""
+        return self.link.state in (LinkState.LOST, LinkState.ENDED)
+
+    def check_now(self) -> None:
+        """Check the connection at once, after a failed request."""
+        if self.link.state is LinkState.CONNECTED:
+            self.link = Link(LinkState.LOST, f"connection to {self._address} lost, trying again …")
+        self._check_now.set()
+
+    def wait(self, stop: Event) -> bool:
+        """Wait until the service can be used; return False if `stop` is set first.
+
+        Parameters
+        ----------
+        stop : threading.Event
+        """
+        while self.link.state is not LinkState.CONNECTED:
+            if stop.wait(_POLL_SECONDS):
+                return False
+        return not stop.is_set()
+
+    def watch(self, tell: Callable[[Link], object], stop: Event) -> None:
+        """Poll until `stop` is set or the service has ended.
+
+        Parameters
+        ----------
+        tell : callable
+            Called with the state at first and after each change.
+        stop : threading.Event
+        """
+        told: Link | None = None
+        while not stop.is_set():
+            self.link = self._poll()
+            if self.link != told:
+                told = self.link
+                tell(told)
+            if told.state is LinkState.ENDED:
+                return
+            waited = 0.0
+            while waited < PERIOD_SECONDS and not self._check_now.wait(_POLL_SECONDS) and not stop.is_set():
+                waited += _POLL_SECONDS
+            if self._check_now.is_set():
+                self._check_now.clear()
+                stop.wait(_POLL_SECONDS)  # no endless requests to a service that refuses each of them
+
+    def _poll(self) -> Link:
+        if (why := self._ended()) is not None:
+            return Link(LinkState.ENDED, why)
+        try:
+            self._check()
+            anew = self.link.state is not LinkState.CONNECTED and self._changed()
+        except AwayError as error:
+            if (why := self._ended()) is not None:
+                return Link(LinkState.ENDED, why)
+            return Link(LinkState.LOST, f"connection to {self._address} lost ({error.why}), trying again …")
+        except ServiceError as error:
+            return Link(LinkState.UNREADY, f"{error}; trying again …")
+        return self._connected(anew)
+
+    def _connected(self, anew: bool = False) -> Link:
+        return Link(LinkState.CONNECTED, f"connected to {self._address}{self._note}", anew)
+
+
+class RemoteBackend(Backend):
     """A service that is ready.
 
-    Its `metadata` holds what a service tells of its model: `graphs` is empty, and so is what it listens to.
+    Its `metadata` has only what a service publishes about its model: `graphs` is empty, and `audio` has its defaults.
 
     Parameters
     ----------
@@ -190,7 +287,7 @@ class RemoteBackend:
     ended : callable, optional
         Returns why the service will never answer again, or None.
     note : str
-        Added to the words for a connection that stands.
+        Appended to the text for a working connection.
 
     Raises
     ------
@@ -200,17 +297,17 @@ class RemoteBackend:
     def __init__(self, client: Client, ended: Callable[[], str | None] = lambda: None, note: str = "") -> None:
         self._client = client
         check_ready(client)
-        self._facts = read_facts(client)
+        self._facts = _read_facts(client)
         health = self._facts["health"]
         self.name = str(health.get("model") or "model")
         self.device = str(health.get("device") or "unknown")
-        self.metadata = metadata_of(self._facts, client.address)
+        self.metadata = _metadata_of(self._facts, client.address)
         self._watcher = Watcher(
-            client.address, lambda: check_ready(client), lambda: read_facts(client) != self._facts, ended, note
+            client.address, lambda: check_ready(client), lambda: _read_facts(client) != self._facts, ended, note
         )
 
     def classify(self, path: Path, *, whole: bool, stop: Event) -> Prediction | GenreError:
-        """Upload a file; wait while the service is away or busy."""
+        """Upload a file; waits while the service is away or busy."""
         try:
             look_at(path)
             return self._answered(path, "/api/predict?whole=true" if whole else "/api/predict", stop)
@@ -220,12 +317,12 @@ class RemoteBackend:
             return ServiceError("cancelled")
 
     def devices(self) -> dict[str, str]:
-        """Tell which device the service uses; others it does not tell of."""
+        """Return the device that the service uses; it publishes no others."""
         asked = self._facts["health"].get("device_requested")
-        return {self.device: f"used by the service (asked for: {asked})"}
+        return {self.device: f"used by the service (requested: {asked})"}
 
     def watch(self, tell: Callable[[Link], object], stop: Event) -> None:
-        """Tell how the connection stands, until `stop` is set."""
+        """Report the state of the connection until `stop` is set."""
         self._watcher.watch(tell, stop)
 
     def _answered(self, path: Path, target: str, stop: Event) -> Prediction | GenreError:
@@ -239,32 +336,36 @@ class RemoteBackend:
                 if stop.is_set():
                     raise CancelledError from error
                 n_breaks += isinstance(error, AwayError)
-                self._watcher.doubt()
-                if n_breaks == MOST_BREAKS:
-                    return ServiceError(f"the connection to the service broke {MOST_BREAKS} times at this file")
+                self._watcher.check_now()
+                if n_breaks == MAX_BREAKS:
+                    return ServiceError(f"the connection to the service broke {MAX_BREAKS} times during this file")
                 continue
             values = answer.values()
             if answer.status == 200:
-                return prediction_of(values, path, self._client.address)
+                return _prediction_of(values, path, self._client.address)
             if answer.status == 401:
-                return KeyRefusedError(self._client.address, service_key() != "")
+                return KeyRefusedError(self._client.address, api_key() != "")
             if values.get("code") in _UNREADY_CODES:
-                self._watcher.doubt()
+                self._watcher.check_now()
             elif values.get("code") not in _WAIT_CODES or waited >= BUSY_SECONDS:
-                return refused_file(answer.status, values)
+                return file_failure(answer.status, values)
             pause = _pause(answer)
             waited += pause
             stop.wait(pause)
 
 
-def connecting(url: str) -> Callable[[Wish], Backend]:
-    """Return what connects to the service at an address, with the key of `$GENRE_API_KEY`.
+def connecting(url: str) -> Callable[[ModelRequest], Backend]:
+    """Return a function that connects to a service, with the key of `$GENRE_API_KEY`.
+
+    Parameters
+    ----------
+    url : str
 
     Raises
     ------
     AddressError
     """
-    client = Client(url, service_key())
+    client = Client(url, api_key())
     return lambda _: RemoteBackend(client)
 
 
@@ -273,4 +374,4 @@ def _pause(answer: Answer) -> float:
         seconds = float(answer.headers.get("retry-after", "1"))
     except ValueError:
         seconds = 1.0
-    return min(max(seconds, 0.1), LONGEST_PAUSE)
+    return min(max(seconds, 0.1), MAX_PAUSE_SECONDS)

@@ -1,40 +1,40 @@
-"""One `genre-api` as a child of this program, behind a guard that ends it when this program is gone.
-
-The service that belongs to the window: started for it, and ended with it.
-"""
+"""The service that belongs to the window: `genre-api` as a child process, started for the window and ended with it."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 
-from genre_gui.backends.base import Backend, Wish
+from genre_gui import THREAD_PREFIX
+from genre_gui.backends.base import Backend, ModelRequest
 from genre_gui.backends.client import Client
-from genre_gui.backends.errors import AwayError, NotReadyError, ServiceError, refused_model
-from genre_gui.backends.guard import GRACE_SECONDS
-from genre_gui.backends.remote import RemoteBackend, check_ready, service_key
+from genre_gui.backends.errors import AwayError, NotReadyError, ServiceError, load_failure
+from genre_gui.backends.launcher import GRACE_SECONDS
+from genre_gui.backends.remote import RemoteBackend, api_key, check_ready
 from genre_gui.text import one_line
-from genre_gui.workers.background import THREADS
 from genre_runtime import GenreError
 from genre_runtime.audio.source import DecodeLimits
 from genre_runtime.model.metadata import default_model_path, read_metadata
 
-COMMAND = "genre-api"
-N_LINES = 50
-LONGEST_LINE = 300
-TAKEN = ("address already in use", "errno 98", "errno 48", "10048")
-"""What a log says, in lower case, when somebody else listens on the port."""
+MAX_LOG_LINES = 50
+MAX_LINE_LENGTH = 300
+PORT_IN_USE = ("address already in use", "errno 98", "errno 48", "10048")
+"""In lower case, what the system's error messages for a port in use contain."""
 
-# The service belongs to one person at one machine: bounds that keep strangers in check would only be in the way.
+PREFERRED_PORT = 8000
+READY_SECONDS = 120.0
+MAX_PORTS = 3
+_POLL_SECONDS = 0.1
+
+# The service has one user, on this machine: limits that protect a public service would only get in the way.
 _DEFAULTS = {
     "MAX_BODY_BYTES": str(8 * 2**30),
     "MAX_TOTAL_BYTES": str(16 * 2**30),
@@ -55,7 +55,7 @@ _FIXED = {
 
 
 class ServiceProcess:
-    """A service that was started.
+    """A running service.
 
     Parameters
     ----------
@@ -65,94 +65,82 @@ class ServiceProcess:
     """
 
     def __init__(self, port: int, model: Path, device: str) -> None:
-        self._lines: deque[str] = deque(maxlen=N_LINES)
+        self._log: deque[str] = deque(maxlen=MAX_LOG_LINES)
         self._ending = False
-        command = [*_command(), "--host", "127.0.0.1", "--port", str(port)]
         own_group: dict[str, object] = {"start_new_session": True}  # Ctrl-C is meant for the window
         if sys.platform == "win32":
             own_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
-        self._guard: subprocess.Popen[bytes] = subprocess.Popen(  # type: ignore[call-overload]
-            [sys.executable, "-m", "genre_gui.backends.guard", *command],
+        launcher = [sys.executable, "-m", "genre_gui.backends.launcher"]
+        self._process: subprocess.Popen[bytes] = subprocess.Popen(  # type: ignore[call-overload]
+            [*launcher, "--host", "127.0.0.1", "--port", str(port)],
             env=environment(os.environ, model, device),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             **own_group,
         )
-        self._reader = threading.Thread(target=self._read, name=f"{THREADS}-log", daemon=True)
+        self._reader = threading.Thread(target=self._read_log, name=f"{THREAD_PREFIX}-log", daemon=True)
         self._reader.start()
 
     @property
-    def log(self) -> Sequence[str]:
-        """The last lines it wrote."""
-        return tuple(self._lines)
-
-    @property
     def port_was_taken(self) -> bool:
-        """Whether it ended because somebody else listens on its port."""
-        return self._guard.poll() is not None and any(word in line.lower() for line in self._lines for word in TAKEN)
+        """Whether it has ended because another program listens on its port."""
+        return self._process.poll() is not None and any(
+            text in line.lower() for line in tuple(self._log) for text in PORT_IN_USE
+        )
 
     def ended(self) -> str | None:
-        """Return in words that it has ended, unless that was wanted."""
-        status = self._guard.poll()
+        """Return a sentence if the process has ended without `end`, otherwise None."""
+        status = self._process.poll()
         if status is None or self._ending:
             return None
         self._reader.join(1.0)
-        last = one_line(self._lines[-1])[:LONGEST_LINE] if self._lines else ""
+        last = one_line(self._log[-1])[:MAX_LINE_LENGTH] if self._log else ""
+        status = status if status >= 0 else 128 - status  # as a shell counts signals
         return f"The service has ended (status {status}{': ' + last if last else ''})"
 
     def end(self) -> None:
-        """End it, and wait until it is gone."""
+        """End the process and wait until it is gone."""
         self._ending = True
-        stdin = self._guard.stdin
-        if stdin is not None:
+        if self._process.stdin is not None:
             with suppress(OSError):
-                stdin.close()
+                self._process.stdin.close()  # see `launcher`
         try:
-            self._guard.wait(2 * GRACE_SECONDS)
+            self._process.wait(2 * GRACE_SECONDS)
         except subprocess.TimeoutExpired:
-            self._guard.kill()
-            self._guard.wait()
+            self._process.kill()
+            self._process.wait()
         self._reader.join(1.0)
 
-    def _read(self) -> None:
-        stream = self._guard.stdout
-        if stream is not None:
+    def _read_log(self) -> None:
+        if (stream := self._process.stdout) is not None:
             with stream:
                 for line in stream:
-                    self._lines.append(line.decode("utf-8", "replace").rstrip())
+                    self._log.append(line.decode("utf-8", "replace").rstrip())
 
 
 def environment(given: Mapping[str, str], model: Path, device: str) -> dict[str, str]:
-    """Return the service's environment: what the person has set, else bounds that suit one person's own files."""
+    """Return the environment of the service: what the user has set, otherwise limits that suit the user's own files.
+
+    Parameters
+    ----------
+    given : mapping of str to str
+        The environment of this process.
+    model : Path
+    device : str
+    """
     defaults = {f"GENRE_{name}": value for name, value in _DEFAULTS.items()}
     fixed = {f"GENRE_{name}": value for name, value in {**_FIXED, "MODEL": str(model), "DEVICE": device}.items()}
     return {**defaults, **given, **fixed, "PYTHONUNBUFFERED": "1"}
 
 
-def _command() -> list[str]:
-    """Return what starts the service: the command beside this Python, or on the path."""
-    beside = Path(sys.executable).with_name(COMMAND + (".exe" if sys.platform == "win32" else ""))
-    found = str(beside) if beside.is_file() else shutil.which(COMMAND)
-    if found is None:
-        raise ServiceError(f"the command {COMMAND} is not installed: run `pip install ./api`, or `invoke setup`")
-    return [found]
-
-
-PREFERRED_PORT = 8000
-READY_SECONDS = 120.0
-MOST_PORTS = 3
-_LOOK_SECONDS = 0.1
-_NO_MODEL = "predictions answer 503: "
-
-
 class OwnService:
-    """Starts a service for every wish; the one before ends when the next is ready, so that none is missed if it fails.
+    """Starts a service for each requested model; the previous one is ended when the new one is ready.
 
     Parameters
     ----------
     port : int, optional
-        The only port to listen on; by default 8000, or a free one if that is taken.
+        The only port to listen on; by default 8000, or a free one if that is in use.
     """
 
     def __init__(self, port: int | None = None) -> None:
@@ -162,39 +150,43 @@ class OwnService:
         self._started: list[ServiceProcess] = []
         self._turn = 0
 
-    def load(self, wish: Wish) -> Backend:
-        """Start a service with a model, and wait until it is ready; may be called from several threads.
+    def load(self, request: ModelRequest) -> Backend:
+        """Start a service with a model and wait until it is ready; can be called from several threads.
+
+        Parameters
+        ----------
+        request : ModelRequest
 
         Raises
         ------
         GenreError
-            As loading the model in this process does, or `ServiceError` if it is the service's fault.
+            As for loading the model in this process, or `ServiceError` for a fault of the service.
         """
         with self._lock:
             self._turn += 1
             turn = self._turn
-        model = wish.model or default_model_path()
+        model = request.model or default_model_path()
         read_metadata(model)
-        for _ in range(MOST_PORTS):
+        for _ in range(MAX_PORTS):
             port = self._choose_port()
-            process, note = self._start(port, model, wish.device)
+            process, note = self._start(port, model, request.device)
             try:
-                client = Client(f"http://127.0.0.1:{port}", service_key())
-                self._wait(process, client, wish.device)
+                client = Client(f"http://127.0.0.1:{port}", api_key())
+                self._wait(process, client, request.device)
                 backend = RemoteBackend(client, process.ended, note)
                 others = self._keep(process, turn)
             except GenreError:
                 self._end(process)
                 if process.port_was_taken and self._port is None:
-                    continue  # by another program, between the choice and the service's start
+                    continue  # by another program, after the port was chosen
                 raise
             for other in others:
                 other.end()
             return backend
-        raise ServiceError(f"no port could be had in {MOST_PORTS} tries: try again")
+        raise ServiceError(f"{MAX_PORTS} ports were taken by other programs before the service started: try again")
 
     def close(self) -> None:
-        """End every service, and wait until they are gone."""
+        """End all services and wait until they are gone."""
         self._closed.set()
         with self._lock:
             left, self._started = self._started, []
@@ -208,13 +200,13 @@ class OwnService:
             elsewhere = self._port is None and port != PREFERRED_PORT and not self._started
             process = ServiceProcess(port, model, device)
             self._started.append(process)
-        return process, f" (port {PREFERRED_PORT} is taken)" if elsewhere else ""
+        return process, f" (port {PREFERRED_PORT} is in use)" if elsewhere else ""
 
     def _keep(self, process: ServiceProcess, turn: int) -> list[ServiceProcess]:
-        """Make a service that is ready the only one; return the others, which are to end."""
+        """Make a ready service the only one; return the others, which are to be ended."""
         with self._lock:
             if turn != self._turn or self._closed.is_set():
-                raise ServiceError("another model was asked for meanwhile")
+                raise ServiceError("another model was requested in the meantime")
             others = [other for other in self._started if other is not process]
             self._started = [process]
         return others
@@ -222,18 +214,18 @@ class OwnService:
     def _choose_port(self) -> int:
         for port in (self._port or PREFERRED_PORT, 0):
             with closing(socket.socket()) as probe:
-                if sys.platform != "win32":  # there it would let two programs have one port
+                if sys.platform != "win32":  # there two programs could listen on the same port
                     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
                     probe.bind(("127.0.0.1", port))
                     return int(probe.getsockname()[1])
                 except OSError as error:
                     if self._port is not None:
-                        reason = error.strerror or str(error)
+                        reason = (error.strerror or str(error)).lower()
                         raise ServiceError(
-                            f"port {port} cannot be had ({reason.lower()}): end what listens there, or leave out --port"
+                            f"port {port} cannot be used ({reason}): end the program that uses it, or omit --port"
                         ) from error
-        raise ServiceError("this machine has no free port: end a program that listens on many")
+        raise ServiceError("this machine has no free port: end a program that uses many")
 
     def _wait(self, process: ServiceProcess, client: Client, device: str) -> None:
         deadline = time.monotonic() + READY_SECONDS
@@ -246,10 +238,9 @@ class OwnService:
                 check_ready(client)
                 return
             except NotReadyError as error:
-                said = [line.partition(_NO_MODEL)[2] for line in process.log if _NO_MODEL in line]
-                raise refused_model(error.reason, said[-1] if said else "", device) from error
+                raise load_failure(error, device) from error
             except AwayError:
-                self._closed.wait(_LOOK_SECONDS)
+                self._closed.wait(_POLL_SECONDS)
         raise ServiceError(f"the service was not ready within {READY_SECONDS:g} s: try again")
 
     def _end(self, process: ServiceProcess) -> None:

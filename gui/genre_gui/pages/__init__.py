@@ -1,1 +1,1 @@
-"""The pages of the window."""
+"""The three pages of the window. Imports the controller and what is below it."""

@@ -1,6 +1,6 @@
-"""A sidecar's metrics and provenance as the model's page shows them; whatever is missing is left out.
+"""The page about the model: its scores, training, confusion matrix and provenance, from the sidecar.
 
-What the model says of itself: scores, curves, confusion, where it comes from; and another one can be opened.
+Values that are missing or damaged are left out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,12 @@ UNKNOWN = "unknown"
 
 
 def headline(metadata: ModelMetadata) -> list[tuple[str, str]]:
-    """Return the numbers to show large, each with its caption."""
+    """Return the main scores, each with its caption.
+
+    Parameters
+    ----------
+    metadata : ModelMetadata
+    """
     metrics = metadata.metrics
     test = _mapping(metrics.get("test"))
     return [
@@ -36,7 +41,12 @@ def headline(metadata: ModelMetadata) -> list[tuple[str, str]]:
 
 
 def scores_of(metadata: ModelMetadata) -> dict[str, dict[str, float]]:
-    """Return precision, recall, F1 and support of each genre on validation data, none if they are not whole."""
+    """Return precision, recall, F1 and support of each genre on validation data; genres without all four are left out.
+
+    Parameters
+    ----------
+    metadata : ModelMetadata
+    """
     found = _mapping(_mapping(metadata.metrics.get("validation")).get("per_genre"))
     names = ("precision", "recall", "f1", "support")
     return {
@@ -47,7 +57,12 @@ def scores_of(metadata: ModelMetadata) -> dict[str, dict[str, float]]:
 
 
 def matrix_of(metadata: ModelMetadata) -> list[list[float]]:
-    """Return the confusion matrix, rows the true genres; empty if there is none of the labels' size."""
+    """Return the confusion matrix, rows are the true genres; empty if its size does not match the labels.
+
+    Parameters
+    ----------
+    metadata : ModelMetadata
+    """
     found, count = metadata.metrics.get("confusion_matrix"), len(metadata.labels)
     if not isinstance(found, list) or len(found) != count:
         return []
@@ -56,19 +71,29 @@ def matrix_of(metadata: ModelMetadata) -> list[list[float]]:
 
 
 def history_of(metadata: ModelMetadata) -> Sequence[Mapping[str, Any]]:
-    """Return the numbers of each epoch."""
+    """Return the values of each epoch.
+
+    Parameters
+    ----------
+    metadata : ModelMetadata
+    """
     found = metadata.metrics.get("history")
     return [entry for entry in found if isinstance(entry, Mapping)] if isinstance(found, list) else []
 
 
-def facts_in_words(metadata: ModelMetadata) -> str:
-    """Return what the model listens to and comes from, a line each."""
+def describe(metadata: ModelMetadata) -> str:
+    """Return input, threshold and provenance of the model, a line each.
+
+    Parameters
+    ----------
+    metadata : ModelMetadata
+    """
     provenance = metadata.provenance
     split, versions = _mapping(provenance.get("split")), _mapping(provenance.get("versions"))
     clips = _mapping(provenance.get("clips_per_source"))
     lines = [
         ("Genres", ", ".join(metadata.labels)),
-        ("Listens to", _listening(metadata) if metadata.graphs else ""),  # a service does not tell
+        ("Input", _input(metadata) if metadata.graphs else ""),  # a service does not publish it
         ("Confident from", _confident(metadata)),
         ("Data", ", ".join(f"{source} {count}" for source, count in clips.items())),
         ("Split", ", ".join(f"{name} {value}" for name, value in split.items())),
@@ -78,19 +103,19 @@ def facts_in_words(metadata: ModelMetadata) -> str:
     return "\n".join(f"{name}:  {one_line(value)}" for name, value in lines if value)
 
 
-def _listening(metadata: ModelMetadata) -> str:
+def _input(metadata: ModelMetadata) -> str:
     audio, excerpts = metadata.audio, f"{metadata.n_excerpts} excerpts of {metadata.excerpt_seconds:g} s"
     return f"{excerpts} at {audio.sample_rate} Hz, {audio.n_mels} mel bands"
 
 
 def _confident(metadata: ModelMetadata) -> str:
-    # An older service does not tell it, so that it is 0.
+    # 0 if an older service does not publish it
     threshold = f"{metadata.confidence_threshold:.0%}" if metadata.confidence_threshold else ""
     values = _mapping(_mapping(metadata.metrics.get("test")).get("confident"))
     share, right = values.get("coverage"), values.get("precision")
     if not threshold or not _is_number(share) or not _is_number(right):
         return threshold
-    return f"{threshold} ({_percent(share)} of the test tracks, {_percent(right)} of them right)"
+    return f"{threshold} ({_percent(share)} of the test tracks, {_percent(right)} of them correct)"
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -112,26 +137,26 @@ def _decimal(value: Any) -> str:
 N_NUMBERS = 5
 
 
-class ModelPanel(customtkinter.CTkScrollableFrame):  # type: ignore[misc]
+class ModelPage(customtkinter.CTkScrollableFrame):  # type: ignore[misc]
     """A page about the model in use.
 
     Parameters
     ----------
     master : Misc
     open_model : callable
-        Asks for another model.
-    try_devices : callable
-        Finds out which devices work.
+        Called to choose another model.
+    probe_devices : callable
+        Called to test all devices.
     """
 
-    def __init__(self, master: Misc, open_model: Callable[[], object], try_devices: Callable[[], object]) -> None:
+    def __init__(self, master: Misc, open_model: Callable[[], object], probe_devices: Callable[[], object]) -> None:
         super().__init__(master, fg_color="transparent", corner_radius=0)
         self.grid_columnconfigure((0, 1), weight=1, uniform="half")
         top = self._card(0, 0, columns=2)
         top.grid_columnconfigure(0, weight=1)
         self.name = label(top, "The model is loading …", size=20, bold=True)
         self.name.grid(row=0, column=0, padx=WIDE, pady=(MIDDLE, NARROW), sticky="ew")
-        button(top, "Which devices work?", try_devices, "text").grid(row=0, column=1, padx=0, pady=(MIDDLE, NARROW))
+        button(top, "Which devices work?", probe_devices, "text").grid(row=0, column=1, padx=0, pady=(MIDDLE, NARROW))
         self.open = button(top, "Open another model …", open_model)
         self.open.grid(row=0, column=2, padx=WIDE, pady=(MIDDLE, NARROW))
         strip = customtkinter.CTkFrame(top, fg_color="transparent")
@@ -140,7 +165,7 @@ class ModelPanel(customtkinter.CTkScrollableFrame):  # type: ignore[misc]
         self.devices = label(top, "", size=12, colour=MUTED)
         self.devices.grid(row=2, column=0, columnspan=3, padx=WIDE, pady=(0, MIDDLE), sticky="ew")
         self.scores = self._chart(1, 0, "Scores of each genre", Scores)
-        self.confusion = self._chart(1, 1, "True genre (rows) and answer (columns)", Confusion)
+        self.confusion = self._chart(1, 1, "True genre (rows) and predicted genre (columns)", Confusion)
         self.losses = self._chart(2, 0, "", lambda place: Curves(place, "Loss", TRAINING_LINES))
         self.accuracy = self._chart(2, 1, "", lambda place: Curves(place, "Validation", SCORE_LINES))
         bottom = self._card(3, 0, columns=2)
@@ -149,27 +174,38 @@ class ModelPanel(customtkinter.CTkScrollableFrame):  # type: ignore[misc]
         self.facts.grid(row=0, column=0, padx=WIDE, pady=MIDDLE, sticky="ew")
 
     def show(self, backend: Backend) -> None:
-        """Show a model that is ready."""
+        """Show a loaded model.
+
+        Parameters
+        ----------
+        backend : Backend
+        """
         metadata = backend.metadata
         self.name.configure(text=f"{one_line(backend.name)} on {device_name(backend.device)}")
         self.devices.grid_remove()
-        for (value, words), (number, caption) in zip(headline(metadata), self.numbers, strict=False):
+        for (value, message), (number, caption) in zip(headline(metadata), self.numbers, strict=False):
             number.configure(text=value)
-            caption.configure(text=words)
+            caption.configure(text=message)
         self.scores.show(scores_of(metadata))
         self.confusion.show(metadata.labels, matrix_of(metadata))
         self.losses.show(history_of(metadata))
         self.accuracy.show(history_of(metadata))
-        self.facts.configure(text=facts_in_words(metadata))
+        self.facts.configure(text=describe(metadata))
 
-    def fix(self) -> None:
-        """Offer no other model."""
+    def hide_open(self) -> None:
+        """Hide the button that opens another model."""
         self.open.grid_remove()
 
     def show_devices(self, answers: Mapping[str, str]) -> None:
-        """Show which devices work, and why others do not."""
+        """Show the result of the test of all devices.
+
+        Parameters
+        ----------
+        answers : mapping of str to str
+            For each device `works`, or why it does not.
+        """
         self.devices.configure(
-            text="\n".join(f"{device_name(device)}: {one_line(words)}" for device, words in answers.items())
+            text="\n".join(f"{device_name(device)}: {one_line(message)}" for device, message in answers.items())
         )
         self.devices.grid()
 
@@ -190,7 +226,7 @@ class ModelPanel(customtkinter.CTkScrollableFrame):  # type: ignore[misc]
         if heading:
             label(place, heading, bold=True).grid(row=0, column=0, padx=WIDE, pady=(MIDDLE, 0), sticky="ew")
         chart = make(place)
-        chart.put(1, MIDDLE, MIDDLE)
+        chart.place_in_row(1, MIDDLE, MIDDLE)
         return chart
 
     def _number(self, master: Any, column: int) -> tuple[Any, Any]:

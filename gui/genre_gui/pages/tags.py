@@ -1,4 +1,4 @@
-"""The page that writes genres into files: first it shows what would change, then it does, and can take it back."""
+"""The page that writes genres into the tags of files: shows the changes, writes them, and can undo them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import customtkinter
 
-from genre_gui.controller import Manner
 from genre_gui.text import counted, one_line, sentence
-from genre_gui.widgets.controls import button, card, label, menu, reachable, scrolled
+from genre_gui.widgets.controls import add_scrollbar, button, card, label, make_focusable, menu
 from genre_gui.widgets.theme import BAR, ERROR, MIDDLE, MUTED, NARROW, TABLE, TEXT, colour, scaling
 from genre_gui.workers.background import Tagged, TagsFinished, TagsUndone
+from genre_gui.workers.tasks import TagOptions
 from genre_runtime import GenreError
 
 if TYPE_CHECKING:
@@ -20,28 +20,28 @@ if TYPE_CHECKING:
 
 
 MODES: dict[str, Mode] = {
-    "only where none is": "empty",
+    "only if there is none": "empty",
     "replace genres": "overwrite",
     "add to genres": "append",
 }
 COLUMNS = (("file", "File", 240), ("old", "Genre now", 150), ("new", "Genre after", 150), ("why", "", 380))
 
 
-class TagPage(customtkinter.CTkFrame):  # type: ignore[misc]
-    """Differences in a table, options above it, and the buttons that write and undo.
+class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
+    """A table of the changes, with options above it and the buttons that write and undo below.
 
     Parameters
     ----------
     master : Misc
     plan : callable
-        Asks what would be written in a manner; returns how many files have an answer.
+        Called with the options; returns how many files have an answer.
     write, undo, leave : callable
     """
 
     def __init__(
         self,
         master: Misc,
-        plan: Callable[[Manner], int],
+        plan: Callable[[TagOptions], int],
         write: Callable[[], object],
         undo: Callable[[], object],
         leave: Callable[[], object],
@@ -60,9 +60,9 @@ class TagPage(customtkinter.CTkFrame):  # type: ignore[misc]
         self.top = menu(options, ("1 genre", "up to 2 genres", "up to 3 genres"), lambda _: self.refresh(), width=160)
         self.top.grid(row=0, column=2, padx=(0, MIDDLE))
         self.unsure = customtkinter.CTkSwitch(
-            options, text="answers that are not sure, too", command=self.refresh, text_color=TEXT, progress_color=BAR
+            options, text="also unsure answers", command=self.refresh, text_color=TEXT, progress_color=BAR
         )
-        reachable(self.unsure)
+        make_focusable(self.unsure)
         self.unsure.grid(row=0, column=3)
         self.tree = self._table()
         self.restyle()
@@ -71,22 +71,27 @@ class TagPage(customtkinter.CTkFrame):  # type: ignore[misc]
         actions.grid_columnconfigure(1, weight=1)
         self.write = button(actions, "Write", self._write, "filled")
         self.write.grid(row=0, column=0)
-        self.words = label(actions, colour=MUTED)
-        self.words.grid(row=0, column=1, padx=MIDDLE, sticky="ew")
-        self.undo = button(actions, "Take back what was written last", undo)
+        self.message = label(actions, colour=MUTED)
+        self.message.grid(row=0, column=1, padx=MIDDLE, sticky="ew")
+        self.undo = button(actions, "Undo the last changes", undo)
         self.undo.grid(row=0, column=2, padx=(0, NARROW))
         button(actions, "Back", leave, "text").grid(row=0, column=3)
 
     def refresh(self) -> None:
-        """Show what would be written now."""
+        """Show what would be written with the present options."""
         if not self._writing:
             self._begin()
             top = int(next(c for c in self.top.get() if c.isdigit()))
-            count = self._plan(Manner(MODES[self.mode.get()], bool(self.unsure.get()), top))
-            self.words.configure(text=f"Reading the tags of {counted(count, 'file')} …")
+            count = self._plan(TagOptions(MODES[self.mode.get()], bool(self.unsure.get()), top))
+            self.message.configure(text=f"Reading the tags of {counted(count, 'file')} …")
 
-    def take(self, event: Tagged | TagsFinished) -> None:
-        """Show what became of a file, or of all."""
+    def handle(self, event: Tagged | TagsFinished) -> None:
+        """Show the result for a file, or the end of a run.
+
+        Parameters
+        ----------
+        event : Tagged or TagsFinished
+        """
         if isinstance(event, TagsFinished):
             self._finish(event)
             return
@@ -102,18 +107,23 @@ class TagPage(customtkinter.CTkFrame):  # type: ignore[misc]
         self.tree.insert("", "end", values=(one_line(event.path.name), *row), tags=(tag,))
 
     def show_undone(self, event: TagsUndone) -> None:
-        """Show what was taken back."""
+        """Show the restored files.
+
+        Parameters
+        ----------
+        event : TagsUndone
+        """
         self.tree.delete(*self.tree.get_children())
         for undone in event.outcomes:
-            words = sentence(undone.error) if undone.error else "restored" if undone.n_restored else "as it was"
-            row = (one_line(undone.path.name), one_line("; ".join(undone.genres)), "", words)
+            message = sentence(undone.error) if undone.error else "restored" if undone.n_restored else "unchanged"
+            row = (one_line(undone.path.name), one_line("; ".join(undone.genres)), "", message)
             self.tree.insert("", "end", values=row, tags=("bad" if undone.error else "plain",))
         count = sum(undone.n_restored > 0 for undone in event.outcomes)
-        self.words.configure(text=f"{counted(count, 'file')} restored byte for byte.")
+        self.message.configure(text=f"{counted(count, 'file')} restored byte for byte.")
         self.write.configure(state="disabled")
 
     def restyle(self) -> None:
-        """Take the colours of the present appearance."""
+        """Apply the colours of the present appearance."""
         for tag, pair in (("bad", ERROR), ("same", MUTED), ("plain", TEXT)):
             self.tree.tag_configure(tag, foreground=colour(pair))
 
@@ -121,7 +131,7 @@ class TagPage(customtkinter.CTkFrame):  # type: ignore[misc]
         self._writing = True
         self._begin()
         self._start()
-        self.words.configure(text="Writing …")
+        self.message.configure(text="Writing …")
 
     def _begin(self) -> None:
         self.tree.delete(*self.tree.get_children())
@@ -132,9 +142,9 @@ class TagPage(customtkinter.CTkFrame):  # type: ignore[misc]
         self._writing = False
         files = counted(self._n_changes, "file")
         if event.write:
-            self.words.configure(text=f"{files} written.")
+            self.message.configure(text=f"{files} written.")
             return
-        self.words.configure(text=f"{files} would change." if self._n_changes else "Nothing would change.")
+        self.message.configure(text=f"{files} would change." if self._n_changes else "Nothing would change.")
         self.write.configure(text=f"Write {files}", state="normal" if self._n_changes else "disabled")
 
     def _table(self) -> Any:
@@ -148,5 +158,5 @@ class TagPage(customtkinter.CTkFrame):  # type: ignore[misc]
             tree.heading(name, text=heading, anchor="w")
             tree.column(name, width=round(width * scaling(self)), anchor="w")
         tree.grid(row=0, column=0, padx=(NARROW, 0), pady=NARROW, sticky="nsew")
-        scrolled(tree)
+        add_scrollbar(tree)
         return tree

@@ -1,4 +1,4 @@
-"""The card that shows the chosen track: its genres, what speaks against them, and what was heard."""
+"""Details of the selected track: genres, genres over time, spectrogram and playback."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any
 import customtkinter
 
 from genre_gui.playback import NoOutputError, Player
-from genre_gui.text import capitalised, clock, device_name, one_line, sentence, shortened
+from genre_gui.text import capitalised, device_name, one_line, sentence, shortened
 from genre_gui.tracks import UNFINISHED, Track
-from genre_gui.widgets.charts import Bars, Spectrogram, Timeline
+from genre_gui.widgets.charts import Bars, Timeline
 from genre_gui.widgets.controls import button, label
-from genre_gui.widgets.spectrogram import Sound
+from genre_gui.widgets.spectrogram import ExcerptSpectrogram, Spectrogram
 from genre_gui.widgets.theme import CARD, ERROR, MIDDLE, MUTED, NARROW, TEXT, WARNING, WIDE
 from genre_runtime import GenreError, Prediction
+from genre_runtime.library.report.plots import clock
 from genre_runtime.model.metadata import ModelMetadata
 
 WIDTH = 380
@@ -23,25 +24,25 @@ PLAY, PAUSE = "▶  Play", "❚❚  Pause"
 LONGEST_FOLDER = 60
 
 
-class Detail(customtkinter.CTkFrame):  # type: ignore[misc]
-    """One track, or a word on what to do.
+class TrackDetail(customtkinter.CTkFrame):  # type: ignore[misc]
+    """Details of one track, or a text.
 
     Parameters
     ----------
     master : Misc
     player : Player
-        Has the track that is shown.
-    complain : callable
-        Told in words why nothing is heard.
+        Plays the track that is shown.
+    show_message : callable
+        Called with the reason why it cannot be played.
 
     Attributes
     ----------
     track : Track or None
-        What is shown.
+        The track that is shown.
     """
 
-    def __init__(self, master: Misc, player: Player, complain: Callable[[str], object]) -> None:
-        self.player, self._complain = player, complain
+    def __init__(self, master: Misc, player: Player, show_message: Callable[[str], object]) -> None:
+        self.player, self._show_message = player, show_message
         super().__init__(master, corner_radius=MIDDLE, fg_color=CARD, width=WIDTH)
         self.grid_propagate(False)
         self.grid_columnconfigure(0, weight=1)
@@ -49,73 +50,87 @@ class Detail(customtkinter.CTkFrame):  # type: ignore[misc]
         self.name = self._row(0, label(self, size=15, bold=True), MIDDLE)
         self.place = self._row(1, label(self, size=12, colour=MUTED), 2)
         self.answer = self._row(2, label(self, size=30, bold=True), MIDDLE)
-        self.words = self._row(3, label(self, size=13), NARROW)
+        self.message = self._row(3, label(self, size=13), NARROW)
         self.bars, self.timeline, self.spectrogram = Bars(self), Timeline(self), Spectrogram(self)
-        self.bars.put(4, MIDDLE)
-        self._headings = [label(self, text, size=12, colour=MUTED) for text in ("Genre over time", "What was heard")]
+        self.bars.place_in_row(4, MIDDLE)
+        self._headings = [label(self, text, size=12, colour=MUTED) for text in ("Genre over time", "Spectrogram")]
         self._row(5, self._headings[0], MIDDLE)
         self.play = button(self, PLAY, self.toggle, "text")
         self.play.configure(height=26)
         self.play.grid(row=5, column=0, padx=(0, MIDDLE), pady=(NARROW, 0), sticky="e")
-        self.timeline.sought = self._seek
-        self.timeline.put(6, NARROW)
+        self.timeline.on_seek = self._seek
+        self.timeline.place_in_row(6, NARROW)
         self._row(7, self._headings[1], NARROW)
-        self.spectrogram.put(8, NARROW, MIDDLE)
+        self.spectrogram.place_in_row(8, NARROW, MIDDLE)
         self.grid_rowconfigure(8, weight=1)
         self.show(None, None)
 
     def show(self, track: Track | None, metadata: ModelMetadata | None) -> None:
-        """Show how a track stands."""
+        """Show a track.
+
+        Parameters
+        ----------
+        track : Track or None
+        metadata : ModelMetadata or None
+            Of the loaded model.
+        """
         self.track = track
         self.player.load(track.path if track is not None and track.prediction is not None else None)
-        self.follow()
+        self.follow_player()
         if track is None:
-            self._show_words("Nothing chosen", "", "Choose a track to see its genres.")
+            self._show_texts("No track selected", "", "Select a track to see its genres.")
             return
         name, folder = shortened(track.path.name), shortened(str(track.path.parent), LONGEST_FOLDER)
         prediction = track.prediction
         if isinstance(track.result, GenreError):
-            self._show_words(name, folder, sentence(track.result), ERROR)
+            self._show_texts(name, folder, sentence(track.result), ERROR)
         elif prediction is None:
-            words = "Listening …" if track.state in UNFINISHED else "Cancelled. Ctrl+R tries again."
-            self._show_words(name, folder, words, MUTED)
+            message = "Analysing …" if track.state in UNFINISHED else "Cancelled. Ctrl+R tries again."
+            self._show_texts(name, folder, message, MUTED)
         else:
-            heard = "whole track" if track.whole else f"{len(prediction.excerpts)} excerpts"
+            analysed = "whole track" if track.whole else f"{len(prediction.excerpts)} excerpts"
             if len(prediction.excerpts) == 1:
-                heard = "one excerpt"
-            facts = f"{clock(prediction.duration_seconds)}  ·  {heard}  ·  {device_name(prediction.device)}"
-            self._texts(name, f"{folder}\n{facts}", prediction.label, _how_sure(prediction, metadata))
-            self.words.configure(text_color=MUTED if prediction.confident and prediction.remark is None else WARNING)
+                analysed = "one excerpt"
+            facts = f"{clock(prediction.duration_seconds)}  ·  {analysed}  ·  {device_name(prediction.device)}"
+            self._texts(name, f"{folder}\n{facts}", prediction.label, _confidence_text(prediction, metadata))
+            self.message.configure(text_color=MUTED if prediction.confident and prediction.remark is None else WARNING)
             labels = metadata.labels if metadata else tuple(sorted(prediction.probabilities))
             self.bars.show(prediction, metadata.confidence_threshold if metadata else 0.0)
             self.timeline.show(prediction, labels)
             self._show_charts(True)
 
-    def show_sounds(self, sounds: Sequence[Sound] | None, metadata: ModelMetadata | None) -> None:
-        """Show what was heard; None: it is on its way."""
-        if sounds:
-            self.spectrogram.show(sounds, metadata.audio.top_db if metadata else 80.0)
+    def show_spectrogram(self, excerpts: Sequence[ExcerptSpectrogram] | None, metadata: ModelMetadata | None) -> None:
+        """Show the spectrograms of the track.
+
+        Parameters
+        ----------
+        excerpts : sequence of ExcerptSpectrogram or None
+            None while they are computed.
+        metadata : ModelMetadata or None
+        """
+        if excerpts:
+            self.spectrogram.show(excerpts, metadata.audio.top_db if metadata else 80.0)
         else:
-            self.spectrogram.say("Listening …" if sounds is None else "no spectrogram")
+            self.spectrogram.show_text("Analysing …" if excerpts is None else "no spectrogram")
 
     def toggle(self) -> None:
-        """Play, or pause."""
+        """Play or pause."""
         if self.player.playing:
             self.player.pause()
         elif self.track is not None and self.track.prediction is not None:
             self.player.play()
-        self.follow()
+        self.follow_player()
 
-    def follow(self) -> None:
-        """Show where the track is played."""
+    def follow_player(self) -> None:
+        """Show the state of playback."""
         playing, error = self.player.playing, self.player.error
-        words = PAUSE if playing else PLAY
+        message = PAUSE if playing else PLAY
         if error is not None:
-            words = f"No sound: {error.short}" if isinstance(error, NoOutputError) else "No sound"
-        if words != self.play.cget("text"):
-            self.play.configure(text=words)
+            message = f"No sound: {error.short}" if isinstance(error, NoOutputError) else "No sound"
+        if message != self.play.cget("text"):
+            self.play.configure(text=message)
             if error is not None:
-                self._complain(f"{sentence(error)}.")
+                self._show_message(f"{sentence(error)}.")
         position = self.player.position
         self.timeline.move_cursor(position if playing or position else None)
 
@@ -126,15 +141,15 @@ class Detail(customtkinter.CTkFrame):  # type: ignore[misc]
 
     def _seek(self, seconds: float) -> None:
         self.player.seek(seconds)
-        self.follow()
+        self.follow_player()
 
-    def _show_words(self, name: str, place: str, words: str, colour: Any = TEXT) -> None:
-        self._texts(name, place, "", words)
-        self.words.configure(text_color=colour)
+    def _show_texts(self, name: str, place: str, message: str, colour: Any = TEXT) -> None:
+        self._texts(name, place, "", message)
+        self.message.configure(text_color=colour)
         self._show_charts(False)
 
     def _texts(self, *texts: str) -> None:
-        for shown, text in zip((self.name, self.place, self.answer, self.words), texts, strict=True):
+        for shown, text in zip((self.name, self.place, self.answer, self.message), texts, strict=True):
             shown.configure(text=text)
             if text:
                 shown.grid()
@@ -153,10 +168,10 @@ class Detail(customtkinter.CTkFrame):  # type: ignore[misc]
         return widget
 
 
-def _how_sure(prediction: Prediction, metadata: ModelMetadata | None) -> str:
+def _confidence_text(prediction: Prediction, metadata: ModelMetadata | None) -> str:
     remark = "" if prediction.remark is None else f"\n{capitalised(prediction.remark)}."
     if not prediction.confident:
         return f"Not sure: {one_line(prediction.reason or 'no reason given')}.{remark}"
     threshold = metadata.confidence_threshold if metadata else 0.0  # 0 from an older service
-    start = f"; confident answers start at {threshold:.0%}" if threshold else ""
+    start = f"; confident from {threshold:.0%}" if threshold else ""
     return f"Sure: {prediction.confidence:.0%}{start}.{remark}"

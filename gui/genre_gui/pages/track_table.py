@@ -1,4 +1,4 @@
-"""The table of tracks: thousands of rows, sorted and filtered, the same row for a track from beginning to end."""
+"""The table of tracks: sorts and filters thousands of rows; each track keeps its row."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from typing import Literal
 
 import customtkinter
 
-from genre_gui.tracks import Cells, State, Track, arranged
-from genre_gui.widgets.controls import card, label, scrolled
+from genre_gui.tracks import Cells, State, Track, filter_and_sort
+from genre_gui.widgets.controls import add_scrollbar, card, label
 from genre_gui.widgets.theme import ERROR, MUTED, NARROW, TABLE, WARNING, colour, scaling
 
 HEADINGS = Cells("File", "Genre", "Confidence", "Length", "   State")
 WIDTHS = Cells(*map(str, (120, 66, 96, 64, 92)))
-"""Least widths, pixels before scaling; file and genre share what is left."""
+"""Least widths, pixels before scaling; file and genre share the rest."""
 
 NUMBERS = ("confidence", "duration")
-MOST_ROWS = 100
-"""Rows drawn anew at a time: more would stop the window."""
+MAX_ROWS = 100
+"""Rows drawn at once: more would delay the window."""
 
 REARRANGE_SECONDS = 0.5
-"""A table that is sorted while results come in is put in order this often, not at each of them."""
+"""Least time between two sorts while results arrive."""
 
 
-class QueueTable(customtkinter.CTkFrame):  # type: ignore[misc]
+class TrackTable(customtkinter.CTkFrame):  # type: ignore[misc]
     """Rows of tracks.
 
     Parameters
     ----------
     master : Misc
     tracks : mapping of int to Track
-        Looked at whenever rows are shown.
-    chosen : callable
-        Told when another row is chosen.
+        Read whenever rows are shown.
+    on_select : callable
+        Called when another row is selected.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class QueueTable(customtkinter.CTkFrame):  # type: ignore[misc]
         Its items are the tracks' numbers.
     """
 
-    def __init__(self, master: Misc, tracks: Mapping[int, Track], chosen: Callable[[], object]) -> None:
+    def __init__(self, master: Misc, tracks: Mapping[int, Track], on_select: Callable[[], object]) -> None:
         super().__init__(master, fg_color="transparent")
         self._tracks = tracks
         self._column: str | None = None
@@ -62,25 +62,25 @@ class QueueTable(customtkinter.CTkFrame):  # type: ignore[misc]
         surface.grid_columnconfigure(0, weight=1)
         self.tree = ttk.Treeview(surface, columns=Cells._fields, show="headings", style=TABLE, selectmode="extended")
         self.tree.grid(row=0, column=0, padx=(NARROW, 0), pady=NARROW, sticky="nsew")
-        scrolled(self.tree)
+        add_scrollbar(self.tree)
         self.hint = label(surface, "", size=15, colour=MUTED)
         self.hint.configure(justify="center", anchor="center")
         self._head()
         self._size_columns()
         self.restyle()
-        self.tree.bind("<<TreeviewSelect>>", lambda _: chosen())
-        self.tree.bind("<Control-a>", self.choose_all)
-        self.tree.bind("<Command-a>", self.choose_all)
+        self.tree.bind("<<TreeviewSelect>>", lambda _: on_select())
+        self.tree.bind("<Control-a>", self.select_all)
+        self.tree.bind("<Command-a>", self.select_all)
 
     def restyle(self) -> None:
-        """Take the colours of the present appearance."""
+        """Apply the colours of the present appearance."""
         for state, pair in ((State.FAILED, ERROR), (State.UNSURE, WARNING), (State.CANCELLED, MUTED)):
             self.tree.tag_configure(state.name, foreground=colour(pair))
-        for state in (State.WAITING, State.LISTENING):
+        for state in (State.WAITING, State.ANALYSING):
             self.tree.tag_configure(state.name, foreground=colour(MUTED))
 
     def selected(self) -> list[int]:
-        """Return the numbers of the chosen tracks, in the order shown."""
+        """Return the numbers of the selected tracks, in the order shown."""
         return [int(item) for item in self.tree.selection()]
 
     def shown(self) -> list[int]:
@@ -88,29 +88,34 @@ class QueueTable(customtkinter.CTkFrame):  # type: ignore[misc]
         return [int(item) for item in self.tree.get_children()]
 
     def show(self, numbers: Iterable[int]) -> None:
-        """Show how tracks stand now, new ones in new rows: a few at once, and more with every `tick`."""
+        """Update the rows of tracks and add missing ones: a few at once, and more with every call of `go_on`.
+
+        Parameters
+        ----------
+        numbers : iterable of int
+        """
         self._behind.update(dict.fromkeys(numbers))
         self._show_some()
 
-    def tick(self) -> None:
-        """Go on with what is left to do."""
+    def go_on(self) -> None:
+        """Continue with pending rows, and sort if it is due."""
         if self._behind:
             self._show_some()
         self.arrange(now=False)
 
     @property
     def behind(self) -> int:
-        """Number of tracks whose rows do not show yet how they stand."""
+        """Number of tracks whose rows are not up to date."""
         return len(self._behind)
 
     def _show_some(self) -> None:
-        for number in list(islice(self._behind, MOST_ROWS)):
+        for number in list(islice(self._behind, MAX_ROWS)):
             del self._behind[number]
             if number not in self._tracks:
                 continue
             track, item = self._tracks[number], str(number)
             cells = track.cells()
-            cells = cells._replace(state=f"   {cells.state}")  # apart from the numbers, which end where it begins
+            cells = cells._replace(state=f"   {cells.state}")  # a gap to the right-aligned numbers
             if number in self._rows:
                 self.tree.item(item, values=cells, tags=(track.state.name,))
             else:
@@ -123,8 +128,8 @@ class QueueTable(customtkinter.CTkFrame):  # type: ignore[misc]
         """Return the numbers of the tracks that have no row yet, in the order of adding."""
         return [number for number in self._tracks if number not in self._rows]
 
-    def forget(self) -> None:
-        """Drop the rows of tracks that are gone; where they were, the next row is chosen."""
+    def drop_removed(self) -> None:
+        """Drop the rows of removed tracks, and select the row that follows them."""
         gone = self._rows - self._tracks.keys()
         rows = self.shown()
         place = next((place for place, number in enumerate(rows) if number in gone), None)
@@ -132,27 +137,44 @@ class QueueTable(customtkinter.CTkFrame):  # type: ignore[misc]
         self._rows -= gone
         left = self.shown()
         if place is not None and left:
-            self.choose(left[min(place, len(left) - 1)])
+            self.select(left[min(place, len(left) - 1)])
         self._show_hint()
 
-    def choose(self, number: int) -> None:
-        """Choose one track and bring it into view."""
+    def select(self, number: int) -> None:
+        """Select one track and scroll to it.
+
+        Parameters
+        ----------
+        number : int
+        """
         self.tree.selection_set(str(number))
         self.tree.focus(str(number))
         self.tree.see(str(number))
 
-    def choose_all(self, _: Event[Misc] | None = None) -> str:
-        """Choose every row shown."""
+    def select_all(self, _: Event[Misc] | None = None) -> str:
+        """Select every row."""
         self.tree.selection_set(self.tree.get_children())
         return "break"
 
     def filter(self, text: str) -> None:
-        """Show only tracks in which all words of a text stand."""
+        """Show only tracks that match a text.
+
+        Parameters
+        ----------
+        text : str
+            See `filter_and_sort`.
+        """
         self._filter = text
         self.arrange()
 
     def sort(self, column: str) -> None:
-        """Sort by a column, the second time the other way round, the third time as they were added."""
+        """Sort by a column; the second time in reverse, the third time in the order of adding.
+
+        Parameters
+        ----------
+        column : str
+            A field of `Cells`.
+        """
         if self._column != column:
             self._column, self._descending = column, False
         elif not self._descending:
@@ -163,10 +185,16 @@ class QueueTable(customtkinter.CTkFrame):  # type: ignore[misc]
         self.arrange()
 
     def arrange(self, *, now: bool = True) -> None:
-        """Put the rows in order, if need be; unless `now`, not too often."""
+        """Apply filter and order to the rows.
+
+        Parameters
+        ----------
+        now : bool
+            False to do it only if rows have changed, and not too often.
+        """
         if not now and (not self._out_of_order or time.monotonic() < self._arranged_at + REARRANGE_SECONDS):
             return
-        numbers = arranged(self._tracks.values(), self._filter, self._column, self._descending)
+        numbers = filter_and_sort(self._tracks.values(), self._filter, self._column, self._descending)
         self.tree.set_children("", *(str(number) for number in numbers if number in self._rows))
         self._out_of_order, self._arranged_at = False, time.monotonic()
         self._show_hint()
@@ -178,20 +206,25 @@ class QueueTable(customtkinter.CTkFrame):  # type: ignore[misc]
             self.tree.heading(name, text=heading + arrow, anchor=anchor, command=lambda name=name: self.sort(name))
 
     def _size_columns(self) -> None:
-        """Give all columns their least width: a table that is made wider than its place is cut off at its right."""
+        """Set the least widths: a table that is wider than its cell is cut off on the right."""
         for name, width in zip(Cells._fields, WIDTHS, strict=True):
             pixels = round(int(width) * scaling(self))
             anchor: Literal["e", "w"] = "e" if name in NUMBERS else "w"
             self.tree.column(name, width=pixels, minwidth=pixels, anchor=anchor, stretch=name in ("file", "genre"))
 
-    def say_when_empty(self, words: str) -> None:
-        """Say what to do while no row is shown."""
-        self._empty = words
+    def set_hint(self, message: str) -> None:
+        """Set the text shown while there is no track.
+
+        Parameters
+        ----------
+        message : str
+        """
+        self._empty = message
         self._show_hint()
 
     def _show_hint(self) -> None:
         if self.tree.get_children():
             self.hint.place_forget()
             return
-        self.hint.configure(text="No track fits the filter." if self._tracks else self._empty)
+        self.hint.configure(text="No track matches the filter." if self._tracks else self._empty)
         self.hint.place(relx=0.5, rely=0.5, anchor="center")

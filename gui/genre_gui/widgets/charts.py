@@ -1,9 +1,4 @@
-"""What is drawn of a track: bars of its genres and its spectrogram, and what all charts have in common.
-
-Genres over time, and the cursor of what is played.
-
-What is drawn of a model: scores of its genres, curves of its training, confusion of its answers.
-"""
+"""Charts of a track (genres, genres over time) and of a model (scores, training, confusion matrix)."""
 
 from __future__ import annotations
 
@@ -12,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from tkinter import Misc
 from typing import Any, Literal
 
-from genre_gui.text import clock
-from genre_gui.widgets.spectrogram import Sound, coloured, ppm, spectrogram
 from genre_gui.widgets.theme import (
     BAR,
     CARD,
@@ -32,13 +25,17 @@ from genre_gui.widgets.theme import (
     scaling,
 )
 from genre_runtime import Prediction
+from genre_runtime.library.report.plots import clock
+from genre_runtime.palette import spectrogram_palette
 from genre_runtime.prediction import ExcerptPrediction
+
+_PALETTE = spectrogram_palette(256).tolist()
 
 Anchor = Literal["w", "e", "center"]
 
 
 class Chart(tkinter.Canvas):
-    """A drawing that fills its place and is drawn anew when that, or the appearance, changes.
+    """A drawing that fills its cell, and is redrawn when its size or the appearance changes.
 
     Parameters
     ----------
@@ -53,12 +50,25 @@ class Chart(tkinter.Canvas):
         self.bind("<Configure>", lambda _: self.redraw())
 
     def set_height(self, height: int) -> None:
-        """Ask for a height, pixels before scaling."""
+        """Set the least height.
+
+        Parameters
+        ----------
+        height : int
+            Pixels before scaling.
+        """
         self._height = height
         self.configure(height=self.px(height))
 
-    def put(self, row: int, above: int, below: int = 0) -> None:
-        """Put it into a row of a card; unlike customtkinter's widgets, plain ones do not scale their margins."""
+    def place_in_row(self, row: int, above: int, below: int = 0) -> None:
+        """Place the chart in a row of a card, with scaled margins, which plain widgets of Tk do not have.
+
+        Parameters
+        ----------
+        row : int
+        above, below : int
+            Margins, pixels before scaling.
+        """
         self.grid(row=row, column=0, padx=self.px(WIDE), pady=(self.px(above), self.px(below)), sticky="nsew")
 
     def redraw(self) -> None:
@@ -69,39 +79,79 @@ class Chart(tkinter.Canvas):
             self.draw((self.winfo_width(), self.winfo_height()))
 
     def draw(self, size: tuple[int, int]) -> None:
-        """Draw into an empty canvas of `size`, width and height in pixels."""
+        """Draw into the empty canvas.
+
+        Parameters
+        ----------
+        size : (int, int)
+            Width and height, pixels.
+        """
         raise NotImplementedError
 
     def px(self, length: float) -> int:
-        """Return a length of the layout in pixels of the screen."""
+        """Return a length in pixels of the screen.
+
+        Parameters
+        ----------
+        length : float
+            Pixels before scaling.
+        """
         return round(length * scaling(self))
 
     def text(
         self, x: float, y: float, text: str, *, anchor: Anchor = "w", size: int = 12, pair: Colour = MUTED
     ) -> None:
-        """Write one line."""
+        """Draw a line of text.
+
+        Parameters
+        ----------
+        x, y : float
+            Pixels.
+        text : str
+        anchor : {"w", "e", "center"}
+            The point of the text at x, y.
+        size : int
+            Pixels before scaling.
+        pair : Colour
+        """
         look: Font = font(self, size)
         self.create_text(x, y, text=text, anchor=anchor, fill=colour(pair), font=look)
 
     def box(self, x: float, y: float, width: float, height: float, fill: str) -> None:
-        """Fill a rectangle."""
+        """Draw a filled rectangle of at least one pixel.
+
+        Parameters
+        ----------
+        x, y, width, height : float
+            Pixels.
+        fill : str
+            A colour of Tk.
+        """
         self.create_rectangle(x, y, x + max(1, width), y + max(1, height), fill=fill, width=0)
 
 
 class Bars(Chart):
-    """A bar for each of the best genres; the threshold of confidence is a line through them."""
+    """Probabilities of the best genres as bars, with a line at the threshold of confident answers."""
 
     ROW = 26
-    MOST = 5
+    N_ROWS = 5
 
     def __init__(self, master: Misc) -> None:
-        super().__init__(master, self.ROW * self.MOST)
+        super().__init__(master, self.ROW * self.N_ROWS)
         self.rows: list[tuple[str, float]] = []
         self._threshold = 0.0
 
     def show(self, prediction: Prediction | None, threshold: float = 0.0) -> None:
-        """Show a prediction, or nothing."""
-        self.rows = list(prediction.probabilities.items())[: self.MOST] if prediction else []
+        """Show a prediction.
+
+        Parameters
+        ----------
+        prediction : Prediction or None
+            None for an empty chart.
+        threshold : float
+            Probability; 0 for no line.
+        """
+        self.rows = list(prediction.probabilities.items())[: self.N_ROWS] if prediction else []
         self._threshold = threshold
         self.redraw()
 
@@ -121,52 +171,13 @@ class Bars(Chart):
             self.create_line(x, 0, x, end, fill=colour(MUTED), dash=(2, 3))
 
 
-class Spectrogram(Chart):
-    """What the model heard, low notes at the bottom."""
-
-    def __init__(self, master: Misc) -> None:
-        super().__init__(master, 72)
-        self._picture = tkinter.PhotoImage(master=self)  # one for good: Tk cannot free them in another thread
-        self._sounds: Sequence[Sound] = ()
-        self._top_db = 80.0
-        self._words = ""
-
-    def show(self, sounds: Sequence[Sound], top_db: float = 80.0) -> None:
-        """Show spectrograms side by side."""
-        self._sounds, self._top_db, self._words = sounds, top_db, ""
-        self.redraw()
-
-    def say(self, words: str) -> None:
-        """Show words instead."""
-        self._sounds, self._words = (), words
-        self.redraw()
-
-    def draw(self, size: tuple[int, int]) -> None:
-        """Draw the picture and the times below it, if there is room for them."""
-        width, height = size
-        floor = height - self.px(18)
-        if floor < 1:
-            return
-        if not self._sounds:
-            if self._words:
-                self.box(0, 0, width, floor, colour(TRACK))
-                self.text(width / 2, floor / 2, self._words, anchor="center")
-            return
-        gap = tuple(value // 256 for value in self.winfo_rgb(colour(CARD)))
-        pixels = spectrogram(self._sounds, width, floor, self._top_db, (gap[0], gap[1], gap[2]))
-        self._picture.configure(data=ppm(pixels), format="ppm", width=pixels.shape[1], height=pixels.shape[0])
-        self.create_image(0, 0, image=self._picture, anchor="nw")
-        self.text(0, height - self.px(7), clock(self._sounds[0].start_seconds))
-        self.text(width, height - self.px(7), clock(self._sounds[-1].end_seconds), anchor="e")
-
-
 class Timeline(Chart):
-    """Which genre each stretch of the track speaks for: a column each, as high as it is sure.
+    """The best genre of each excerpt as a column, as high as its probability; a click seeks.
 
     Attributes
     ----------
-    sought : callable
-        Told the time, seconds, on which the mouse was pressed.
+    on_seek : callable
+        Called with the time that was clicked, seconds.
     """
 
     def __init__(self, master: Misc) -> None:
@@ -174,23 +185,37 @@ class Timeline(Chart):
         self.prediction: Prediction | None = None
         self._labels: Sequence[str] = ()
         self._cursor: float | None = None
-        self.sought: Callable[[float], object] = lambda _: None
+        self.on_seek: Callable[[float], object] = lambda _: None
         self.bind("<Button-1>", self._seek)
         self.bind("<B1-Motion>", self._seek)
 
     def show(self, prediction: Prediction | None, labels: Sequence[str] = ()) -> None:
-        """Show a prediction, or nothing; `labels` give each genre its colour."""
+        """Show a prediction.
+
+        Parameters
+        ----------
+        prediction : Prediction or None
+            None for an empty chart.
+        labels : sequence of str
+            The model's genres; the place of each gives its colour.
+        """
         self.prediction, self._labels = prediction, labels
         self.redraw()
 
     def move_cursor(self, seconds: float | None) -> None:
-        """Show where the track is played; None: nowhere."""
+        """Move the cursor of playback.
+
+        Parameters
+        ----------
+        seconds : float or None
+            None hides the cursor.
+        """
         if seconds != self._cursor:
             self._cursor = seconds
             self._draw_cursor()
 
     def draw(self, size: tuple[int, int]) -> None:
-        """Draw the columns and the time below them."""
+        """Draw the columns and the times below them."""
         width, height = size
         if self.prediction is None:
             return
@@ -211,25 +236,25 @@ class Timeline(Chart):
         width, floor = self.winfo_width(), self.winfo_height() - self.px(18)
         x = min(1.0, self._cursor / self.prediction.duration_seconds) * (width - 1)
         self.create_line(x, 0, x, floor, fill=colour(TEXT), width=self.px(2), tags="cursor")
-        words, room = clock(self._cursor), self.px(70)  # between the times of both ends
+        message, room = clock(self._cursor), self.px(70)  # not over the times at both ends
         place = min(max(x, room), width - room)
         self.create_text(
-            place, floor + self.px(11), text=words, fill=colour(TEXT), font=font(self, 12, "bold"), tags="cursor"
+            place, floor + self.px(11), text=message, fill=colour(TEXT), font=font(self, 12, "bold"), tags="cursor"
         )
 
     def _seek(self, event: tkinter.Event[Misc]) -> None:
         if self.prediction is not None:
             share = min(max(event.x / max(1, self.winfo_width()), 0.0), 1.0)
-            self.sought(share * self.prediction.duration_seconds)
+            self.on_seek(share * self.prediction.duration_seconds)
 
     def _column(self, excerpt: ExcerptPrediction, start: float, end: float, floor: int) -> None:
         label, value = max(excerpt.probabilities.items(), key=lambda item: item[1])
-        words, level = (f"{label} {value:.0%}", value) if not excerpt.silent else ("silent", 0.0)
+        message, level = (f"{label} {value:.0%}", value) if not excerpt.silent else ("silent", 0.0)
         index = self._labels.index(label) if label in self._labels else 0
         gap = 1 if end - start > self.px(NARROW) else 0
         self.box(start, floor * (1 - level), end - start - gap, floor * level, genre_colour(index))
-        if len(words) * self.px(7) < end - start:
-            self.text((start + end) / 2, floor - self.px(12), words, anchor="center", pair=TEXT)
+        if len(message) * self.px(7) < end - start:
+            self.text((start + end) / 2, floor - self.px(12), message, anchor="center", pair=TEXT)
 
 
 class Scores(Chart):
@@ -242,7 +267,13 @@ class Scores(Chart):
         self._scores: Mapping[str, Mapping[str, float]] = {}
 
     def show(self, scores: Mapping[str, Mapping[str, float]]) -> None:
-        """Show scores by genre: precision, recall, f1, support."""
+        """Show scores.
+
+        Parameters
+        ----------
+        scores : mapping of str to mapping
+            For each genre `precision`, `recall`, `f1` and `support`.
+        """
         self._scores = scores
         self.set_height(self.ROW * (len(scores) + 1))
         self.redraw()
@@ -266,7 +297,15 @@ class Scores(Chart):
 
 
 class Curves(Chart):
-    """Values of each epoch, several lines over one another."""
+    """Values of each epoch as lines.
+
+    Parameters
+    ----------
+    master : Misc
+    heading : str
+    lines : sequence of (str, str, Colour)
+        Key in the history, name in the legend, colour.
+    """
 
     def __init__(self, master: Misc, heading: str, lines: Sequence[tuple[str, str, Colour]]) -> None:
         super().__init__(master, 170)
@@ -274,7 +313,13 @@ class Curves(Chart):
         self._history: Sequence[Mapping[str, Any]] = ()
 
     def show(self, history: Sequence[Mapping[str, Any]]) -> None:
-        """Show a history: for each epoch a mapping of names to numbers."""
+        """Show a training.
+
+        Parameters
+        ----------
+        history : sequence of mapping
+            For each epoch names and numbers.
+        """
         self._history = history
         self.redraw()
 
@@ -285,7 +330,7 @@ class Curves(Chart):
         drawn = [(name, pair, self._values(key)) for key, name, pair in self._lines]
         everything = [value for _, _, values in drawn for _, value in values]
         if not everything:
-            self.text(width / 2, height / 2, "the model's file has no history", anchor="center")
+            self.text(width / 2, height / 2, "not recorded for this model", anchor="center")
             return
         low, high = min(everything), max(everything)
         span = high - low or 1.0
@@ -327,7 +372,7 @@ SCORE_LINES: Sequence[tuple[str, str, Colour]] = (
 
 
 class Confusion(Chart):
-    """Which genre was taken for which: a row for each true genre, shares of it as brightness."""
+    """Confusion matrix: rows are the true genres, brightness is the fraction of the row."""
 
     def __init__(self, master: Misc) -> None:
         super().__init__(master, 380)
@@ -335,16 +380,23 @@ class Confusion(Chart):
         self._matrix: Sequence[Sequence[float]] = ()
 
     def show(self, labels: Sequence[str], matrix: Sequence[Sequence[float]]) -> None:
-        """Show counts: `matrix[true][answer]`."""
+        """Show a confusion matrix.
+
+        Parameters
+        ----------
+        labels : sequence of str
+        matrix : sequence of sequence of float
+            Counts, `matrix[true][answer]`.
+        """
         self._labels, self._matrix = labels, matrix
         self.redraw()
 
     def draw(self, size: tuple[int, int]) -> None:
-        """Draw the cells; counts stand in those that have room."""
+        """Draw the cells, with counts if there is room."""
         width, height = size
         count = len(self._matrix)
         if not count:
-            self.text(width / 2, height / 2, "the model's file has no confusion matrix", anchor="center")
+            self.text(width / 2, height / 2, "not recorded for this model", anchor="center")
             return
         left, head = self.px(96), self.px(78)
         cell = min((width - left) / count, (height - head) / count)
@@ -356,15 +408,9 @@ class Confusion(Chart):
             self.create_text(x, head - self.px(4), text=label, angle=60, anchor="w", fill=colour(TEXT), font=look)
             for column, value in enumerate(counts):
                 share = value / max(1, sum(counts))
-                red, green, blue = coloured(_level(share))
+                red, green, blue = _PALETTE[round((0.06 + 0.94 * share**0.7) * (len(_PALETTE) - 1))]
                 self.box(left + column * cell, y, cell - 1, cell - 1, f"#{red:02x}{green:02x}{blue:02x}")
                 if value and cell > self.px(15):
                     middle = (left + (column + 0.5) * cell, y + cell / 2)
                     pair = ("#FFFFFF", "#FFFFFF") if share < 0.55 else ("#000000", "#000000")
                     self.text(*middle, f"{value:.0f}", anchor="center", size=10, pair=pair)
-
-
-def _level(share: float) -> Any:
-    import numpy as np
-
-    return np.asarray(0.06 + 0.94 * share**0.7)

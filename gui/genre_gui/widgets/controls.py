@@ -1,28 +1,19 @@
-"""Buttons, labels and menus in the window's style, all of which the keyboard reaches.
-
-A strip at the top that says something, and may ask something; it never stands in the way.
-
-The strip at the top: pages, the model in use, its device, the theme.
-"""
+"""Buttons, labels, menus, the header and the banner, in the style of the window and all reachable by keyboard."""
 
 from __future__ import annotations
 
 import tkinter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from tkinter import Event, Misc, ttk
 from typing import Any, Literal
 
 import customtkinter
 
-from genre_gui.backends.base import Backend
-from genre_gui.backends.link import Link, LinkState
 from genre_gui.settings import THEMES, Settings
 from genre_gui.text import DEVICE_NAMES, device_name, shortened
 from genre_gui.widgets.theme import (
     CARD,
-    ERROR,
     ERROR_CARD,
-    GOOD,
     MIDDLE,
     MUTED,
     NARROW,
@@ -49,7 +40,17 @@ HEIGHT = 36
 
 
 def button(master: Misc, text: str, command: Callable[[], object], kind: Kind = "tonal", width: int = 0) -> Any:
-    """Return a button that Space and Return press."""
+    """Return a button that Space and Return press.
+
+    Parameters
+    ----------
+    master : Misc
+    text : str
+    command : callable
+    kind : {"filled", "tonal", "text"}
+    width : int
+        Pixels before scaling; 0 for that of the text.
+    """
     made = customtkinter.CTkButton(
         master,
         text=text,
@@ -66,14 +67,24 @@ def button(master: Misc, text: str, command: Callable[[], object], kind: Kind = 
         made.invoke()
         return "break"
 
-    reachable(made, made)
+    make_focusable(made, made)
     for key in ("<space>", "<Return>", "<KP_Enter>"):
         tkinter.Misc.bind(made, key, press)
     return made
 
 
 def label(master: Misc, text: str = "", *, size: int = 13, colour: Colour = TEXT, bold: bool = False) -> Any:
-    """Return a label whose lines break where it ends."""
+    """Return a label that breaks its lines at its width.
+
+    Parameters
+    ----------
+    master : Misc
+    text : str
+    size : int
+        Pixels before scaling.
+    colour : Colour
+    bold : bool
+    """
     font = customtkinter.CTkFont(size=size, weight="bold" if bold else "normal")
     made = customtkinter.CTkLabel(
         master, text=text, height=0, width=0, font=font, text_color=colour, anchor="w", justify="left"
@@ -87,7 +98,17 @@ def label(master: Misc, text: str = "", *, size: int = 13, colour: Colour = TEXT
 
 
 def menu(master: Misc, values: Sequence[str], command: Callable[[str], object], width: int = 130) -> Any:
-    """Return a menu of values through which Up and Down go."""
+    """Return a menu of values, which Up and Down change.
+
+    Parameters
+    ----------
+    master : Misc
+    values : sequence of str
+    command : callable
+        Called with the chosen value.
+    width : int
+        Pixels before scaling.
+    """
     made = customtkinter.CTkOptionMenu(
         master,
         values=list(values),
@@ -105,12 +126,20 @@ def menu(master: Misc, values: Sequence[str], command: Callable[[str], object], 
         font=customtkinter.CTkFont(size=13),
         dynamic_resizing=False,
     )
-    _stepping(made, command, "<Up>", "<Down>")
+    _bind_arrow_keys(made, command, "<Up>", "<Down>")
     return made
 
 
 def tabs(master: Misc, values: Sequence[str], command: Callable[[str], object]) -> Any:
-    """Return a row of exclusive choices through which Left and Right go."""
+    """Return a row of exclusive choices, which Left and Right change.
+
+    Parameters
+    ----------
+    master : Misc
+    values : sequence of str
+    command : callable
+        Called with the chosen value.
+    """
     made = customtkinter.CTkSegmentedButton(
         master,
         values=list(values),
@@ -126,17 +155,28 @@ def tabs(master: Misc, values: Sequence[str], command: Callable[[str], object]) 
         text_color=TEXT,
         font=customtkinter.CTkFont(size=13, weight="bold"),
     )
-    _stepping(made, command, "<Left>", "<Right>")
+    _bind_arrow_keys(made, command, "<Left>", "<Right>")
     return made
 
 
 def card(master: Misc, colour: Colour = CARD) -> Any:
-    """Return a surface with round corners."""
+    """Return a surface with round corners.
+
+    Parameters
+    ----------
+    master : Misc
+    colour : Colour
+    """
     return customtkinter.CTkFrame(master, corner_radius=2 * NARROW, fg_color=colour)
 
 
-def scrolled(table: ttk.Treeview) -> None:
-    """Put a bar beside a table in column 0 of a card, for as long as not all of it fits."""
+def add_scrollbar(table: ttk.Treeview) -> None:
+    """Add a scroll bar to a table in column 0 of a card; it is hidden while all rows fit.
+
+    Parameters
+    ----------
+    table : ttk.Treeview
+    """
     bar = customtkinter.CTkScrollbar(table.master, command=table.yview, fg_color=CARD)
     bar.grid(row=0, column=1, pady=MIDDLE, padx=2, sticky="ns")
 
@@ -150,15 +190,22 @@ def scrolled(table: ttk.Treeview) -> None:
     table.configure(yscrollcommand=moved)
 
 
-def reachable(widget: Any, ring: Any = None) -> None:
-    """Let Tab reach a widget that customtkinter leaves out, and show by a ring that it has."""
+def make_focusable(widget: Any, ring: Any = None) -> None:
+    """Let Tab reach a widget that customtkinter leaves out, and show the focus by a ring.
+
+    Parameters
+    ----------
+    widget : Any
+    ring : Any, optional
+        Widget whose border is the ring.
+    """
     widget.tk.call(str(widget), "configure", "-takefocus", 1)
     if ring is not None:
         tkinter.Misc.bind(widget, "<FocusIn>", lambda _: ring.configure(border_width=2, border_color=MUTED), add=True)
         tkinter.Misc.bind(widget, "<FocusOut>", lambda _: ring.configure(border_width=0), add=True)
 
 
-def _stepping(widget: Any, command: Callable[[str], object], back: str, forward: str) -> None:
+def _bind_arrow_keys(widget: Any, command: Callable[[str], object], back: str, forward: str) -> None:
     def step(by: int) -> Callable[[Event[Misc]], str]:
         def move(_: Event[Misc]) -> str:
             values = widget.cget("values")
@@ -170,7 +217,7 @@ def _stepping(widget: Any, command: Callable[[str], object], back: str, forward:
 
         return move
 
-    reachable(widget)
+    make_focusable(widget)
     tkinter.Misc.bind(widget, back, step(-1))
     tkinter.Misc.bind(widget, forward, step(1))
 
@@ -179,37 +226,46 @@ Answer = tuple[str, Callable[[], object]]
 
 
 class Banner(customtkinter.CTkFrame):  # type: ignore[misc]
-    """Words with up to two answers and a way to dismiss them; hidden while there is nothing to say."""
+    """A message with up to two buttons and one to dismiss it; hidden without a message."""
 
     def __init__(self, master: Misc) -> None:
         super().__init__(master, corner_radius=2 * NARROW, fg_color=TONAL)
         self.grid_columnconfigure(0, weight=1)
-        self.words = label(self, colour=TEXT)
-        self.words.grid(row=0, column=0, padx=MIDDLE, pady=NARROW, sticky="ew")
+        self.message = label(self, colour=TEXT)
+        self.message.grid(row=0, column=0, padx=MIDDLE, pady=NARROW, sticky="ew")
         self.answers = [button(self, "", self.hide, "filled" if place == 0 else "text") for place in range(2)]
         for place, answer in enumerate(self.answers):
             answer.grid(row=0, column=1 + place, padx=(0, NARROW), pady=NARROW)
         self._dismiss = button(self, "✕", self.hide, "text", width=36)
         self._dismiss.grid(row=0, column=3, padx=(0, NARROW), pady=NARROW)
 
-    def say(self, words: str, *answers: Answer, bad: bool = False) -> None:
-        """Show words, and a button for each answer."""
+    def show(self, message: str, *answers: Answer, bad: bool = False) -> None:
+        """Show a message.
+
+        Parameters
+        ----------
+        message : str
+        *answers : (str, callable)
+            Text and command of each button.
+        bad : bool
+            An error.
+        """
         self.configure(fg_color=ERROR_CARD if bad else TONAL)
-        self.words.configure(text=words)
+        self.message.configure(text=message)
         for place, shown in enumerate(self.answers):
             if place < len(answers):
                 text, command = answers[place]
-                shown.configure(text=text, command=self._closing(command))
+                shown.configure(text=text, command=self._hiding(command))
                 shown.grid()
             else:
                 shown.grid_remove()
         self.grid()
 
     def hide(self) -> None:
-        """Take it away."""
+        """Hide the banner."""
         self.grid_remove()
 
-    def _closing(self, command: Callable[[], object]) -> Callable[[], None]:
+    def _hiding(self, command: Callable[[], object]) -> Callable[[], None]:
         def answered() -> None:
             self.hide()
             command()
@@ -217,14 +273,14 @@ class Banner(customtkinter.CTkFrame):  # type: ignore[misc]
         return answered
 
 
-LONGEST_LINK = 90
+MAX_LINK_LENGTH = 90
 PAGES = ("Tracks", "Model", "Tags")
 ALWAYS_NAMED = ("auto", "cpu", "cuda")
-"""Offered even where ONNX Runtime lacks them: who asks for one is told why it cannot be had."""
+"""Offered even if ONNX Runtime lacks them: choosing one shows the reason why it cannot be used."""
 
 
 class Header(customtkinter.CTkFrame):  # type: ignore[misc]
-    """Pages at the left, menus at the right.
+    """Pages on the left, model and menus on the right.
 
     Parameters
     ----------
@@ -246,18 +302,18 @@ class Header(customtkinter.CTkFrame):  # type: ignore[misc]
         self.grid_columnconfigure(1, weight=1)
         self._pages = tabs(self, PAGES, choose_page)
         self._pages.grid(row=0, column=0)
-        words = customtkinter.CTkFrame(self, fg_color="transparent")
-        words.grid(row=0, column=1, padx=MIDDLE, sticky="ew")
-        words.grid_columnconfigure(0, weight=1)
-        self.model = label(words, "The model is loading …", colour=MUTED)
-        self.link = label(words, "", size=12, colour=MUTED)
+        texts = customtkinter.CTkFrame(self, fg_color="transparent")
+        texts.grid(row=0, column=1, padx=MIDDLE, sticky="ew")
+        texts.grid_columnconfigure(0, weight=1)
+        self.model = label(texts, "The model is loading …", colour=MUTED)
+        self.link = label(texts, "", size=12, colour=MUTED)
         for row, shown in enumerate((self.model, self.link)):
             shown.configure(anchor="e", justify="right")
             shown.grid(row=row, column=0, sticky="ew")
         self.link.grid_remove()
         codes = {name: code for code, name in DEVICE_NAMES.items()}
         self.device = menu(self, [], lambda name: choose_device(codes[name]), width=124)
-        self._offer({*ALWAYS_NAMED, settings.device})
+        self.offer_devices({settings.device})
         self.show_device(settings.device)
         self.device.grid(row=0, column=2, padx=(0, NARROW))
         self.theme = menu(
@@ -266,28 +322,57 @@ class Header(customtkinter.CTkFrame):  # type: ignore[misc]
         self.theme.set(settings.theme.capitalize())
         self.theme.grid(row=0, column=3)
 
-    def choose_page(self, name: str) -> None:
-        """Mark the page that is shown."""
+    def mark_page(self, name: str) -> None:
+        """Mark the page that is shown.
+
+        Parameters
+        ----------
+        name : str
+            One of `PAGES`.
+        """
         self._pages.set(name)
 
     def show_device(self, device: str) -> None:
-        """Show the device asked for."""
+        """Show the requested device.
+
+        Parameters
+        ----------
+        device : str
+        """
         self.device.set(device_name(device))
 
-    def show_model(self, backend: Backend, asked: str, devices: Iterable[str]) -> None:
-        """Show which model is in use and where it really runs, and offer what ONNX Runtime has."""
-        self.model.configure(text=f"{shortened(backend.name)} on {device_name(backend.device)}")
-        self._offer({*ALWAYS_NAMED, *devices, asked})
+    def offer_devices(self, devices: set[str]) -> None:
+        """Fill the menu of devices.
 
-    def show_link(self, link: Link) -> None:
-        """Show how the connection to the service stands."""
-        colours = {LinkState.CONNECTED: GOOD, LinkState.UNREADY: MUTED}
-        self.link.configure(text=f"●  {shortened(link.words, LONGEST_LINK)}", text_color=colours.get(link.state, ERROR))
+        Parameters
+        ----------
+        devices : set of str
+            `ALWAYS_NAMED` are added.
+        """
+        offered = devices.union(ALWAYS_NAMED)
+        self.device.configure(values=[name for code, name in DEVICE_NAMES.items() if code in offered])
+
+    def show_model(self, name: str, device: str) -> None:
+        """Show the model and the device in use.
+
+        Parameters
+        ----------
+        name : str
+        device : str
+        """
+        self.model.configure(text=f"{shortened(name)} on {device_name(device)}")
+
+    def show_link(self, message: str, colour: Colour) -> None:
+        """Show the state of the connection to the service.
+
+        Parameters
+        ----------
+        message : str
+        colour : Colour
+        """
+        self.link.configure(text=f"●  {shortened(message, MAX_LINK_LENGTH)}", text_color=colour)
         self.link.grid()
 
-    def fix(self) -> None:
-        """Leave the device to the service."""
+    def hide_device(self) -> None:
+        """Hide the menu of devices."""
         self.device.grid_remove()
-
-    def _offer(self, devices: set[str]) -> None:
-        self.device.configure(values=[name for code, name in DEVICE_NAMES.items() if code in devices])

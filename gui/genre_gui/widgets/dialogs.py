@@ -1,7 +1,4 @@
-"""The system's dialogs for choosing files; each returns None if the user changed their mind.
-
-Files dropped onto the window, where the library for that is installed and loads.
-"""
+"""Dialogs for choosing files, each of which returns None if it is cancelled, and files dropped onto the window."""
 
 from __future__ import annotations
 
@@ -17,7 +14,14 @@ AUDIO_PATTERNS = " ".join(f"*{suffix}" for suffix in sorted(AUDIO_SUFFIXES))
 
 
 def audio_files(parent: Misc, folder: str) -> list[str] | None:
-    """Ask for audio files."""
+    """Ask for audio files.
+
+    Parameters
+    ----------
+    parent : Misc
+    folder : str
+        Folder to start in.
+    """
     names = filedialog.askopenfilenames(
         parent=parent,
         title="Add files",
@@ -28,13 +32,25 @@ def audio_files(parent: Misc, folder: str) -> list[str] | None:
 
 
 def audio_folder(parent: Misc, folder: str) -> str | None:
-    """Ask for a folder."""
+    """Ask for a folder.
+
+    Parameters
+    ----------
+    parent : Misc
+    folder : str
+        Folder to start in.
+    """
     name = filedialog.askdirectory(parent=parent, title="Add a folder", initialdir=folder or None, mustexist=True)
     return name or None
 
 
 def model_file(parent: Misc) -> Path | None:
-    """Ask for a model."""
+    """Ask for a model.
+
+    Parameters
+    ----------
+    parent : Misc
+    """
     name = filedialog.askopenfilename(
         parent=parent, title="Open a model", filetypes=[("ONNX model", "*.onnx"), ("All files", "*")]
     )
@@ -42,7 +58,14 @@ def model_file(parent: Misc) -> Path | None:
 
 
 def export_file(parent: Misc, folder: str) -> Path | None:
-    """Ask where results go."""
+    """Ask for the file of an export.
+
+    Parameters
+    ----------
+    parent : Misc
+    folder : str
+        Folder to start in.
+    """
     name = filedialog.asksaveasfilename(
         parent=parent,
         title="Export results",
@@ -58,7 +81,14 @@ Drop = Callable[[Sequence[str]], object]
 
 
 def accept_drops(window: Any, drop: Drop) -> bool:
-    """Call `drop` with the names of what is dropped; return whether that can happen at all."""
+    """Accept dropped files; return False if tkinterdnd2 is not installed or does not load.
+
+    Parameters
+    ----------
+    window : Any
+    drop : callable
+        Called with the names of dropped files and folders.
+    """
     try:
         importlib.import_module("tkinterdnd2.TkinterDnD").require(window)
         window.tk.call("tkdnd::drop_target", "register", str(window), ("DND_Files",))

@@ -1,4 +1,4 @@
-"""Colours and spacing, in one place. A colour is a pair: light appearance, dark appearance."""
+"""Colours, fonts and spacing. A colour is a pair: light appearance, dark appearance."""
 
 from __future__ import annotations
 
@@ -31,26 +31,35 @@ TRACK: Colour = ("#E3E8F0", "#30363E")
 OUTLINE: Colour = ("#C3C7CF", "#454B54")
 
 WIDE, MIDDLE, NARROW = 24, 16, 8
-"""Distances, pixels before scaling."""
+"""Spacing, pixels before scaling."""
 
 TABLE = "Genre.Treeview"
 ROW_HEIGHT = 30
 
 
 def dark() -> bool:
-    """Whether the window is dark now."""
+    """Return whether the appearance is dark."""
     return bool(customtkinter.get_appearance_mode() == "Dark")
 
 
 def colour(pair: Colour) -> str:
-    """Return the colour of a pair for the present appearance."""
+    """Return the colour of a pair for the present appearance.
+
+    Parameters
+    ----------
+    pair : Colour
+    """
     return pair[dark()]
 
 
 def choose_appearance(theme: str) -> None:
-    """Switch to `light`, `dark` or what the system has.
+    """Change the appearance.
 
-    On Linux the system is asked once: to follow it customtkinter would start a program every 30 ms.
+    On Linux the system is asked once: to follow it, customtkinter would start a program every 30 ms.
+
+    Parameters
+    ----------
+    theme : {"system", "light", "dark"}
     """
     if theme == "system" and sys.platform.startswith("linux"):
         import darkdetect  # type: ignore[import-untyped]
@@ -60,27 +69,51 @@ def choose_appearance(theme: str) -> None:
 
 
 def genre_colour(index: int) -> str:
-    """Return a colour for the genre of that index: neighbours differ most, and text in `TEXT` can be read on all."""
+    """Return a colour on which text in `TEXT` is readable; those of neighbouring genres differ most.
+
+    Parameters
+    ----------
+    index : int
+        Of the genre in the model's labels.
+    """
     hue = index * 0.381966 % 1.0  # the golden angle: any number of hues stays far apart
     red, green, blue = colorsys.hls_to_rgb(hue, 0.36 if dark() else 0.76, 0.42 if dark() else 0.62)
     return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
 
 
 def scaling(widget: Misc) -> float:
-    """Pixels of the screen for each pixel of the layout."""
+    """Return pixels of the screen for each pixel of the layout.
+
+    Parameters
+    ----------
+    widget : Misc
+    """
     return float(customtkinter.ScalingTracker.get_widget_scaling(widget))
 
 
 def font(widget: Misc, size: int, weight: str = "normal") -> Font:
-    """Return the window's font for a plain Tk widget, size in pixels before scaling."""
+    """Return the font of the window for a plain Tk widget.
+
+    Parameters
+    ----------
+    widget : Misc
+    size : int
+        Pixels before scaling.
+    weight : {"normal", "bold"}
+    """
     family = customtkinter.ThemeManager.theme["CTkFont"]["family"]
     return str(family), -round(size * scaling(widget)), weight
 
 
 def style_tables(root: Misc) -> None:
-    """Give all tables the colours of the present appearance."""
+    """Apply the colours of the present appearance to all tables.
+
+    Parameters
+    ----------
+    root : Misc
+    """
     style = ttk.Style(root)
-    style.theme_use("clam")  # the only built-in one whose colours can all be changed, on every system
+    style.theme_use("clam")  # the only built-in theme whose colours can all be changed on every system
     style.configure(
         TABLE,
         background=colour(CARD),

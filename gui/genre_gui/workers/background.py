@@ -1,16 +1,11 @@
-"""What the threads behind the window report to it.
+"""Threads behind the window, the events by which they report, and what keeps them from slowing the UI thread.
 
-Threads that work behind the window, and the one queue by which they report.
+Garbage collection runs on the UI thread only: a font, picture or variable of Tk deletes itself in Tk when it is
+collected, and from another thread that call waits for the main loop, for ever if the loop ends meanwhile.
 
-What keeps other threads from holding up the UI's: who collects garbage, and how long Python waits for its turn.
-
-A font, picture or variable of Tk deletes itself in Tk when it is collected, and Python collects in whatever thread
-happens to allocate. In any other thread than the UI's each of them waits for the main loop: a second if none runs, for
-ever if it ends meanwhile, so that a thread behind the window would outlive it.
-
-Every call of Tk gives Python's lock away and asks for it again, and a thread that is busy in Python keeps it for
-`sys.getswitchinterval()`, 5 ms: a hundred rows beside one such thread took a third of a second, and 20 ms with the
-interval below.
+Every call of Tk releases Python's lock and acquires it again, and a thread that is busy in Python keeps the lock for
+`sys.getswitchinterval()`. With the default of 5 ms, drawing a hundred rows beside one such thread took a third of a
+second; with `SWITCH_SECONDS` it takes 20 ms.
 """
 
 from __future__ import annotations
@@ -30,37 +25,41 @@ from pathlib import Path
 from threading import Event as Flag
 from typing import TYPE_CHECKING
 
-from genre_gui import __version__
+from genre_gui import THREAD_PREFIX, __version__
 from genre_runtime.parallel import available_cores
 
 if TYPE_CHECKING:
-    from genre_gui.backends.base import Backend
-    from genre_gui.backends.link import Link
+    from genre_gui.backends.base import Backend, Link
     from genre_gui.tracks import Result
-    from genre_gui.widgets.spectrogram import Sound
+    from genre_gui.widgets.spectrogram import ExcerptSpectrogram
     from genre_runtime import GenreError
     from genre_runtime.library.tags import Change
     from genre_runtime.library.tags.restore import Undone
 
 
 @dataclass(frozen=True)
-class Found:
-    """Files to classify were found."""
+class Event:
+    """Report of another thread to the UI thread."""
+
+
+@dataclass(frozen=True)
+class Found(Event):
+    """Audio files were found."""
 
     paths: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
-class Started:
-    """A track is being listened to."""
+class Started(Event):
+    """The classification of a track has started."""
 
     number: int
     turn: int
 
 
 @dataclass(frozen=True)
-class Finished:
-    """A track has its outcome."""
+class Finished(Event):
+    """The classification of a track has finished."""
 
     number: int
     turn: int
@@ -68,8 +67,8 @@ class Finished:
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """A model is ready, and ONNX Runtime offers these devices."""
+class Loaded(Event):
+    """A model is loaded; `devices` are those of the installed ONNX Runtime."""
 
     turn: int
     backend: Backend
@@ -77,7 +76,7 @@ class Loaded:
 
 
 @dataclass(frozen=True)
-class NotLoaded:
+class NotLoaded(Event):
     """A model could not be loaded."""
 
     turn: int
@@ -85,32 +84,32 @@ class NotLoaded:
 
 
 @dataclass(frozen=True)
-class LinkChanged:
-    """The connection to the service stands otherwise than before."""
+class LinkChanged(Event):
+    """The state of the connection to the service has changed."""
 
     turn: int
     link: Link
 
 
 @dataclass(frozen=True)
-class DevicesTried:
-    """For each device `works`, or why it does not."""
+class DevicesTested(Event):
+    """Every device was tested: `works`, or why it does not."""
 
     answers: dict[str, str]
 
 
 @dataclass(frozen=True)
-class Heard:
-    """The spectrograms of a track are there."""
+class SpectrogramReady(Event):
+    """The spectrograms of a track are computed; empty if it cannot be read."""
 
     number: int
     turn: int
-    sounds: tuple[Sound, ...]
+    excerpts: tuple[ExcerptSpectrogram, ...]
 
 
 @dataclass(frozen=True)
-class Tagged:
-    """What would become, or became, of the tags of one file."""
+class Tagged(Event):
+    """The tags of a file were written, or would be changed in this way."""
 
     run: int
     path: Path
@@ -118,8 +117,8 @@ class Tagged:
 
 
 @dataclass(frozen=True)
-class TagsFinished:
-    """All files were looked at; `journal` is where the changes are recorded if any was made."""
+class TagsFinished(Event):
+    """A run over the tags of all files has ended; `journal` records the changes if there were any."""
 
     run: int
     write: bool
@@ -127,114 +126,124 @@ class TagsFinished:
 
 
 @dataclass(frozen=True)
-class TagsUndone:
-    """Changes were taken back."""
+class TagsUndone(Event):
+    """Written tags were restored."""
 
     outcomes: tuple[Undone, ...]
 
 
 @dataclass(frozen=True)
-class Notice:
-    """Something to be said in words; `bad` if it went wrong."""
+class Notice(Event):
+    """A message to the user; `bad` for an error."""
 
-    words: str
+    message: str
     bad: bool = False
 
 
 @dataclass(frozen=True)
-class Broken:
-    """A fault of this program; `report` is text to copy."""
+class Broken(Event):
+    """An unexpected exception; `report` is text to copy."""
 
     report: str
 
 
-Event = (
-    Found
-    | Started
-    | Finished
-    | Loaded
-    | NotLoaded
-    | LinkChanged
-    | DevicesTried
-    | Heard
-    | Tagged
-    | TagsFinished
-    | TagsUndone
-    | Notice
-    | Broken
-)
-
-
-N_CHORES = 3
-"""Threads for loading, finding, drawing and tagging: none of them may keep the others waiting."""
-
-MOST_JOBS = 8
-
-THREADS = "genre-gui"
-"""What the names of all threads of this program begin with."""
-
 Post = Callable[[Event], None]
+
+N_TASK_THREADS = 3
+"""Threads for loading, finding files, spectrograms and tags, so that none of these waits for another one."""
+
+MAX_JOBS = 8
+SWITCH_SECONDS = 0.0005
 
 
 class Background:
-    """Two pools of threads, one for files and one for everything else.
+    """Two thread pools, one for the classification of files and one for all other tasks.
 
     Parameters
     ----------
     jobs : int, optional
-        Files in work at once; by default one a core but one, which is the window's.
+        Files classified at the same time; by default one for each available core, at most `MAX_JOBS`.
 
     Attributes
     ----------
     events : queue of Event
-        What has happened; the UI thread takes from it without waiting.
+        The UI thread takes from it without waiting.
     stop : threading.Event
-        Set when the window closes: all work should end early.
+        Set when the window closes, to end all work early.
     """
 
     def __init__(self, jobs: int | None = None) -> None:
-        self.jobs = jobs or min(MOST_JOBS, available_cores())
+        self.jobs = jobs or min(MAX_JOBS, available_cores())
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self.stop = Flag()
-        self._files = ThreadPoolExecutor(self.jobs, thread_name_prefix=f"{THREADS}-file")
-        self._chores = ThreadPoolExecutor(N_CHORES, thread_name_prefix=f"{THREADS}-chore")
+        self._files = ThreadPoolExecutor(self.jobs, thread_name_prefix=f"{THREAD_PREFIX}-file")
+        self._tasks = ThreadPoolExecutor(N_TASK_THREADS, thread_name_prefix=f"{THREAD_PREFIX}-task")
 
-    def file(self, work: Callable[[Post], None]) -> Future[None]:
-        """Work on a file when its turn comes."""
+    def submit_file(self, work: Callable[[Post], None]) -> Future[None]:
+        """Schedule the classification of a file.
+
+        Parameters
+        ----------
+        work : callable
+            Called with the function that posts events.
+        """
         return self._files.submit(self._guarded, work)
 
-    def chore(self, work: Callable[[Post], None]) -> Future[None]:
-        """Do something else."""
-        return self._chores.submit(self._guarded, work)
+    def submit(self, work: Callable[[Post], None]) -> Future[None]:
+        """Schedule another task.
 
-    def lasting(self, work: Callable[[Post], None]) -> None:
-        """Do something that takes as long as the window is open, in a thread of its own."""
-        threading.Thread(target=self._guarded, args=(work,), name=f"{THREADS}-watch", daemon=True).start()
+        Parameters
+        ----------
+        work : callable
+            Called with the function that posts events.
+        """
+        return self._tasks.submit(self._guarded, work)
+
+    def start_watch(self, work: Callable[[Post], None]) -> None:
+        """Start a task that takes as long as the window is open, in its own thread.
+
+        Parameters
+        ----------
+        work : callable
+            Called with the function that posts events.
+        """
+        threading.Thread(target=self._guarded, args=(work,), name=f"{THREAD_PREFIX}-watch", daemon=True).start()
 
     def close(self) -> None:
-        """Drop what has not begun, tell the rest to stop, and return at once."""
+        """Drop the work that has not started, tell the rest to stop, and return at once."""
         self.stop.set()
-        for pool in (self._files, self._chores):
+        for pool in (self._files, self._tasks):
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _guarded(self, work: Callable[[Post], None]) -> None:
         try:
             work(self.events.put)
-        except Exception as error:  # without a word the window would wait for ever
-            self.events.put(Broken(report(error)))
+        except Exception as error:  # otherwise the window would wait for ever
+            self.events.put(Broken(fault_report(error)))
 
 
-def outliving(seconds: float) -> list[str]:
-    """Wait for this program's threads to end; return the names of those that are still at work then."""
+def wait_for_threads(seconds: float) -> list[str]:
+    """Wait for the threads of this program to end; return the names of those that are still running.
+
+    Parameters
+    ----------
+    seconds : float
+        Longest wait for all of them.
+    """
     deadline = time.monotonic() + seconds
-    threads = [thread for thread in threading.enumerate() if thread.name.startswith(THREADS)]
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith(THREAD_PREFIX)]
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
     return [thread.name for thread in threads if thread.is_alive()]
 
 
-def report(error: BaseException) -> str:
-    """Return what whoever mends this program has to know."""
+def fault_report(error: BaseException) -> str:
+    """Return versions and traceback of an unexpected exception, as text for a bug report.
+
+    Parameters
+    ----------
+    error : BaseException
+    """
     lines = [
         f"genre-gui {__version__}, Python {platform.python_version()}, {platform.platform()}",
         *(line.rstrip("\n") for line in traceback.format_exception(error)),
@@ -242,14 +251,11 @@ def report(error: BaseException) -> str:
     return "\n".join(lines) + "\n"
 
 
-SWITCH_SECONDS = 0.0005
-
-
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """For the time of a window, have this thread's turn come soon, and leave collecting to it.
+def ui_thread() -> Iterator[None]:
+    """Make this thread the UI thread: others give way to it soon, and leave garbage collection to it.
 
-    `collect_if_due` collects now and then, and the end of the block once more.
+    `collect_if_due` collects from time to time, and the end of the block once more.
     """
     automatic, interval = gc.isenabled(), sys.getswitchinterval()
     gc.disable()
@@ -264,17 +270,12 @@ def undisturbed() -> Iterator[None]:
             gc.enable()
 
 
-def settle() -> None:
-    """Leave all that exists now alone until the end: looking through it would stop the window for too long."""
-    gc.freeze()
-
-
 def collect_if_due() -> None:
-    """Collect if Python would have: as many objects were made as its thresholds say."""
+    """Collect garbage if Python's own thresholds are exceeded."""
     counts, thresholds = gc.get_count(), gc.get_threshold()
     for generation in (2, 1, 0):
         if 0 < thresholds[generation] < counts[generation]:
             gc.collect(generation)
-            if generation == 2:  # what is alive now are tracks and answers: they die without being collected
-                settle()
+            if generation == 2:
+                gc.freeze()  # the survivors are tracks and answers, which are freed without being collected
             return

@@ -1,9 +1,11 @@
-"""What is done in other threads besides classifying: each function does one thing and posts what came of it."""
+"""Tasks in other threads, which post their results as events, and what the UI thread keeps between them."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from threading import Event, Lock
@@ -11,12 +13,13 @@ from typing import TYPE_CHECKING
 
 from genre_gui.text import counted, one_line, sentence
 from genre_gui.workers.background import (
-    DevicesTried,
+    Background,
+    DevicesTested,
     Finished,
     Found,
-    Heard,
     Notice,
     Post,
+    SpectrogramReady,
     Started,
     Tagged,
     TagsFinished,
@@ -29,20 +32,30 @@ from genre_runtime.library.scan import Finder
 if TYPE_CHECKING:
     from genre_gui.backends.base import Backend
     from genre_gui.tracks import Result, Track
+    from genre_gui.widgets.spectrogram import ExcerptSpectrogram
     from genre_runtime.library.tags import Mode, Tagging
     from genre_runtime.model.metadata import ModelMetadata
 
-
 CHUNK = 100
-"""Files reported at once: as many rows as the window adds without a stall."""
+"""Files in one event: as many rows as the window adds without a delay."""
 
 EXPORT_SUFFIXES = (".csv", ".json", ".jsonl")
 
-_tags_lock = Lock()  # two runs that write the same files at once would be each other's foreign program
+MAX_SPECTROGRAMS = 8
+
+_tags_lock = Lock()  # two runs that write the same files would take each other for a foreign program
 
 
-def find(names: Sequence[str], stop: Event, post: Post) -> None:
-    """Find the audio files that names and folders mean."""
+def find_files(names: Sequence[str], stop: Event, post: Post) -> None:
+    """Find audio files.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Files, and folders to search.
+    stop : threading.Event
+    post : callable
+    """
     finder, count = Finder(stop), 0
     found = finder.find(names)
     while (chunk := tuple(islice(found, CHUNK))) and not stop.is_set():
@@ -55,8 +68,16 @@ def find(names: Sequence[str], stop: Event, post: Post) -> None:
         post(Notice(f"There is no audio file in that folder{others}."))
 
 
-def classifying(track: Track, backend: Backend, stop: Event) -> Callable[[Post], None]:
-    """Return the work on a track; of a track that changes meanwhile, hand in a copy."""
+def classification(track: Track, backend: Backend, stop: Event) -> Callable[[Post], None]:
+    """Return the task that classifies a track.
+
+    Parameters
+    ----------
+    track : Track
+        Read in another thread: pass a copy of a track that changes meanwhile.
+    backend : Backend
+    stop : threading.Event
+    """
 
     def work(post: Post) -> None:
         if stop.is_set():
@@ -65,7 +86,7 @@ def classifying(track: Track, backend: Backend, stop: Event) -> Callable[[Post],
         try:
             result = backend.classify(track.path, whole=track.whole, stop=stop)
         except Exception:
-            fault = GenreError("a fault of this program: see the report, then try again")
+            fault = GenreError("unexpected error of this program: see the report, then try again")
             post(Finished(track.number, track.turn, fault))
             raise
         post(Finished(track.number, track.turn, result))
@@ -73,18 +94,32 @@ def classifying(track: Track, backend: Backend, stop: Event) -> Callable[[Post],
     return work
 
 
-def listen(key: tuple[int, int], path: Path, metadata: ModelMetadata, whole: bool, stop: Event, post: Post) -> None:
-    """Make the spectrograms of a track; none if it cannot be read, which its own row says."""
-    from genre_gui.widgets.spectrogram import listen as sounds_of
+def compute_spectrograms(
+    key: tuple[int, int], path: Path, metadata: ModelMetadata, whole: bool, stop: Event, post: Post
+) -> None:
+    """Compute the spectrograms of a track; none if it cannot be read, which its row reports.
+
+    Parameters
+    ----------
+    key : tuple of int
+        Number and turn of the track.
+    path : Path
+    metadata : ModelMetadata
+    whole : bool
+        The whole track instead of the model's number of excerpts.
+    stop : threading.Event
+    post : callable
+    """
+    from genre_gui.widgets.spectrogram import excerpt_spectrograms
 
     try:
-        post(Heard(*key, sounds_of(path, metadata, whole=whole, stop=stop)))
+        post(SpectrogramReady(*key, excerpt_spectrograms(path, metadata, whole=whole, stop=stop)))
     except GenreError:
-        post(Heard(*key, ()))
+        post(SpectrogramReady(*key, ()))
 
 
 def offered_devices() -> tuple[str, ...]:
-    """Return what the installed ONNX Runtime offers; nothing where there is none."""
+    """Return the devices of the installed ONNX Runtime; empty if it is not installed."""
     from genre_runtime.model.session import available_devices
 
     try:
@@ -93,16 +128,32 @@ def offered_devices() -> tuple[str, ...]:
         return ()
 
 
-def try_devices(backend: Backend, post: Post) -> None:
-    """Try every device."""
+def probe_devices(backend: Backend, post: Post) -> None:
+    """Test every device.
+
+    Parameters
+    ----------
+    backend : Backend
+    post : callable
+    """
     try:
-        post(DevicesTried(backend.devices()))
+        post(DevicesTested(backend.devices()))
     except GenreError as error:
         post(Notice(sentence(error), bad=True))
 
 
-def tagging(*, write: bool, mode: Mode, unsure: bool, top: int) -> Tagging:
-    """Return what is to be done to tags, with a journal of its own if they are written."""
+def make_tagging(*, write: bool, mode: Mode, unsure: bool, top: int) -> Tagging:
+    """Return the settings of a run over tags, with a new journal if they are written.
+
+    Parameters
+    ----------
+    write : bool
+    mode : {"empty", "overwrite", "append"}
+    unsure : bool
+        Include answers that are not confident.
+    top : int
+        Most genres for each file.
+    """
     from genre_runtime.library.tags import Tagging
     from genre_runtime.library.tags.journal import Journal, default_journal
 
@@ -110,8 +161,18 @@ def tagging(*, write: bool, mode: Mode, unsure: bool, top: int) -> Tagging:
     return Tagging(write=write, mode=mode, unsure=unsure, top=top, journal=journal)
 
 
-def tag(answers: Sequence[tuple[Path, Prediction]], wanted: Tagging, run: int, stop: Event, post: Post) -> None:
-    """Write genres into the tags of files, or only tell what would be written."""
+def tag(answers: Sequence[tuple[Path, Prediction]], tagging: Tagging, run: int, stop: Event, post: Post) -> None:
+    """Write genres into the tags of files, or only report what would be written.
+
+    Parameters
+    ----------
+    answers : sequence of (Path, Prediction)
+    tagging : Tagging
+    run : int
+        Number of the run, for its events.
+    stop : threading.Event
+    post : callable
+    """
     from genre_runtime.library.tags import Change
 
     written = False
@@ -119,15 +180,21 @@ def tag(answers: Sequence[tuple[Path, Prediction]], wanted: Tagging, run: int, s
         for path, prediction in answers:
             if stop.is_set():
                 break
-            outcome = wanted.apply(path, prediction)
+            outcome = tagging.apply(path, prediction)
             written = written or (isinstance(outcome, Change) and outcome.written)
             post(Tagged(run, path, outcome))
-    journal = wanted.journal.path if wanted.journal is not None and written else None
-    post(TagsFinished(run, wanted.write, journal))
+    journal = tagging.journal.path if tagging.journal is not None and written else None
+    post(TagsFinished(run, tagging.write, journal))
 
 
-def take_back(journal: Path, post: Post) -> None:
-    """Restore every file that a journal names."""
+def undo_tags(journal: Path, post: Post) -> None:
+    """Restore every file recorded in a journal.
+
+    Parameters
+    ----------
+    journal : Path
+    post : callable
+    """
     from genre_runtime.library.tags.restore import undo
 
     try:
@@ -138,19 +205,25 @@ def take_back(journal: Path, post: Post) -> None:
 
 
 def export(path: Path, results: Sequence[tuple[Path, Result]], post: Post) -> None:
-    """Write results into a file, whole or not at all."""
+    """Write results into a file, completely or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        Its suffix, one of `EXPORT_SUFFIXES`, is the format.
+    results : sequence of (Path, Prediction or GenreError)
+    post : callable
+    """
     from genre_runtime.library.results.write import WRITERS
     from genre_runtime.output_files import write_whole
     from genre_runtime.prediction import FileResult
 
-    form = path.suffix.lower()
-    if form not in EXPORT_SUFFIXES:
-        post(
-            Notice(f"{one_line(path.name)} was not written: expected a name that ends in .csv, .json or .jsonl.", True)
-        )
+    name, suffix = one_line(path.name), path.suffix.lower()
+    if suffix not in EXPORT_SUFFIXES:
+        post(Notice(f"{name} was not written: expected a name that ends in .csv, .json or .jsonl.", bad=True))
         return
     text = io.StringIO()
-    writer = WRITERS[form[1:]](text)
+    writer = WRITERS[suffix[1:]](text)
     for track_path, result in results:
         writer.write(FileResult(track_path, result))
     writer.close()
@@ -158,6 +231,151 @@ def export(path: Path, results: Sequence[tuple[Path, Result]], post: Post) -> No
         write_whole(path, [text.getvalue()])
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        post(Notice(f"{one_line(path.name)} could not be written: {reason or error}.", bad=True))
+        post(Notice(f"{name} could not be written: {reason or error}.", bad=True))
         return
-    post(Notice(f"{counted(len(results), 'result')} written to {one_line(path.name)}."))
+    post(Notice(f"{counted(len(results), 'result')} written to {name}."))
+
+
+class SpectrogramCache:
+    """Spectrograms of the tracks shown last; computed on request, only for the track requested last.
+
+    Parameters
+    ----------
+    background : Background
+    """
+
+    def __init__(self, background: Background) -> None:
+        self._background = background
+        self._kept: OrderedDict[tuple[int, int], tuple[ExcerptSpectrogram, ...]] = OrderedDict()
+        self._requested: tuple[int, int] | None = None
+
+    def get(self, track: Track, metadata: ModelMetadata) -> tuple[ExcerptSpectrogram, ...] | None:
+        """Return the spectrograms of a track, or None: then they follow as an event.
+
+        Parameters
+        ----------
+        track : Track
+        metadata : ModelMetadata
+        """
+        key = (track.number, track.turn)
+        if key not in self._kept and key != self._requested:
+            self._requested = key
+            path, whole, stop = track.path, track.whole, self._background.stop
+            if not metadata.graphs and track.prediction is not None:  # a service does not publish its excerpts
+                excerpts = track.prediction.excerpts
+                seconds = max(excerpt.end_seconds - excerpt.start_seconds for excerpt in excerpts)
+                metadata = replace(metadata, n_excerpts=len(excerpts), excerpt_seconds=seconds)
+
+            def work(post: Post) -> None:
+                if self._requested == key:  # otherwise the user has gone on to another track
+                    compute_spectrograms(key, path, metadata, whole, stop, post)
+
+            self._background.submit(work)
+        return self._kept.get(key)
+
+    def add(self, event: SpectrogramReady) -> None:
+        """Keep new spectrograms, and drop the oldest ones.
+
+        Parameters
+        ----------
+        event : SpectrogramReady
+        """
+        key = (event.number, event.turn)
+        self._kept[key] = event.excerpts
+        if self._requested == key:
+            self._requested = None
+        while len(self._kept) > MAX_SPECTROGRAMS:
+            self._kept.popitem(last=False)
+
+
+@dataclass(frozen=True)
+class TagOptions:
+    """How genres are written.
+
+    Attributes
+    ----------
+    mode : {"empty", "overwrite", "append"}
+    unsure : bool
+        Whether answers that are not confident are written.
+    top : int
+        Most genres for each file.
+    """
+
+    mode: Mode = "empty"
+    unsure: bool = False
+    top: int = 1
+
+
+class TagRuns:
+    """Runs over the tags of files: the last plan is kept, so that exactly what was shown is written.
+
+    Parameters
+    ----------
+    background : Background
+
+    Attributes
+    ----------
+    journal : Path or None
+        Journal of the tags written last.
+    """
+
+    def __init__(self, background: Background) -> None:
+        self.journal: Path | None = None
+        self._background = background
+        self._run = 0
+        self._answers: list[tuple[Path, Prediction]] = []
+        self._options = TagOptions()
+
+    def plan(self, tracks: Iterable[Track], options: TagOptions) -> int:
+        """Report by events what would be written into files; return how many have an answer.
+
+        Parameters
+        ----------
+        tracks : iterable of Track
+        options : TagOptions
+        """
+        answers = [(track.path, track.prediction) for track in tracks]
+        self._answers = [(path, found) for path, found in answers if found is not None]
+        self._options = options
+        self._start(write=False)
+        return len(self._answers)
+
+    def write(self) -> None:
+        """Write what was planned last, whatever has changed in the tracks since."""
+        self._start(write=True)
+
+    def undo(self, journal: Path) -> None:
+        """Restore all files of a journal.
+
+        Parameters
+        ----------
+        journal : Path
+        """
+        self._run += 1
+        self._background.submit(lambda post: undo_tags(journal, post))
+
+    def is_current(self, event: Tagged | TagsFinished) -> bool:
+        """Return whether an event belongs to the last run, or reports that tags were written.
+
+        Parameters
+        ----------
+        event : Tagged or TagsFinished
+        """
+        return event.run == self._run or (isinstance(event, TagsFinished) and event.write)
+
+    def _start(self, *, write: bool) -> None:
+        self._run += 1
+        run, answers, stop, options = self._run, self._answers, self._background.stop, self._options
+
+        def work(post: Post) -> None:
+            try:
+                tagging = make_tagging(write=write, mode=options.mode, unsure=options.unsure, top=options.top)
+            except GenreError as error:  # no journal can be made, so nothing is written
+                post(Notice(sentence(error), bad=True))
+                post(TagsFinished(run, write))
+                return
+            if tagging.journal is not None:
+                self.journal = tagging.journal.path
+            tag(answers, tagging, run, stop, post)
+
+        self._background.submit(work)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from genre_gui.backends.base import LocalBackend, Wish
+from genre_gui.backends.base import LinkState, LocalBackend, ModelRequest
 from genre_gui.backends.client import Client
 from genre_gui.backends.errors import (
     AddressError,
@@ -21,14 +21,20 @@ from genre_gui.backends.errors import (
     NoServiceError,
     NotReadyError,
     ServiceError,
+    load_failure,
 )
-from genre_gui.backends.link import LinkState
 from genre_gui.backends.remote import RemoteBackend, connecting, scores_by_matrix
-from genre_gui.pages.model import facts_in_words
+from genre_gui.pages.model import describe
 from genre_gui.tracks import State
-from genre_gui.workers.background import outliving
+from genre_gui.workers.background import wait_for_threads
 from genre_runtime import GenreError, Prediction
-from genre_runtime.errors import AudioNotFoundError, EmptyAudioError, UnreadableAudioError
+from genre_runtime.errors import (
+    AudioNotFoundError,
+    DeviceUnavailableError,
+    EmptyAudioError,
+    InvalidModelError,
+    UnreadableAudioError,
+)
 from tests.gui.conftest import DEADLINE_SECONDS, OpenController, OpenWindow, drive, finished, named, wait
 from tests.gui.odd_service import PREDICTION, READY, Reply, odd_service, problem
 from tests.gui.test_window import text
@@ -65,7 +71,7 @@ def classify(address: str, path: Path, *, whole: bool = False) -> Prediction | G
 def test_window_service_and_command_give_the_same_probabilities(
     open_controller: OpenController, model_path: Path, song: Path, tmp_path: Path
 ) -> None:
-    local = open_controller(lambda _: LocalBackend.load(Wish(model_path, "cpu")))
+    local = open_controller(lambda _: LocalBackend.load(ModelRequest(model_path, "cpu")))
     local.add([str(song)])
     wait(local, finished(local, 1))
     with live(tmp_path, model_path) as service:
@@ -102,7 +108,7 @@ def test_an_announced_length_that_is_none_is_refused(song: Path, announced: obje
     with odd_service(lambda _: (200, {**PREDICTION, "announced_seconds": announced}, {})) as address:
         answer = classify(address, song)
     assert isinstance(answer, ServiceError)
-    assert "its answer is no prediction" in str(answer)
+    assert "its answer is not a prediction" in str(answer)
 
 
 def test_what_the_service_tells_of_its_model_is_shown(
@@ -117,7 +123,7 @@ def test_what_the_service_tells_of_its_model_is_shown(
         window.update()
         assert [number.cget("text") for number, _ in window.model.numbers][:3] == ["75.0%", "0.500", "0.700"]
         assert "noise, quiet, tone" in window.model.facts.cget("text")
-        assert "Listens to" not in window.model.facts.cget("text")
+        assert "Input" not in window.model.facts.cget("text")
         assert not window.model.open.winfo_ismapped()
 
 
@@ -129,13 +135,17 @@ def test_window_waits_for_a_service_and_goes_on_when_it_is_back(
     drive(window, lambda: "not connected" in text(window.header.link))
     assert "trying again" in text(window.header.link)
     window.add([str(write_audio(tmp_path / "first.wav", tone(1)))])
-    drive(window, lambda: len(window.controller.tracks) == 1 and "waiting for the service" in text(window.tracks.words))
+    drive(
+        window, lambda: len(window.controller.tracks) == 1 and "waiting for the service" in text(window.tracks.message)
+    )
     with live(tmp_path, model_path):
         drive(window, finished(window.controller, 1))
         assert named(window.controller, "first.wav").state == State.DONE
     drive(window, lambda: "lost" in text(window.header.link))
     window.add([str(write_audio(tmp_path / "second.wav", tone(1)))])
-    drive(window, lambda: len(window.controller.tracks) == 2 and "waiting for the service" in text(window.tracks.words))
+    drive(
+        window, lambda: len(window.controller.tracks) == 2 and "waiting for the service" in text(window.tracks.message)
+    )
     with live(tmp_path, model_path):
         drive(window, finished(window.controller, 2))
         drive(window, lambda: text(window.header.link).endswith(f"connected to 127.0.0.1:{port}"))
@@ -164,14 +174,14 @@ def test_a_key_is_asked_for_sent_and_refused_in_words(
     open_window: OpenWindow, model_path: Path, song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with live(tmp_path, model_path, api_key="a long secret") as service:
-        with pytest.raises(KeyRefusedError, match="wants a key: set GENRE_API_KEY"):
-            connecting(service.address)(Wish())
+        with pytest.raises(KeyRefusedError, match="requires an API key: set GENRE_API_KEY"):
+            connecting(service.address)(ModelRequest())
         monkeypatch.setenv("GENRE_API_KEY", "another secret")
         window = open_window(connecting(service.address), fixed=True)
-        drive(window, lambda: "takes another key than GENRE_API_KEY" in text(window.banner.words))
-        assert "another secret" not in text(window.banner.words)
+        drive(window, lambda: "does not accept the key in GENRE_API_KEY" in text(window.banner.message))
+        assert "another secret" not in text(window.banner.message)
         monkeypatch.setenv("GENRE_API_KEY", "a long secret")
-        backend = connecting(service.address)(Wish())
+        backend = connecting(service.address)(ModelRequest())
         assert isinstance(backend.classify(song, whole=False, stop=NEVER), Prediction)
 
 
@@ -179,7 +189,7 @@ def test_too_large_a_file_is_a_row_with_words(model_path: Path, song: Path, tmp_
     with live(tmp_path, model_path, max_body_bytes=1000, max_decode_seconds=20) as service:
         refused = classify(service.address, song)
         assert isinstance(refused, ServiceError)
-        assert "takes no file as large as this (the body has more than 1000 bytes" in str(refused)
+        assert "is too large for the service (the body has more than 1000 bytes" in str(refused)
     with live(tmp_path, model_path, max_decode_seconds=20) as service:
         limited = classify(service.address, song)
     assert isinstance(limited, GenreError)
@@ -191,7 +201,7 @@ def test_files_that_are_no_audio_say_the_same_as_without_a_service(model_path: P
     text_file, empty = tmp_path / "notes.mp3", tmp_path / "empty.mp3"
     text_file.write_text("These are words and no music.")
     empty.touch()
-    local = LocalBackend.load(Wish(model_path, "cpu"))
+    local = LocalBackend.load(ModelRequest(model_path, "cpu"))
     with live(tmp_path, model_path) as service:
         for path, kind in (
             (text_file, UnreadableAudioError),
@@ -218,14 +228,14 @@ def test_a_busy_service_is_asked_again(song: Path) -> None:
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
-        (problem(503, "timeout", "60 s are over"), "took too long at this file (60 s are over)"),
-        (problem(500, "internal"), "failed at this file (status 500): its log says why under 0a1b"),
+        (problem(503, "timeout", "60 s are over"), "ran out of time (60 s are over)"),
+        (problem(500, "internal"), "failed to classify this file (status 500): see its log under 0a1b"),
         (problem(403, "cross_site", "no\nforms\x1b[31m"), "refused this file (status 403: no forms�[31m)"),
-        ((500, {}, {}), "failed at this file (status 500)"),
-        ((200, {"label": "rock"}, {}), "its answer is no prediction"),
-        ((200, {}, {}), "its answer is no prediction"),
+        ((500, {}, {}), "failed to classify this file (status 500)"),
+        ((200, {"label": "rock"}, {}), "its answer is not a prediction"),
+        ((200, {}, {}), "its answer is not a prediction"),
         *(
-            ((200, {**PREDICTION, name: value}, {}), "its answer is no prediction")
+            ((200, {**PREDICTION, name: value}, {}), "its answer is not a prediction")
             for name, value in (
                 ("confidence", "high"),
                 ("confidence", 1.5),
@@ -275,7 +285,7 @@ def test_cancelling_ends_an_upload_at_once(open_controller: OpenController, tmp_
         controller.retry([0])
         wait(controller, lambda: begun.acquire(blocking=False))  # the thread is free although nobody has answered
         controller.close()
-        assert outliving(DEADLINE_SECONDS) == []
+        assert wait_for_threads(DEADLINE_SECONDS) == []
         assert not released.is_set()
         released.set()
 
@@ -292,29 +302,29 @@ def test_a_connection_that_breaks_at_a_file_is_no_endless_loop(song: Path) -> No
         result = backend.classify(song, whole=False, stop=NEVER)
         stop.set()
         watching.join()
-    assert str(result) == "the connection to the service broke 3 times at this file"
+    assert str(result) == "the connection to the service broke 3 times during this file"
 
 
 @pytest.mark.parametrize(
     ("pages", "kind", "words"),
     [
-        ({}, NoServiceError, "is no genre service (status 404 at /readyz)"),
-        ({"/readyz": {"status": "fine"}}, NoServiceError, "is no genre service"),
-        ({**READY, "/api/genres": {"genres": []}}, NoServiceError, "names no genres"),
-        ({**READY, "/api/genres": {"genres": [1]}}, NoServiceError, "names no genres"),
+        ({}, NoServiceError, "is not a genre service (status 404 at /readyz)"),
+        ({"/readyz": {"status": "fine"}}, NoServiceError, "is not a genre service"),
+        ({**READY, "/api/genres": {"genres": []}}, NoServiceError, "has no list of genres"),
+        ({**READY, "/api/genres": {"genres": [1]}}, NoServiceError, "has no list of genres"),
         ({name: page for name, page in READY.items() if name != "/api/health"}, NoServiceError, "404 at /api/health"),
     ],
 )
 def test_something_else_at_the_address(pages: dict[str, Any], kind: type[ServiceError], words: str) -> None:
     with odd_service(fine, pages) as address, pytest.raises(kind) as caught:
-        connecting(address)(Wish())
+        connecting(address)(ModelRequest())
     assert words in str(caught.value)
 
 
 def test_damaged_figures_of_a_model_are_left_out() -> None:
     pages = {**READY, "/api/metrics/confusion": {"matrix": [[1], ["x"]]}, "/api/metrics/history": {"history": 7}}
     with odd_service(fine, pages) as address:
-        backend = connecting(address)(Wish())
+        backend = connecting(address)(ModelRequest())
     assert backend.metadata.labels == ("noise", "quiet", "tone")
 
 
@@ -329,14 +339,14 @@ def test_damaged_figures_of_a_model_are_left_out() -> None:
 def test_threshold_of_a_service(told: dict[str, Any], threshold: float) -> None:
     genres = {**READY["/api/genres"], **told}
     with odd_service(fine, {**READY, "/api/genres": genres}) as address:
-        metadata = connecting(address)(Wish()).metadata
+        metadata = connecting(address)(ModelRequest()).metadata
     assert metadata.confidence_threshold == threshold
-    assert ("Confident from:  65%" in facts_in_words(metadata)) == bool(threshold)
+    assert ("Confident from:  65%" in describe(metadata)) == bool(threshold)
 
 
 def test_nobody_there_and_no_http() -> None:
     with pytest.raises(AwayError, match="cannot be reached"):
-        connecting(f"http://127.0.0.1:{free_port()}")(Wish())
+        connecting(f"http://127.0.0.1:{free_port()}")(ModelRequest())
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:
@@ -348,18 +358,62 @@ def test_nobody_there_and_no_http() -> None:
         thread = threading.Thread(target=answer)
         thread.start()
         with pytest.raises(NoServiceError, match="does not speak HTTP"):
-            connecting(f"http://127.0.0.1:{server.getsockname()[1]}")(Wish())
+            connecting(f"http://127.0.0.1:{server.getsockname()[1]}")(ModelRequest())
         thread.join()
+
+
+@pytest.mark.parametrize("go_on", [b"", b"HTTP/1.1 100 Continue\r\n\r\n"])
+def test_an_answer_before_the_end_of_the_upload_is_read(tmp_path: Path, go_on: bytes) -> None:
+    large = tmp_path / "large.wav"
+    large.write_bytes(bytes(64 * 2**20))
+    n_read = 0
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def refuse() -> None:
+            nonlocal n_read
+            connection, _ = server.accept()
+            with connection:
+                while b"\r\n\r\n" not in connection.recv(2**16):
+                    pass
+                connection.sendall(go_on)
+                if go_on:
+                    n_read += len(connection.recv(2**16))
+                connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\n{}")
+                while block := connection.recv(2**20):
+                    n_read += len(block)
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        answer = Client(f"http://127.0.0.1:{server.getsockname()[1]}").upload("/api/predict", large, lambda: False)
+        thread.join(DEADLINE_SECONDS)
+    assert answer.status == 413
+    assert n_read < 2**25, "it was sent to its end although it was refused"
+    assert n_read > 0 or not go_on
 
 
 def test_without_a_model_the_service_is_not_ready(tmp_path: Path) -> None:
     with live(tmp_path, tmp_path / "none.onnx") as service, pytest.raises(NotReadyError, match="model_not_found"):
-        connecting(service.address)(Wish())
+        connecting(service.address)(ModelRequest())
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [("device_unavailable", DeviceUnavailableError), ("invalid_model", InvalidModelError)]
+)
+@pytest.mark.parametrize("told", ["the graph is damaged", None, 7])
+def test_load_error_of_a_service_is_reported_as_by_the_runtime(code: str, kind: type[GenreError], told: object) -> None:
+    status, values, headers = problem(503, "not_ready", f"not ready: {code}")
+    with odd_service(fine, {"/readyz": (status, {**values, "load_error": told}, headers)}) as address:
+        with pytest.raises(NotReadyError, match=code) as caught:
+            connecting(address)(ModelRequest())
+        failure = load_failure(caught.value, "cuda")
+    assert isinstance(failure, kind)
+    expected = told if isinstance(told, str) else f"the service could not load the model ({code})"
+    assert str(failure) == expected
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://a", "http://", "http://a:99999", "file:///etc/passwd", ""])
 def test_no_address(url: str) -> None:
-    with pytest.raises(AddressError, match=r"expected such as http://127\.0\.0\.1:8000"):
+    with pytest.raises(AddressError, match=r"expected for example http://127\.0\.0\.1:8000"):
         connecting(url)
 
 

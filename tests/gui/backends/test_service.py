@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from genre_gui.backends.base import Wish
+from genre_gui.backends.base import ModelRequest
 from genre_gui.backends.client import Client
 from genre_gui.backends.errors import AwayError, ServiceError
 from genre_gui.backends.service import OwnService, environment
@@ -32,12 +32,13 @@ pytest.importorskip("genre_api", reason="the service is not installed")
 ROOT = Path(__file__).parents[3]
 BIN = Path(sys.executable).parent
 TITLE = "Music genres"
+LAUNCHER = "genre_gui.backends.launcher"
 DEADLINE_SECONDS = 60.0
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc and sends signals")
 
 
 class App:
-    """A running `invoke app`: its own process, the guard and the service."""
+    """A running `invoke app`: its own process and the service."""
 
     def __init__(self, command: list[str], folder: Path, model: Path) -> None:
         self.log = folder / "app.log"
@@ -63,13 +64,13 @@ class App:
     @property
     def port(self) -> int:
         """The port that the service was told to take."""
-        service = self.has("genre-api")
+        service = self.has(LAUNCHER)
         assert service is not None
         return int(service.command[service.command.index("--port") + 1])
 
     def ready(self) -> bool:
         """Whether the window is there and the service answers."""
-        if self.has("genre-api") is None or x11.find(TITLE) is None:
+        if self.has(LAUNCHER) is None or x11.find(TITLE) is None:
             return False
         with suppress(AwayError):
             return Client(f"http://127.0.0.1:{self.port}").get("/readyz").status == 200
@@ -104,12 +105,12 @@ def to_the_window(number: signal.Signals) -> Callable[[App], None]:
     return lambda app: os.kill(app.process.pid, number)
 
 
-def to_the_guard(app: App) -> None:
-    guard = app.has("genre_gui.backends.guard")
-    assert guard is not None
-    os.kill(guard.pid, signal.SIGKILL)
+def to_the_service(app: App) -> None:
+    service = app.has(LAUNCHER)
+    assert service is not None
+    os.kill(service.pid, signal.SIGKILL)
     left = left_of([process for process in app.seen.values() if process.pid != app.process.pid], DEADLINE_SECONDS)
-    assert left == [], "the service outlives its guard"
+    assert left == [], "processes of the service outlive it"
     assert app.process.poll() is None, "the window went with the service"
     x11.ask_to_close(TITLE)
 
@@ -124,14 +125,14 @@ def to_the_guard(app: App) -> None:
         pytest.param(to_the_group(signal.SIGHUP), 129, id="terminal closed"),
         pytest.param(to_the_window(signal.SIGSEGV), -11, id="crash"),
         pytest.param(to_the_window(signal.SIGKILL), -9, id="SIGKILL"),
-        pytest.param(to_the_guard, 0, id="guard killed"),
+        pytest.param(to_the_service, 0, id="service killed"),
     ],
 )
 def test_nothing_is_left(app: App, end: Callable[[App], None], status: int) -> None:
     app.wait_for(app.ready)
     port, processes = app.port, list(app.seen.values())
     named = {Path(word).name for process in processes for word in process.command[:3]}
-    assert named >= {"genre-app", "genre_gui.backends.guard", "genre-api"}
+    assert named >= {"genre-app", LAUNCHER}
     end(app)
     assert app.process.wait(DEADLINE_SECONDS) == status
     assert left_of(processes, DEADLINE_SECONDS) == []
@@ -142,7 +143,7 @@ def test_nothing_is_left(app: App, end: Callable[[App], None], status: int) -> N
 
 @linux
 def test_closed_before_the_service_is_ready(app: App) -> None:
-    app.wait_for(lambda: app.has("genre-api") and x11.find(TITLE) is not None)
+    app.wait_for(lambda: app.has(LAUNCHER) and x11.find(TITLE) is not None)
     close_button(app)
     assert app.process.wait(DEADLINE_SECONDS) == 0
     assert left_of(list(app.seen.values()), DEADLINE_SECONDS) == []
@@ -178,7 +179,7 @@ def test_taken_port_is_said_and_another_one_used(
         port = other.getsockname()[1]
         monkeypatch.setattr("genre_gui.backends.service.PREFERRED_PORT", port)
         window = open_window(own_service.load, Settings(theme="light", device="cpu"))
-        drive(window, lambda: f"(port {port} is taken)" in text(window.header.link))
+        drive(window, lambda: f"(port {port} is in use)" in text(window.header.link))
         window.add([str(write_audio(tmp_path / "song.wav", tone(1)))])
         drive(window, finished(window.controller, 1))
         assert window.controller.tracks[0].prediction is not None
@@ -189,7 +190,7 @@ def test_the_only_port_is_taken(open_window: OpenWindow) -> None:
         port = other.getsockname()[1]
         service = OwnService(port)
         window = open_window(service.load, Settings(theme="light", device="cpu"))
-        drive(window, lambda: f"Port {port} cannot be had" in text(window.banner.words))
+        drive(window, lambda: f"Port {port} cannot be used" in text(window.banner.message))
         assert text(window.banner.answers[0]) == "Try again"
     window.banner.answers[0].invoke()
     drive(window, lambda: text(window.header.link).endswith(f"connected to 127.0.0.1:{port}"))
@@ -201,7 +202,7 @@ def test_missing_model_is_said_and_another_one_can_be_opened(
 ) -> None:
     settings = Settings(theme="light", device="cpu", model=str(tmp_path / "none.onnx"))
     window = open_window(own_service.load, settings)
-    drive(window, lambda: "No model file at" in text(window.banner.words))
+    drive(window, lambda: "No model file at" in text(window.banner.message))
     monkeypatch.setattr("genre_gui.widgets.dialogs.model_file", lambda _: model_path)
     window.banner.answers[0].invoke()
     drive(window, lambda: "connected to" in text(window.header.link))
@@ -213,10 +214,12 @@ def test_dying_service_is_said_and_started_again(
     window = open_window(own_service.load, Settings(theme="light", device="cpu"))
     drive(window, lambda: "connected to" in text(window.header.link))
     (process,) = own_service._started
-    process._guard.terminate()  # the guard takes the service with it
-    drive(window, lambda: "The service has ended (status" in text(window.banner.words))
+    process._process.terminate()
+    drive(window, lambda: "The service has ended (status" in text(window.banner.message))
     window.add([str(write_audio(tmp_path / f"{name}.wav", tone(1))) for name in "ab"])
-    drive(window, lambda: "waiting for the service" in text(window.tracks.words) and len(window.controller.tracks) == 2)
+    drive(
+        window, lambda: "waiting for the service" in text(window.tracks.message) and len(window.controller.tracks) == 2
+    )
     window.banner.answers[0].invoke()
     drive(window, finished(window.controller, 2))
     assert all(track.prediction is not None for track in window.controller.tracks.values())
@@ -226,26 +229,26 @@ def test_dying_service_is_said_and_started_again(
 def test_a_service_that_cannot_start_says_why(own_service: OwnService, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GENRE_QUEUE_LENGTH", "many")
     with pytest.raises(ServiceError, match="GENRE_QUEUE_LENGTH") as caught:
-        own_service.load(Wish(device="cpu"))
+        own_service.load(ModelRequest(device="cpu"))
     assert "the service has ended (status 2" in str(caught.value)
     monkeypatch.delenv("GENRE_QUEUE_LENGTH")
     with pytest.raises(DeviceUnavailableError, match="not built for it"):
-        own_service.load(Wish(device="openvino"))
+        own_service.load(ModelRequest(device="openvino"))
     monkeypatch.setenv("GENRE_MODEL", "/none.onnx")
     with pytest.raises(ModelNotFoundError):
-        own_service.load(Wish(device="cpu"))
+        own_service.load(ModelRequest(device="cpu"))
     assert own_service._started == []
 
 
 def test_the_model_before_stays_in_use_until_the_next_is_ready(own_service: OwnService, model_path: Path) -> None:
-    first = own_service.load(Wish(device="cpu"))
+    first = own_service.load(ModelRequest(device="cpu"))
     with pytest.raises(DeviceUnavailableError):
-        own_service.load(Wish(device="openvino"))
+        own_service.load(ModelRequest(device="openvino"))
     assert first.device == "cpu"
     (process,) = own_service._started
     assert process.ended() is None
-    own_service.load(Wish(model_path, "cpu"))
-    assert process._guard.poll() is not None
+    own_service.load(ModelRequest(model_path, "cpu"))
+    assert process._process.poll() is not None
     assert process.ended() is None, "it was meant to end"
 
 

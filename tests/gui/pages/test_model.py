@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from genre_gui.pages.model import UNKNOWN, facts_in_words, headline, history_of, matrix_of, scores_of
+from genre_gui.pages.model import UNKNOWN, describe, headline, history_of, matrix_of, scores_of
 from genre_runtime.errors import ModelNotFoundError
 from genre_runtime.model.metadata import default_model_path, read_metadata
 from tests.gui.fake_backend import metadata
@@ -26,7 +26,7 @@ def test_the_shipped_model_says_it_all() -> None:
     assert set(scores_of(shipped)) == set(shipped.labels)
     assert len(matrix_of(shipped)) == len(shipped.labels)
     assert len(history_of(shipped)) > 1
-    assert "Data:" in facts_in_words(shipped)
+    assert "Data:" in describe(shipped)
 
 
 @pytest.mark.parametrize(
@@ -44,4 +44,4 @@ def test_what_is_missing_or_strange_is_left_out(metrics: dict[str, Any]) -> None
     assert scores_of(model) == {}
     assert matrix_of(model) == []
     assert history_of(model) == []
-    assert "Genres:  noise, quiet, tone" in facts_in_words(model)
+    assert "Genres:  noise, quiet, tone" in describe(model)

@@ -37,22 +37,22 @@ def test_difference_is_shown_then_written_then_taken_back(open_window: OpenWindo
     drive(window, finished(window.controller, 2))
     window.update()
     window.open_tags()
-    drive(window, lambda: text(window.tags.words) == "1 file would change.")
+    drive(window, lambda: text(window.tags.message) == "1 file would change.")
     assert rows(window) == [("plain.flac", "", "tone", ""), ("tagged.flac", "Polka", "", "has a genre")]
     assert [path.read_bytes() for path in (plain, tagged)] == before, "looking changed a file"
     window.tags.mode.set("add to genres")
     window.tags.refresh()
-    drive(window, lambda: text(window.tags.words) == "2 files would change.")
+    drive(window, lambda: text(window.tags.message) == "2 files would change.")
     assert text(window.tags.write) == "Write 2 files"
     window.tags.write.invoke()
-    drive(window, lambda: text(window.tags.words) == "2 files written.")
+    drive(window, lambda: text(window.tags.message) == "2 files written.")
     assert (read_genres(plain), read_genres(tagged)) == (("tone",), ("Polka", "tone"))
     window.close()
 
     again = open_window(file=tmp_path / "window.json", settings=window_settings(tmp_path))
     again.show_page("Tags")
     again.tags.undo.invoke()
-    drive(again, lambda: text(again.tags.words) == "2 files restored byte for byte.")
+    drive(again, lambda: text(again.tags.message) == "2 files restored byte for byte.")
     assert [path.read_bytes() for path in (plain, tagged)] == before
 
 
@@ -72,7 +72,7 @@ def test_file_that_cannot_be_tagged_is_a_row_with_words(open_window: OpenWindow,
     window.update()
     path.unlink()
     window.open_tags()
-    drive(window, lambda: text(window.tags.words) == "Nothing would change.")
+    drive(window, lambda: text(window.tags.message) == "Nothing would change.")
     assert rows(window)[0][3].startswith("No file at")
     assert window.tags.write.cget("state") == "disabled"
 
@@ -81,4 +81,4 @@ def test_nothing_to_take_back_is_said(open_window: OpenWindow) -> None:
     window = open_window()
     window.undo_tags()
     window.update()
-    assert "nothing to take back" in text(window.banner.words)
+    assert "nothing to undo" in text(window.banner.message)

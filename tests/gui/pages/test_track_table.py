@@ -77,7 +77,7 @@ def test_two_thousand_files_do_not_stop_the_window(
     assert [window.controller.tracks[number].path.name for number in table.shown()] == ["1500.wav", "500.wav"]
     stalls.during("filter taken away", lambda: table.filter(""))
     assert len(table.shown()) == N_ROWS
-    stalls.during("all chosen", table.choose_all)
+    stalls.during("all chosen", table.select_all)
     stalls.during("begun again", window.tracks.retry)
     stalls.during("cancelled", window.tracks.cancel, lambda: not table.behind)
     stalls.during("removed", window.tracks.clear)
@@ -97,7 +97,7 @@ def test_rows_that_come_while_others_wait_keep_their_places(open_window: OpenWin
     table.sort("confidence")
     window.add([str(tmp_path)])
     drive(window, lambda: len(window.controller.tracks) == count)
-    table.choose_all()
+    table.select_all()
     window.tracks.cancel()
     window.tracks.retry()
     drive(window, finished(window.controller, count))
