@@ -115,8 +115,8 @@ def test_another_model_begins_with_the_tracks_in_work_in_their_order(
     backends = iter([FakeBackend(gate), second])
     controller = open_controller(lambda _: next(backends), jobs=1)
     controller.add([str(tmp_path / f"{name}.wav") for name in "hgfedcba"])
-    wait(controller, lambda: State.LISTENING in states(controller))
-    controller.load(Wish(device="cpu"))
+    wait(controller, lambda: State.ANALYSING in states(controller))
+    controller.load(ModelRequest(device="cpu"))
     wait(controller, finished(controller, 8))
     assert [path.stem for path, _ in second.asked] == list("hgfedcba")
 
