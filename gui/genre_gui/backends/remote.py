@@ -28,7 +28,7 @@ from genre_gui.backends.errors import (
 )
 from genre_gui.backends.link import Link, Watcher
 from genre_runtime import GenreError, Prediction
-from genre_runtime.audio.source import look_at
+from genre_runtime.audio.source import probe
 from genre_runtime.model.metadata import AudioConfig, ModelMetadata
 
 LONGEST_NAME = 100
@@ -214,7 +214,7 @@ class RemoteBackend:
     def classify(self, path: Path, *, whole: bool, stop: Event) -> Prediction | GenreError:
         """Upload a file; wait while the service is away or busy."""
         try:
-            look_at(path)
+            probe(path)
             return self._answered(path, "/api/predict?whole=true" if whole else "/api/predict", stop)
         except GenreError as error:
             return error

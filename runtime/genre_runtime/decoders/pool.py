@@ -20,7 +20,6 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Condition, Event
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from genre_runtime.audio.source import AudioSource
@@ -34,7 +33,6 @@ from genre_runtime.decoders.protocol import (
     error_from,
     fields_of,
     memory_error,
-    protocol_failure,
     record_from,
     share_source,
 )
@@ -205,9 +203,7 @@ class DecoderPool:
     def __enter__(self) -> DecoderPool:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _decode(self, source: AudioSource, job: Header, wait: WaitLimits) -> Generator[Excerpt, None, TrackLength]:
@@ -220,11 +216,12 @@ class DecoderPool:
                 yield from stream
                 return stream.length
             with self._borrowed(wait) as process:
-                process.start_job({**job, "source": shared.header}, _max_samples(job))
+                max_samples = math.ceil(1.01 * job["excerpt_seconds"] * job["sample_rate"]) + 4096
+                process.start_job({**job, "source": shared.header}, max_samples)
                 try:
                     return (yield from self._receive_excerpts(process, source, shared, job, wait))
                 except ProtocolError as error:
-                    raise protocol_failure(error) from error
+                    raise UnexpectedFailureError(f"the decoder failed on this file: it sent {error}") from error
                 except DecoderExited as error:
                     raise self._exit_error(error) from None
 
@@ -233,11 +230,11 @@ class DecoderPool:
     ) -> Generator[Excerpt, None, TrackLength]:
         from genre_runtime.audio.excerpts import Excerpt, TrackLength
 
-        most, n_excerpts = _max_excerpts(job), 0
+        n_excerpts, max_excerpts = 0, job["n_excerpts"] or job["limits"]["max_seconds"] / job["excerpt_seconds"] + 2
         while True:
             header, waveform = process.receive(wait)
             kind = header.get("kind")
-            if kind == "excerpt" and waveform is not None and n_excerpts < most:
+            if kind == "excerpt" and waveform is not None and n_excerpts < max_excerpts:
                 n_excerpts += 1
                 yield record_from(Excerpt, header.get("fields"), waveform=waveform)
             elif kind == "read" and shared.file is not None:
@@ -326,26 +323,23 @@ class DecoderPool:
             return CancelledError("the decoder pool was closed")
         if exited.status == MEMORY_STATUS:
             return memory_error(self._max_memory)
-        if exited.hung or _is_signal(exited, "SIGALRM"):
+        name = ""
+        if exited.status < 0:
+            with suppress(ValueError):
+                name = signal.Signals(-exited.status).name
+        if exited.hung or name == "SIGALRM":
             return UnexpectedFailureError(
                 f"the decoder did not respond for {self._timeout:g} s: the file is damaged or malicious, or its disk "
                 "does not respond"
             )
-        if _is_signal(exited, "SIGPROF"):
+        if name == "SIGPROF":
             return UnreadableAudioError("the decoder does not finish: the file is damaged or malicious")
-        if _is_signal(exited, "SIGKILL"):
+        if name == "SIGKILL":
             return UnexpectedFailureError("the system killed the decoder, as it does if memory is low: try again")
-        if exited.status < 0:
-            with suppress(ValueError):
-                name = signal.Signals(-exited.status).name
-                return UnreadableAudioError(f"the decoder crashed on this file ({name}): it is damaged")
-        if exited.status >= 0xC000_0000:  # Windows' own
-            return UnreadableAudioError(f"the decoder crashed on this file ({exited.status:#x}): it is damaged")
+        if name or exited.status >= 0xC000_0000:  # a signal, or an exception of Windows
+            cause = name or f"{exited.status:#x}"
+            return UnreadableAudioError(f"the decoder crashed on this file ({cause}): it is damaged")
         return UnexpectedFailureError(f"the decoder exited at this file with status {exited.status}")
-
-
-def _is_signal(exited: DecoderExited, name: str) -> bool:
-    return hasattr(signal, name) and exited.status == -getattr(signal, name)
 
 
 def default_command() -> list[str]:
@@ -369,16 +363,6 @@ def can_start() -> bool:
     with suppress(DecoderUnavailableError):
         return bool(default_command())
     return False
-
-
-def _max_samples(job: Header) -> int:
-    n_samples: float = job["excerpt_seconds"] * job["sample_rate"]
-    return math.ceil(1.01 * n_samples) + 4096
-
-
-def _max_excerpts(job: Header) -> float:
-    bound: float = job["n_excerpts"] or job["limits"]["max_seconds"] / job["excerpt_seconds"] + 2
-    return bound
 
 
 def _read_piece(file: Any, header: Header) -> bytes:

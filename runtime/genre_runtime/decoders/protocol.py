@@ -34,7 +34,6 @@ from genre_runtime.errors import (
     AudioNotFoundError,
     GenreError,
     InvalidInputError,
-    UnexpectedFailureError,
 )
 
 Header = dict[str, Any]
@@ -246,16 +245,6 @@ def memory_error(max_memory_bytes: int) -> AudioLimitError:
     """
     limit = f"{max_memory_bytes / 2**20:.0f} MiB of memory"
     return AudioLimitError(f"decoding needs more than {limit}: the file is damaged or malicious", "max_memory")
-
-
-def protocol_failure(error: ProtocolError) -> GenreError:
-    """Return the error for a file whose decoder sent an invalid message.
-
-    Parameters
-    ----------
-    error : ProtocolError
-    """
-    return UnexpectedFailureError(f"the decoder failed on this file: it sent {error}")
 
 
 def _write_all(stream: FileIO, rest: memoryview) -> None:

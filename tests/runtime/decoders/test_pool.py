@@ -1,4 +1,4 @@
-"""Decoding in processes: results and errors are those of this one, and files that hang or crash do it no harm."""
+"""Decoding in processes: results and errors equal those of this process, and harmful files do not affect it."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_limits_hold(pool: DecoderPool, song: Path) -> None:
 
 
 @pytest.mark.parametrize("source", [3, None, io.StringIO("text")], ids=str)
-def test_what_is_no_source_is_refused(pool: DecoderPool, source: Any) -> None:
+def test_invalid_source_is_rejected(pool: DecoderPool, source: Any) -> None:
     with pytest.raises(InvalidInputError):
         list(pool.stream_excerpts(source, RATE, **PLAN))
 
@@ -150,7 +150,7 @@ def test_numbers_out_of_range_are_refused(numbers: dict[str, Any]) -> None:
 
 
 @linux
-def test_names_that_are_no_text_are_found(pool: DecoderPool, song: Path) -> None:
+def test_names_that_are_not_text_are_found(pool: DecoderPool, song: Path) -> None:
     path = os.fsdecode(bytes(song.parent) + b"/\xff\xfe na\xc3\xafve\n:-x.wav")
     song.rename(path)
     assert result(pool.stream_excerpts(path, RATE, **PLAN))[1].duration_seconds == 35
@@ -238,7 +238,7 @@ def test_errors_of_a_file_that_fails_are_the_callers(pool: DecoderPool, song: Pa
         pytest.param("malloc", AudioLimitError, "more than 100 MiB of memory", marks=linux),
     ],
 )
-def test_files_that_do_harm_are_that_files_error(
+def test_harmful_files_raise_errors(
     odd: DecoderPool, tmp_path: Path, song: Path, word: str, kind: type[Exception], message: str
 ) -> None:
     for _ in range(2):

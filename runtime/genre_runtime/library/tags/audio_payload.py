@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any, BinaryIO
 
-from genre_runtime.audio.containers import head_behind_tags, sniff_container
+from genre_runtime.audio.containers import read_head, sniff_container
 from genre_runtime.errors import UntaggableError
 from genre_runtime.library.tags.places import Window, end_of_audio, front_size
 
@@ -27,7 +27,7 @@ def sniffed_container(file: BinaryIO) -> tuple[str | None, bytes]:
     OSError
     """
     file.seek(0)
-    head = head_behind_tags(file)
+    head = read_head(file)
     return sniff_container(head), head
 
 

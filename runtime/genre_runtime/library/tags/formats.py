@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from genre_runtime.audio.containers import head_behind_tags, may_be_audio
+from genre_runtime.audio.containers import may_be_audio, read_head
 from genre_runtime.errors import (
     GenreError,
     TagWriteError,
@@ -123,7 +123,7 @@ def reading(path: Path, file: BinaryIO) -> Iterator[None]:
             raise TagWriteError.from_os_error(path, cause) from error
         if type(error).__name__ == "HeaderNotFoundError":  # of what is none of the containers that are known
             file.seek(0)
-            raise unknown_file(head_behind_tags(file)) from error
+            raise unknown_file(read_head(file)) from error
         raise UntaggableError(f"the tags cannot be read or written safely ({error or type(error).__name__})") from error
     except PermissionError as error:
         raise UnreadableAudioError(f"{error.strerror}: check the permissions") from error
