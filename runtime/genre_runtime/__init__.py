@@ -17,7 +17,7 @@ but from no other module:
 - the model: `GraphFile`, `default_model_path`, `read_metadata`, `create_session`, `import_onnxruntime`,
   `available_devices`, `DEVICES`, `AUDIO_METADATA_KEY`, `LABELS_METADATA_KEY`
 - the front end: `hann_window`, `mel_filterbank`, `POWER_FLOOR`
-- audio: `AudioSource`, `Excerpt`, `FloatArray`, `look_at`, `mono`, `open_audio`, `resample`, `stream_excerpts`,
+- audio: `AudioSource`, `Excerpt`, `FloatArray`, `probe`, `mono`, `open_audio`, `resample`, `stream_excerpts`,
   `summarise`
 - decoder processes: `MAX_PROCESSES`, `can_start`
 - programs: `available_cores`, `replacing`, `write_whole`, `escaped`, `escaped_streams`, `silence_decoders`
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from genre_runtime.audio.decoding import stream_excerpts
     from genre_runtime.audio.excerpts import Excerpt, FloatArray
     from genre_runtime.audio.readers import open_audio
-    from genre_runtime.audio.source import AudioSource, DecodeLimits, look_at
+    from genre_runtime.audio.source import AudioSource, DecodeLimits, probe
     from genre_runtime.audio.waveform import mono, resample
     from genre_runtime.classifier import GenreClassifier
     from genre_runtime.decoders.pool import MAX_PROCESSES, DecoderPool, can_start
@@ -64,7 +64,7 @@ _MODULES = {
     "audio.decoding": ("stream_excerpts",),
     "audio.excerpts": ("Excerpt", "FloatArray"),
     "audio.readers": ("open_audio",),
-    "audio.source": ("AudioSource", "DecodeLimits", "look_at"),
+    "audio.source": ("AudioSource", "DecodeLimits", "probe"),
     "audio.waveform": ("mono", "resample"),
     "classifier": ("GenreClassifier",),
     "decoders.pool": ("MAX_PROCESSES", "DecoderPool", "can_start"),
@@ -118,10 +118,10 @@ __all__ = [
     "hann_window",
     "import_onnxruntime",
     "log_mel_spectrogram",
-    "look_at",
     "mel_filterbank",
     "mono",
     "open_audio",
+    "probe",
     "read_metadata",
     "replacing",
     "resample",

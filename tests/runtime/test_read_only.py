@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from tempfile import SpooledTemporaryFile
+from typing import BinaryIO, cast
 
 import pytest
 
@@ -14,7 +15,7 @@ from genre_runtime.audio.source import FileView
 def test_it_reads_seeks_and_stays_where_a_seek_fails(max_size: int) -> None:
     with SpooledTemporaryFile(max_size) as file:
         file.write(b"0123456789")
-        audio = FileView(file)
+        audio = FileView(cast(BinaryIO, file))
         assert audio.seek(4) == 4
         assert audio.read(3) == b"456"
         for offset, whence in ((-5, io.SEEK_SET), (0, 99)):

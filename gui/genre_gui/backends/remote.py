@@ -24,7 +24,7 @@ from genre_gui.backends.errors import (
     file_failure,
 )
 from genre_runtime import GenreError, Prediction
-from genre_runtime.audio.source import look_at
+from genre_runtime.audio.source import probe
 from genre_runtime.model.metadata import AudioConfig, ModelMetadata
 
 MAX_NAME_LENGTH = 100
@@ -309,7 +309,7 @@ class RemoteBackend(Backend):
     def classify(self, path: Path, *, whole: bool, stop: Event) -> Prediction | GenreError:
         """Upload a file; waits while the service is away or busy."""
         try:
-            look_at(path)
+            probe(path)
             return self._answered(path, "/api/predict?whole=true" if whole else "/api/predict", stop)
         except GenreError as error:
             return error

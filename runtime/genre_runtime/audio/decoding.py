@@ -1,20 +1,19 @@
-"""The one function family through which every entry point decodes audio.
+"""Decode audio files into mono float32 waveforms: whole files, or excerpts found by seeking.
 
-libsndfile reads first (WAV, FLAC, AIFF, Ogg, Opus, MP3, ...), PyAV what it cannot (M4A, AAC, ALAC, WMA,
-APE, WebM), and the ffmpeg program, where it is installed, the FLAC files that both refuse. Only the excerpts asked for
-are decoded, by seeking. Samples come out mono, float32, resampled by soxr.
+libsndfile is tried first (WAV, FLAC, AIFF, Ogg, Opus, MP3, ...), then PyAV for other formats (M4A, AAC, ALAC, WMA, APE,
+WebM), then the ffmpeg program, if installed, for FLAC files that both reject. Waveforms are resampled by soxr.
 
-The length that a header names is a claim. It is believed where the file's own structure confirms it
-(`genre_runtime.audio.structure`) or where sound ends there; otherwise the file is measured by decoding all of it.
+The length in a header is a claim. It is used if the file's structure confirms it (`genre_runtime.audio.structure`) or
+if the audio ends there; otherwise the whole file is decoded to measure it.
 
-The container handed to PyAV and ffmpeg is decided from the file's first bytes, never guessed by FFmpeg:
-a playlist can therefore not make it open other files or addresses.
+The container is known from the file's first bytes and never guessed by FFmpeg, so a playlist cannot make FFmpeg open
+other files or addresses.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from threading import Event
@@ -31,25 +30,25 @@ from genre_runtime.audio.excerpts import (
     consecutive_excerpts,
     plan_excerpts,
 )
-from genre_runtime.audio.readers import AudioReader, readers
-from genre_runtime.audio.source import AudioFile, AudioSource, DecodeLimits, Meter, look_at
+from genre_runtime.audio.readers import AudioReader, open_readers
+from genre_runtime.audio.source import AudioFile, AudioSource, DecodeBudget, DecodeLimits, probe
 from genre_runtime.audio.waveform import AudibleSeconds, is_silent, mono, resample, resample_stream
 from genre_runtime.errors import AudioLimitError, EmptyAudioError, UnreadableAudioError
 
-HONEST_SHARE = 0.9
-"""A seek that finds less than this share of an excerpt was led astray by the header."""
+MIN_FOUND_SHARE = 0.9
+"""If a seek finds less than this share of an excerpt, the length in the header is wrong."""
 
 END_SECONDS = 1.0
-"""So much of the end of a file is decoded where nothing but the header tells its length."""
+"""Length of the end of a file that is decoded if only the header tells its length."""
 
 MISSING_SECONDS, MISSING_SHARE = 0.5, 0.01
-"""A file is not whole where more than this of the announced length cannot be read; encoders pad by less."""
+"""A file is incomplete if more than this of the announced length cannot be decoded; encoders pad by less."""
 
 SEARCHED_SECONDS = 3600.0
-"""So much of a track is searched for sound that is silent where it was sampled."""
+"""Length of a track that is searched for audible parts if its excerpts are silent."""
 
-MAX_HELD = 32
-"""Silent excerpts held back until sound is found."""
+MAX_HELD_EXCERPTS = 32
+"""Most silent excerpts kept in memory until an audible one is found."""
 
 
 def stream_excerpts(
@@ -61,7 +60,7 @@ def stream_excerpts(
     limits: DecodeLimits | None = None,
     stop: Event | None = None,
 ) -> ExcerptStream:
-    """Decode excerpts of a file one after the other, holding little more than one of them.
+    """Decode excerpts of a file one after the other, with about one of them in memory.
 
     Parameters
     ----------
@@ -70,23 +69,22 @@ def stream_excerpts(
         Rate of the waveforms, Hz.
     excerpt_seconds : float
     n_excerpts : int or None
-        Most excerpts to take, evenly spread; None takes the whole track, excerpt after excerpt.
+        Most excerpts, evenly spread; None for consecutive excerpts of the whole track.
     limits : DecodeLimits, optional
     stop : threading.Event, optional
-        Set from another thread, it ends the work within a block.
+        Stops decoding within one block when set from another thread.
 
     Returns
     -------
     ExcerptStream
-        At least one excerpt, each at most `excerpt_seconds` long; then the track's length. Where all places are silent
-        that were to be taken, excerpts come from where there is sound, if there is any. Iterating raises what
-        `decode_excerpts` raises.
+        At least one excerpt of at most `excerpt_seconds`, then the length of the track. If all planned excerpts are
+        silent, audible ones are taken instead, if there are any. Iterating raises the errors of `decode_excerpts`.
     """
     check_count(n_excerpts)
-    bounds = _Bounds(limits or DecodeLimits(), stop)
+    budget = DecodeBudget(limits or DecodeLimits(), stop)
     if n_excerpts is None:
-        return ExcerptStream(_whole_track(source, sample_rate, excerpt_seconds, bounds))
-    return ExcerptStream(_spread(source, sample_rate, excerpt_seconds, n_excerpts, bounds))
+        return ExcerptStream(_whole_track(source, sample_rate, excerpt_seconds, budget))
+    return ExcerptStream(_SpreadExcerpts(source, sample_rate, excerpt_seconds, n_excerpts, budget).stream())
 
 
 def decode_excerpts(
@@ -97,7 +95,18 @@ def decode_excerpts(
     n_excerpts: int | None,
     limits: DecodeLimits | None = None,
 ) -> tuple[list[Excerpt], float]:
-    """Return all that `stream_excerpts` gives: the excerpts, and the track's duration in seconds.
+    """Decode all excerpts that `stream_excerpts` yields.
+
+    Parameters
+    ----------
+    source, sample_rate, excerpt_seconds, n_excerpts, limits
+        As of `stream_excerpts`.
+
+    Returns
+    -------
+    excerpts : list of Excerpt
+    duration_seconds : float
+        Of the track.
 
     Raises
     ------
@@ -108,58 +117,61 @@ def decode_excerpts(
 
 
 def decode(source: AudioSource, sample_rate: int, *, limits: DecodeLimits | None = None) -> FloatArray:
-    """Decode a whole file: mono float32 at `sample_rate`, shape (n_samples,).
+    """Decode a whole file.
+
+    Parameters
+    ----------
+    source : path, bytes or seekable binary file object
+    sample_rate : int
+        Rate of the waveform, Hz.
+    limits : DecodeLimits, optional
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        Mono, float32.
 
     Raises
     ------
     AudioNotFoundError, EmptyAudioError, UnreadableAudioError, AudioLimitError
     """
-    passage = _Passage(look_at(source), Meter(limits or DecodeLimits()))
-    waveform = _joined(passage.blocks())
+    decoder = _FullDecoder(probe(source), DecodeBudget(limits or DecodeLimits()))
+    waveform = _concatenate(decoder.blocks())
     if waveform.size == 0:
         raise _no_samples()
-    return resample(waveform, passage.sample_rate, sample_rate)
+    return resample(waveform, decoder.sample_rate, sample_rate)
 
 
-@dataclass(frozen=True)
-class _Bounds:
-    limits: DecodeLimits
-    stop: Event | None
+class _FullDecoder:
+    """Decodes a file once from beginning to end.
 
-    def meter(self) -> Meter:
-        return Meter(self.limits, self.stop)
-
-
-class _Passage:
-    """One decoding of a file from its beginning to its end.
-
-    Where a decoder ends noticeably before the announced length, the next one goes on from there.
+    If a reader ends noticeably before the announced length, the next reader continues there.
     """
 
-    def __init__(self, file: AudioFile, meter: Meter) -> None:
-        self._meter = meter
-        self._readers = readers(file)
+    def __init__(self, file: AudioFile, budget: DecodeBudget) -> None:
+        self._budget = budget
+        self._readers = open_readers(file)
         self._first = next(self._readers)
         self.sample_rate = self._first.sample_rate
         self._announced_seconds = file.structure.announced_seconds or self._first.duration_seconds
 
     @property
     def n_samples(self) -> int:
-        """Samples a channel decoded so far."""
-        return self._meter.n_samples
+        """Samples per channel decoded so far."""
+        return self._budget.n_samples
 
     @property
     def length(self) -> TrackLength:
-        """Length of the track, once all blocks were taken."""
+        """Length of the track; valid after the last block."""
         return _length(self.n_samples / self.sample_rate, self._announced_seconds)
 
     def blocks(self) -> Generator[FloatArray, None, None]:
-        """Yield mono blocks, shape (n_block,), and close every decoder.
+        """Yield mono blocks, shape (n_block,), and close each reader.
 
         Raises
         ------
         UnreadableAudioError
-            No decoder reads a sample, and one says why.
+            No reader decodes any sample.
         """
         reader: AudioReader | None = self._first
         refused: UnreadableAudioError | None = None
@@ -168,7 +180,7 @@ class _Passage:
                 if reader.sample_rate == self.sample_rate or not self.n_samples:
                     self.sample_rate = reader.sample_rate
                     try:
-                        yield from _read(reader, self.length.duration_seconds, math.inf, self._meter)
+                        yield from _read(reader, self.length.duration_seconds, math.inf, self._budget)
                     except UnreadableAudioError as error:
                         refused = refused or error
             if self.n_samples and self.length.announced_seconds is None:
@@ -179,23 +191,15 @@ class _Passage:
 
 
 def _length(seconds: float, announced: float | None) -> TrackLength:
-    """Return a length, with what was announced where that is noticeably more."""
+    """Return a length, with the announced length if that is noticeably longer."""
     if announced is None or not math.isfinite(announced):
         return TrackLength(seconds)
-    is_whole = announced - seconds <= MISSING_SECONDS + MISSING_SHARE * announced
-    return TrackLength(seconds, None if is_whole else announced)
+    is_complete = announced - seconds <= MISSING_SECONDS + MISSING_SHARE * announced
+    return TrackLength(seconds, None if is_complete else announced)
 
 
 def _checked(length: TrackLength) -> TrackLength:
-    """Refuse a length from which nothing can be told.
-
-    Raises
-    ------
-    EmptyAudioError
-        There is no sound.
-    UnreadableAudioError
-        What little there is of a longer track may be the decoder's noise.
-    """
+    """Raise if a track has no audio, or so little of a longer track that it may be decoder noise."""
     if not length.duration_seconds:
         raise _no_samples()
     if length.announced_seconds is not None and length.duration_seconds < MIN_EXCERPT_SECONDS:
@@ -206,148 +210,152 @@ def _checked(length: TrackLength) -> TrackLength:
 
 
 def _whole_track(
-    source: AudioSource, sample_rate: int, excerpt_seconds: float, bounds: _Bounds
+    source: AudioSource, sample_rate: int, excerpt_seconds: float, budget: DecodeBudget
 ) -> Generator[Excerpt, None, TrackLength]:
-    passage = _Passage(look_at(source), bounds.meter())
-    chunks = resample_stream(passage.blocks(), passage.sample_rate, sample_rate)
+    decoder = _FullDecoder(probe(source), budget)
+    chunks = resample_stream(decoder.blocks(), decoder.sample_rate, sample_rate)
     yield from consecutive_excerpts(chunks, sample_rate, excerpt_seconds)
-    return replace(_checked(passage.length), is_silent=True)  # if its excerpts are
+    return replace(_checked(decoder.length), is_silent=True)  # all of it was decoded
 
 
-def _spread(
-    source: AudioSource, sample_rate: int, excerpt_seconds: float, n_excerpts: int, bounds: _Bounds
-) -> Generator[Excerpt, None, TrackLength]:
-    file = look_at(source)
-    held: list[Excerpt] = []
-    is_audible = False
-    planned = ExcerptStream(_planned(file, sample_rate, excerpt_seconds, n_excerpts, bounds))
-    for excerpt in planned:
-        if not is_audible and is_silent(excerpt.waveform):
-            held.append(excerpt if len(held) < MAX_HELD else _emptied(excerpt))
-            continue
-        if not is_audible:
-            is_audible = True
-            yield from held
-        yield excerpt
-    if is_audible:
-        return planned.length
-    # Silent where it was sampled, perhaps not elsewhere.
-    elsewhere = ExcerptStream(_audible(file, sample_rate, excerpt_seconds, n_excerpts, bounds))
-    for excerpt in elsewhere:
-        if not is_silent(excerpt.waveform):  # as noise above the range of the new sample rate is
-            is_audible = True
+@dataclass(frozen=True)
+class _SpreadExcerpts:
+    """Decodes evenly spread excerpts."""
+
+    source: AudioSource
+    sample_rate: int
+    excerpt_seconds: float
+    n_excerpts: int
+    budget: DecodeBudget
+
+    def stream(self) -> Generator[Excerpt, None, TrackLength]:
+        """Yield the planned excerpts, or audible ones if all of those are silent."""
+        file = probe(self.source)
+        held: list[Excerpt] = []
+        is_audible = False
+        planned = ExcerptStream(self._planned(file))
+        for excerpt in planned:
+            if not is_audible and is_silent(excerpt.waveform):
+                held.append(excerpt if len(held) < MAX_HELD_EXCERPTS else _without_memory(excerpt))
+                continue
+            if not is_audible:
+                is_audible = True
+                yield from held
             yield excerpt
-    if not is_audible:
-        yield from held
-    return replace(planned.length, is_silent=elsewhere.length.is_silent)
+        if is_audible:
+            return planned.length
+        elsewhere = ExcerptStream(self._audible(file))
+        for excerpt in elsewhere:
+            if not is_silent(excerpt.waveform):  # noise above the new Nyquist frequency becomes silent
+                is_audible = True
+                yield excerpt
+        if not is_audible:
+            yield from held
+        return replace(planned.length, is_silent=elsewhere.length.is_silent)
+
+    def _planned(self, file: AudioFile) -> Generator[Excerpt, None, TrackLength]:
+        """Yield evenly spread excerpts: by seeking if the length in the header is correct, else by reading all."""
+        with closing(next(open_readers(file))) as reader:
+            duration = reader.duration_seconds or 0.0
+            if math.isfinite(duration) and duration > 0:
+                *plan, (start, end) = plan_excerpts(duration, self.excerpt_seconds, self.n_excerpts)
+                budget = self.budget.renewed()
+                # The last excerpt first: it exists only if the header is correct.
+                last = _decode_range(reader, start, end, budget)
+                is_there = last.size >= MIN_FOUND_SHARE * (end - start) * reader.sample_rate
+                if is_there and (reader.is_exact or _ends_at(reader, duration, budget)):
+                    yield from self._seek(reader, plan, budget, MIN_EXCERPT_SECONDS * reader.sample_rate)
+                    yield Excerpt(start, resample(last, reader.sample_rate, self.sample_rate))
+                    return _length(duration, file.structure.announced_seconds)
+        # Decoders may not recover from a seek past the end, so the file is opened again, to measure it and to cut it.
+        measured = _FullDecoder(file, self.budget.renewed())
+        for _ in measured.blocks():
+            pass
+        length = _checked(measured.length)
+        yield from self._cut(file, plan_excerpts(length.duration_seconds, self.excerpt_seconds, self.n_excerpts))
+        return length
+
+    def _audible(self, file: AudioFile) -> Generator[Excerpt, None, TrackLength]:
+        """Yield excerpts spread over the audible seconds of the first hour."""
+        limits = self.budget.limits
+        limits = replace(limits, max_seconds=min(limits.max_seconds, SEARCHED_SECONDS))
+        searched = _FullDecoder(file, DecodeBudget(limits, self.budget.stop))
+        seconds = AudibleSeconds(searched.sample_rate)
+        is_complete = True
+        try:
+            for block in searched.blocks():
+                seconds.add(block)
+        except AudioLimitError:
+            is_complete = False
+        duration = min(searched.length.duration_seconds, limits.max_seconds)
+        plan = seconds.plan(duration, self.excerpt_seconds, self.n_excerpts)
+        with closing(next(open_readers(file))) as reader:
+            if reader.is_exact and reader.duration_seconds is not None:
+                yield from self._seek(reader, plan, self.budget.renewed(), 1)
+            elif plan:
+                yield from self._cut(file, plan)
+        return TrackLength(duration, is_silent=is_complete)
+
+    def _seek(
+        self, reader: AudioReader, plan: list[tuple[float, float]], budget: DecodeBudget, n_least: float
+    ) -> Iterator[Excerpt]:
+        """Yield planned excerpts that have at least `n_least` samples, found by seeking."""
+        for start, end in plan:
+            waveform = _decode_range(reader, start, end, budget)
+            if waveform.size >= n_least:
+                yield Excerpt(start, resample(waveform, reader.sample_rate, self.sample_rate))
+
+    def _cut(self, file: AudioFile, plan: list[tuple[float, float]]) -> Iterator[Excerpt]:
+        """Yield planned excerpts while the whole file is decoded."""
+        decoder = _FullDecoder(file, self.budget.renewed())
+        rate = decoder.sample_rate
+        waiting = [(round(start * rate), round(end * rate), start) for start, end in plan]
+        pieces: list[FloatArray] = []
+        first = 0  # number of the first sample in `pieces`
+        with closing(decoder.blocks()) as blocks:
+            for block in blocks:
+                pieces.append(block)
+                while waiting and waiting[0][1] <= decoder.n_samples:
+                    pieces = [_concatenate(pieces)]
+                    begin, end, start = waiting.pop(0)
+                    yield Excerpt(start, resample(pieces[0][begin - first : end - first], rate, self.sample_rate))
+                if not waiting:
+                    return
+                while pieces and first + pieces[0].size <= waiting[0][0]:
+                    first += pieces.pop(0).size
+        for begin, end, start in waiting:  # a second decoding may give slightly fewer samples
+            rest = _concatenate(pieces)[max(0, begin - first) : end - first]
+            if rest.size:
+                yield Excerpt(start, resample(rest, rate, self.sample_rate))
 
 
-def _emptied(excerpt: Excerpt) -> Excerpt:
-    """Return a silent excerpt that takes no memory."""
-    return Excerpt(excerpt.start_seconds, np.broadcast_to(np.float32(0), excerpt.waveform.shape))
+def _without_memory(excerpt: Excerpt) -> Excerpt:
+    """Return a silent excerpt whose samples share one zero."""
+    return replace(excerpt, waveform=np.broadcast_to(np.float32(0), excerpt.waveform.shape))
 
 
-def _planned(
-    file: AudioFile, sample_rate: int, excerpt_seconds: float, n_excerpts: int, bounds: _Bounds
-) -> Generator[Excerpt, None, TrackLength]:
-    """Yield evenly spread excerpts: by seeking if the length that the file names holds, else by reading all of it."""
-    with closing(next(readers(file))) as reader:
-        duration = reader.duration_seconds or 0.0
-        if math.isfinite(duration) and duration > 0:
-            plan, meter = plan_excerpts(duration, excerpt_seconds, n_excerpts), bounds.meter()
-            # The last one first: it is there only if the header tells the truth.
-            last = _sought(reader, *plan[-1], meter)
-            is_there = last.size >= HONEST_SHARE * (plan[-1][1] - plan[-1][0]) * reader.sample_rate
-            if is_there and (reader.is_exact or _ends_at(reader, duration, meter)):
-                for start, end in plan[:-1]:
-                    waveform = _sought(reader, start, end, meter)
-                    if waveform.size >= MIN_EXCERPT_SECONDS * reader.sample_rate:
-                        yield Excerpt(start, resample(waveform, reader.sample_rate, sample_rate))
-                yield Excerpt(plan[-1][0], resample(last, reader.sample_rate, sample_rate))
-                return _length(duration, file.structure.announced_seconds)
-    # Decoders may not recover from a seek past the end, so the file is opened again, to measure it and to pick.
-    measured = _Passage(file, bounds.meter())
-    for _ in measured.blocks():
-        pass
-    length = _checked(measured.length)
-    plan = plan_excerpts(length.duration_seconds, excerpt_seconds, n_excerpts)
-    yield from _picked_in_passing(_Passage(file, bounds.meter()), plan, sample_rate)
-    return length
-
-
-def _audible(
-    file: AudioFile, sample_rate: int, excerpt_seconds: float, n_excerpts: int, bounds: _Bounds
-) -> Generator[Excerpt, None, TrackLength]:
-    """Yield excerpts from where a track has sound, spread over that, if it has any in its first hour."""
-    limits = replace(bounds.limits, max_seconds=min(bounds.limits.max_seconds, SEARCHED_SECONDS))
-    searched = _Passage(file, Meter(limits, bounds.stop))
-    seconds = AudibleSeconds(searched.sample_rate)
-    is_searched = True
-    try:
-        for block in searched.blocks():
-            seconds.add(block)
-    except AudioLimitError:
-        is_searched = False
-    duration = min(searched.length.duration_seconds, limits.max_seconds)
-    plan = seconds.plan(duration, excerpt_seconds, n_excerpts)
-    with closing(next(readers(file))) as reader:
-        if reader.is_exact and reader.duration_seconds is not None:
-            meter = bounds.meter()
-            for start, end in plan:
-                waveform = _sought(reader, start, end, meter)
-                if waveform.size:
-                    yield Excerpt(start, resample(waveform, reader.sample_rate, sample_rate))
-        elif plan:
-            yield from _picked_in_passing(_Passage(file, bounds.meter()), plan, sample_rate)
-    return TrackLength(duration, is_silent=is_searched)
-
-
-def _ends_at(reader: AudioReader, seconds: float, meter: Meter) -> bool:
-    """Tell whether there is sound until `seconds`, and none behind."""
+def _ends_at(reader: AudioReader, seconds: float, budget: DecodeBudget) -> bool:
+    """Tell whether the audio ends at `seconds`."""
     start = max(0.0, seconds - END_SECONDS)
-    found = _sought(reader, start, seconds + END_SECONDS, meter).size / reader.sample_rate
+    found = _decode_range(reader, start, seconds + END_SECONDS, budget).size / reader.sample_rate
     return abs(found - (seconds - start)) <= MISSING_SECONDS
 
 
-def _sought(reader: AudioReader, start: float, end: float, meter: Meter) -> FloatArray:
-    """Mono samples from `start` to `end` seconds at the reader's own rate, fewer where there are none."""
+def _decode_range(reader: AudioReader, start: float, end: float, budget: DecodeBudget) -> FloatArray:
+    """Return mono samples between two times in seconds, at the reader's rate; fewer at the end of the file."""
     n_wanted = max(1, round((end - start) * reader.sample_rate))
-    return _joined(_read(reader, start, n_wanted, meter))[:n_wanted]
+    return _concatenate(_read(reader, start, n_wanted, budget))[:n_wanted]
 
 
-def _picked_in_passing(passage: _Passage, plan: list[tuple[float, float]], sample_rate: int) -> Iterator[Excerpt]:
-    """Excerpts cut out while the whole file goes by."""
-    rate = passage.sample_rate
-    waiting = [(round(start * rate), round(end * rate), start) for start, end in plan]
-    pieces: list[FloatArray] = []
-    first = 0  # number of the sample that `pieces` begin with
-    with closing(passage.blocks()) as blocks:
-        for block in blocks:
-            pieces.append(block)
-            while waiting and waiting[0][1] <= passage.n_samples:
-                pieces = [_joined(pieces)]
-                begin, end, start = waiting.pop(0)
-                yield Excerpt(start, resample(pieces[0][begin - first : end - first], rate, sample_rate))
-            if not waiting:
-                return
-            while pieces and first + pieces[0].size <= waiting[0][0]:
-                first += pieces.pop(0).size
-    for begin, end, start in waiting:  # the second time a little less may come out
-        rest = _joined(pieces)[max(0, begin - first) : end - first]
-        if rest.size:
-            yield Excerpt(start, resample(rest, rate, sample_rate))
-
-
-def _read(reader: AudioReader, start_seconds: float, n_samples: float, meter: Meter) -> Iterator[FloatArray]:
+def _read(reader: AudioReader, start_seconds: float, n_samples: float, budget: DecodeBudget) -> Iterator[FloatArray]:
     """Yield mono blocks, shape (n_block,)."""
     for block in reader.blocks(start_seconds, n_samples):
-        meter.add(block, reader.sample_rate)
+        budget.spend(block, reader.sample_rate)
         yield mono(block)
 
 
-def _joined(pieces: Iterator[FloatArray] | list[FloatArray]) -> FloatArray:
-    found = list(pieces)
-    return np.concatenate(found) if found else np.zeros(0, np.float32)
+def _concatenate(pieces: Iterable[FloatArray]) -> FloatArray:
+    return np.concatenate([np.zeros(0, np.float32), *pieces])
 
 
 def _no_samples() -> EmptyAudioError:

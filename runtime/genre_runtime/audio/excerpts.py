@@ -1,4 +1,4 @@
-"""Where in a track to listen, and how samples are cut into what is listened to."""
+"""Excerpts: which parts of a track are analysed, and how a waveform is cut into them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,25 @@ FloatArray = NDArray[np.float32]
 """Samples, spectrograms and probabilities."""
 
 MAX_EXCERPTS = 100_000
-"""More than eleven days of ten-second excerpts; a header that claims more is lying."""
+"""More than eleven days of ten-second excerpts; a header that claims more is wrong."""
 
 MIN_EXCERPT_SECONDS = 0.5
-"""A shorter rest at the end of a track is left out, unless it is all there is."""
+"""A shorter remainder at the end of a track is left out, unless it is the whole track."""
 
 PREROLL_SECONDS = 0.25
-"""Decoded and dropped before an excerpt: after a seek, MP3 and AAC decoders lack what earlier packets held."""
+"""Decoded and dropped before an excerpt, because MP3 and AAC decoders need earlier packets after a seek."""
 
 
 @dataclass(frozen=True)
 class Excerpt:
-    """A stretch of a track: `waveform` is mono float32 at the rate asked for, shape (n_samples,)."""
+    """Part of a track.
+
+    Attributes
+    ----------
+    start_seconds : float
+    waveform : ndarray of shape (n_samples,)
+        Mono, float32.
+    """
 
     start_seconds: float
     waveform: FloatArray
@@ -34,16 +41,16 @@ class Excerpt:
 
 @dataclass(frozen=True)
 class TrackLength:
-    """How long a track is, as far as its samples show.
+    """The length of a track.
 
     Attributes
     ----------
     duration_seconds : float
-        Seconds of sound that can be read.
+        Seconds of audio that can be decoded.
     announced_seconds : float or None
-        Length that the file claims, where noticeably less than that can be read; None where the file is whole.
+        Length that the file claims, if noticeably less can be decoded; None if the file is complete.
     is_silent : bool
-        Whether the track is silent throughout if its excerpts are: all of it was searched for sound.
+        Whether silent excerpts mean that the whole track is silent, because all of it was searched for audible parts.
     """
 
     duration_seconds: float
@@ -52,12 +59,17 @@ class TrackLength:
 
 
 class ExcerptStream:
-    """Excerpts, one at a time.
+    """An iterator over the excerpts of a track.
+
+    Parameters
+    ----------
+    excerpts : generator of Excerpt
+        Returns the length of the track.
 
     Attributes
     ----------
     length : TrackLength
-        Of the track; known when the excerpts are at an end.
+        Of the track; valid after the last excerpt.
     """
 
     def __init__(self, excerpts: Generator[Excerpt, None, TrackLength]) -> None:
@@ -69,16 +81,28 @@ class ExcerptStream:
         self.length = yield from self._excerpts
 
     def close(self) -> None:
-        """End the work early, and let go of the file and of what decodes it."""
+        """Stop decoding and close the file."""
         self._excerpts.close()
 
 
 def plan_excerpts(duration_seconds: float, excerpt_seconds: float, n_excerpts: int) -> list[tuple[float, float]]:
-    """Return (start, end) in seconds of evenly spread excerpts.
+    """Plan evenly spread excerpts.
 
-    The track is divided into equal parts and an excerpt is centred in each, so that intro and ending weigh no
-    more than the rest. There are at most `n_excerpts` of them, and fewer where they would overlap by more than half.
-    A track shorter than one excerpt gives one that covers it.
+    The track is divided into equal parts with an excerpt centred in each. A track shorter than one excerpt gets one
+    excerpt that covers it.
+
+    Parameters
+    ----------
+    duration_seconds : float
+        Of the track.
+    excerpt_seconds : float
+    n_excerpts : int
+        Most excerpts; fewer are returned if they would overlap by more than half.
+
+    Returns
+    -------
+    list of (float, float)
+        Start and end of each excerpt in seconds.
 
     Raises
     ------
@@ -95,23 +119,35 @@ def plan_excerpts(duration_seconds: float, excerpt_seconds: float, n_excerpts: i
 
 
 def check_count(n_excerpts: int | None) -> None:
-    """Refuse a number of excerpts that is neither None nor a positive integer.
+    """Check a number of excerpts.
+
+    Parameters
+    ----------
+    n_excerpts : int or None
 
     Raises
     ------
     InvalidInputError
+        It is neither None nor a positive integer.
     """
     if n_excerpts is not None and (type(n_excerpts) is not int or n_excerpts < 1):
         raise InvalidInputError(f"excerpts is {n_excerpts!r}: expected a positive integer, or None for the whole track")
 
 
 def consecutive_excerpts(chunks: Iterable[FloatArray], sample_rate: int, excerpt_seconds: float) -> Iterator[Excerpt]:
-    """Cut a waveform that comes in chunks of any size into excerpts end to end, holding little more than one of them.
+    """Cut a waveform that arrives in chunks into consecutive excerpts, with about one of them in memory.
 
-    The last one is shorter, and left out below `MIN_EXCERPT_SECONDS` unless it is the only one.
+    The last one may be shorter. It is left out below `MIN_EXCERPT_SECONDS` unless it is the only one.
+
+    Parameters
+    ----------
+    chunks : iterable of ndarray of shape (n_chunk,)
+        Mono, float32, of any size.
+    sample_rate : int
+        Of the chunks, Hz.
+    excerpt_seconds : float
     """
     n_excerpt, n_cut = max(1, round(excerpt_seconds * sample_rate)), 0
-    rest = np.zeros(0, np.float32)
     waiting: list[FloatArray] = []
     n_waiting = 0
     for chunk in chunks:
@@ -124,6 +160,6 @@ def consecutive_excerpts(chunks: Iterable[FloatArray], sample_rate: int, excerpt
             yield Excerpt(n_cut * n_excerpt / sample_rate, rest[:n_excerpt])
             rest, n_cut = rest[n_excerpt:], n_cut + 1
         waiting, n_waiting = [rest], rest.size
-    rest = np.concatenate(waiting) if waiting else rest
+    rest = np.concatenate([*waiting, np.zeros(0, np.float32)])
     if rest.size >= MIN_EXCERPT_SECONDS * sample_rate or (rest.size and not n_cut):
         yield Excerpt(n_cut * n_excerpt / sample_rate, rest)

@@ -1,7 +1,4 @@
-"""Bounds on decoding, and what counts against them.
-
-What audio may be read from: a path, bytes, or an open binary file.
-"""
+"""Audio sources (a path, bytes or an open binary file), and limits on how much is decoded from one."""
 
 from __future__ import annotations
 
@@ -14,12 +11,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, cast
 
 from numpy.typing import NDArray
 
-from genre_runtime.audio.containers import find_sound, may_be_audio, not_audio, sniff_container
-from genre_runtime.audio.structure import Structure, examine
+from genre_runtime.audio.containers import examine, find_audio_start, may_be_audio, not_audio_error, sniff_container
+from genre_runtime.audio.structure import Structure
 from genre_runtime.errors import (
     AudioLimitError,
     AudioNotFoundError,
@@ -29,24 +26,24 @@ from genre_runtime.errors import (
 )
 
 MAX_SAMPLE_RATE = 1_536_000
-"""Twice the highest rate in use, Hz. Ten seconds of what a header may claim, 4 GHz, would fill any memory."""
+"""Twice the highest rate in use, Hz. A header may claim 4 GHz, of which ten seconds exceed any memory."""
 
 
 @dataclass(frozen=True)
 class DecodeLimits:
-    """Bounds that hold while decoding, whatever a header says.
+    """Limits on what is decoded from one file, whatever its header claims.
 
     Attributes
     ----------
     max_seconds : float
-        Most seconds decoded from one file.
+        Most seconds of audio.
     max_bytes : int
-        Most bytes of float32 samples, over all channels, decoded from one file.
+        Most bytes of float32 samples, all channels together.
 
     Raises
     ------
     InvalidInputError
-        One of them is no positive number: nothing is more than NaN, so it would limit nothing.
+        A value is not a positive number.
     """
 
     max_seconds: float = 24 * 3600.0
@@ -55,36 +52,50 @@ class DecodeLimits:
     def __post_init__(self) -> None:
         for name in ("max_seconds", "max_bytes"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:  # NaN limits nothing
                 raise InvalidInputError(f"DecodeLimits.{name} is {value!r}: expected a positive number")
 
 
-class Meter:
-    """Counts what was decoded from one file, and stops at the limits or when told to.
+class DecodeBudget:
+    """Counts what is decoded from one file, and raises when a limit is exceeded or `stop` is set.
+
+    Parameters
+    ----------
+    limits : DecodeLimits
+    stop : threading.Event, optional
 
     Attributes
     ----------
     n_samples : int
-        Samples a channel so far.
+        Samples per channel so far.
     """
 
     def __init__(self, limits: DecodeLimits, stop: Event | None = None) -> None:
-        self.limits = limits
+        self.limits, self.stop = limits, stop
         self.n_samples = 0
-        self._stop = stop
         self._seconds = 0.0
         self._bytes = 0
 
-    def add(self, block: NDArray[Any], sample_rate: int) -> None:
-        """Count a block of shape (n_block, n_channels).
+    def renewed(self) -> DecodeBudget:
+        """Return an unspent budget with the same limits, to decode the file another time."""
+        return DecodeBudget(self.limits, self.stop)
+
+    def spend(self, block: NDArray[Any], sample_rate: int) -> None:
+        """Count a block.
+
+        Parameters
+        ----------
+        block : ndarray of shape (n_block, n_channels)
+        sample_rate : int
+            Of the block, Hz.
 
         Raises
         ------
         AudioLimitError
         CancelledError
-            The event given was set.
+            `stop` is set.
         """
-        if self._stop is not None and self._stop.is_set():
+        if self.stop is not None and self.stop.is_set():
             raise CancelledError
         self.n_samples += block.shape[0]
         self._seconds += block.shape[0] / sample_rate
@@ -104,48 +115,28 @@ class Meter:
 AudioSource = Path | str | bytes | BinaryIO
 
 MAX_PATH_BYTES = 3500
-"""A longer path is opened here and handed to the decoders as an open file; systems refuse paths beyond 4,096 bytes."""
-
-
-class Seekable(Protocol):
-    """What is asked of an open file."""
-
-    def read(self, n_bytes: int, /) -> bytes:
-        """Read up to so many bytes."""
-        ...
-
-    def seek(self, offset: int, whence: int = ..., /) -> int:
-        """Move; returns the position."""
-        ...
-
-    def tell(self) -> int:
-        """Return the position."""
-        ...
-
-    def close(self) -> None:
-        """Close the file."""
-        ...
+"""A longer path is passed to the decoders as an open file; systems refuse paths of more than 4,096 bytes."""
 
 
 class FileView(io.RawIOBase):
-    """Passes reading on to another file, and nothing else; a file open for writing too, PyAV would write to.
+    """A read-only view of part of a file. PyAV would write to a file that is open for writing.
 
     Parameters
     ----------
     file : seekable binary file
     start : int
-        Byte of the file that this one begins with.
+        First byte of the view.
     corrections : sequence of (int, bytes)
-        Offsets in `file`, and what is read there instead.
+        Offsets in `file` and the bytes to return in place of those in the file.
     end : int, optional
-        Byte of the file behind the last one of this one.
+        End of the view, a byte of `file`; by default the end of the file.
     owned : bool
-        Whether closing this closes `file` too.
+        Whether closing the view closes `file`, too.
     """
 
     def __init__(
         self,
-        file: Seekable,
+        file: BinaryIO,
         start: int = 0,
         corrections: tuple[tuple[int, bytes], ...] = (),
         *,
@@ -156,21 +147,37 @@ class FileView(io.RawIOBase):
         self._corrections, self._owned = corrections, owned
 
     def readable(self) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        """Read as much as there is room for."""
+        """Fill a buffer as far as the file goes.
+
+        Parameters
+        ----------
+        buffer : writable bytes-like
+
+        Returns
+        -------
+        int
+            Number of bytes read.
+        """
         content = self.read(len(buffer))
         buffer[: len(content)] = content
         return len(content)
 
     def read(self, n_bytes: int = -1, /) -> bytes:
-        """Read up to so many bytes; without a copy more than needed, since packets may be large."""
+        """Read bytes.
+
+        Parameters
+        ----------
+        n_bytes : int
+            Most bytes to read; a negative number reads to the end.
+        """
         if self._end is None and not self._corrections:
             return self._file.read(n_bytes)
         begin = self._file.tell()
@@ -179,7 +186,7 @@ class FileView(io.RawIOBase):
             n_bytes = left if n_bytes < 0 else min(n_bytes, left)
         content = self._file.read(n_bytes)
         if all(offset >= begin + len(content) or offset + len(right) <= begin for offset, right in self._corrections):
-            return content
+            return content  # without a copy, because packets may be large
         corrected = bytearray(content)
         for offset, right in self._corrections:
             for i in range(max(offset, begin), min(offset + len(right), begin + len(content))):
@@ -187,9 +194,15 @@ class FileView(io.RawIOBase):
         return bytes(corrected)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Move, or stay where that is not possible; returns the position."""
-        # A damaged file can send a decoder to before its beginning. The system then stays where it is; an exception
-        # would come up in the middle of C, which can only print it.
+        """Move to an offset and return the position; do not move if the offset is invalid.
+
+        Parameters
+        ----------
+        offset : int
+        whence : int
+            As of `io.IOBase.seek`.
+        """
+        # A damaged file may send a decoder to a negative offset. An exception would reach C code, which only prints it.
         if whence == io.SEEK_SET:
             offset += self._start
         elif whence == io.SEEK_END and self._end is not None:
@@ -203,19 +216,23 @@ class FileView(io.RawIOBase):
         return self._file.tell() - self._start
 
     def close(self) -> None:
-        """Close this, and the file if it is owned."""
+        """Close the view, and the file if it is owned."""
         if self._owned:
             self._file.close()
         super().close()
 
 
 def as_file(source: AudioSource) -> Path | BinaryIO:
-    """Return a path, or a file object that stands at its beginning.
+    """Return a source as a path, or as a read-only file at position 0.
+
+    Parameters
+    ----------
+    source : path, bytes or seekable binary file object
 
     Raises
     ------
     InvalidInputError
-        None of the kinds of `AudioSource`, or a file object that cannot seek or is open for text.
+        Another type, or a file object that cannot seek or is open for text.
     """
     if isinstance(source, str | os.PathLike):
         return Path(source)
@@ -234,19 +251,19 @@ def as_file(source: AudioSource) -> Path | BinaryIO:
 
 @dataclass(frozen=True)
 class AudioFile:
-    """A source whose first bytes and structure were looked at.
+    """A source with its container and structure.
 
     Attributes
     ----------
     source : path, bytes or seekable binary file object
     container : str or None
-        FFmpeg's name of the container; None for what libsndfile alone may know.
+        FFmpeg's name of the container; None for formats that at most libsndfile reads.
     head : bytes
-        First 64 KiB of the sound.
+        First 64 KiB of the audio.
     start : int
-        Byte at which the sound begins.
-    plain : bool
-        Whether decoders skip by themselves what is in front of the sound.
+        Byte at which the audio begins.
+    is_skippable : bool
+        Whether decoders skip what precedes the audio on their own.
     structure : Structure
     """
 
@@ -254,19 +271,27 @@ class AudioFile:
     container: str | None
     head: bytes
     start: int
-    plain: bool
+    is_skippable: bool
     structure: Structure
 
-    def opened(self) -> Path | BinaryIO:
-        """Return what a decoder is to read: the path or file itself, or a view of it that begins with the sound."""
-        needs_view = self.structure.corrections or not self.plain
+    def open(self) -> Path | BinaryIO:
+        """Return the path or file that a decoder reads, or a view of it that begins with the audio."""
+        needs_view = self.structure.corrections or not self.is_skippable
         file = as_file(self.source)
         if not needs_view and isinstance(file, Path) and len(os.fsencode(file.absolute())) <= MAX_PATH_BYTES:
             return file
         return self.view(self.start if needs_view else 0, None)
 
     def view(self, start: int, end: int | None) -> BinaryIO:
-        """Return the bytes from `start` to `end` as a file of their own."""
+        """Return part of the file as a file.
+
+        Parameters
+        ----------
+        start : int
+            First byte.
+        end : int or None
+            End; None for the end of the file.
+        """
         file = as_file(self.source)
         owned = isinstance(file, Path)
         opened = file.open("rb") if isinstance(file, Path) else file
@@ -275,29 +300,33 @@ class AudioFile:
         return cast(BinaryIO, view)
 
 
-def look_at(source: AudioSource) -> AudioFile:
-    """Find out what a source is, having made sure that it is a regular file.
+def probe(source: AudioSource) -> AudioFile:
+    """Find the container, the start of the audio and the structure of a source.
+
+    Parameters
+    ----------
+    source : path, bytes or seekable binary file object
 
     Raises
     ------
     AudioNotFoundError, EmptyAudioError, UnreadableAudioError, InvalidInputError
     """
-    with _opened(source) as file:
+    with _open_regular_file(source) as file:
         size = file.seek(0, io.SEEK_END)
         if not size:
             raise EmptyAudioError("the file is empty (0 bytes): expected audio")
-        sound = find_sound(file)
-        if not may_be_audio(sound.head):
-            raise not_audio(sound.head)
-        container = sniff_container(sound.head)
-        structure = examine(file, container, sound.offset, size)
-    # Without a header frame, libmpg123 takes a tag for sound when it guesses a length.
-    skipped = sound.plain and container in ("mp3", "aac") and structure.seconds is None
-    return AudioFile(source, container, sound.head, sound.offset, skipped or not sound.offset, structure)
+        audio = find_audio_start(file)
+        if not may_be_audio(audio.head):
+            raise not_audio_error(audio.head)
+        container = sniff_container(audio.head)
+        structure = examine(file, container, audio.offset, size)
+    # Without a header frame, libmpg123 counts a tag as audio when it estimates the length.
+    is_skippable = audio.is_skippable and container in ("mp3", "aac") and structure.seconds is None
+    return AudioFile(source, container, audio.head, audio.offset, is_skippable or not audio.offset, structure)
 
 
 @contextmanager
-def _opened(source: AudioSource) -> Iterator[BinaryIO]:
+def _open_regular_file(source: AudioSource) -> Iterator[BinaryIO]:
     file = as_file(source)
     if not isinstance(file, Path):
         yield file
@@ -310,7 +339,7 @@ def _opened(source: AudioSource) -> Iterator[BinaryIO]:
         why = getattr(error, "strerror", None) or str(error)
         raise UnreadableAudioError(f"the path cannot be looked up: {why}") from error
     if not stat.S_ISREG(status.st_mode):
-        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
         raise UnreadableAudioError(f"the path is {kind}: expected an audio file")
     try:
         opened = file.open("rb", buffering=0)

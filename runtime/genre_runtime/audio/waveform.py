@@ -1,7 +1,4 @@
-"""Silence: which excerpts are silent, and where in a mostly silent track there is sound.
-
-Samples in memory: channels mixed, rates changed, excerpts cut.
-"""
+"""Waveforms in memory: silence detection, mixing to mono, resampling, and cutting into excerpts."""
 
 from __future__ import annotations
 
@@ -24,16 +21,21 @@ from genre_runtime.audio.source import MAX_SAMPLE_RATE
 from genre_runtime.errors import EmptyAudioError, InvalidInputError
 
 SILENCE_PEAK = 1e-3
-"""A waveform that stays within this (-60 dB of full scale) of one level is silent: a direct current is not audible."""
+"""A waveform within this (-60 dB of full scale) of a constant is silent; a DC offset is inaudible."""
 
 
 def is_silent(waveform: FloatArray) -> bool:
-    """Tell whether samples, shape (n_samples,), are too quiet to hear."""
+    """Tell whether a waveform is silent.
+
+    Parameters
+    ----------
+    waveform : ndarray of shape (n_samples,)
+    """
     return bool(np.ptp(waveform) < 2 * SILENCE_PEAK) if waveform.size else True
 
 
 class AudibleSeconds:
-    """Notes which seconds of a track have sound, while its blocks go by.
+    """Finds the audible seconds of a track from its consecutive blocks.
 
     Parameters
     ----------
@@ -48,7 +50,12 @@ class AudibleSeconds:
         self._n_samples = 0
 
     def add(self, block: FloatArray) -> None:
-        """Take the next samples, shape (n_block,)."""
+        """Add the next samples.
+
+        Parameters
+        ----------
+        block : ndarray of shape (n_block,)
+        """
         at = 0
         while at < block.size:
             piece = block[at : at + self._sample_rate - self._n_samples]
@@ -64,7 +71,7 @@ class AudibleSeconds:
         self._lowest, self._highest, self._n_samples = math.inf, -math.inf, 0
 
     def plan(self, duration_seconds: float, excerpt_seconds: float, n_excerpts: int) -> list[tuple[float, float]]:
-        """Return (start, end) in seconds of at most `n_excerpts` excerpts, spread over the seconds with sound.
+        """Plan excerpts that are spread over the audible seconds.
 
         Parameters
         ----------
@@ -72,11 +79,12 @@ class AudibleSeconds:
             Of the track.
         excerpt_seconds : float
         n_excerpts : int
+            Most excerpts.
 
         Returns
         -------
         list of (float, float)
-            In order, overlapping by half an excerpt at most; empty where the track is silent throughout.
+            Start and end of each excerpt in seconds, overlapping by at most half; empty if the track is silent.
         """
         if self._n_samples:
             self._close_second()
@@ -93,44 +101,52 @@ class AudibleSeconds:
 
 
 MAX_LEVEL = 1e12
-"""Louder samples are damage, as NaN is. Full scale is 1, or 2**31 in a file of unscaled integers; the squares of
-a spectrum of much more would overflow float32."""
+"""Louder samples are damaged. Full scale is 1, or 2**31 in a file of unscaled integers; the squared spectrum of much
+louder samples would overflow float32."""
 
 QUALITY = "HQ"
 
 SEGMENT_SAMPLES, LEVEL_STRIDE = 4096, 16
-"""Samples of a stretch in which channels may cancel, and how many of them are skipped to tell."""
+"""Length of a segment that is checked for cancelling channels, and the step between the samples used for it."""
 
 CANCELLED, NEARLY_CANCELLED = 0.02, 0.2
-"""A mix with less than this share (-17 dB) of the power that unrelated channels would have together is cancelled;
-beside others that are, so is one with less than -7 dB."""
+"""A mix with less than this share (-17 dB) of the power that unrelated channels would give is cancelled; if a quarter
+of the segments of a block are cancelled, so are those below -7 dB."""
 
 
 def mono(block: FloatArray) -> FloatArray:
-    """Mean of the channels of (n_block, n_channels), shape (n_block,), a new array.
+    """Mix channels to mono.
 
-    Where channels cancel one another, as a stereo pair of which one was inverted does, a loud one of them is returned
-    instead: the mean would be silence, or the little in which they differ. A broken float file may hold NaN, infinities
-    or absurd numbers: those samples become silence.
+    Where channels cancel each other, as a stereo pair with one inverted channel does, a loud channel is returned
+    instead of their mean. NaN, infinite and extremely large samples become 0.
+
+    Parameters
+    ----------
+    block : ndarray of shape (n_block, n_channels)
+        Float32.
+
+    Returns
+    -------
+    ndarray of shape (n_block,)
+        A new array.
     """
-    if block.size and not (block.max() <= MAX_LEVEL and block.min() >= -MAX_LEVEL):  # a NaN is not either
+    if block.size and not (block.max() <= MAX_LEVEL and block.min() >= -MAX_LEVEL):  # also true for NaN
         block = np.where(np.abs(block) <= MAX_LEVEL, block, np.float32(0))
     n_channels = block.shape[1]
     if n_channels == 1:
         return block[:, 0].copy()
-    # As a product: NumPy's mean over so short an axis takes thirty times as long.
+    # A matrix product, because NumPy's mean over such a short axis takes thirty times as long.
     mixed: FloatArray = block @ np.full(n_channels, 1 / n_channels, np.float32)
     n_segments = -(-block.shape[0] // SEGMENT_SAMPLES)
     powers = _powers(block, n_segments)
-    mixed_powers, apart = _powers(mixed[:, None], n_segments)[:, 0], powers.sum(axis=1) / n_channels**2
-    cancelled = mixed_powers < CANCELLED * apart
-    if cancelled.sum() >= n_segments / 4:  # what a codec left of them elsewhere in the block is its noise
-        cancelled = mixed_powers < NEARLY_CANCELLED * apart
+    mixed_powers, unrelated = _powers(mixed[:, None], n_segments)[:, 0], powers.sum(axis=1) / n_channels**2
+    cancelled = mixed_powers < CANCELLED * unrelated
+    if cancelled.sum() >= n_segments / 4:  # the remaining segments hold coding noise
+        cancelled = mixed_powers < NEARLY_CANCELLED * unrelated
     if cancelled.any():
         totals = powers[cancelled].sum(axis=0)
-        loud = int(
-            (totals >= totals.max() / 2).argmax()
-        )  # the first of equals, or the sign would change with the noise
+        # The first of several loud channels, so that noise does not switch between them.
+        loud = int((totals >= totals.max() / 2).argmax())
         for segment in np.flatnonzero(cancelled):
             part = slice(segment * SEGMENT_SAMPLES, (segment + 1) * SEGMENT_SAMPLES)
             mixed[part] = block[part, loud]
@@ -148,18 +164,34 @@ def _powers(block: FloatArray, n_segments: int) -> NDArray[np.float64]:
 
 
 def resample(waveform: FloatArray, rate: int, sample_rate: int) -> FloatArray:
-    """Resample mono float32 samples from `rate` to `sample_rate` (Hz) with soxr's HQ recipe."""
+    """Resample a waveform with soxr.
+
+    Parameters
+    ----------
+    waveform : ndarray of shape (n_samples,)
+        Mono, float32.
+    rate, sample_rate : int
+        Rate of the waveform and rate to resample to, Hz.
+    """
     if rate == sample_rate:
         return waveform
     import soxr
 
     resampled: FloatArray = soxr.resample(waveform, rate, sample_rate, quality=QUALITY)
-    # A file of a few samples may resample to nothing; one zero keeps it a (silent) clip.
+    # A few samples may resample to none; one zero keeps the waveform valid, but silent.
     return resampled if resampled.size else np.zeros(1, np.float32)
 
 
 def resample_stream(chunks: Iterable[FloatArray], rate: int, sample_rate: int) -> Iterator[FloatArray]:
-    """Resample a waveform that comes in chunks of any size; as `resample` of all of them at once."""
+    """Resample a waveform that arrives in chunks, with the same result as `resample`.
+
+    Parameters
+    ----------
+    chunks : iterable of ndarray of shape (n_chunk,)
+        Mono, float32, of any size.
+    rate, sample_rate : int
+        Rate of the chunks and rate to resample to, Hz.
+    """
     if rate == sample_rate:
         yield from chunks
         return
@@ -179,39 +211,40 @@ def resample_stream(chunks: Iterable[FloatArray], rate: int, sample_rate: int) -
 def excerpts_of_waveform(
     waveform: NDArray[Any], rate: int, sample_rate: int, *, excerpt_seconds: float, n_excerpts: int | None
 ) -> tuple[list[Excerpt], float]:
-    """Cut the same excerpts from samples in memory, shape (n_samples,) or (n_samples, n_channels), as from a file.
+    """Cut the same excerpts from samples in memory as from a file.
+
+    Parameters
+    ----------
+    waveform : ndarray of shape (n_samples,) or (n_samples, n_channels)
+        Floats in [-1, 1].
+    rate : int
+        Of the waveform, Hz.
+    sample_rate : int
+        Of the excerpts, Hz.
+    excerpt_seconds : float
+    n_excerpts : int or None
+        Most excerpts, evenly spread; None for consecutive excerpts of the whole waveform.
+
+    Returns
+    -------
+    excerpts : list of Excerpt
+    duration_seconds : float
 
     Raises
     ------
     InvalidInputError, EmptyAudioError
     """
-    samples = _checked(waveform, rate)
-    return cut(mono(samples), int(rate), sample_rate, excerpt_seconds, n_excerpts)
-
-
-def cut(
-    waveform: FloatArray, rate: int, sample_rate: int, excerpt_seconds: float, n_excerpts: int | None
-) -> tuple[list[Excerpt], float]:
-    """Cut excerpts of a mono waveform at `rate`; returns them at `sample_rate`, and the duration in seconds.
-
-    Raises
-    ------
-    EmptyAudioError, InvalidInputError
-    """
+    samples, rate = mono(_as_channels(waveform, rate)), int(rate)
     check_count(n_excerpts)
-    if waveform.size == 0:
-        raise EmptyAudioError("the file holds no audio samples: expected at least one")
-    duration = waveform.size / rate
+    duration = samples.size / rate
     if n_excerpts is None:
-        whole = resample(waveform, rate, sample_rate)
+        whole = resample(samples, rate, sample_rate)
         return list(consecutive_excerpts([whole], sample_rate, excerpt_seconds)), duration
-    plan = plan_excerpts(duration, excerpt_seconds, n_excerpts)
-    excerpts = _cut(waveform, rate, sample_rate, plan)
-    if all(is_silent(excerpt.waveform) for excerpt in excerpts):  # perhaps not elsewhere
+    excerpts = _cut(samples, rate, sample_rate, plan_excerpts(duration, excerpt_seconds, n_excerpts))
+    if all(is_silent(excerpt.waveform) for excerpt in excerpts):  # search all of it for audible parts
         seconds = AudibleSeconds(rate)
-        seconds.add(waveform)
-        audible = seconds.plan(duration, excerpt_seconds, n_excerpts)
-        excerpts = _cut(waveform, rate, sample_rate, audible) or excerpts
+        seconds.add(samples)
+        excerpts = _cut(samples, rate, sample_rate, seconds.plan(duration, excerpt_seconds, n_excerpts)) or excerpts
     return excerpts, duration
 
 
@@ -224,8 +257,8 @@ def _cut(waveform: FloatArray, rate: int, sample_rate: int, plan: list[tuple[flo
     return excerpts
 
 
-def _checked(waveform: NDArray[Any], rate: int) -> FloatArray:
-    """Return float32 samples of shape (n_samples, n_channels)."""
+def _as_channels(waveform: NDArray[Any], rate: int) -> FloatArray:
+    """Check a waveform and return it as float32 of shape (n_samples, n_channels)."""
     if not isinstance(waveform, np.ndarray | np.generic):
         raise InvalidInputError(f"waveform is a {type(waveform).__name__}: expected a NumPy array of floats in [-1, 1]")
     if waveform.ndim not in (1, 2):
@@ -242,7 +275,7 @@ def _checked(waveform: NDArray[Any], rate: int) -> FloatArray:
         raise InvalidInputError(
             f"waveform has shape {waveform.shape}, more channels than samples: transpose it to (n_samples, n_channels)"
         )
-    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite
+    with np.errstate(over="ignore"):  # values too large for float32 become infinite
         samples = waveform.reshape(waveform.shape[0], -1).astype(np.float32, copy=False)
     if not np.isfinite(samples).all():
         raise InvalidInputError("waveform holds NaN or infinite samples: expected floats in [-1, 1]")

@@ -1,1 +1,1 @@
-"""Decoding in processes of their own, which a bound on memory and a deadline end. Imports `audio`."""
+"""Decoding in separate processes, with limits on memory and time. `pool -> handle -> protocol`; imports `audio`."""

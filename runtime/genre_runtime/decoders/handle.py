@@ -1,4 +1,4 @@
-"""One process of a pool of decoders, as the process that uses it sees it."""
+"""A handle to one decoder process of a pool: starts it, sends jobs, receives messages, kills it."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ if TYPE_CHECKING:
 Message = tuple[Header, "FloatArray | None"]
 
 START_SECONDS = 120.0
-"""How long a process may take to import what it needs: a cold disk and a virus scanner are slow."""
+"""Time limit for a process to import its modules, which is slow with a cold disk or a virus scanner."""
 
 GRACE_SECONDS = 0.25
-"""How long a process that is told to stop may take to say so before it is killed."""
+"""Time limit for a process to confirm that it stopped its job before it is killed."""
 
 PIPE_BYTES = 2**20
-LAST_WORDS = 300
+MAX_STDERR_CHARACTERS = 300
 
-# One thread each: NumPy's libraries otherwise start one a core, which takes time and memory and is of no use here.
+# NumPy's libraries would otherwise start one thread per core, which costs time and memory and is not needed.
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
-class Died(Exception):  # noqa: N818
-    """A process ended, or was killed since it hung.
+class DecoderExited(Exception):  # noqa: N818
+    """A decoder process exited, or was killed because it hung.
 
-    Attributes
+    Parameters
     ----------
     status : int
-        As `subprocess.Popen.returncode`.
+        As of `subprocess.Popen.returncode`.
     hung : bool
     """
 
@@ -55,26 +55,27 @@ class Died(Exception):  # noqa: N818
 
 
 @dataclass(frozen=True)
-class Attention:
-    """What the one who waits for a process has an eye on.
+class WaitLimits:
+    """What ends waiting for a process.
 
     Attributes
     ----------
     stop : threading.Event or None
+        Cancels the wait when set.
     deadline : float or None
-        Of `time.monotonic`.
-    patience_seconds : float
+        Time of `time.monotonic` at which the wait fails.
+    timeout_seconds : float
         Longest time without a message.
     """
 
     stop: Event | None = None
     deadline: float | None = None
-    patience_seconds: float = START_SECONDS
+    timeout_seconds: float = START_SECONDS
 
     TICK_SECONDS: ClassVar[float] = 0.05
 
     def check(self) -> None:
-        """Look whether to go on waiting.
+        """Raise if `stop` is set or the deadline has passed.
 
         Raises
         ------
@@ -83,11 +84,11 @@ class Attention:
         if self.stop is not None and self.stop.is_set():
             raise CancelledError
         if self.deadline is not None and time.monotonic() >= self.deadline:
-            raise AudioLimitError("decoding took longer than the time that was given: send less", "deadline")
+            raise AudioLimitError("decoding exceeded the time limit: send less audio", "deadline")
 
 
 class _PolledStream:
-    """The end of a pipe that is read when there is something, without a thread of its own."""
+    """A pipe that is polled."""
 
     def __init__(self, stream: FileIO) -> None:
         self._stream = stream
@@ -95,8 +96,8 @@ class _PolledStream:
         self._poll = select.poll()
         self._poll.register(stream.fileno(), select.POLLIN)
 
-    def readinto_within(self, buffer: Any, seconds: float) -> int | None:
-        """Read into a buffer; None where nothing comes within that time, 0 at the end."""
+    def read_within(self, buffer: Any, seconds: float) -> int | None:
+        """Read into a buffer; return None if nothing arrives within the time, 0 at the end."""
         n_read: int | None = self._stream.readinto(buffer)
         if n_read is None and self._poll.poll(seconds * 1000):
             n_read = self._stream.readinto(buffer)
@@ -107,15 +108,15 @@ class _PolledStream:
 
 
 class _ThreadedStream:
-    """The end of a pipe that a thread reads, for systems where no other way has an end in time (Windows)."""
+    """A pipe that is read by a thread, for systems (Windows) on which pipes cannot be polled."""
 
     def __init__(self, stream: FileIO) -> None:
         self._pieces: queue.Queue[bytes] = queue.Queue(2)
         self._piece, self._closed = memoryview(b""), Event()
         Thread(target=self._fill, args=(stream,), name="genre-decoder", daemon=True).start()
 
-    def readinto_within(self, buffer: Any, seconds: float) -> int | None:
-        """Read into a buffer; None where nothing comes within that time, 0 at the end."""
+    def read_within(self, buffer: Any, seconds: float) -> int | None:
+        """Read into a buffer; return None if nothing arrives within the time, 0 at the end."""
         if not self._piece.nbytes:
             try:
                 self._piece = memoryview(self._pieces.get(timeout=seconds))
@@ -127,10 +128,10 @@ class _ThreadedStream:
         return piece.nbytes
 
     def close(self) -> None:
-        self._closed.set()  # the thread closes the pipe, when the process has ended
+        self._closed.set()  # the thread closes the pipe after the process has exited
 
     def _fill(self, stream: FileIO) -> None:
-        piece: bytes | None = b"begins"
+        piece: bytes | None = b"not empty"
         with stream:
             while piece and not self._closed.is_set():
                 try:
@@ -144,13 +145,20 @@ class _ThreadedStream:
 
 
 class DecoderHandle:
-    """A running process. One thread uses it at a time; any thread may kill it.
+    """A running decoder process, used by one thread at a time. Any thread may kill it.
 
     Parameters
     ----------
     command : sequence of str
+        The program and its arguments.
     settings : mapping
-        Is sent to the process first.
+        Sent to the process first.
+
+    Attributes
+    ----------
+    pid : int
+    is_ready : bool
+        Whether the process has sent its first message.
 
     Raises
     ------
@@ -158,103 +166,119 @@ class DecoderHandle:
     """
 
     def __init__(self, command: Sequence[str], settings: Mapping[str, Any]) -> None:
-        # Apart from the terminal's group, whose Ctrl-C is not meant for it, and killed with all that it started.
-        apart: dict[str, Any] = {"start_new_session": True}
+        # A process group of its own: it gets no Ctrl-C from the terminal, and is killed with its child processes.
+        options: dict[str, Any] = {"start_new_session": True}
         if sys.platform == "win32":
-            apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+            options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
         pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         try:
-            self._process = subprocess.Popen(command, bufsize=0, env={**os.environ, **_ENVIRONMENT}, **pipes, **apart)
+            self._process = subprocess.Popen(command, bufsize=0, env={**os.environ, **_ENVIRONMENT}, **pipes, **options)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
-            raise DecoderUnavailableError(f"a process for decoding cannot be started: {error}") from error
+            raise DecoderUnavailableError(f"the decoder process cannot be started: {error}") from error
+        self.pid = self._process.pid
         self._requests, self._errors = cast(FileIO, self._process.stdin), cast(FileIO, self._process.stderr)
         answers = cast(FileIO, self._process.stdout)
-        _widen(answers)
+        _enlarge_pipe(answers)
         self._answers = (_PolledStream if hasattr(select, "poll") else _ThreadedStream)(answers)
-        self._attention, self._waited = Attention(), 0.0
-        self._ended = Event()
+        self._wait, self._waited = WaitLimits(), 0.0
+        self._killed = Event()
         self._job, self._max_samples = -1, 0
-        self._greeted = self._working = self._worn = False
-        self._between = True  # two messages: within one, what comes next is not the beginning of another
+        self.is_ready = self._working = self._needs_replacement = False
+        self._at_boundary = True  # of two messages, so that the next bytes are a header
         self._send({"kind": "settings", **settings})
 
-    @property
-    def pid(self) -> int:
-        """Number of the process."""
-        return self._process.pid
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether it has said that it is ready."""
-        return self._greeted
-
-    def lives(self) -> bool:
-        """Tell whether the process runs."""
+    def is_alive(self) -> bool:
+        """Tell whether the process is running."""
         return self._process.poll() is None
 
-    def wait_until_ready(self, attention: Attention) -> None:
-        """Wait until the process has imported what it needs.
+    def wait_until_ready(self, wait: WaitLimits) -> None:
+        """Wait until the process has imported its modules.
+
+        Parameters
+        ----------
+        wait : WaitLimits
+            Without its time-out.
 
         Raises
         ------
         DecoderUnavailableError, CancelledError, AudioLimitError
         """
-        if self._greeted:
+        if self.is_ready:
             return
         try:
-            self.receive(Attention(attention.stop, attention.deadline, START_SECONDS))
-        except (Died, ProtocolError) as error:
-            self.end()
-            raise DecoderUnavailableError(f"a process for decoding does not start: {self._last_words()}") from error
-        self._greeted = True
+            self.receive(WaitLimits(wait.stop, wait.deadline, START_SECONDS))
+        except (DecoderExited, ProtocolError) as error:
+            self.kill()
+            raise DecoderUnavailableError(f"the decoder process failed to start: {self._last_stderr_line()}") from error
+        self.is_ready = True
         self._errors.close()
 
-    def begin(self, job: Header, max_samples: int) -> None:
-        """Send a job, whose excerpts have at most `max_samples`."""
+    def start_job(self, job: Header, max_samples: int) -> None:
+        """Send a job.
+
+        Parameters
+        ----------
+        job : dict
+        max_samples : int
+            Most samples of an excerpt; a longer one is a `ProtocolError`.
+        """
         self._job += 1
         self._max_samples, self._working = max_samples, True
         self._send({**job, "job": self._job})
 
-    def receive(self, attention: Attention) -> Message:
-        """Return the next message.
+    def receive(self, wait: WaitLimits) -> Message:
+        """Return the next message: its header, and the waveform of an excerpt.
+
+        Parameters
+        ----------
+        wait : WaitLimits
 
         Raises
         ------
-        Died, ProtocolError, CancelledError, AudioLimitError
+        DecoderExited, ProtocolError, CancelledError, AudioLimitError
         """
-        self._attention, self._waited = attention, 0.0
-        attention.check()
+        self._wait, self._waited = wait, 0.0
+        wait.check()
         header = read_header(self)
         if header is None:
-            raise Died(self._status())
+            raise DecoderExited(self._exit_status())
         waveform = self._waveform(header) if header.get("kind") == "excerpt" else None
-        self._between = True
+        self._at_boundary = True
         if header.get("kind") in ("end", "error"):
-            self._working, self._worn = False, bool(header.get("worn"))
-            self._worn |= "max_memory" in str(header.get("fields"))
+            self._working, self._needs_replacement = False, bool(header.get("needs_replacement"))
+            self._needs_replacement |= "max_memory" in str(header.get("fields"))
         return header, waveform
 
     def readinto(self, buffer: Any) -> int:
-        """Read what comes next, with an eye on what the one who waits wants.
+        """Read bytes that the process sent, within the limits of `receive`.
+
+        Parameters
+        ----------
+        buffer : writable bytes-like
+
+        Returns
+        -------
+        int
+            Number of bytes read, 0 at the end.
 
         Raises
         ------
-        Died, CancelledError, AudioLimitError
+        DecoderExited, CancelledError, AudioLimitError
         """
         while True:
             before = time.monotonic()
-            n_read = self._answers.readinto_within(buffer, Attention.TICK_SECONDS)
+            n_read = self._answers.read_within(buffer, WaitLimits.TICK_SECONDS)
             if n_read is not None:
-                self._between = False
+                self._at_boundary = False
                 return n_read
-            self._attention.check()
-            if self._ended.is_set():  # by another thread
-                raise Died(self._status())
-            # A process that was suspended (Ctrl-Z) has not waited all that time.
-            self._waited += min(time.monotonic() - before, 4 * Attention.TICK_SECONDS)
-            if self._waited > self._attention.patience_seconds:
-                self.end()
-                raise Died(self._status(), hung=True)
+            self._wait.check()
+            if self._killed.is_set():  # by another thread
+                raise DecoderExited(self._exit_status())
+            # Time during which this process was suspended (Ctrl-Z) does not count.
+            self._waited += min(time.monotonic() - before, 4 * WaitLimits.TICK_SECONDS)
+            if self._waited > self._wait.timeout_seconds:
+                self.kill()
+                raise DecoderExited(self._exit_status(), hung=True)
 
     def _waveform(self, header: Header) -> FloatArray:
         import numpy as np
@@ -264,67 +288,72 @@ class DecoderHandle:
             raise ProtocolError(f"an excerpt of {n_samples!r} samples")
         waveform = np.empty(n_samples, "<f4")
         if not read_into(self, waveform):
-            raise Died(self._status())
+            raise DecoderExited(self._exit_status())
         return waveform.astype(np.float32, copy=False)
 
     def send_piece(self, piece: bytes) -> None:
-        """Send bytes that were asked for."""
+        """Send bytes that the process requested.
+
+        Parameters
+        ----------
+        piece : bytes
+        """
         self._send({"kind": "piece", "n_bytes": len(piece)}, piece)
 
-    def ends_job(self) -> bool:
-        """Stop what is under way, if anything is; returns whether the process may be used again."""
-        if not self.lives() or not self._between:
+    def finish_job(self) -> bool:
+        """Stop the current job, if any, and return whether the process may be used again."""
+        if not self.is_alive() or not self._at_boundary:
             return False
         if self._working:
             self._send({"kind": "stop", "job": self._job})
-            patience = Attention(deadline=time.monotonic() + GRACE_SECONDS)
+            grace = WaitLimits(deadline=time.monotonic() + GRACE_SECONDS)
             try:
                 while self._working:
-                    header, _ = self.receive(patience)
+                    header, _ = self.receive(grace)
                     if header.get("kind") == "read":
                         self.send_piece(b"")
-            except (Died, ProtocolError, AudioLimitError):
+            except (DecoderExited, ProtocolError, AudioLimitError):
                 return False
-        return self._between and not self._worn
+        return self._at_boundary and not self._needs_replacement
 
-    def end(self) -> None:
-        """Kill the process and what it started; who waits for it is told so."""
-        self._ended.set()
-        if self.lives():
+    def kill(self) -> None:
+        """Kill the process and its child processes; a thread that waits for it gets `DecoderExited`."""
+        self._killed.set()
+        if self.is_alive():
             with suppress(OSError):
                 if sys.platform == "win32":
                     self._process.kill()
                 else:
                     os.killpg(self.pid, signal.SIGKILL)
 
-    def kill(self) -> None:
-        """End the process and close its pipes; only for the thread that uses it."""
-        self.end()
+    def close(self) -> None:
+        """Kill the process and close its pipes; only for the thread that uses it."""
+        self.kill()
         for stream in (self._requests, self._errors, self._answers):
             stream.close()
-        self._status()
+        self._exit_status()
 
     def _send(self, header: Header, content: bytes = b"") -> None:
-        with suppress(OSError, ValueError):  # its end is found out by who reads
+        with suppress(OSError, ValueError):  # `receive` raises if the process has exited
             write_message(self._requests, header, content)
 
-    def _status(self) -> int:
+    def _exit_status(self) -> int:
         try:
             return self._process.wait(5)
-        except subprocess.TimeoutExpired:  # it hangs in the system itself, on a disk that is gone
+        except subprocess.TimeoutExpired:  # it hangs in a system call, such as on a disk that was removed
             return 0
 
-    def _last_words(self) -> str:
+    def _last_stderr_line(self) -> str:
         try:
-            words = self._errors.readall() if self._status() is not None else b""
+            words = self._errors.readall() if self._exit_status() is not None else b""
         except (OSError, ValueError):
             words = b""
         lines = words.decode(errors="replace").strip().splitlines()
-        return lines[-1][:LAST_WORDS] if lines else f"it ended with status {self._status()}"
+        return lines[-1][:MAX_STDERR_CHARACTERS] if lines else f"it exited with status {self._exit_status()}"
 
 
-def _widen(stream: FileIO) -> None:
-    """Let a pipe hold most of an excerpt, so that decoding goes on while the model works."""
+def _enlarge_pipe(stream: FileIO) -> None:
+    """Let a pipe hold most of an excerpt, so that decoding continues while the model runs."""
     with suppress(ImportError, AttributeError, OSError):
         import fcntl
 

@@ -1,11 +1,11 @@
-"""Decoding in processes of their own, which a file may hang, crash or fill with memory without harm to this one.
+"""A pool of decoder processes. A file that makes one of them hang, crash or run out of memory does not affect others.
 
 >>> from genre_runtime.decoders.pool import DecoderPool
 >>> with DecoderPool(2) as decoders:
 ...     stream = decoders.stream_excerpts("song.mp3", 22_050, excerpt_seconds=10, n_excerpts=3)
 ...     excerpts = list(stream)
 
-The module imports no NumPy: a command starts its processes first, and imports what it needs itself meanwhile.
+This module does not import NumPy, so that a command can start the processes first and import NumPy in the meantime.
 """
 
 from __future__ import annotations
@@ -20,23 +20,21 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Condition, Event
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from genre_runtime.audio.source import AudioSource
-from genre_runtime.decoders.handle import Attention, DecoderHandle, Died
+from genre_runtime.decoders.handle import DecoderExited, DecoderHandle, WaitLimits
 from genre_runtime.decoders.protocol import (
     MEMORY_STATUS,
     PIECE_BYTES,
-    Handed,
     Header,
     ProtocolError,
+    SharedSource,
     error_from,
     fields_of,
-    handed_over,
     memory_error,
     record_from,
-    unintelligible,
+    share_source,
 )
 from genre_runtime.errors import (
     DecoderUnavailableError,
@@ -51,40 +49,39 @@ if TYPE_CHECKING:
 
 
 MAX_MEMORY_BYTES = 400 * 2**20
-PATIENCE_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 CPU_SECONDS = 8.0
-"""Most processor time between two signs of life, where the system measures it: a decoder gives one every block."""
+"""Most processor time per decoded block, on systems that can measure it."""
 
 MAX_PROCESSES = 1024
 
 
 class DecoderPool:
-    """Processes that decode files. Safe to use from several threads, each of which borrows one process for a file.
+    """A pool of processes that decode files. Thread-safe: each thread uses one process at a time.
 
-    Processes start when they are needed, serve many files, and are replaced after a crash, a hang or a file that took
+    Processes are started when needed, decode many files, and are replaced after a crash, a hang or a file that needed
     too much memory.
 
     Parameters
     ----------
     n_processes : int
-        Most processes at once, 1 to `MAX_PROCESSES`. A thread that needs one more waits.
+        Most processes at once, 1 to `MAX_PROCESSES`. Further threads wait.
     max_memory_bytes : int
-        Most memory that decoding may take in a process, beyond the 40 MB of the process itself.
-    patience_seconds : float
-        Longest time without a sign of life from a decoder; where the system measures it, `CPU_SECONDS` of work suffice
-        to call it hung.
+        Most memory for decoding per process, in addition to the 40 MB of the process itself.
+    timeout_seconds : float
+        Longest time to decode one block, or `CPU_SECONDS` of processor time on systems that can measure it.
     command : sequence of str, optional
         The program to start instead of `genre_runtime.decoders.process`, and its arguments.
 
     Attributes
     ----------
     failure : DecoderUnavailableError or None
-        Why the last process that was needed could not be started; None since one could.
+        Why the last start of a process failed; None if it succeeded.
 
     Raises
     ------
     InvalidInputError
-        A number out of its range.
+        A parameter is out of range.
     """
 
     def __init__(
@@ -92,57 +89,60 @@ class DecoderPool:
         n_processes: int,
         *,
         max_memory_bytes: int = MAX_MEMORY_BYTES,
-        patience_seconds: float = PATIENCE_SECONDS,
+        timeout_seconds: float = TIMEOUT_SECONDS,
         command: Sequence[str] | None = None,
     ) -> None:
         if type(n_processes) is not int or not 1 <= n_processes <= MAX_PROCESSES:
             raise InvalidInputError(f"n_processes is {n_processes!r}: expected 1 to {MAX_PROCESSES}")
         if type(max_memory_bytes) is not int or max_memory_bytes < 1:
             raise InvalidInputError(f"max_memory_bytes is {max_memory_bytes!r}: expected a positive whole number")
-        if not (isinstance(patience_seconds, int | float) and 0 < patience_seconds < math.inf):
-            raise InvalidInputError(f"patience_seconds is {patience_seconds!r}: expected a positive number")
+        if not (isinstance(timeout_seconds, int | float) and 0 < timeout_seconds < math.inf):
+            raise InvalidInputError(f"timeout_seconds is {timeout_seconds!r}: expected a positive number")
         self._n_processes, self._command = n_processes, command
-        self._max_memory, self._patience = max_memory_bytes, float(patience_seconds)
-        self._begin()
+        self._max_memory, self._timeout = max_memory_bytes, float(timeout_seconds)
+        self._reset()
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         self._owner = os.getpid()
         self._condition = Condition()
         self._idle: list[DecoderHandle] = []
         self._busy: set[DecoderHandle] = set()
         self._closed = False
         self.failure: DecoderUnavailableError | None = None
-        # Also at the interpreter's end, and when the pool is forgotten.
-        self._finalizer = weakref.finalize(self, _end, self._idle, self._busy, self._owner)
+        # Called by `close`, at exit, and when the pool is garbage-collected.
+        self._finalizer = weakref.finalize(self, _shut_down, self._idle, self._busy, self._owner)
 
     def warm(self, n_processes: int | None = None) -> None:
-        """Start processes, by default all, without waiting until they are ready.
+        """Start processes without waiting until they are ready.
+
+        Parameters
+        ----------
+        n_processes : int, optional
+            Number of processes; by default all.
 
         Raises
         ------
         DecoderUnavailableError
         """
-        self._mind_fork()
+        self._reset_after_fork()
+        wanted = min(n_processes or self._n_processes, self._n_processes)
         with self._condition:
-            while not self._closed and len(self._idle) + len(self._busy) < min(
-                n_processes or self._n_processes, self._n_processes
-            ):
+            while not self._closed and len(self._idle) + len(self._busy) < wanted:
                 self._idle.append(self._start())
 
     def check(self) -> None:
-        """Start a process, if none is idle, and wait until it is ready.
+        """Wait until a process is ready; start one if none is idle.
 
         Raises
         ------
         DecoderUnavailableError
         """
-        attention = Attention()
-        with self._borrowed(attention):
+        with self._borrowed(WaitLimits()):
             pass
 
     @property
     def n_processes(self) -> int:
-        """Processes that run now."""
+        """Number of running processes."""
         with self._condition:
             return len(self._idle) + len(self._busy)
 
@@ -168,16 +168,16 @@ class DecoderPool:
         n_excerpts : int or None
         limits : DecodeLimits, optional
         stop : threading.Event, optional
-            Set from another thread, it ends the work within a fraction of a second, even where C hangs.
+            Stops decoding within a fraction of a second when set from another thread, even if C code hangs.
         deadline : float, optional
-            Time of `time.monotonic` at which the work ends.
+            Time of `time.monotonic` at which decoding is stopped.
 
         Returns
         -------
         ExcerptStream
-            Iterating raises what `decode_excerpts` raises: the same errors, and besides them `AudioLimitError` with
-            the limit `max_memory` or `deadline`, `UnreadableAudioError` where the decoder crashes or hangs, and
-            `DecoderUnavailableError` where it cannot be started. It has to be closed if it is not read to its end.
+            Iterating raises the errors of `decode_excerpts`, `AudioLimitError` with the limit `max_memory` or
+            `deadline`, `UnreadableAudioError` if the decoder crashes or hangs, and `DecoderUnavailableError` if it
+            cannot be started. Close the stream if it is not read to the end.
         """
         from genre_runtime.audio.excerpts import ExcerptStream, check_count
         from genre_runtime.audio.source import DecodeLimits
@@ -190,11 +190,11 @@ class DecoderPool:
             "n_excerpts": n_excerpts,
             "limits": fields_of(limits or DecodeLimits()),
         }
-        return ExcerptStream(self._decode(source, job, Attention(stop, deadline, self._patience)))
+        return ExcerptStream(self._decode(source, job, WaitLimits(stop, deadline, self._timeout)))
 
     def close(self) -> None:
-        """End the processes, also those in use: who uses them gets a CancelledError."""
-        self._mind_fork()
+        """Kill all processes; a thread that uses one gets a CancelledError."""
+        self._reset_after_fork()
         with self._condition:
             self._closed = True
             self._condition.notify_all()
@@ -203,97 +203,96 @@ class DecoderPool:
     def __enter__(self) -> DecoderPool:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _decode(self, source: AudioSource, job: Header, attention: Attention) -> Generator[Excerpt, None, TrackLength]:
-        with handed_over(source) as handed:
-            if handed is None:  # this process finds the words for what cannot be a file
+    def _decode(self, source: AudioSource, job: Header, wait: WaitLimits) -> Generator[Excerpt, None, TrackLength]:
+        with share_source(source) as shared:
+            if shared is None:  # decoded here, which raises the error for an invalid path
                 from genre_runtime.audio.decoding import stream_excerpts
 
                 plan = {"excerpt_seconds": job["excerpt_seconds"], "n_excerpts": job["n_excerpts"]}
                 stream = stream_excerpts(source, job["sample_rate"], **plan)
                 yield from stream
                 return stream.length
-            with self._borrowed(attention) as process:
-                process.begin({**job, "source": handed.header}, _most_samples(job))
+            with self._borrowed(wait) as process:
+                max_samples = math.ceil(1.01 * job["excerpt_seconds"] * job["sample_rate"]) + 4096
+                process.start_job({**job, "source": shared.header}, max_samples)
                 try:
-                    return (yield from self._answers(process, source, handed, job, attention))
+                    return (yield from self._receive_excerpts(process, source, shared, job, wait))
                 except ProtocolError as error:
-                    raise unintelligible(error) from error
-                except Died as error:
-                    raise self._reason(error) from None
+                    raise UnexpectedFailureError(f"the decoder failed on this file: it sent {error}") from error
+                except DecoderExited as error:
+                    raise self._exit_error(error) from None
 
-    def _answers(
-        self, process: DecoderHandle, source: AudioSource, handed: Handed, job: Header, attention: Attention
+    def _receive_excerpts(
+        self, process: DecoderHandle, source: AudioSource, shared: SharedSource, job: Header, wait: WaitLimits
     ) -> Generator[Excerpt, None, TrackLength]:
         from genre_runtime.audio.excerpts import Excerpt, TrackLength
 
-        most, n_excerpts = _most_excerpts(job), 0
+        n_excerpts, max_excerpts = 0, job["n_excerpts"] or job["limits"]["max_seconds"] / job["excerpt_seconds"] + 2
         while True:
-            header, waveform = process.receive(attention)
+            header, waveform = process.receive(wait)
             kind = header.get("kind")
-            if kind == "excerpt" and waveform is not None and n_excerpts < most:
+            if kind == "excerpt" and waveform is not None and n_excerpts < max_excerpts:
                 n_excerpts += 1
                 yield record_from(Excerpt, header.get("fields"), waveform=waveform)
-            elif kind == "read" and handed.file is not None:
-                process.send_piece(_piece(handed.file, header))
+            elif kind == "read" and shared.file is not None:
+                process.send_piece(_read_piece(shared.file, header))
             elif kind == "end":
                 return record_from(TrackLength, header.get("fields"))
             elif kind == "error":
-                error = error_from(_without(handed.inner, header), source)
+                error = error_from(_without_path(shared.private_path, header), source)
                 raise error from error.__cause__
             elif kind != "alive":
-                raise ProtocolError(f"a message of the kind {kind!r} that was not expected")
+                raise ProtocolError(f"an unexpected message of kind {kind!r}")
 
     @contextmanager
-    def _borrowed(self, attention: Attention) -> Iterator[DecoderHandle]:
-        process = self._borrow(attention)
+    def _borrowed(self, wait: WaitLimits) -> Iterator[DecoderHandle]:
+        process = self._borrow(wait)
         try:
-            self._wait_until_ready(process, attention)
+            self._wait_until_ready(process, wait)
             yield process
         finally:
-            healthy = process.ends_job()
+            healthy = process.finish_job()
             if not healthy:
-                process.kill()
+                process.close()
             with self._condition:
                 self._busy.discard(process)
                 if healthy and not self._closed:
                     self._idle.append(process)
                 self._condition.notify()
             if healthy and self._closed:
-                process.kill()
+                process.close()
 
-    def _borrow(self, attention: Attention) -> DecoderHandle:
-        self._mind_fork()
+    def _borrow(self, wait: WaitLimits) -> DecoderHandle:
+        self._reset_after_fork()
         with self._condition:
             while True:
                 if self._closed:
-                    raise DecoderUnavailableError("the pool of decoders is closed: make another")
+                    raise DecoderUnavailableError("the decoder pool is closed: create another one")
                 process = self._from_idle()
                 if process is None and len(self._busy) < self._n_processes:
                     process = self._start()
                 if process is not None:
                     self._busy.add(process)
                     return process
-                self._condition.wait(attention.TICK_SECONDS)
-                attention.check()
+                self._condition.wait(wait.TICK_SECONDS)
+                wait.check()
 
     def _from_idle(self) -> DecoderHandle | None:
-        """Take a process that has not ended meanwhile, one that is ready before one that starts."""
+        """Return an idle process that is still running, preferably one that is ready, or None."""
         self._idle.sort(key=lambda process: process.is_ready)
         while self._idle:
             process = self._idle.pop()
-            if process.lives() or not process.is_ready:  # one that did not start says why to who waits for it
+            if process.is_alive() or not process.is_ready:  # `wait_until_ready` raises why a process did not start
                 return process
-            process.kill()
+            process.close()
         return None
 
-    def _wait_until_ready(self, process: DecoderHandle, attention: Attention) -> None:
+    def _wait_until_ready(self, process: DecoderHandle, wait: WaitLimits) -> None:
         try:
-            process.wait_until_ready(attention)
+            process.wait_until_ready(wait)
         except DecoderUnavailableError as error:
             if self._closed:
                 raise CancelledError from error
@@ -304,8 +303,8 @@ class DecoderPool:
     def _start(self) -> DecoderHandle:
         settings = {
             "max_memory_bytes": self._max_memory,
-            "cpu_seconds": min(CPU_SECONDS, self._patience),
-            "patience_seconds": self._patience,
+            "cpu_seconds": min(CPU_SECONDS, self._timeout),
+            "timeout_seconds": self._timeout,
         }
         try:
             return DecoderHandle(self._command or default_command(), settings)
@@ -313,99 +312,86 @@ class DecoderPool:
             self.failure = error
             raise
 
-    def _mind_fork(self) -> None:
-        if os.getpid() != self._owner:  # after a fork the pipes belong to the process that made them
+    def _reset_after_fork(self) -> None:
+        if os.getpid() != self._owner:  # after a fork, the pipes belong to the parent process
             self._finalizer.detach()
-            self._begin()
+            self._reset()
 
-    def _reason(self, death: Died) -> Exception:
-        """Return the error of a file whose decoder ended."""
+    def _exit_error(self, exited: DecoderExited) -> Exception:
+        """Return the error for a file whose decoder process exited."""
         if self._closed:
-            return CancelledError("the pool of decoders was closed")
-        if death.status == MEMORY_STATUS:
+            return CancelledError("the decoder pool was closed")
+        if exited.status == MEMORY_STATUS:
             return memory_error(self._max_memory)
-        if death.hung or _is_signal(death, "SIGALRM"):
-            return UnexpectedFailureError(
-                f"the decoder gave no sign of life for {self._patience:g} s: the file is damaged or made to do that, "
-                "or its disk does not answer"
-            )
-        if _is_signal(death, "SIGPROF"):
-            return UnreadableAudioError("the decoder computes without end: the file is damaged or made to do that")
-        if _is_signal(death, "SIGKILL"):
-            return UnexpectedFailureError("the system ended the decoder, as it does when memory is short: try again")
-        if death.status < 0:
+        name = ""
+        if exited.status < 0:
             with suppress(ValueError):
-                name = signal.Signals(-death.status).name
-                return UnreadableAudioError(f"the decoder crashed on this file ({name}): it is damaged")
-        if death.status >= 0xC000_0000:  # Windows' own
-            return UnreadableAudioError(f"the decoder crashed on this file ({death.status:#x}): it is damaged")
-        return UnexpectedFailureError(f"the decoder ended at this file with status {death.status}")
-
-
-def _is_signal(death: Died, name: str) -> bool:
-    return hasattr(signal, name) and death.status == -getattr(signal, name)
+                name = signal.Signals(-exited.status).name
+        if exited.hung or name == "SIGALRM":
+            return UnexpectedFailureError(
+                f"the decoder did not respond for {self._timeout:g} s: the file is damaged or malicious, or its disk "
+                "does not respond"
+            )
+        if name == "SIGPROF":
+            return UnreadableAudioError("the decoder does not finish: the file is damaged or malicious")
+        if name == "SIGKILL":
+            return UnexpectedFailureError("the system killed the decoder, as it does if memory is low: try again")
+        if name or exited.status >= 0xC000_0000:  # a signal, or an exception of Windows
+            cause = name or f"{exited.status:#x}"
+            return UnreadableAudioError(f"the decoder crashed on this file ({cause}): it is damaged")
+        return UnexpectedFailureError(f"the decoder exited at this file with status {exited.status}")
 
 
 def default_command() -> list[str]:
-    """Return the program that decodes, with the places where this process finds its packages.
+    """Return the program that decodes and its arguments, which include the module search path of this process.
 
     Raises
     ------
     DecoderUnavailableError
-        The program that runs is not a Python interpreter, so none can be started by its name.
+        This program is not a Python interpreter.
     """
     if not sys.executable or getattr(sys, "frozen", False):
-        raise DecoderUnavailableError("decoders run in processes of Python, whose interpreter is not known here")
+        raise DecoderUnavailableError("decoder processes need a Python interpreter, which this program does not know")
     program = "import sys; sys.path[:] = sys.argv[1:]; from genre_runtime.decoders.process import main; main()"
-    # Without -P a module of the folder that the process stands in would be taken for one of Python's own.
+    # Without -P, a module in the current folder would shadow one of the standard library.
     places = [place if place else str(Path.cwd()) for place in sys.path]
     return [sys.executable, "-P", "-c", program, *places]
 
 
 def can_start() -> bool:
-    """Tell whether this program knows an interpreter for its decoders."""
+    """Tell whether this program knows a Python interpreter to start decoders with."""
     with suppress(DecoderUnavailableError):
         return bool(default_command())
     return False
 
 
-def _most_samples(job: Header) -> int:
-    n_samples: float = job["excerpt_seconds"] * job["sample_rate"]
-    return math.ceil(1.01 * n_samples) + 4096
-
-
-def _most_excerpts(job: Header) -> float:
-    bound: float = job["n_excerpts"] or job["limits"]["max_seconds"] / job["excerpt_seconds"] + 2
-    return bound
-
-
-def _piece(file: Any, header: Header) -> bytes:
-    """Return the bytes of a source that a process asks for."""
+def _read_piece(file: Any, header: Header) -> bytes:
+    """Return the bytes of a source that a process requests."""
     offset, n_bytes = header.get("offset"), header.get("n_bytes")
     if type(offset) is not int or type(n_bytes) is not int or offset < 0 or not 0 <= n_bytes <= PIECE_BYTES:
-        raise ProtocolError("a request for bytes at no place of a file")
+        raise ProtocolError("a request for an invalid range of a file")
     file.seek(offset)
     piece: bytes = file.read(n_bytes)
     return piece
 
 
-def _without(inner: str | None, header: Header) -> Header:
-    """Take a path out of an error's words that the caller does not know."""
-    if inner is None or not isinstance(header.get("message"), str):
+def _without_path(path: str | None, header: Header) -> Header:
+    """Replace a path that the caller does not know in an error message."""
+    if path is None or not isinstance(header.get("message"), str):
         return header
     fields = header.get("fields")
     cleaned = {
-        name: value.replace(inner, "the file") if isinstance(value, str) else value
+        name: value.replace(path, "the file") if isinstance(value, str) else value
         for name, value in (fields if isinstance(fields, dict) else {}).items()
     }
-    return {**header, "message": header["message"].replace(inner, "the file"), "fields": cleaned}
+    return {**header, "message": header["message"].replace(path, "the file"), "fields": cleaned}
 
 
-def _end(idle: list[DecoderHandle], busy: set[DecoderHandle], owner: int) -> None:
-    if os.getpid() != owner:  # a fork of that process
+def _shut_down(idle: list[DecoderHandle], busy: set[DecoderHandle], owner: int) -> None:
+    if os.getpid() != owner:  # in a forked child process
         return
-    for process in list(busy):  # the pipes are closed by the threads that use them
-        process.end()
-    for process in list(idle):
+    for process in list(busy):  # the threads that use them close the pipes
         process.kill()
+    for process in list(idle):
+        process.close()
     idle.clear()

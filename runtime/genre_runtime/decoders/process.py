@@ -1,7 +1,7 @@
-"""A process that decodes files for `genre_runtime.decoders.pool`, one after the other, within bounds on its memory.
+"""The process that decodes files for `genre_runtime.decoders.pool`, one after the other, within a memory limit.
 
-It is started with pipes as its streams and ends when its input does. What it imports is what decoding needs: no
-onnxruntime, so it is ready in a fraction of a second.
+It communicates over stdin and stdout and exits when its input ends. It imports only what decoding needs, without
+onnxruntime, and is therefore ready in a fraction of a second.
 """
 
 from __future__ import annotations
@@ -35,81 +35,82 @@ from genre_runtime.decoders.protocol import (
     read_into,
     write_message,
 )
-from genre_runtime.errors import AudioLimitError
 
-PULSE_SECONDS = 0.5
-"""How often a process that decodes says that it is alive."""
+ALIVE_SECONDS = 0.5
+"""Interval between messages that decoding continues."""
 
 WATCH_SECONDS = 0.05
 MAX_FILES = 100_000
 MAX_GROWTH_BYTES = 128 * 2**20
-"""Beyond either a process asks to be replaced: libraries leak a little with every damaged file."""
+"""A process is replaced after this many files or this growth, because libraries leak memory at damaged files."""
 
 Decode = Callable[..., ExcerptStream]
 
 
 def main(decode: Decode = stream_excerpts) -> None:
-    """Decode what the input asks for until it ends.
+    """Decode the files that are requested on stdin until it ends.
 
     Parameters
     ----------
     decode : callable
         Has the signature of `genre_runtime.audio.decoding.stream_excerpts`.
     """
-    if hasattr(signal, "SIGINT"):  # Ctrl-C is for the process that started this one, which then ends it
+    if hasattr(signal, "SIGINT"):  # the parent process handles Ctrl-C
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    import soundfile  # noqa: F401  # now, while nobody waits
+    import soundfile  # noqa: F401  # before the first file, to save time later
     import soxr  # noqa: F401
 
-    requests, answers = _own_streams()
+    requests, answers = _detach_streams()
     settings = read_header(requests)
     if settings is None:
         return
-    DecoderProcess(requests, answers, settings, decode).work()
+    DecoderProcess(requests, answers, settings, decode).run()
 
 
 class DecoderProcess:
-    """The process's side of the pipes.
+    """Receives jobs, decodes files and sends the excerpts.
 
     Parameters
     ----------
     requests, answers : io.FileIO
+        Pipes from and to the pool.
     settings : dict
-        `max_memory_bytes` beyond what is used now, and `cpu_seconds` and `patience_seconds` between signs of life.
+        `max_memory_bytes` in addition to the current use; `cpu_seconds` and `timeout_seconds` per decoded block.
     decode : callable
+        As of `main`.
     """
 
     def __init__(self, requests: io.FileIO, answers: io.FileIO, settings: Header, decode: Decode) -> None:
         self._requests, self._answers, self._decode = requests, answers, decode
-        self._patience: float = settings["patience_seconds"]
+        self._timeout: float = settings["timeout_seconds"]
         self._cpu_seconds: float = settings["cpu_seconds"]
         self._max_memory: int = settings["max_memory_bytes"]
         self._jobs: SimpleQueue[Header] = SimpleQueue()
         self._pieces: SimpleQueue[bytes] = SimpleQueue()
-        self._working = threading.Event()
+        self._is_decoding = threading.Event()
         self._last_sign = 0.0
         self.stopped_job = -1
 
-    def work(self) -> None:
-        """Do one job after the other; the process ends with its input, whatever it is doing then."""
-        threading.Thread(target=self._listen, daemon=True).start()
+    def run(self) -> None:
+        """Process jobs; the process exits when its input ends."""
+        threading.Thread(target=self._receive_requests, daemon=True).start()
         base = resident_bytes()
         threading.Thread(target=self._watch_memory, args=(base + self._max_memory,), daemon=True).start()
-        _bound_memory(self._max_memory)
+        _limit_memory(self._max_memory)
         self._send({"kind": "ready"})
         n_files = 0
         while True:
             job = self._jobs.get()
-            self._working.set()
-            last = self._do(job)
+            self._is_decoding.set()
+            last = self._decode_file(job)
             n_files += 1
-            worn = n_files >= MAX_FILES or resident_bytes() > base + min(MAX_GROWTH_BYTES, self._max_memory // 2)
-            self._working.clear()
-            self._send({**last, "worn": worn})
+            is_worn = n_files >= MAX_FILES or resident_bytes() > base + min(MAX_GROWTH_BYTES, self._max_memory // 2)
+            self._is_decoding.clear()
+            self._send({**last, "needs_replacement": is_worn})
 
-    def _do(self, job: Header) -> Header:
-        """Send the excerpts of a file; returns the last message about it."""
-        self._pulse()
+    def _decode_file(self, job: Header) -> Header:
+        """Send the excerpts of a file and return its last message."""
+        self._reset_alarms()
         try:
             stream = self._decode(
                 self._source(job["source"]),
@@ -117,54 +118,56 @@ class DecoderProcess:
                 excerpt_seconds=job["excerpt_seconds"],
                 n_excerpts=job["n_excerpts"],
                 limits=DecodeLimits(**job["limits"]),
-                stop=_Stop(self, job["job"]),
+                stop=_StopEvent(self, job["job"]),
             )
             for excerpt in stream:
                 waveform = excerpt.waveform.astype("<f4", copy=False)
                 header = {"kind": "excerpt", "n_samples": waveform.size, "fields": fields_of(excerpt, "waveform")}
                 self._send(header, waveform if waveform.flags.c_contiguous else waveform.copy())
-                self._pulse()
+                self._reset_alarms()
             return {"kind": "end", "fields": fields_of(stream.length)}
-        except Exception as error:  # each is the file's, and the next file may be better
-            return error_header(self._too_much() if _out_of_memory(error) else error)
+        except Exception as error:  # the next file may be readable
+            if _is_memory_error(error):
+                return {**error_header(memory_error(self._max_memory)), "cause": "MemoryError"}
+            return error_header(error)
         finally:
             _set_alarms(0, 0)
-
-    def _too_much(self) -> AudioLimitError:
-        error = memory_error(self._max_memory)
-        error.__cause__ = MemoryError()
-        return error
 
     def _source(self, source: Header) -> Any:
         if "path" in source:
             return Path(os.fsdecode(base64.b64decode(source["path"])))
-        return io.BufferedReader(_DistantFile(self, source["size"]), PIECE_BYTES)
+        return io.BufferedReader(_RemoteFile(self, source["size"]), PIECE_BYTES)
 
     def read_piece(self, offset: int, n_bytes: int) -> bytes:
-        """Return bytes of the file that the other side holds."""
+        """Request bytes of the caller's file.
+
+        Parameters
+        ----------
+        offset, n_bytes : int
+        """
         self._send({"kind": "read", "offset": offset, "n_bytes": n_bytes})
         piece = self._pieces.get()
-        self._pulse()
+        self._reset_alarms()
         return piece
 
-    def sign_of_life(self) -> None:
-        """Tell the other side now and then that decoding goes on."""
-        if time.monotonic() - self._last_sign > PULSE_SECONDS:
+    def report_alive(self) -> None:
+        """Send a message that decoding continues, at most every `ALIVE_SECONDS`."""
+        if time.monotonic() - self._last_sign > ALIVE_SECONDS:
             self._send({"kind": "alive"})
-            self._pulse()
+            self._reset_alarms()
 
-    def _pulse(self) -> None:
+    def _reset_alarms(self) -> None:
         self._last_sign = time.monotonic()
-        _set_alarms(self._cpu_seconds, 2 * self._patience)
+        _set_alarms(self._cpu_seconds, 2 * self._timeout)
 
     def _send(self, header: Header, content: Any = b"") -> None:
-        _set_alarms(0, 0)  # the other side may take its time
+        _set_alarms(0, 0)  # the caller may read slowly
         try:
             write_message(self._answers, header, content)
         except OSError:
             os._exit(0)
 
-    def _listen(self) -> None:
+    def _receive_requests(self) -> None:
         with suppress(OSError, ProtocolError, KeyError):
             while header := read_header(self._requests):
                 if header["kind"] == "job":
@@ -178,27 +181,27 @@ class DecoderProcess:
                     self._pieces.put(bytes(piece))
         os._exit(0)
 
-    def _watch_memory(self, most: int) -> None:
-        while self._working.wait():
-            if resident_bytes() > most:
+    def _watch_memory(self, limit: int) -> None:
+        while self._is_decoding.wait():
+            if resident_bytes() > limit:
                 os._exit(MEMORY_STATUS)
             time.sleep(WATCH_SECONDS)
 
 
-class _Stop(threading.Event):
-    """Is asked before every block whether to stop, and so knows that decoding goes on."""
+class _StopEvent(threading.Event):
+    """The `stop` event of a job. It is checked before each block and then reports that decoding continues."""
 
     def __init__(self, process: DecoderProcess, job: int) -> None:
         super().__init__()
         self._process, self._job = process, job
 
     def is_set(self) -> bool:
-        self._process.sign_of_life()
+        self._process.report_alive()
         return self._process.stopped_job >= self._job
 
 
-class _DistantFile(io.RawIOBase):
-    """A file that the other side holds."""
+class _RemoteFile(io.RawIOBase):
+    """A file that the caller has open."""
 
     def __init__(self, process: DecoderProcess, size: int) -> None:
         self._process, self._size, self._position = process, size, 0
@@ -221,16 +224,13 @@ class _DistantFile(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         position = offset + (0, self._position, self._size)[whence]
         if position < 0:
-            raise OSError(errno.EINVAL, "a place before the beginning")
+            raise OSError(errno.EINVAL, "negative position")
         self._position = position
         return position
 
-    def tell(self) -> int:
-        return self._position
-
 
 def resident_bytes() -> int:
-    """Return the memory that is this process's own, bytes; on macOS the most that it ever was, 0 where unknown."""
+    """Return the private memory of this process in bytes; on macOS its maximum so far, 0 if unknown."""
     try:
         if sys.platform == "linux":
             with open("/proc/self/statm", "rb") as file:
@@ -252,19 +252,7 @@ def _working_set() -> int:
         _fields_ = (
             ("cb", ctypes.c_uint32),
             ("PageFaultCount", ctypes.c_uint32),
-            *(
-                (name, ctypes.c_size_t)
-                for name in (
-                    "PeakWorkingSetSize",
-                    "WorkingSetSize",
-                    "QuotaPeakPagedPoolUsage",
-                    "QuotaPagedPoolUsage",
-                    "QuotaPeakNonPagedPoolUsage",
-                    "QuotaNonPagedPoolUsage",
-                    "PagefileUsage",
-                    "PeakPagefileUsage",
-                )
-            ),
+            ("sizes", ctypes.c_size_t * 8),  # the seventh is PagefileUsage
         )
 
     counters = Counters()
@@ -274,17 +262,17 @@ def _working_set() -> int:
     process = ctypes.c_void_p(kernel.GetCurrentProcess())
     if not kernel.K32GetProcessMemoryInfo(process, ctypes.byref(counters), counters.cb):
         return 0
-    return int(counters.PagefileUsage)
+    return int(counters.sizes[6])
 
 
-def _bound_memory(n_bytes: int) -> None:
-    """Let allocations fail beyond `n_bytes` more than now, where the system can."""
+def _limit_memory(n_bytes: int) -> None:
+    """Make allocations fail that exceed the current memory by `n_bytes`, if the system supports that."""
     if sys.platform == "win32":
         return
     import resource
 
     with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash is expected here, and of no interest
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash is expected here
     if sys.platform == "linux":
         with suppress(OSError, ValueError, StopIteration):
             with open("/proc/self/status", "rb") as file:
@@ -294,8 +282,8 @@ def _bound_memory(n_bytes: int) -> None:
             resource.setrlimit(resource.RLIMIT_DATA, (most if hard < 0 else min(most, hard), hard))
 
 
-def _out_of_memory(error: BaseException | None) -> bool:
-    """Tell whether an error comes from an allocation that failed: every library has its own words for that."""
+def _is_memory_error(error: BaseException | None) -> bool:
+    """Tell whether an error comes from a failed allocation; libraries use different errors for that."""
     while error is not None:
         words = str(error).lower()
         if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM or "malloc" in words:
@@ -305,18 +293,18 @@ def _out_of_memory(error: BaseException | None) -> bool:
 
 
 def _set_alarms(cpu_seconds: float, seconds: float) -> None:
-    """Have the system end the process after so much work, or time, without another call: 0 takes the alarms back.
+    """Have the system kill the process after some processor time or some time; 0 cancels that.
 
-    The first is how a hang is told from a disk or a machine that is slow. The second is for the case that the other
-    side is gone while C hangs, and with it every thread of Python.
+    Processor time distinguishes a hang from a slow disk or machine. The time limit applies if the parent process has
+    exited while C code hangs and blocks all Python threads.
     """
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
-def _own_streams() -> tuple[io.FileIO, io.FileIO]:
-    """Keep the pipes, and give the libraries and the programs that they start others, which lead nowhere."""
+def _detach_streams() -> tuple[io.FileIO, io.FileIO]:
+    """Return the pipes at stdin and stdout, which are replaced by the null device for libraries and child processes."""
     requests, answers = os.dup(0), os.dup(1)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):

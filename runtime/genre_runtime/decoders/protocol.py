@@ -1,10 +1,8 @@
-"""What a pool of decoders and its processes say to each other over pipes.
+"""The messages between a decoder pool and its processes, and how a process reads a file that the caller has open.
 
-A message is the length of its header (four bytes, little-endian), the header (a JSON object with a `kind`), and for
-some kinds bytes that follow it: float32 samples or a piece of a file. Nothing is pickled: a process that a hostile file
-has taken over can send wrong samples, but it cannot run code in the process that reads them.
-
-How a process that decodes gets at a file which another process has open.
+A message consists of the length of its header (four bytes, little-endian), the header (a JSON object with a `kind`),
+and, for some kinds, data: float32 samples or a piece of a file. Nothing is pickled: a process that was taken over by a
+malicious file can send wrong samples, but cannot run code in the process that reads them.
 """
 
 from __future__ import annotations
@@ -19,7 +17,6 @@ import stat
 import struct
 import sys
 import tempfile
-import types
 import typing
 from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError
@@ -37,7 +34,6 @@ from genre_runtime.errors import (
     AudioNotFoundError,
     GenreError,
     InvalidInputError,
-    UnexpectedFailureError,
 )
 
 Header = dict[str, Any]
@@ -45,28 +41,44 @@ Record = TypeVar("Record")
 
 MAX_HEADER_BYTES = 2**16
 PIECE_BYTES = 2**15
-"""Most bytes of a file in one message: what the pipes of every system hold, so that writing never waits."""
+"""Most bytes of a file in one message; the pipes of all systems hold as much, so that writing does not block."""
 
 MEMORY_STATUS = 77
-"""Exit status of a process that took more memory than it may."""
+"""Exit status of a process that exceeded its memory limit."""
+
+MAX_PATH_BYTES = 2**14
+"""No system supports longer paths."""
+
+_PER_PROCESS_PATHS = ("/dev/stdin", "/dev/fd/", "/proc/self/", "/proc/thread-self/")
+"""Paths that refer to different files in different processes."""
 
 _LENGTH = struct.Struct("<I")
-_NAMES = {
+_ERROR_TYPES = {
     name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, GenreError)
 } | {"CancelledError": CancelledError}
-_CAUSES: dict[str, type[Exception]] = {"OSError": OSError, "MemoryError": MemoryError}
+_CAUSE_TYPES: dict[str, type[Exception]] = {"OSError": OSError, "MemoryError": MemoryError}
 
 
 class Readable(typing.Protocol):
-    """What bytes can be read from; without any, the other side is gone."""
+    """A stream of bytes."""
 
     def readinto(self, buffer: Any, /) -> int | None:
-        """Read into a buffer and return how many bytes, 0 at the end."""
+        """Read into a buffer.
+
+        Parameters
+        ----------
+        buffer : writable bytes-like
+
+        Returns
+        -------
+        int or None
+            Number of bytes read, 0 at the end.
+        """
         ...
 
 
 class ProtocolError(ValueError):
-    """The other side sent what is not a message."""
+    """The other side sent something other than a valid message."""
 
 
 def write_message(stream: FileIO, header: Mapping[str, Any], content: Any = b"") -> None:
@@ -76,14 +88,14 @@ def write_message(stream: FileIO, header: Mapping[str, Any], content: Any = b"")
     ----------
     stream : io.FileIO
     header : mapping
-        JSON-able, with a `kind`.
+        JSON-serializable, with a `kind`.
     content : bytes-like
-        What follows the header, whose length the header has to tell.
+        Data after the header, which contains its length.
 
     Raises
     ------
     OSError
-        The other side is gone.
+        The other side has closed the pipe.
     """
     text = json.dumps(header).encode()
     _write_all(stream, memoryview(_LENGTH.pack(len(text)) + text))
@@ -91,12 +103,16 @@ def write_message(stream: FileIO, header: Mapping[str, Any], content: Any = b"")
 
 
 def read_header(stream: Readable) -> Header | None:
-    """Return the header of the next message, or None where the other side is gone.
+    """Return the header of the next message, or None if the other side has closed the pipe.
+
+    Parameters
+    ----------
+    stream : Readable
 
     Raises
     ------
     ProtocolError
-        No header of at most `MAX_HEADER_BYTES` that is a JSON object.
+        It is not a header of at most `MAX_HEADER_BYTES` that is a JSON object.
     """
     length = bytearray(_LENGTH.size)
     if not read_into(stream, length):
@@ -117,7 +133,13 @@ def read_header(stream: Readable) -> Header | None:
 
 
 def read_into(stream: Readable, buffer: Any) -> bool:
-    """Fill a buffer; returns False where the other side is gone before it is full."""
+    """Fill a buffer and return True, or False if the other side closes the pipe first.
+
+    Parameters
+    ----------
+    stream : Readable
+    buffer : writable bytes-like
+    """
     rest = memoryview(buffer).cast("B")
     while rest.nbytes:
         n_read = stream.readinto(rest)
@@ -128,17 +150,26 @@ def read_into(stream: Readable, buffer: Any) -> bool:
 
 
 def record_from(kind: type[Record], values: Any, **others: Any) -> Record:
-    """Make a dataclass from the fields that came in a header, and from `others`.
+    """Create a dataclass from the fields in a header.
+
+    Parameters
+    ----------
+    kind : type
+        The dataclass.
+    values : dict
+        Fields from a header, not yet checked.
+    **others
+        Further fields.
 
     Raises
     ------
     ProtocolError
-        A field is unknown, missing, or of another type than the dataclass says.
+        A field is unknown, missing, or of the wrong type.
     """
     hints = _hints(typing.cast(Any, kind))
     if not isinstance(values, dict) or not values.keys() <= hints.keys() - others.keys():
         raise ProtocolError(f"not the fields of {kind.__name__}")
-    if not all(_fits(value, hints[name]) for name, value in values.items()):
+    if not all(_matches(value, hints[name]) for name, value in values.items()):
         raise ProtocolError(f"{kind.__name__} with a value of another type")
     try:
         return kind(**values, **others)
@@ -147,32 +178,48 @@ def record_from(kind: type[Record], values: Any, **others: Any) -> Record:
 
 
 def fields_of(record: Any, *others: str) -> dict[str, Any]:
-    """Return the fields of a dataclass but `others`, for a header."""
+    """Return the fields of a dataclass for a header.
+
+    Parameters
+    ----------
+    record : dataclass
+    *others : str
+        Fields to leave out.
+    """
     return {field.name: getattr(record, field.name) for field in dataclasses.fields(record) if field.name not in others}
 
 
 def error_header(error: BaseException) -> Header:
-    """Return the message that says what a file's decoding raised."""
-    cause = error.__cause__
-    kind = next((name for name, known in _CAUSES.items() if isinstance(cause, known)), None)
-    simple = {name: value for name, value in vars(error).items() if isinstance(value, str | int | float)}
+    """Return the message for an error that decoding a file raised.
+
+    Parameters
+    ----------
+    error : Exception
+    """
     name = type(error).__name__
-    if name not in _NAMES:
-        name, message = "UnexpectedFailureError", f"unexpected failure: {type(error).__name__}: {error}"
-        simple = {"reason": message}
-    else:
-        message = str(error)
-    return {"kind": "error", "name": name, "message": message[:10_000], "fields": simple, "cause": kind}
+    message = str(error)
+    fields = {key: value for key, value in vars(error).items() if isinstance(value, str | int | float)}
+    if name not in _ERROR_TYPES:
+        message = f"unexpected failure: {name}: {error}"
+        name, fields = "UnexpectedFailureError", {"reason": message}
+    cause = next((key for key, kind in _CAUSE_TYPES.items() if isinstance(error.__cause__, kind)), None)
+    return {"kind": "error", "name": name, "message": message[:10_000], "fields": fields, "cause": cause}
 
 
 def error_from(header: Header, source: object) -> Exception:
-    """Return the error that a message names; `source` is what the caller calls the file.
+    """Return the error in a message.
+
+    Parameters
+    ----------
+    header : dict
+    source : path, bytes or file
+        The source that was decoded, as the caller named it.
 
     Raises
     ------
     ProtocolError
     """
-    kind, message, fields = _NAMES.get(str(header.get("name"))), header.get("message"), header.get("fields")
+    kind, message, fields = _ERROR_TYPES.get(str(header.get("name"))), header.get("message"), header.get("fields")
     if kind is None or not isinstance(message, str) or not isinstance(fields, dict):
         raise ProtocolError("an error of an unknown kind")
     error: Exception
@@ -183,23 +230,21 @@ def error_from(header: Header, source: object) -> Exception:
     else:
         error = kind.__new__(kind, message)
         vars(error).update({str(name): value for name, value in fields.items() if isinstance(value, str | int | float)})
-    # The library asks for the cause: what the system refused, it may grant another time.
-    cause = _CAUSES.get(str(header.get("cause")))
+    # `library` decides by the cause whether another attempt may succeed.
+    cause = _CAUSE_TYPES.get(str(header.get("cause")))
     error.__cause__ = cause(message) if cause else None
     return error
 
 
 def memory_error(max_memory_bytes: int) -> AudioLimitError:
-    """Return the error of a file whose decoding took more memory than it may."""
-    return AudioLimitError(
-        f"decoding took more than {max_memory_bytes / 2**20:.0f} MiB of memory: the file is damaged or made to do that",
-        "max_memory",
-    )
+    """Return the error for a file that exceeded the memory limit.
 
-
-def unintelligible(error: ProtocolError) -> GenreError:
-    """Return the error of a file whose decoder sent what is not a message."""
-    return UnexpectedFailureError(f"the decoder was led astray by this file: it sent {error}")
+    Parameters
+    ----------
+    max_memory_bytes : int
+    """
+    limit = f"{max_memory_bytes / 2**20:.0f} MiB of memory"
+    return AudioLimitError(f"decoding needs more than {limit}: the file is damaged or malicious", "max_memory")
 
 
 def _write_all(stream: FileIO, rest: memoryview) -> None:
@@ -212,48 +257,38 @@ def _hints(kind: type) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
 
-def _fits(value: Any, hint: Any) -> bool:
-    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        return any(_fits(value, one) for one in typing.get_args(hint))
-    if hint is float:
-        return type(value) in (int, float) and math.isfinite(value)
-    if hint in (int, str, bool, type(None)):
-        return type(value) is hint
-    return True  # JSON of any other form
-
-
-MAX_PATH_BYTES = 2**14
-"""No system has longer paths; a longer one need not be sent to learn that no file lies there."""
-
-_OWN = ("/dev/stdin", "/dev/fd/", "/proc/self/", "/proc/thread-self/")
-"""Paths that mean another file in another process."""
+def _matches(value: Any, hint: Any) -> bool:
+    types = typing.get_args(hint) or (hint,)
+    if float in types and type(value) in (int, float):
+        return bool(abs(value) < math.inf)
+    return type(value) in types
 
 
 @dataclass(frozen=True)
-class Handed:
-    """A source in a form that can be sent.
+class SharedSource:
+    """A source in a form that can be sent to a process.
 
     Attributes
     ----------
     header : dict
-        `path`, Base64 of its bytes, or the `size` of a file that is asked for piece by piece.
+        Either `path`, Base64-encoded, or the `size` of a file that is sent in pieces.
     file : binary file object or None
-        The one that is asked.
-    inner : str or None
-        A path that means nothing to the caller.
+        The file that is sent in pieces.
+    private_path : str or None
+        A path that the caller does not know.
     """
 
     header: dict[str, Any]
     file: BinaryIO | None = None
-    inner: str | None = None
+    private_path: str | None = None
 
 
 @contextmanager
-def handed_over(source: AudioSource) -> Iterator[Handed | None]:
-    """Give a source in a form that can be sent, or None where it is a path that cannot be a file's.
+def share_source(source: AudioSource) -> Iterator[SharedSource | None]:
+    """Yield a source in a form that can be sent to a process, or None if it is an invalid path.
 
-    On Linux an open file and bytes in memory get a path, which decoders read at full speed; elsewhere they are read
-    through the pipe.
+    On Linux, open files and bytes in memory get a path, which decoders read at full speed. On other systems they are
+    sent through the pipe.
 
     Parameters
     ----------
@@ -262,61 +297,57 @@ def handed_over(source: AudioSource) -> Iterator[Handed | None]:
     Raises
     ------
     InvalidInputError
-        It is none of these, or open for text.
+        It has another type, or is open for text.
     """
     if isinstance(source, str | os.PathLike):
-        opened = _opened_here(Path(source))
+        opened = _open_per_process(Path(source))
         if opened is None:
-            yield _of_path(Path(source))
+            yield _share_path(Path(source))
         else:
             with opened:
-                yield _of_descriptor(opened.fileno()) or _of_path(Path(source))
+                yield _share_descriptor(opened.fileno()) or _share_path(Path(source))
     elif isinstance(source, bytes | bytearray | memoryview):
-        content = memoryview(source).cast("B")
-        with _in_memory(content) as file:
-            yield (_of_descriptor(file.fileno()) if isinstance(file, io.FileIO) else None) or _of_file(
-                io.BytesIO(content)
-            )
+        with _memory_file(memoryview(source).cast("B")) as file:
+            yield (_share_descriptor(file.fileno()) if file else None) or _share_file(io.BytesIO(source))
     else:
         checked = as_file(source)
-        descriptor = _descriptor(source)
-        yield (None if descriptor is None else _of_descriptor(descriptor)) or _of_file(cast(BinaryIO, checked))
+        descriptor = _plain_descriptor(source)
+        yield (None if descriptor is None else _share_descriptor(descriptor)) or _share_file(cast(BinaryIO, checked))
 
 
-def _of_path(path: Path) -> Handed | None:
+def _share_path(path: Path) -> SharedSource | None:
     try:
         encoded = os.fsencode(path if path.is_absolute() else Path.cwd() / path)
-    except (OSError, ValueError):  # no folder to start from, or a name that this system cannot have
+    except (OSError, ValueError):  # the current folder was removed, or the name is invalid on this system
         return None
     if len(encoded) > MAX_PATH_BYTES or b"\0" in encoded:
         return None
-    return Handed({"path": base64.b64encode(encoded).decode()})
+    return SharedSource({"path": base64.b64encode(encoded).decode()})
 
 
-def _of_descriptor(descriptor: int) -> Handed | None:
-    """Return the path that another process of the same user may open, where the system has one."""
+def _share_descriptor(descriptor: int) -> SharedSource | None:
+    """Return a path of an open file that another process of the same user can open, or None."""
     try:
         folder = Path(f"/proc/{os.getpid()}")
         path = folder / "fd" / str(descriptor)
-        # A process that may not be looked into belongs to root there.
-        looked_into = folder.stat().st_uid == os.geteuid()
-        if looked_into and os.path.samestat(path.stat(), os.fstat(descriptor)) and os.access(path, os.R_OK):
-            return Handed({"path": base64.b64encode(os.fsencode(path)).decode()}, inner=str(path))
+        is_accessible = folder.stat().st_uid == os.geteuid()  # otherwise the folder belongs to root
+        if is_accessible and os.path.samestat(path.stat(), os.fstat(descriptor)) and os.access(path, os.R_OK):
+            return SharedSource({"path": base64.b64encode(os.fsencode(path)).decode()}, private_path=str(path))
     except (OSError, AttributeError):
         pass
     return None
 
 
-def _of_file(file: BinaryIO) -> Handed:
+def _share_file(file: BinaryIO) -> SharedSource:
     try:
-        return Handed({"size": file.seek(0, io.SEEK_END)}, file)
+        return SharedSource({"size": file.seek(0, io.SEEK_END)}, file)
     except (OSError, ValueError) as error:
         raise InvalidInputError(f"audio comes from a file that cannot be read to its end: {error}") from error
 
 
-def _opened_here(path: Path) -> io.FileIO | None:
-    """Open a path that leads elsewhere in another process, if it is a regular file's."""
-    if sys.platform == "win32" or not str(path).startswith(_OWN):
+def _open_per_process(path: Path) -> io.FileIO | None:
+    """Open a path that refers to a different file in another process, if it is a regular file."""
+    if sys.platform == "win32" or not str(path).startswith(_PER_PROCESS_PATHS):
         return None
     with suppress(OSError, ValueError):
         file = io.FileIO(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
@@ -327,8 +358,8 @@ def _opened_here(path: Path) -> io.FileIO | None:
 
 
 @contextmanager
-def _in_memory(content: memoryview) -> Iterator[io.FileIO | None]:
-    """Give an unnamed file in memory with that content, where the system has such files."""
+def _memory_file(content: memoryview) -> Iterator[io.FileIO | None]:
+    """Yield an unnamed file in memory with some content, or None if the system does not support that."""
     file: io.FileIO | None = None
     if sys.platform == "linux":
         with suppress(OSError):
@@ -338,18 +369,17 @@ def _in_memory(content: memoryview) -> Iterator[io.FileIO | None]:
         return
     with file:
         try:
-            while content.nbytes:
-                content = content[file.write(content) or 0 :]
-        except OSError:  # no room
+            _write_all(file, content)
+        except OSError:  # out of memory
             yield None
         else:
             yield file
 
 
-def _descriptor(source: object) -> int | None:
-    """Return the descriptor of a file whose bytes are those that the system reads, and no other's.
+def _plain_descriptor(source: object) -> int | None:
+    """Return the descriptor of a plain file, or None.
 
-    A `gzip.GzipFile` has a descriptor, too: of what is compressed.
+    The descriptor of a `gzip.GzipFile`, for example, refers to the compressed bytes.
     """
     file: Any = source
     try:

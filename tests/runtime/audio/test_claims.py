@@ -1,4 +1,4 @@
-"""Lengths that a file claims: too long, too short, unknown or changing; what can be read counts, promptly."""
+"""Files that claim a wrong, unknown or changing length: the length that can be decoded is reported."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Claim:
     also: tuple[float, ...] = ()
 
     def fits(self, seconds: float) -> bool:
-        """Tell whether so many seconds are what is to be found."""
+        """Tell whether a duration is within the expected range."""
         return any(abs(seconds - right) <= self.tolerance for right in (self.seconds, *self.also))
 
 
@@ -324,7 +324,7 @@ def _ids(claims: tuple[Claim, ...]) -> list[str]:
 
 
 @pytest.mark.parametrize("claim", [*TOO_LONG, *TOO_SHORT], ids=_ids(TOO_LONG + TOO_SHORT))
-def test_what_can_be_read_counts_and_not_what_is_claimed(apart: Apart, tmp_path: Path, claim: Claim) -> None:
+def test_length_is_measured_and_not_claimed(apart: Apart, tmp_path: Path, claim: Claim) -> None:
     path = tmp_path / "claim.bin"
     path.write_bytes(claim.make())
     answers = {how: apart.classify(path, how) for how in ("path", "whole", "bytes", "file")}
@@ -360,7 +360,7 @@ def test_each_part_is_decoded_at_its_own_rate(apart: Apart, tmp_path: Path, clai
     assert found.pitches == pytest.approx([pitch for _, pitch in claim.pitches], abs=15)
 
 
-def test_an_endless_opus_is_answered(apart: Apart, tmp_path: Path) -> None:
+def test_opus_with_huge_page_positions(apart: Apart, tmp_path: Path) -> None:
     """Packets of 60 ms that hold no sound, whose pages tell 2**62."""
     head = ogg_page(b"OpusHead" + struct.pack("<BBHIhB", 1, 1, 0, 48_000, 0, 0), number=0, flags=2)
     tags = ogg_page(b"OpusTags" + struct.pack("<I", 4) + b"none" + bytes(4), number=1)
@@ -375,7 +375,7 @@ WHOLE = (*odd.LIBSNDFILE, *odd.PYAV)
 
 @pytest.mark.parametrize("seconds", [0.9, 4.03])
 @pytest.mark.parametrize("suffix", WHOLE)
-def test_a_whole_file_gives_no_alarm(apart: Apart, tmp_path: Path, suffix: str, seconds: float) -> None:
+def test_complete_file_is_not_reported_as_incomplete(apart: Apart, tmp_path: Path, suffix: str, seconds: float) -> None:
     """Padding of encoders and rounding of headers are not missing sound."""
     rate = 48_000 if suffix in (".opus", ".webm") else 44_100
     path = tmp_path / f"whole{suffix}"
@@ -388,7 +388,7 @@ def test_a_whole_file_gives_no_alarm(apart: Apart, tmp_path: Path, suffix: str, 
 
 
 @pytest.mark.parametrize("chunk", [b"LIST", b"id3 ", b"cue ", b"junk"])
-def test_what_lies_behind_the_data_of_a_wav_is_not_sound(apart: Apart, tmp_path: Path, chunk: bytes) -> None:
+def test_chunks_after_the_data_of_a_wav_are_not_decoded(apart: Apart, tmp_path: Path, chunk: bytes) -> None:
     content = _long(".wav") + chunk + struct.pack("<I", 40_000) + b"\x40" * 40_000
     path = tmp_path / "chunks.wav"
     path.write_bytes(patched(content, 4, struct.pack("<I", len(content) - 8)))
@@ -453,8 +453,8 @@ def test_a_download_cut_short_says_how_much_was_readable(
 
 @pytest.mark.parametrize("filling", [None, b"\0"], ids=["noise", "zeros"])
 @pytest.mark.parametrize("suffix", [".flac", ".mp3", ".m4a", ".alac.m4a", ".wma", ".wv", ".tta"])
-def test_a_file_whose_greater_part_is_damaged(apart: Apart, tmp_path: Path, suffix: str, filling: bytes | None) -> None:
-    """Three of thirty seconds can be read."""
+def test_mostly_damaged_file(apart: Apart, tmp_path: Path, suffix: str, filling: bytes | None) -> None:
+    """Three of thirty seconds can be decoded."""
     path = tmp_path / f"damaged{suffix}"
     samples = sine(30, 48_000, 1) * np.linspace(0.9, 1, 30 * 48_000, dtype=np.float32)[:, None]
     content = coded(suffix, samples, 48_000)

@@ -1,4 +1,4 @@
-"""Damaged files: a typed error, or what can be had of them."""
+"""Damaged files: a typed error, or the samples that can be decoded."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_header_without_samples(tmp_path: Path) -> None:
         decode_excerpts(path, RATE, excerpt_seconds=10, n_excerpts=3)
 
 
-def test_container_whose_codec_nobody_knows(tmp_path: Path) -> None:
+def test_container_with_unknown_codec(tmp_path: Path) -> None:
     path = write_with_pyav(tmp_path / "tone.mka", tone(1), RATE)
     path.write_bytes(path.read_bytes().replace(b"A_MPEG/L3", b"A_UNKNOWN"))
     with pytest.raises(UnreadableAudioError, match="no decoder"):

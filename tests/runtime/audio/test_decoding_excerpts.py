@@ -1,4 +1,4 @@
-"""Excerpts found by seeking are the same samples that decoding the whole file gives at their time."""
+"""Excerpts found by seeking equal the same part of the whole decoded file."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def file_of(tmp_path_factory: pytest.TempPathFactory) -> FileOf:
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".aiff", ".ogg", ".mp3", ".opus", *CONTAINERS])
 @pytest.mark.parametrize("n_excerpts", [4, None])
-def test_excerpts_begin_when_they_say(file_of: FileOf, suffix: str, n_excerpts: int | None) -> None:
+def test_excerpts_start_at_their_start_seconds(file_of: FileOf, suffix: str, n_excerpts: int | None) -> None:
     path = file_of(suffix)
     whole = decode(path, NATIVE)
     excerpts, duration = decode_excerpts(path, NATIVE, excerpt_seconds=2, n_excerpts=n_excerpts)

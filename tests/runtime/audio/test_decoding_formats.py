@@ -1,4 +1,4 @@
-"""Every format comes back as the samples that went in: mono, float32, at the rate asked for."""
+"""Every format is decoded to the original samples: mono, float32, at the requested rate."""
 
 from __future__ import annotations
 

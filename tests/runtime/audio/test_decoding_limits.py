@@ -66,7 +66,7 @@ def test_a_wav_of_unknown_length_is_read_to_its_end(tmp_path: Path) -> None:
         decode(path, RATE, limits=DecodeLimits(max_seconds=4))
 
 
-def test_a_header_that_claims_days_is_not_believed(tmp_path: Path) -> None:
+def test_header_that_claims_days_is_ignored(tmp_path: Path) -> None:
     path = _write(tmp_path / "tone.flac", 3)
     content = bytearray(path.read_bytes())
     content[21:26] = bytes((content[21] & 0xF0 | 0x0F, 0xFF, 0xFF, 0xFF, 0xFF))  # STREAMINFO's total of samples

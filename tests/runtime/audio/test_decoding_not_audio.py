@@ -1,4 +1,4 @@
-"""Paths that are no file, and files that are no audio whatever they are called: typed errors, nothing else opened."""
+"""Paths that are not files and files that are not audio: typed errors, and nothing else is opened."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def test_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-def test_named_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+def test_named_pipe_is_rejected_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.wav")
-    with pytest.raises(UnreadableAudioError, match="no regular file"):
+    with pytest.raises(UnreadableAudioError, match="not a regular file"):
         decode(tmp_path / "pipe.wav", RATE)
 
 
@@ -58,7 +58,7 @@ def test_no_permission(tmp_path: Path) -> None:
 
 @POSIX_BYTES
 @pytest.mark.parametrize("suffix", [".wav", ".m4a"])
-def test_names_that_are_no_text_are_read_all_the_same(tmp_path: Path, suffix: str) -> None:
+def test_names_that_are_not_text_are_read(tmp_path: Path, suffix: str) -> None:
     write = write_with_pyav if suffix == ".m4a" else write_audio
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9" + suffix.encode()))
     write(tmp_path / f"plain{suffix}", tone(1), RATE).rename(path)
@@ -101,7 +101,7 @@ def test_playlists_are_refused_and_open_nothing(tmp_path: Path, kind: str, suffi
         path.write_text(PLAYLISTS[kind].format(url=f"http://127.0.0.1:{server.getsockname()[1]}/a.wav"))
         with pytest.raises(UnreadableAudioError, match="begins with"):
             decode(path, RATE)
-        assert not select.select([server], [], [], 0)[0], "somebody connected"
+        assert not select.select([server], [], [], 0)[0], "a connection was made"
 
 
 MAGICS = (b"\0\0\0\x18ftypM4A ", b"\x1a\x45\xdf\xa3", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", b"MAC ", b"OggS", b"fLaC")

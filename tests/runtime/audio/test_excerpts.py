@@ -1,4 +1,4 @@
-"""Where the excerpts of a track lie."""
+"""Positions of the excerpts of a track."""
 
 from __future__ import annotations
 
@@ -94,11 +94,11 @@ def test_examples(duration: float, count: int, expected: list[tuple[float, float
     assert plan_excerpts(duration, 10.0, count) == [pytest.approx(excerpt) for excerpt in expected]
 
 
-def test_a_lying_header_does_not_fill_memory() -> None:
+def test_wrong_header_does_not_fill_memory() -> None:
     assert len(plan_excerpts(1e15, 10.0, 10**9)) == MAX_EXCERPTS
 
 
 @pytest.mark.parametrize("count", [0, -1, True, 2.5, "3"])
-def test_a_count_that_is_no_positive_integer_is_refused(count: Any) -> None:
+def test_invalid_count_is_rejected(count: Any) -> None:
     with pytest.raises(InvalidInputError, match="positive integer"):
         plan_excerpts(30.0, 10.0, count)

@@ -1,4 +1,4 @@
-"""FLAC files that no library reads go to the ffmpeg program, if there is one."""
+"""FLAC files that no library decodes are decoded by the ffmpeg program, if it is installed."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def use_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return log
 
 
-def test_the_program_is_asked_for_local_flac_and_nothing_else(
+def test_the_program_is_used_for_local_flac_only(
     refused: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = use_stand_in(tmp_path, monkeypatch)
@@ -67,7 +67,9 @@ def test_the_program_is_asked_for_local_flac_and_nothing_else(
     assert [excerpt.start_seconds for excerpt in excerpts] == pytest.approx([2.5, 12.5, 22.5])
 
 
-def test_without_the_program_the_libraries_have_the_last_word(refused: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_program_the_error_of_the_libraries_is_raised(
+    refused: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UnreadableAudioError, match="damaged"):
         decode(refused, RATE)

@@ -1,4 +1,4 @@
-"""Files that change while they are read, and inputs that must not take time or memory; in a process of its own."""
+"""Files that change while they are read, and inputs that must not need much time or memory; in a separate process."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_bounded_time_and_memory(worker: Any, tmp_path: Path, hostile: Hostile) 
         assert reply.outcome not in ("crash", "hang", "memory", "untyped", "wrong"), (name, reply)
 
 
-def test_vorbis_whose_setup_is_damaged_behind_a_right_checksum(worker: Any, tmp_path: Path) -> None:
+def test_damaged_vorbis_setup_with_a_correct_checksum(worker: Any, tmp_path: Path) -> None:
     """One byte of the residue set-up made the process end at the first seek; found by the fuzzer."""
     path = tmp_path / "damaged.ogg"
     soundfile.write(path, tone(2, 16_000) + noise(2, 16_000), 16_000, format="OGG", subtype="VORBIS")

@@ -1,4 +1,4 @@
-"""Hostile inputs through every entry point: the same typed error or the same answer comes out of each."""
+"""Malicious inputs through every entry point: each gives the same typed error or the same result."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_truncated_at_every_tenth(entry: Entry, tmp_path: Path, suffix: str) -> 
         assert set(found[6:]) <= {right, "samples"}
 
 
-def test_hours_of_sound_in_few_bytes_are_cut_off_by_a_limit(tmp_path: Path, model_path: Path) -> None:
+def test_hours_of_audio_in_few_bytes_exceed_a_limit(tmp_path: Path, model_path: Path) -> None:
     path = tmp_path / "endless.opus"
     path.write_bytes(endless_opus(10))
     strict = GenreClassifier.load(model_path, device="cpu", threads=1, limits=DecodeLimits(max_seconds=60))

@@ -1,4 +1,4 @@
-"""No file makes a decoder open another file or an address: traps wait for both, and are seen to work."""
+"""No file makes a decoder open another file or an address; traps detect both, and are tested, too."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a named pipe 
 
 
 class Trap:
-    """A named pipe and a local server; `sprung` tells whether anybody opened or called either."""
+    """A named pipe and a local server; `sprung` tells whether either was opened."""
 
     def __init__(self, folder: Path) -> None:
         self.pipe = folder / "secret.wav"
@@ -35,19 +35,19 @@ class Trap:
         self._thread.start()
 
     def _wait(self) -> None:
-        descriptor = os.open(self.pipe, os.O_WRONLY)  # returns when somebody opens it for reading
+        descriptor = os.open(self.pipe, os.O_WRONLY)  # returns when it is opened for reading
         self._opened.set()
         os.close(descriptor)
 
     def sprung(self) -> bool:
-        """Tell, and let go whoever called."""
+        """Tell whether the trap was triggered, and close its connections."""
         called = bool(select.select([self._server], [], [], 0)[0])
         if called:
             self._server.accept()[0].close()
         return called or self._opened.is_set()
 
     def close(self) -> None:
-        """Take the trap away."""
+        """Remove the trap."""
         descriptor = os.open(self.pipe, os.O_RDONLY | os.O_NONBLOCK)
         self._thread.join()
         os.close(descriptor)
@@ -56,7 +56,7 @@ class Trap:
 
 @pytest.fixture
 def trap(tmp_path: Path) -> Iterator[Trap]:
-    """A trap that has not been sprung."""
+    """A trap that was not triggered."""
     made = Trap(tmp_path)
     yield made
     made.close()
@@ -83,7 +83,7 @@ def test_playlists(entry: Entry, tmp_path: Path, trap: Trap, suffix: str, there:
 
 @pytest.mark.parametrize("magic", MAGICS)
 @pytest.mark.parametrize("suffix", ["m3u8", "ffconcat", "xspf"])
-def test_playlists_behind_a_magic_number(entry: Entry, tmp_path: Path, trap: Trap, suffix: str, magic: bytes) -> None:  # noqa: F811
+def test_playlists_after_a_magic_number(entry: Entry, tmp_path: Path, trap: Trap, suffix: str, magic: bytes) -> None:  # noqa: F811
     path = tmp_path / f"list.{suffix}"
     for there in (trap.address, str(trap.pipe)):
         path.write_bytes(playlist(suffix, magic)(there))
@@ -91,7 +91,7 @@ def test_playlists_behind_a_magic_number(entry: Entry, tmp_path: Path, trap: Tra
         assert not trap.sprung()
 
 
-def test_film_whose_sound_lies_in_another_file(entry: Entry, tmp_path: Path, trap: Trap) -> None:  # noqa: F811
+def test_video_whose_audio_is_in_another_file(entry: Entry, tmp_path: Path, trap: Trap) -> None:  # noqa: F811
     path = film_with_its_sound_in(trap.pipe, tmp_path)
     assert entry(path) in ("unreadable_audio", "empty_audio", "tone", "samples")
     assert not trap.sprung()
@@ -103,20 +103,20 @@ def _open_carelessly(path: Path, kind: str | None = None, **options: str) -> Non
             pass
 
 
-def test_the_trap_catches_a_playlist_that_is_believed(tmp_path: Path, trap: Trap) -> None:
-    """What these tests forbid does happen where FFmpeg may guess: if not, they would prove nothing."""
+def test_the_trap_detects_an_opened_playlist(tmp_path: Path, trap: Trap) -> None:
+    """FFmpeg opens other files if it may guess the container; otherwise these tests would prove nothing."""
     path = tmp_path / "list.ffconcat"
     path.write_bytes(playlist("ffconcat", b"")("secret.wav"))
     _open_carelessly(path)
     assert trap.sprung()
 
 
-def test_the_trap_catches_a_film_that_is_believed(tmp_path: Path, trap: Trap) -> None:
+def test_the_trap_detects_an_opened_video_reference(tmp_path: Path, trap: Trap) -> None:
     _open_carelessly(film_with_its_sound_in(trap.pipe, tmp_path), "mov", enable_drefs="1", use_absolute_path="1")
     assert trap.sprung()
 
 
-def test_the_trap_catches_a_call(tmp_path: Path, trap: Trap) -> None:
+def test_the_trap_detects_a_connection(tmp_path: Path, trap: Trap) -> None:
     host, port = trap.address.removeprefix("http://").removesuffix("/a.wav").split(":")
     socket.create_connection((host, int(port))).close()
     assert trap.sprung()

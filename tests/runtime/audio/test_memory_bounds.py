@@ -1,4 +1,4 @@
-"""Peak memory of a process that is handed a heavy file, through the package, by path and from memory."""
+"""Peak memory of a process that decodes a file with large claims, by path and from memory."""
 
 from __future__ import annotations
 

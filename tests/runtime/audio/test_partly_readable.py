@@ -1,4 +1,4 @@
-"""What a result says of a file of which only a part could be read, in every format of the command."""
+"""The result for a file that is only partly readable, in every output format of the command."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def part(tmp_path: Path) -> Path:
     return cut_short(write_audio(tmp_path / "part.wav", tone(30)), share=0.1)
 
 
-def test_the_table_says_it_behind_the_path(genre: Genre, part: Path) -> None:
+def test_the_table_shows_it_after_the_path(genre: Genre, part: Path) -> None:
     whole = write_audio(part.with_name("whole.wav"), tone(3.5))
     status, out, err = genre("classify", part, whole)
     assert status == 0

@@ -1,4 +1,4 @@
-"""Silence is said of what is silent: channels that cancel each other and sound between silence are not."""
+"""Silent tracks are reported as silent; tracks with cancelling channels or audio between silence are not."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_channels_that_cancel_are_not_silence(apart: Apart, tmp_path: Path, name
                 assert found.probabilities[label] == pytest.approx(probability, abs=0.06), how
 
 
-def test_what_is_decoded_of_channels_that_cancel_is_one_of_them(apart: Apart, tmp_path: Path) -> None:
+def test_cancelling_channels_are_decoded_as_one_of_them(apart: Apart, tmp_path: Path) -> None:
     path = tmp_path / "inverted.flac"
     path.write_bytes(coded(".flac", CANCELLING["right is left inverted"], RATE))
     found = apart.decode(path, [1.0, 3.0])
@@ -97,7 +97,7 @@ SILENT: dict[str, FloatArray] = {
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".alac.m4a"])
 @pytest.mark.parametrize("name", SILENT)
-def test_what_is_silent_is_called_so(apart: Apart, tmp_path: Path, name: str, suffix: str) -> None:
+def test_silent_tracks_are_reported_as_silent(apart: Apart, tmp_path: Path, name: str, suffix: str) -> None:
     path = tmp_path / f"silent{suffix}"
     path.write_bytes(coded(suffix, SILENT[name], SILENT_RATE))
     for how in ("path", "whole"):
@@ -122,7 +122,7 @@ HIDDEN = {
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".wma", ".wv"])
 @pytest.mark.parametrize("name", HIDDEN)
-def test_sound_between_silence_is_found(apart: Apart, tmp_path: Path, name: str, suffix: str) -> None:
+def test_audio_between_silence_is_found(apart: Apart, tmp_path: Path, name: str, suffix: str) -> None:
     rate = 8_000 if suffix in (".wav", ".flac") else 48_000
     path = tmp_path / f"hidden{suffix}"
     path.write_bytes(coded(suffix, music_at(HIDDEN[name], LONG, rate), rate))
@@ -137,7 +137,7 @@ def test_sound_between_silence_is_found(apart: Apart, tmp_path: Path, name: str,
 
 
 @pytest.mark.parametrize("suffix", [".flac", ".mp3"])
-def test_a_long_silent_track_is_called_silent(apart: Apart, tmp_path: Path, suffix: str) -> None:
+def test_long_silent_track_is_reported_as_silent(apart: Apart, tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"silent{suffix}"
     path.write_bytes(coded(suffix, np.zeros((300 * 8_000, 1), np.float32), 8_000))
     for how in ("path", "whole"):
@@ -147,7 +147,7 @@ def test_a_long_silent_track_is_called_silent(apart: Apart, tmp_path: Path, suff
         assert found.duration == pytest.approx(300, abs=0.5)
 
 
-def test_music_behind_ten_minutes_of_silence_in_a_second_stream(apart: Apart, tmp_path: Path) -> None:
+def test_audio_after_ten_minutes_of_silence_in_a_second_stream(apart: Apart, tmp_path: Path) -> None:
     first = coded(".ogg", np.zeros((600 * 8_000, 1), np.float32), 8_000)
     second = coded(".ogg", sine(3, 8_000), 8_000)
     (tmp_path / "hidden.ogg").write_bytes(odd.of_serial(first, 1) + odd.of_serial(second, 2))

@@ -26,7 +26,7 @@ def test_the_same_samples_from_path_bytes_and_file(tmp_path: Path, suffix: str) 
     content = path.read_bytes()
     np.testing.assert_array_equal(decode(content, RATE), expected)
     with path.open("rb") as file:
-        file.seek(7)  # wherever it stands
+        file.seek(7)  # from any position
         np.testing.assert_array_equal(decode(file, RATE), expected)
         assert not file.closed
     excerpts, duration = decode_excerpts(path, RATE, excerpt_seconds=1, n_excerpts=3)
@@ -46,7 +46,7 @@ def test_a_prediction_from_bytes_has_no_path(classifier: GenreClassifier, tmp_pa
 
 
 @pytest.mark.parametrize("content", [b"", b"\0", b"no music" * 100, b"#EXTM3U\nhttp://127.0.0.1/a.ts\n"])
-def test_bytes_that_are_no_audio(content: bytes) -> None:
+def test_bytes_that_are_not_audio(content: bytes) -> None:
     with pytest.raises((EmptyAudioError, UnreadableAudioError)):
         decode(content, RATE)
     with pytest.raises((EmptyAudioError, UnreadableAudioError)):
@@ -64,7 +64,7 @@ def test_a_file_open_for_writing_too_is_only_read(tmp_path: Path, suffix: str) -
         assert file.read() == content
 
 
-def test_seeks_before_the_start_are_no_traceback(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_seeks_before_the_start_print_no_traceback(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     content = write_audio(tmp_path / "noise.aiff", noise(1)).read_bytes()
     for at in range(12, 60):
         damaged = bytearray(content)
@@ -82,6 +82,6 @@ class Pipe(io.RawIOBase):
 
 
 @pytest.mark.parametrize("source", [Pipe(), io.StringIO("text"), 3, None, ["song.mp3"], np.zeros(4)])
-def test_what_audio_cannot_come_from(source: Any) -> None:
+def test_invalid_sources(source: Any) -> None:
     with pytest.raises(InvalidInputError, match=r"expected a path, bytes|opened for text"):
         decode(source, RATE)

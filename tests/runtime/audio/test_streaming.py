@@ -1,4 +1,4 @@
-"""Whole tracks in bounded memory, headers that lie, and work that is called off."""
+"""Whole tracks in limited memory, wrong headers, and stopping."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_a_file_cut_short_is_spread_over_what_is_there(tmp_path: Path, suffix: s
         np.testing.assert_allclose(excerpt.waveform, there[start:][: 2 * RATE], rtol=0, atol=1e-3)
 
 
-def test_a_stream_without_index_is_measured_before_it_is_believed(tmp_path: Path) -> None:
+def test_stream_without_index_is_measured(tmp_path: Path) -> None:
     """FFmpeg guesses the length of such a file from the bit rate of its beginning, here of silence."""
     samples = np.concatenate([np.zeros(20 * 44_100, np.float32), noise(20, rate=44_100)])
     path = write_with_pyav(tmp_path / "noise.aac", samples, 44_100)
@@ -139,7 +139,7 @@ def test_a_stream_without_index_is_measured_before_it_is_believed(tmp_path: Path
     assert loud == [False, False, True, True]
 
 
-def test_work_ends_soon_when_it_is_called_off(tmp_path: Path) -> None:
+def test_decoding_stops_soon_after_stop_is_set(tmp_path: Path) -> None:
     path = write_long(tmp_path / "long.wav", 3)
     stop = threading.Event()
     stream = iter(stream_excerpts(path, RATE, excerpt_seconds=10, n_excerpts=None, stop=stop))
@@ -149,7 +149,7 @@ def test_work_ends_soon_when_it_is_called_off(tmp_path: Path) -> None:
         list(stream)
 
 
-def test_closing_the_results_calls_off_what_is_in_work(
+def test_closing_the_results_stops_decoding(
     classifier: GenreClassifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = [write_audio(tmp_path / "short.wav", noise(1)), write_long(tmp_path / "long.wav", 10)]

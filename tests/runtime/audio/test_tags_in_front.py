@@ -1,4 +1,4 @@
-"""What may lie in front of the sound, and what files are called that hold none."""
+"""Tags and padding before the audio, and errors for files without audio."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_dsf_and_the_others_without_a_tag(apart: Apart, tmp_path: Path, suffix: 
 
 @pytest.mark.parametrize("n_zeros", [1, 2, 10, 100, 5_000, 70_000, 200_000])
 @pytest.mark.parametrize("suffix", [".mp3", ".aac", ".flac", ".wv", ".ogg"])
-def test_zeros_behind_a_tag(apart: Apart, tmp_path: Path, suffix: str, n_zeros: int) -> None:
+def test_zeros_after_a_tag(apart: Apart, tmp_path: Path, suffix: str, n_zeros: int) -> None:
     path = tmp_path / f"zeros{suffix}"
     path.write_bytes(id3v2() + bytes(n_zeros) + _sound(suffix))
     _check(apart, path)
@@ -86,9 +86,7 @@ def test_zeros_behind_a_tag(apart: Apart, tmp_path: Path, suffix: str, n_zeros: 
 
 @pytest.mark.parametrize("suffix", [".mp3", ".aac", ".wv"])
 @pytest.mark.parametrize("n_bytes", [300, 40_000, 96_932])
-def test_a_tag_behind_zeros_or_behind_one_of_wrong_size(
-    apart: Apart, tmp_path: Path, suffix: str, n_bytes: int
-) -> None:
+def test_tag_after_zeros_or_after_a_tag_of_wrong_size(apart: Apart, tmp_path: Path, suffix: str, n_bytes: int) -> None:
     path = tmp_path / f"tags{suffix}"
     path.write_bytes(id3v2(16) + bytes(n_bytes) + id3v2(40, version=4) + _sound(suffix))
     _check(apart, path)
@@ -154,7 +152,7 @@ def test_tags_that_belong_at_the_end(apart: Apart, tmp_path: Path, front: str, s
 
 
 @pytest.mark.parametrize("suffix", [".avi", ".mp3.avi", ".mov"])
-def test_films_are_read_or_called_what_they_are(apart: Apart, tmp_path: Path, suffix: str) -> None:
+def test_videos_are_decoded_or_named_in_the_error(apart: Apart, tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"film{suffix}"
     path.write_bytes(_sound(suffix))
     for how in ("path", "bytes"):
@@ -203,7 +201,7 @@ NAMED: dict[str, tuple[str, Callable[[], bytes]]] = {
 
 @pytest.mark.parametrize("suffix", [".mp3", ".wav"])
 @pytest.mark.parametrize("name", NAMED)
-def test_what_is_not_audio_is_called_what_it_is(apart: Apart, tmp_path: Path, name: str, suffix: str) -> None:
+def test_files_that_are_not_audio_are_named_in_the_error(apart: Apart, tmp_path: Path, name: str, suffix: str) -> None:
     words, make = NAMED[name]
     path = tmp_path / f"file{suffix}"
     path.write_bytes(make())

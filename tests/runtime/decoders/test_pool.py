@@ -1,4 +1,4 @@
-"""Decoding in processes: results and errors are those of this one, and files that hang or crash do it no harm."""
+"""Decoding in processes: results and errors equal those of this process, and harmful files do not affect it."""
 
 from __future__ import annotations
 
@@ -136,13 +136,13 @@ def test_limits_hold(pool: DecoderPool, song: Path) -> None:
 
 
 @pytest.mark.parametrize("source", [3, None, io.StringIO("text")], ids=str)
-def test_what_is_no_source_is_refused(pool: DecoderPool, source: Any) -> None:
+def test_invalid_source_is_rejected(pool: DecoderPool, source: Any) -> None:
     with pytest.raises(InvalidInputError):
         list(pool.stream_excerpts(source, RATE, **PLAN))
 
 
 @pytest.mark.parametrize(
-    "numbers", [{"n_processes": 0}, {"max_memory_bytes": 0}, {"patience_seconds": float("nan")}, {"n_processes": 1.5}]
+    "numbers", [{"n_processes": 0}, {"max_memory_bytes": 0}, {"timeout_seconds": float("nan")}, {"n_processes": 1.5}]
 )
 def test_numbers_out_of_range_are_refused(numbers: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputError, match=next(iter(numbers))):
@@ -150,7 +150,7 @@ def test_numbers_out_of_range_are_refused(numbers: dict[str, Any]) -> None:
 
 
 @linux
-def test_names_that_are_no_text_are_found(pool: DecoderPool, song: Path) -> None:
+def test_names_that_are_not_text_are_found(pool: DecoderPool, song: Path) -> None:
     path = os.fsdecode(bytes(song.parent) + b"/\xff\xfe na\xc3\xafve\n:-x.wav")
     song.rename(path)
     assert result(pool.stream_excerpts(path, RATE, **PLAN))[1].duration_seconds == 35
@@ -202,7 +202,7 @@ def test_bytes_and_open_files(
     has_paths: bool,
 ) -> None:
     if not has_paths:  # as on Windows and macOS
-        monkeypatch.setattr("genre_runtime.decoders.protocol._of_descriptor", lambda _: None)
+        monkeypatch.setattr("genre_runtime.decoders.protocol._share_descriptor", lambda _: None)
     content = tone_in(suffix, tmp_path)
     source = make(content)
     plan: dict[str, Any] = {"excerpt_seconds": 0.7, "n_excerpts": 2}
@@ -229,16 +229,16 @@ def test_errors_of_a_file_that_fails_are_the_callers(pool: DecoderPool, song: Pa
     ("word", "kind", "message"),
     [
         ("crash", UnreadableAudioError, "crashed on this file .SIGSEGV"),
-        ("killed", UnexpectedFailureError, "the system ended the decoder"),
+        ("killed", UnexpectedFailureError, "the system killed the decoder"),
         ("surprise", UnexpectedFailureError, "ZeroDivisionError: surprise"),
         ("long", UnexpectedFailureError, "an excerpt of 10000000 samples"),
-        ("many", UnexpectedFailureError, "not expected"),
+        ("many", UnexpectedFailureError, "an unexpected message of kind"),
         ("nan", UnexpectedFailureError, "another type"),
         pytest.param("numpy", AudioLimitError, "more than 100 MiB of memory", marks=linux),
         pytest.param("malloc", AudioLimitError, "more than 100 MiB of memory", marks=linux),
     ],
 )
-def test_files_that_do_harm_are_that_files_error(
+def test_harmful_files_raise_errors(
     odd: DecoderPool, tmp_path: Path, song: Path, word: str, kind: type[Exception], message: str
 ) -> None:
     for _ in range(2):
@@ -251,7 +251,7 @@ def test_files_that_do_harm_are_that_files_error(
 def test_memory_is_bounded_where_the_system_does_not(tmp_path: Path, song: Path) -> None:
     program = odd_decoders.command()
     program[-1] = program[-1].replace(
-        "run()", "import genre_runtime.decoders.process as p; p._bound_memory = id; run()"
+        "run()", "import genre_runtime.decoders.process as p; p._limit_memory = id; run()"
     )
     with DecoderPool(1, max_memory_bytes=MEMORY, command=program) as pool:
         with pytest.raises(AudioLimitError, match="memory"):
@@ -262,14 +262,14 @@ def test_memory_is_bounded_where_the_system_does_not(tmp_path: Path, song: Path)
 @posix
 @pytest.mark.parametrize("word", ["hang", "spin"])
 def test_decoder_without_a_sign_of_life_is_replaced(tmp_path: Path, song: Path, word: str) -> None:
-    with DecoderPool(1, patience_seconds=1, command=odd_decoders.command()) as pool:
-        with pytest.raises(UnreadableAudioError, match="made to do that"):
+    with DecoderPool(1, timeout_seconds=1, command=odd_decoders.command()) as pool:
+        with pytest.raises(UnreadableAudioError, match="malicious"):
             list(pool.stream_excerpts(says(tmp_path, word), RATE, **PLAN))
         assert result(pool.stream_excerpts(song, RATE, **PLAN))[1].duration_seconds == 35
 
 
 def test_who_takes_his_time_is_no_hang(song: Path) -> None:
-    with DecoderPool(1, patience_seconds=0.3) as pool:
+    with DecoderPool(1, timeout_seconds=0.3) as pool:
         starts = []
         for excerpt in pool.stream_excerpts(song, RATE, excerpt_seconds=5.0, n_excerpts=None):
             starts.append(excerpt.start_seconds)
@@ -340,7 +340,7 @@ def test_process_that_died_while_it_was_idle_is_no_file_s_error(song: Path) -> N
     with DecoderPool(1) as pool:
         pool.check()
         os.kill(pool._idle[0].pid, signal.SIGKILL)
-        while pool._idle[0].lives():
+        while pool._idle[0].is_alive():
             time.sleep(0.01)
         assert result(pool.stream_excerpts(song, RATE, **PLAN))[1].duration_seconds == 35
 
@@ -381,7 +381,7 @@ def test_processes_end_with_the_one_that_started_them(tmp_path: Path, song: Path
 import sys, threading, time
 from genre_runtime.decoders.pool import DecoderPool
 from tests.runtime.decoders.odd_decoders import command
-pool = DecoderPool(1, patience_seconds=3, command=command())
+pool = DecoderPool(1, timeout_seconds=3, command=command())
 pool.check()
 print(pool._idle[0].pid, flush=True)
 if {word!r} != "idle":

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from genre_runtime.audio.decoding import decode
-from genre_runtime.audio.source import Meter
+from genre_runtime.audio.source import DecodeBudget
 from genre_runtime.model.features import log_mel_spectrogram
 from genre_runtime.model.metadata import AudioConfig
 from genre_training.data import features as store_module
@@ -148,13 +148,13 @@ def test_of_a_long_track_the_beginning_alone_is_decoded(
     path = write_audio(tmp_path / "long.wav", noise(95, rate), rate)
     beginning = decode(path, CONFIG.sample_rate)[: 30 * CONFIG.sample_rate]
     decoded: list[int] = []
-    count = Meter.add
+    count = DecodeBudget.spend
 
-    def add(meter: Meter, block: NDArray[Any], sample_rate: int) -> None:
+    def spend(budget: DecodeBudget, block: NDArray[Any], sample_rate: int) -> None:
         decoded.append(block.shape[0])
-        count(meter, block, sample_rate)
+        count(budget, block, sample_rate)
 
-    monkeypatch.setattr(Meter, "add", add)
+    monkeypatch.setattr(DecodeBudget, "spend", spend)
     log_mel = track_log_mel(Track("x/long", path, "noise", "x", "long"), CONFIG)
     assert np.array_equal(log_mel, log_mel_spectrogram(beginning, CONFIG))
     assert 30 * rate <= sum(decoded) < 50 * rate

@@ -1,29 +1,33 @@
-"""Which decoders open a file, and in which order."""
+"""Readers: the decoders that open a file, tried in order.
+
+Each module adapts one library to `AudioReader`. Imports `source`, `excerpts` and `containers`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from pathlib import Path
+from typing import BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genre_runtime.audio.source import MAX_SAMPLE_RATE, AudioFile, AudioSource, look_at
+from genre_runtime.audio.source import MAX_SAMPLE_RATE, AudioFile, AudioSource, probe
 from genre_runtime.errors import UnreadableAudioError
 
 AGREEING_SECONDS = 0.5
-"""By so much the length that a decoder reports may differ from the length by the file's pages."""
+"""Largest difference between the length that a decoder reports and the exact length by the file's structure."""
 
 
 class AudioReader(Protocol):
-    """An open file that yields its samples from any second on.
+    """An open file that yields its samples from any position.
 
     Attributes
     ----------
     duration_seconds : float or None
-        Length by the decoder; None where only reading on to the end can tell.
+        Length that the decoder reports; None if it is known only after decoding to the end.
     is_exact : bool
-        Whether the file's structure confirms that length. Otherwise it is a claim.
+        Whether that length is confirmed by the file's structure.
     """
 
     sample_rate: int
@@ -32,9 +36,16 @@ class AudioReader(Protocol):
     is_exact: bool
 
     def blocks(self, start_seconds: float, n_samples: float) -> Iterator[NDArray[np.float32]]:
-        """Yield blocks of shape (n_block, n_channels) from `start_seconds` on, about `n_samples` in all.
+        """Yield blocks of shape (n_block, n_channels), float32.
 
         The number of channels may change from block to block; the sample rate does not.
+
+        Parameters
+        ----------
+        start_seconds : float
+            Position of the first sample.
+        n_samples : float
+            Samples per channel to read, approximately; infinity reads to the end.
         """
         ...
 
@@ -49,33 +60,37 @@ def open_audio(source: AudioSource) -> AudioReader:
     Parameters
     ----------
     source : path, bytes or seekable binary file object
-        An open file object is read, and stays open.
+        A file object stays open.
 
     Raises
     ------
     AudioNotFoundError
-        No file at the path.
+        There is no file at the path.
     EmptyAudioError
-        The file has no bytes.
+        The file is empty.
     UnreadableAudioError
-        A folder, a device, no permission, not audio, or a sample rate that no recording has.
+        A folder, a device, not permitted, not audio, or an impossible sample rate.
     """
-    return next(readers(look_at(source)))
+    return next(open_readers(probe(source)))
 
 
-def readers(file: AudioFile) -> Iterator[AudioReader]:
-    """Open a file with one decoder after the other, the best one first; who takes a reader closes it.
+def open_readers(file: AudioFile) -> Iterator[AudioReader]:
+    """Open a file with each decoder that reads it, the best one first. The caller closes the readers.
+
+    Parameters
+    ----------
+    file : AudioFile
 
     Raises
     ------
     UnreadableAudioError
-        None of them reads it.
+        No decoder reads it.
     """
     n_readers = 0
     refused: UnreadableAudioError | None = None
-    for attempt in (_soundfile, _chained, _pyav, _unbelieved_soundfile, _ffmpeg):
+    for open_reader in (_open_soundfile, _open_chained, _open_pyav, _open_soundfile_to_measure, _open_ffmpeg):
         try:
-            reader = attempt(file)
+            reader = open_reader(file)
         except UnreadableAudioError as error:
             refused = error
             continue
@@ -84,8 +99,8 @@ def readers(file: AudioFile) -> Iterator[AudioReader]:
         if reader.sample_rate > MAX_SAMPLE_RATE:
             reader.close()
             refused = UnreadableAudioError(
-                f"the file says it has {reader.sample_rate:,} samples a second: expected at most {MAX_SAMPLE_RATE:,}, "
-                "its header is forged or damaged"
+                f"the file claims {reader.sample_rate:,} samples per second, expected at most {MAX_SAMPLE_RATE:,}: its "
+                "header is forged or damaged"
             )
             break
         n_readers += 1
@@ -94,11 +109,9 @@ def readers(file: AudioFile) -> Iterator[AudioReader]:
         raise refused or UnreadableAudioError("no decoder reads the file: it is damaged or of an unknown format")
 
 
-def _soundfile(file: AudioFile) -> AudioReader | None:
-    """libsndfile, where the length that it reports can be believed."""
-    if not file.structure.believable:
-        return None
-    reader = _open_soundfile(file)
+def _open_soundfile(file: AudioFile) -> AudioReader | None:
+    """Open with libsndfile if the length that it reports is reliable."""
+    reader = _soundfile_reader(file) if file.structure.is_reliable else None
     seconds = file.structure.seconds
     if reader is None or seconds is None:
         return reader
@@ -108,30 +121,30 @@ def _soundfile(file: AudioFile) -> AudioReader | None:
     return reader
 
 
-def _unbelieved_soundfile(file: AudioFile) -> AudioReader | None:
-    """libsndfile, read from the beginning to the end that it finds."""
-    reader = _open_soundfile(file) if not file.structure.believable else None
+def _open_soundfile_to_measure(file: AudioFile) -> AudioReader | None:
+    """Open with libsndfile and ignore the length that it reports."""
+    reader = None if file.structure.is_reliable else _soundfile_reader(file)
     if reader is not None:
         reader.duration_seconds = None
     return reader
 
 
-def _open_soundfile(file: AudioFile) -> AudioReader | None:
+def _soundfile_reader(file: AudioFile) -> AudioReader | None:
     import soundfile
 
     from genre_runtime.audio.readers.soundfile_reader import SoundFileReader
 
-    opened = file.opened()
+    opened = file.open()
     try:
         return SoundFileReader(opened)
-    except (soundfile.SoundFileError, TypeError):  # TypeError: by its name it was taken for headerless samples
+    except (soundfile.SoundFileError, TypeError):  # TypeError: taken for headerless samples because of its name
         if opened is not file.source:
             _close(opened)
         return None
 
 
-def _chained(file: AudioFile) -> AudioReader | None:
-    """PyAV, one stream after the other: at a change of rate or channels it would end."""
+def _open_chained(file: AudioFile) -> AudioReader | None:
+    """Open each stream of a chained file with PyAV, which would end at a change of rate or channels."""
     if not file.structure.links:
         return None
     from genre_runtime.audio.readers.pyav_reader import ChainedReader
@@ -139,24 +152,23 @@ def _chained(file: AudioFile) -> AudioReader | None:
     return ChainedReader(file)
 
 
-def _pyav(file: AudioFile) -> AudioReader:
+def _open_pyav(file: AudioFile) -> AudioReader:
     from genre_runtime.audio.readers.pyav_reader import PyAvReader
 
-    opened = file.opened()
+    opened = file.open()
     try:
-        return PyAvReader(opened, file.container, file.head, measured=not file.structure.believable)
+        return PyAvReader(opened, file.container, file.head, ignore_duration=not file.structure.is_reliable)
     except UnreadableAudioError:
         _close(opened)
         raise
 
 
-def _ffmpeg(file: AudioFile) -> AudioReader | None:
+def _open_ffmpeg(file: AudioFile) -> AudioReader | None:
     from genre_runtime.audio.readers.ffmpeg_reader import FfmpegReader
 
     return FfmpegReader(file.source) if FfmpegReader.can_read(file.source, file.head) else None
 
 
-def _close(opened: object) -> None:
-    close = getattr(opened, "close", None)
-    if close is not None:
-        close()
+def _close(opened: Path | BinaryIO) -> None:
+    if not isinstance(opened, Path):
+        opened.close()

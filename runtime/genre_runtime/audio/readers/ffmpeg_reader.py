@@ -1,6 +1,6 @@
-"""Reading through the ffmpeg program: a few FLAC files in a thousand decode with it and with no library.
+"""Reader that runs the ffmpeg program, which decodes a few FLAC files in a thousand that no library decodes.
 
-The program is used if it is installed, for FLAC alone, and may open local files only.
+The program is used only if it is installed, only for FLAC, and may only open local files.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from genre_runtime.errors import UnreadableAudioError
 
 SAMPLE_RATE = 44_100
 BLOCK_BYTES = 2**20
-PATIENCE_SECONDS = 10
-"""How long the program may take to end once its output is closed."""
+EXIT_SECONDS = 10
+"""Time limit for the program to exit after it was killed."""
 
 
 class FfmpegReader:
-    """An `AudioReader` over the ffmpeg program; its samples are mono at `SAMPLE_RATE`, its duration unknown.
+    """An `AudioReader` that runs ffmpeg; its samples are mono at `SAMPLE_RATE`, its duration is unknown.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class FfmpegReader:
     Raises
     ------
     UnreadableAudioError
-        The program reads nothing of it either, or cannot be started.
+        The program does not decode the file either, or cannot be started.
     """
 
     is_exact = False
@@ -48,20 +48,33 @@ class FfmpegReader:
         first = next(self.blocks(0.0, 1), None)
         self.close()
         if first is None:
-            raise UnreadableAudioError("damaged flac file (neither the libraries nor the ffmpeg program read it)")
+            raise UnreadableAudioError("damaged flac file (neither the libraries nor the ffmpeg program can decode it)")
 
     @staticmethod
     def can_read(source: AudioSource, head: bytes) -> bool:
-        """Tell whether this is the kind of file the program is worth starting for, and it is there."""
-        named = isinstance(source, str | os.PathLike)
-        return named and sniff_container(head) == "flac" and shutil.which("ffmpeg") is not None
+        """Tell whether a source is a path to a FLAC file and ffmpeg is installed.
+
+        Parameters
+        ----------
+        source : path, bytes or seekable binary file object
+        head : bytes
+            First bytes of the audio.
+        """
+        is_path = isinstance(source, str | os.PathLike)
+        return is_path and sniff_container(head) == "flac" and shutil.which("ffmpeg") is not None
 
     def blocks(self, start_seconds: float, n_samples: float) -> Iterator[NDArray[np.float32]]:
-        """Yield blocks of shape (n_block, 1), float32, `n_samples` in all or up to the end."""
+        """Yield blocks as `AudioReader.blocks` does, with one channel.
+
+        Parameters
+        ----------
+        start_seconds, n_samples : float
+            As of `AudioReader.blocks`.
+        """
         program = shutil.which("ffmpeg") or "ffmpeg"
         source = ("-protocol_whitelist", "file", "-f", "flac", "-ss", f"{start_seconds:.6f}")
         target = ("-map", "0:a:0", "-ac", "1", "-ar", str(SAMPLE_RATE), "-f", "f32le", "-")
-        # An absolute path with its protocol: neither a dash nor a colon in the name means anything else.
+        # An absolute path with its protocol, because a dash or a colon in a name has a meaning for ffmpeg.
         command = [program, "-nostdin", "-v", "quiet", *source, "-i", f"file:{self._path.absolute()}", *target]
         self.close()
         try:
@@ -80,11 +93,11 @@ class FfmpegReader:
             n_samples -= block.shape[0]
 
     def close(self) -> None:
-        """End the program."""
+        """Kill the program."""
         if self._process is None:
             return
         self._process.kill()
         if self._process.stdout is not None:
             self._process.stdout.close()
-        self._process.wait(PATIENCE_SECONDS)
+        self._process.wait(EXIT_SECONDS)
         self._process = None

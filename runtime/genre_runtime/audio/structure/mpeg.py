@@ -1,7 +1,7 @@
-"""MPEG audio (MP3, MP2, MP1): whether the header frame tells the truth, and all frames are of one kind.
+"""MPEG audio (MP3, MP2, MP1): whether the header frame is correct and all frames are of one kind.
 
-Frame headers as in ISO/IEC 11172-3 and 13818-3; the header frames of Xing/LAME ("Xing" of variable, "Info" of constant
-bit rate). A file without such a frame has no length: decoders multiply its size by the bit rate of its beginning.
+Frame headers as in ISO/IEC 11172-3 and 13818-3, header frames as Xing and LAME write them ("Xing" for variable, "Info"
+for constant bit rate). Without a header frame, decoders estimate the length from the file's size and first bit rate.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import struct
 from functools import lru_cache
 from typing import BinaryIO, NamedTuple
 
-from genre_runtime.audio.structure.finding import MEASURE, Structure, read_at
+from genre_runtime.audio.structure import UNRELIABLE, Examiner, Structure, find_all, read_at
 
 N_SPOTS = 32
 SPOT_BYTES = 4096
-"""Two whole frames fit in, wherever it begins: the longest frame of layer III has 1,441 bytes, of layer II 1,729."""
+"""Holds two whole frames wherever it begins: the longest frame of layer III has 1,441 bytes, of layer II 1,729."""
 
-CLOSE = 0.1
-"""Share by which the mean frame at the spots may differ from what the header frame implies."""
+TOLERANCE = 0.1
+"""Share by which the mean frame size at the spots may differ from the size that the header frame implies."""
 
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 _BITRATES = {
@@ -31,7 +31,7 @@ _BITRATES = {
 
 
 class Frame(NamedTuple):
-    """What a frame header says."""
+    """The contents of a frame header."""
 
     n_bytes: int
     n_samples: int
@@ -43,13 +43,19 @@ class Frame(NamedTuple):
 
     @property
     def kind(self) -> tuple[int, int, int, bool]:
-        """What must not change within a stream for libsndfile to read on."""
+        """Properties that must not change within a stream, or libsndfile stops reading."""
         return self.version, self.layer, self.sample_rate, self.is_mono
 
 
 @lru_cache(maxsize=4096)
 def parse_header(header: bytes) -> Frame | None:
-    """Read the four bytes of a frame header; None if they are not one, or the bit rate is free."""
+    """Parse a frame header; None if it is invalid or has a free bit rate.
+
+    Parameters
+    ----------
+    header : bytes
+        Four bytes.
+    """
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return None
     version, layer = header[1] >> 3 & 3, 4 - (header[1] >> 1 & 3)
@@ -68,68 +74,81 @@ def parse_header(header: bytes) -> Frame | None:
 
 
 def find_frames(content: bytes, n_frames: int = 2) -> int | None:
-    """Return where the first `n_frames` frames in a row of one kind begin in `content`, or None."""
-    at = content.find(b"\xff")
-    while at >= 0:
-        first, behind = parse_header(content[at : at + 4]), at
-        for _ in range(n_frames - 1):
-            frame = parse_header(content[behind : behind + 4])
+    """Return the offset of the first run of consecutive frames of one kind, or None.
+
+    Parameters
+    ----------
+    content : bytes
+    n_frames : int
+        Length of the run.
+    """
+    for at in find_all(content, b"\xff"):
+        first, end = parse_header(content[at : at + 4]), at
+        for _ in range(n_frames):
+            frame = parse_header(content[end : end + 4])
             if first is None or frame is None or frame.kind != first.kind:
                 break
-            behind += frame.n_bytes
+            end += frame.n_bytes
         else:
-            last = parse_header(content[behind : behind + 4])
-            if first is not None and last is not None and last.kind == first.kind:
-                return at
-        at = content.find(b"\xff", at + 1)
+            return at
     return None
 
 
 def find_adts(content: bytes, n_frames: int) -> int | None:
-    """Return where the first `n_frames` ADTS frames of AAC in a row begin in `content`, or None."""
-    at = content.find(b"\xff")
-    while at >= 0:
-        behind = at
+    """Return the offset of the first run of consecutive ADTS frames of AAC, or None.
+
+    Parameters
+    ----------
+    content : bytes
+    n_frames : int
+        Length of the run.
+    """
+    for at in find_all(content, b"\xff"):
+        end = at
         for _ in range(n_frames):
-            header = content[behind : behind + 6]
+            header = content[end : end + 6]
             n_bytes = int.from_bytes(header[3:6]) >> 5 & 0x1FFF if len(header) == 6 else 0
             if n_bytes < 7 or header[0] != 0xFF or header[1] & 0xF6 != 0xF0:
                 break
-            behind += n_bytes
+            end += n_bytes
         else:
             return at
-        at = content.find(b"\xff", at + 1)
     return None
 
 
-def examine(file: BinaryIO, start: int, size: int) -> Structure:
-    """Compare the header frame, if there is one, with frames at some thirty places of the file."""
+def _examine_mpeg(file: BinaryIO, start: int, size: int) -> Structure:
+    """Compare the header frame, if there is one, with the frames at up to `N_SPOTS` places in the file."""
     head = read_at(file, start, 2 * SPOT_BYTES)
     at = find_frames(head)
     first = None if at is None else parse_header(head[at : at + 4])
     if at is None or first is None:
-        return MEASURE
+        return UNRELIABLE
     begin, end = start + at, _end_of_frames(file, size)
-    counted = _header_frame(head[at : at + first.n_bytes], first)
+    counted = _header_frame_counts(head[at : at + first.n_bytes], first)
     n_frames, n_bytes = counted if counted is not None else (None, None)
     announced = None if not n_frames else n_frames * first.n_samples / first.sample_rate
     frames = _frames_at_spots(file, begin + (first.n_bytes if counted else 0), end)
     if frames is None or any(frame.kind != first.kind for frame in frames):
-        return Structure(believable=False, announced_seconds=announced)
+        return Structure(is_reliable=False, announced_seconds=announced)
     constant = len({frame.kilobits for frame in frames}) == 1
     mean = sum(frame.n_bytes for frame in frames) / len(frames)
     if not n_frames:
         seconds = (end - begin) / mean * first.n_samples / first.sample_rate
-        return Structure(believable=constant, seconds=seconds if constant else None)
+        return Structure(is_reliable=constant, seconds=seconds if constant else None)
     implied = (end - begin) / n_frames
-    believable = abs(implied - mean) <= (CLOSE / 4 if constant else CLOSE) * mean + (2 * mean + 2048) / n_frames
+    is_reliable = (
+        abs(implied - mean) <= (TOLERANCE / 4 if constant else TOLERANCE) * mean + (2 * mean + 2048) / n_frames
+    )
     if n_bytes and abs(end - begin - n_bytes) > 0.01 * n_bytes + SPOT_BYTES:
-        believable = False
-    return Structure(believable=believable, announced_seconds=announced)
+        is_reliable = False
+    return Structure(is_reliable=is_reliable, announced_seconds=announced)
 
 
-def _header_frame(frame: bytes, first: Frame) -> tuple[int | None, int | None] | None:
-    """Return the numbers of frames and bytes that a Xing or Info frame names; None if this is no such frame."""
+EXAMINERS: dict[str, Examiner] = {"mp3": _examine_mpeg}
+
+
+def _header_frame_counts(frame: bytes, first: Frame) -> tuple[int | None, int | None] | None:
+    """Return the numbers of frames and bytes that a header frame names; None if this is an ordinary frame."""
     side_information = {(3, False): 32, (3, True): 17}.get((first.version, first.is_mono), 9 if first.is_mono else 17)
     for at in (4 + side_information, 6 + side_information):  # with a checksum, two bytes later
         if frame[at : at + 4] in (b"Xing", b"Info"):
@@ -143,7 +162,7 @@ def _header_frame(frame: bytes, first: Frame) -> tuple[int | None, int | None] |
 
 
 def _frames_at_spots(file: BinaryIO, begin: int, end: int) -> list[Frame] | None:
-    """Return frames at places spread over the stream; None if there is a place without any."""
+    """Return frames at places spread over the stream; None if a place has none."""
     last = max(begin, end - SPOT_BYTES)
     n_spots = min(N_SPOTS, (last - begin) // SPOT_BYTES + 2)
     frames: list[Frame] = []
@@ -162,7 +181,7 @@ def _frames_at_spots(file: BinaryIO, begin: int, end: int) -> list[Frame] | None
 
 
 def _end_of_frames(file: BinaryIO, size: int) -> int:
-    """Return where the frames end and tags at the end of the file begin."""
+    """Return the offset at which the frames end and trailing tags begin."""
     end = size
     if read_at(file, end - 128, 3) == b"TAG":
         end -= 128

@@ -1,202 +1,190 @@
-"""Files of chunks (WAV, AIFF, CAF, Wave64) and AU: whether the sound is as long as its chunk says.
+"""Formats made of chunks (WAV, AIFF, CAF, Wave64) and AU: whether the audio is as long as its chunk claims.
 
-Recorders that were cut off and programs that write to a pipe leave sizes of 0, -1 or of the moment. libsndfile believes
-them; with the true size in its place it reads all there is.
+Interrupted recorders and programs that write to a pipe leave a size of 0, -1 or an outdated one. libsndfile trusts it;
+with the corrected size it reads all samples.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from typing import BinaryIO, NamedTuple
 
-from genre_runtime.audio.structure.finding import Structure, read_at
+from genre_runtime.audio.structure import Examiner, Structure, read_at
 
 MAX_CHUNKS = 1000
 ENDLESS = 0x7FFF0000
-"""A size from here on is what writes to a pipe name, not a length that was meant."""
+"""Sizes from here on are placeholders of programs that write to a pipe."""
 
 AIFC_PCM = (b"NONE", b"twos", b"sowt", b"fl32", b"FL32")
-"""Kinds of AIFF-C whose frames have one size."""
+"""Encodings of AIFF-C whose frames all have the same size."""
 
 PADDING_BYTES = 8
-"""So little behind the sound is padding."""
+"""This many bytes or fewer after the audio are padding."""
 
 
 class _Chunk(NamedTuple):
     name: bytes
-    size_at: int  # where its size stands
-    begin: int  # where its content begins
+    size_offset: int
+    size_format: str
+    begin: int  # offset of the content
     n_bytes: int
-    behind: int  # where the next chunk begins
+    end: int  # offset of the next chunk
 
 
-Reader = Callable[[BinaryIO, int], _Chunk | None]
+class _ChunkFormat(NamedTuple):
+    """How the chunks of a format are written."""
+
+    header: str  # of `struct`: name and size
+    alignment: int = 2
+    counted_bytes: int = 0  # of the header, included in the size
+
+    def read(self, file: BinaryIO, offset: int) -> _Chunk | None:
+        n_header, size_format = struct.calcsize(self.header), self.header[0] + self.header[-1]
+        head = read_at(file, offset, n_header)
+        if len(head) < n_header:
+            return None
+        name, n_bytes = struct.unpack(self.header, head)
+        n_bytes -= self.counted_bytes
+        begin = offset + n_header
+        end = begin + n_bytes + -n_bytes % self.alignment
+        return _Chunk(name[:4], begin - struct.calcsize(size_format), size_format, begin, n_bytes, end)
+
+    def read_all(self, file: BinaryIO, offset: int, size: int) -> dict[bytes, _Chunk]:
+        """Return the first chunk of each name, as far as sizes lead to a next chunk."""
+        chunks: dict[bytes, _Chunk] = {}
+        for _ in range(MAX_CHUNKS):
+            chunk = self.read(file, offset) if offset < size else None
+            if chunk is None:
+                break
+            chunks.setdefault(chunk.name, chunk)
+            if chunk.end <= offset:
+                break
+            offset = chunk.end
+        return chunks
+
+    def fills_rest(self, file: BinaryIO, offset: int, size: int) -> bool:
+        """Tell whether chunks fill the rest of the file, as they do after an audio chunk of correct size."""
+        for _ in range(MAX_CHUNKS):
+            if size - offset <= PADDING_BYTES:
+                return True
+            chunk = self.read(file, offset)
+            if chunk is None or not (chunk.name.isascii() and chunk.name.decode().isprintable()):
+                return False
+            if chunk.n_bytes < 0 or chunk.begin + chunk.n_bytes > size + PADDING_BYTES:
+                return False
+            offset = chunk.end
+        return True
 
 
-def examine_wav(file: BinaryIO, start: int, size: int) -> Structure:
+_RIFF = _ChunkFormat("<4sI")
+_RIFX = _ChunkFormat(">4sI")
+_CAF = _ChunkFormat(">4sq", alignment=1)
+_W64 = _ChunkFormat("<16sQ", alignment=8, counted_bytes=24)
+
+
+def _examine_wav(file: BinaryIO, start: int, size: int) -> Structure:
     """WAV of Microsoft and EBU: RIFF, RIFX (big-endian), RF64 and BW64 (sizes of 64 bits)."""
     magic = read_at(file, start, 4)
-    order = ">" if magic == b"RIFX" else "<"
-    chunks, data = _chunks(file, start + 12, size, _reader(f"{order}4sI"), b"data")
+    chunk_format = _RIFX if magic == b"RIFX" else _RIFF
+    chunks = chunk_format.read_all(file, start + 12, size)
+    data, sizes = chunks.get(b"data"), chunks.get(b"ds64")
     if data is None:
         return Structure()
-    form = next((read_at(file, chunk.begin, 16) for chunk in chunks if chunk.name == b"fmt "), b"")
-    byte_rate = struct.unpack_from(f"{order}I", form, 8)[0] if len(form) >= 16 else 0
-    if magic in (b"RF64", b"BW64"):
-        sizes = next((chunk for chunk in chunks if chunk.name == b"ds64"), None)
-        if sizes is None or data.n_bytes != 0xFFFFFFFF:
-            return _compared(file, data, size, byte_rate, _reader("<4sI"), "<I")
+    if magic in (b"RF64", b"BW64") and sizes is not None and data.n_bytes == 0xFFFFFFFF:
         (n_bytes,) = struct.unpack("<Q", read_at(file, sizes.begin + 8, 8).ljust(8, b"\0"))
-        wide = _Chunk(b"data", sizes.begin + 8, data.begin, n_bytes, data.begin + n_bytes + n_bytes % 2)
-        return _compared(file, wide, size, byte_rate, _reader("<4sI"), "<Q")
-    return _compared(file, data, size, byte_rate, _reader(f"{order}4sI"), f"{order}I")
+        data = _Chunk(b"data", sizes.begin + 8, "<Q", data.begin, n_bytes, data.begin + n_bytes + n_bytes % 2)
+    return _compare_size(file, data, size, _byte_rate(file, chunks, chunk_format), chunk_format)
 
 
-def examine_aiff(file: BinaryIO, start: int, size: int) -> Structure:
-    """AIFF and AIFF-C; the number of frames stands in a chunk of its own."""
-    chunks, sound = _chunks(file, start + 12, size, _reader(">4sI"), b"SSND")
-    common = next((chunk for chunk in chunks if chunk.name == b"COMM"), None)
-    if sound is None or common is None:
+def _examine_aiff(file: BinaryIO, start: int, size: int) -> Structure:
+    """AIFF and AIFF-C; the number of frames has a chunk of its own."""
+    chunks = _RIFX.read_all(file, start + 12, size)
+    common, data = chunks.get(b"COMM"), chunks.get(b"SSND")
+    if data is None or common is None:
         return Structure()
     n_channels, n_frames, bits = struct.unpack(">HIH", read_at(file, common.begin, 8).ljust(8, b"\0"))
     frame_bytes = n_channels * ((bits + 7) // 8)
     rate = _extended(read_at(file, common.begin + 8, 10))
-    compared = _compared(file, sound, size, rate * frame_bytes, _reader(">4sI"), ">I", header_bytes=8)
+    compared = _compare_size(file, data, size, rate * frame_bytes, _RIFX, header_bytes=8)
     is_pcm = common.n_bytes == 18 or read_at(file, common.begin + 18, 4) in AIFC_PCM
-    there = (size - sound.begin if compared.corrections else sound.n_bytes) - 8
-    if not is_pcm or not frame_bytes or not rate or there < 0:
+    available = (size - data.begin if compared.corrections else data.n_bytes) - 8
+    if not is_pcm or not frame_bytes or not rate or available < 0:
         return compared
-    if abs(there // frame_bytes - n_frames) * frame_bytes <= PADDING_BYTES:
+    if abs(available // frame_bytes - n_frames) * frame_bytes <= PADDING_BYTES:
         return compared
-    announced = n_frames / rate if n_frames * frame_bytes > there and n_frames < ENDLESS else None
-    frames = (common.begin + 2, struct.pack(">I", there // frame_bytes))
+    announced = n_frames / rate if n_frames * frame_bytes > available and n_frames < ENDLESS else None
+    frames = (common.begin + 2, struct.pack(">I", available // frame_bytes))
     return Structure(announced_seconds=announced, corrections=(*compared.corrections, frames))
 
 
-def examine_au(file: BinaryIO, start: int, size: int) -> Structure:
-    """AU of Sun and NeXT; nothing follows the sound."""
+def _examine_au(file: BinaryIO, start: int, size: int) -> Structure:
+    """AU of Sun and NeXT; nothing follows the audio."""
     head = read_at(file, start, 24)
     if len(head) < 24:
         return Structure()
     offset, n_bytes, encoding, rate, n_channels = struct.unpack_from(">5I", head, 4)
     width = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}.get(encoding, 0)
-    there = size - start - offset
-    if n_bytes >= ENDLESS or abs(there - n_bytes) <= PADDING_BYTES:
+    available = size - start - offset
+    if n_bytes >= ENDLESS or abs(available - n_bytes) <= PADDING_BYTES:
         return Structure()
     byte_rate = rate * n_channels * width
-    announced = n_bytes / byte_rate if byte_rate and n_bytes > there else None
-    return Structure(announced_seconds=announced, corrections=((start + 8, struct.pack(">I", 0xFFFFFFFF)),))
+    announced = n_bytes / byte_rate if byte_rate and n_bytes > available else None
+    return Structure(announced_seconds=announced, corrections=((start + 8, b"\xff" * 4),))
 
 
-def examine_caf(file: BinaryIO, start: int, size: int) -> Structure:
+def _examine_caf(file: BinaryIO, start: int, size: int) -> Structure:
     """Apple's Core Audio Format; a size of -1 means to the end of the file."""
-    chunks, data = _chunks(file, start + 8, size, _reader(">4sq"), b"data")
-    described = next((read_at(file, chunk.begin, 32) for chunk in chunks if chunk.name == b"desc"), b"")
-    if data is None or len(described) < 32 or data.n_bytes == -1:
+    chunks = _CAF.read_all(file, start + 8, size)
+    data, description = chunks.get(b"data"), _content(file, chunks.get(b"desc"), 32)
+    if data is None or len(description) < 32 or data.n_bytes == -1:
         return Structure()
-    rate, _, _, n_packet, frames_a_packet = struct.unpack_from(">d4sIII", described)
-    byte_rate = rate * n_packet / frames_a_packet if frames_a_packet and 0 < rate < 1e7 else 0
-    return _compared(file, data, size, byte_rate, _reader(">4sq"), ">q", header_bytes=4)
+    rate, _, _, n_packet, frames_per_packet = struct.unpack_from(">d4sIII", description)
+    byte_rate = rate * n_packet / frames_per_packet if frames_per_packet and 0 < rate < 1e7 else 0
+    return _compare_size(file, data, size, byte_rate, _CAF, header_bytes=4)
 
 
-def examine_w64(file: BinaryIO, start: int, size: int) -> Structure:
-    """Sony's Wave64: names of 16 bytes, sizes that include the header, eight bytes aligned."""
-
-    def read(file: BinaryIO, offset: int) -> _Chunk | None:
-        head = read_at(file, offset, 24)
-        if len(head) < 24:
-            return None
-        n_bytes = int.from_bytes(head[16:24], "little") - 24
-        return _Chunk(head[:4], offset + 16, offset + 24, n_bytes, offset + 24 + n_bytes + -n_bytes % 8)
-
-    chunks, data = _chunks(file, start + 40, size, read, b"data")
-    if data is None:
-        return Structure()
-    form = next((read_at(file, chunk.begin, 16) for chunk in chunks if chunk.name == b"fmt "), b"")
-    byte_rate = struct.unpack_from("<I", form, 8)[0] if len(form) >= 16 else 0
-    return _compared(file, data, size, byte_rate, read, "<Q", counted_header=24)
+def _examine_w64(file: BinaryIO, start: int, size: int) -> Structure:
+    """Sony's Wave64: names of 16 bytes, sizes that include the header, aligned to eight bytes."""
+    chunks = _W64.read_all(file, start + 40, size)
+    data = chunks.get(b"data")
+    return _compare_size(file, data, size, _byte_rate(file, chunks, _W64), _W64) if data else Structure()
 
 
-def _reader(form: str) -> Reader:
-    """Return a function that reads a chunk's name and size at an offset; chunks are two bytes aligned."""
-    head_bytes = struct.calcsize(form)
-    aligned = head_bytes == 8
-
-    def read(file: BinaryIO, offset: int) -> _Chunk | None:
-        head = read_at(file, offset, head_bytes)
-        if len(head) < head_bytes:
-            return None
-        name, n_bytes = struct.unpack(form, head)
-        begin = offset + head_bytes
-        return _Chunk(name, offset + 4, begin, n_bytes, begin + n_bytes + (n_bytes % 2 if aligned else 0))
-
-    return read
+EXAMINERS: dict[str, Examiner] = {
+    "wav": _examine_wav,
+    "aiff": _examine_aiff,
+    "au": _examine_au,
+    "caf": _examine_caf,
+    "w64": _examine_w64,
+}
 
 
-def _chunks(file: BinaryIO, offset: int, size: int, read: Reader, wanted: bytes) -> tuple[list[_Chunk], _Chunk | None]:
-    """Return the chunks before the one that is wanted, and that one, if it is there.
-
-    What stands behind it, as COMM may in AIFF, is among the chunks too where its size can be believed.
-    """
-    chunks: list[_Chunk] = []
-    found = None
-    for _ in range(MAX_CHUNKS):
-        chunk = read(file, offset) if offset < size else None
-        if chunk is None:
-            break
-        chunks.append(chunk)
-        if chunk.name == wanted and found is None:
-            found = chunk
-        if chunk.behind <= offset:
-            break
-        offset = chunk.behind
-    return chunks, found
+def _content(file: BinaryIO, chunk: _Chunk | None, n_bytes: int) -> bytes:
+    return read_at(file, chunk.begin, n_bytes) if chunk else b""
 
 
-def _compared(
-    file: BinaryIO,
-    data: _Chunk,
-    size: int,
-    byte_rate: float,
-    read: Reader,
-    form: str,
-    *,
-    header_bytes: int = 0,
-    counted_header: int = 0,
+def _byte_rate(file: BinaryIO, chunks: dict[bytes, _Chunk], chunk_format: _ChunkFormat) -> int:
+    """Return the bytes per second that a WAV's `fmt ` chunk names, 0 if there is none."""
+    content = _content(file, chunks.get(b"fmt "), 16)
+    return int.from_bytes(content[8:12], "big" if chunk_format is _RIFX else "little") if len(content) == 16 else 0
+
+
+def _compare_size(
+    file: BinaryIO, data: _Chunk, size: int, byte_rate: float, chunk_format: _ChunkFormat, *, header_bytes: int = 0
 ) -> Structure:
-    """Compare the size of the chunk of sound with what lies in the file behind its beginning.
-
-    `header_bytes` of the chunk precede its samples; `counted_header` bytes before it count in its size.
-    """
-    there = size - data.begin
-    endless = data.n_bytes < 0 or data.n_bytes >= ENDLESS
-    if data.n_bytes > there:
-        known = byte_rate and not endless
+    """Compare the size of the audio chunk, of which `header_bytes` precede the samples, with the rest of the file."""
+    available = size - data.begin
+    if data.n_bytes > available:
+        known = byte_rate and 0 <= data.n_bytes < ENDLESS
         announced = (data.n_bytes - header_bytes) / byte_rate if known else None
-        return Structure(announced_seconds=announced, corrections=_with_size(data, there + counted_header, form))
-    if there - data.n_bytes <= PADDING_BYTES or _chunks_follow(file, data.behind, size, read):
+    elif available - data.n_bytes <= PADDING_BYTES or chunk_format.fills_rest(file, data.end, size):
         return Structure()
-    return Structure(corrections=_with_size(data, there + counted_header, form))
-
-
-def _with_size(data: _Chunk, n_bytes: int, form: str) -> tuple[tuple[int, bytes], ...]:
-    largest = 2 ** (8 * struct.calcsize(form) - 1) - 1 if form[-1] == "q" else 2 ** (8 * struct.calcsize(form)) - 2
-    return ((data.size_at, struct.pack(form, min(n_bytes, largest))),)
-
-
-def _chunks_follow(file: BinaryIO, offset: int, size: int, read: Reader) -> bool:
-    """Tell whether chunks fill the rest of the file, as a chunk of sound with a true size has behind it."""
-    for _ in range(MAX_CHUNKS):
-        if size - offset <= PADDING_BYTES:
-            return True
-        chunk = read(file, offset)
-        if chunk is None or not (chunk.name.isascii() and chunk.name.decode().isprintable()):
-            return False
-        if chunk.n_bytes < 0 or chunk.begin + chunk.n_bytes > size + PADDING_BYTES:
-            return False
-        offset = chunk.behind
-    return True
+    else:
+        announced = None
+    width = 8 * struct.calcsize(data.size_format)
+    largest = 2 ** (width - 1) - 1 if data.size_format[-1] == "q" else 2**width - 2
+    true_size = struct.pack(data.size_format, min(available + chunk_format.counted_bytes, largest))
+    return Structure(announced_seconds=announced, corrections=((data.size_offset, true_size),))
 
 
 def _extended(number: bytes) -> float:

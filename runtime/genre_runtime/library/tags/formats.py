@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from genre_runtime.audio.containers import head_behind_tags, may_be_audio, sniff_container
+from genre_runtime.audio.containers import may_be_audio, read_head, sniff_container
 from genre_runtime.errors import GenreError, TagWriteError, UnreadableAudioError, UntaggableError
 from genre_runtime.library.tags.base import FileSlice, TagAdapter, end_of_audio, front_size, import_mutagen, rewound
 from genre_runtime.library.tags.id3_ape import ApeAdapter, Id3Adapter
@@ -63,7 +63,7 @@ def adapter_of(file: BinaryIO) -> TagAdapter:
     OSError
     """
     import_mutagen()
-    head = head_behind_tags(rewound(file))
+    head = read_head(rewound(file))
     name = sniff_container(head)
     if name is None and not may_be_audio(head):
         raise _unknown_file(head)
@@ -94,7 +94,7 @@ def tag_errors(path: Path, file: BinaryIO) -> Iterator[None]:
         if isinstance(cause, OSError):
             raise TagWriteError.from_os_error(path, cause) from error
         if type(error).__name__ == "HeaderNotFoundError":  # MP3 is tried if no container is recognised
-            raise _unknown_file(head_behind_tags(rewound(file))) from error
+            raise _unknown_file(read_head(rewound(file))) from error
         raise UntaggableError(f"the tags cannot be read or written safely ({error or type(error).__name__})") from error
     except PermissionError as error:
         raise UnreadableAudioError(f"{error.strerror}: check the permissions") from error
@@ -123,7 +123,7 @@ def audio_sha256(file: BinaryIO) -> str:
 
     from genre_runtime.audio.readers.pyav_reader import open_container
 
-    name = sniff_container(head_behind_tags(rewound(file))) or "mp3"  # an MP3 file may begin with other bytes
+    name = sniff_container(read_head(rewound(file))) or "mp3"  # an MP3 file may begin with other bytes
     if name in _FRAMES_ONLY:
         return _sha256_between_tags(file)
     digest = hashlib.sha256()
