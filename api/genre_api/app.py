@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from importlib.metadata import version
 
 from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 
-from genre_api import __version__, middleware
+from genre_api import middleware
 from genre_api.middleware import Observation, note_route
 from genre_api.problems import add_problem_handlers
 from genre_api.routes import docs, health, model, page, predict
@@ -60,7 +61,7 @@ def create_app(
     app = FastAPI(
         title="Music genre classification",
         description="Genres of audio files, uploads and spectrograms. Errors are problem details (RFC 9457).",
-        version=__version__,
+        version=version("genre-api"),
         lifespan=lifespan,
         docs_url=None,  # FastAPI's page loads Swagger UI from other hosts; `routes.docs` has its own
         redoc_url=None,

@@ -43,11 +43,16 @@ class ServiceError(HTTPException):
     ----------
     code : str
         Stable, meant for programs.
+    members : dict
+        Further members of the problem document.
     """
 
-    def __init__(self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None, **members: str | None
+    ) -> None:
         super().__init__(status, detail, headers)
         self.code = code
+        self.members = members
 
 
 def upload_too_large(limit: int) -> ServiceError:
@@ -78,12 +83,14 @@ def described(error: Exception) -> tuple[int, str, str]:
     return 500, error.code if isinstance(error, GenreError) else "internal", _INTERNAL
 
 
-def problem(status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+def problem(
+    status: int, code: str, detail: str, headers: Mapping[str, str] | None = None, **members: str | None
+) -> JSONResponse:
     """Make one problem document."""
     body = Problem(
         title=HTTPStatus(status).phrase, status=status, code=code, detail=detail, request_id=current_request_id()
     )
-    return JSONResponse(body.model_dump(), status, headers, media_type=MEDIA_TYPE)
+    return JSONResponse({**body.model_dump(), **members}, status, headers, media_type=MEDIA_TYPE)
 
 
 def internal() -> JSONResponse:
@@ -91,9 +98,9 @@ def internal() -> JSONResponse:
     return problem(500, "internal", _INTERNAL)
 
 
-def problem_responses(**codes: str) -> dict[int | str, dict[str, Any]]:
+def problem_responses(document: type[Problem] = Problem, **codes: str) -> dict[int | str, dict[str, Any]]:
     """Describe problems for OpenAPI; `s413="upload_too_large, audio_limit"` is a status with its codes."""
-    schema = Problem.model_json_schema()
+    schema = document.model_json_schema()
     described_by_status: dict[int | str, dict[str, Any]] = {}
     for name, meaning in codes.items():
         status = int(name[1:])
@@ -129,7 +136,8 @@ def add_problem_handlers(app: FastAPI) -> None:
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
         plain = _PLAIN.get(error.status_code, ("http", error.detail))
         code, detail = (error.code, error.detail) if isinstance(error, ServiceError) else plain
-        return counted(request, problem(error.status_code, code, detail, error.headers), code)
+        members = error.members if isinstance(error, ServiceError) else {}
+        return counted(request, problem(error.status_code, code, detail, error.headers, **members), code)
 
     @app.exception_handler(RequestValidationError)
     async def invalid_request(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -55,6 +55,23 @@ class Problem(BaseModel):
     request_id: str | None
 
 
+class NotReady(Problem):
+    """A problem document of `/readyz`. `load_error` says why the model could not be loaded, null if it was loaded."""
+
+    model_config = with_example(
+        {
+            "type": "about:blank",
+            "title": "Service Unavailable",
+            "status": 503,
+            "code": "not_ready",
+            "detail": "not ready: model_not_found",
+            "request_id": "2f1c7c0e5b4b4c8f9d8f0c4f3a5b6c7d",
+            "load_error": "no model file at 'best_model.onnx': train and export one",
+        }
+    )
+    load_error: str | None
+
+
 class Excerpt(BaseModel):
     """A stretch of the track and its genres; a silent one is left out of the track's answer."""
 

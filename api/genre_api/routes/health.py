@@ -6,22 +6,24 @@
 from __future__ import annotations
 
 import platform
+import re
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
 
-from genre_api import __version__
 from genre_api.metrics import CONTENT_TYPE
 from genre_api.problems import ServiceError, problem_responses
-from genre_api.schemas import Health, Live, Ready
+from genre_api.schemas import Health, Live, NotReady, Ready
 from genre_api.service import TheService
 
 probes = APIRouter(tags=["health"])
 router = APIRouter(tags=["health"])
 
+_QUOTED_FOLDERS = re.compile(r"""(['"])(?:[A-Za-z]:)?[\\/][^'"\n]*[\\/]""")
+_FOLDERS = re.compile(r"(?<![\w:/\\.])(?:[A-Za-z]:)?(?:[\\/]+[^\\/\s]+)+[\\/]+")
 _PACKAGES = ("genre-runtime", "onnxruntime", "onnxruntime-gpu", "fastapi", "numpy")
 
 
@@ -31,16 +33,19 @@ async def livez() -> Live:
     return Live(status="alive")
 
 
-@probes.get("/readyz", responses=problem_responses(s503="not_ready"))
+@probes.get("/readyz", responses=problem_responses(NotReady, s503="not_ready"))
 async def readyz(service: TheService) -> Ready:
     """Say whether predictions can be made, and why not; a load balancer sends requests only if they can."""
     if service.reason is not None:
-        raise ServiceError(503, "not_ready", f"not ready: {service.reason}", {"Retry-After": "5"})
+        load_error = without_folders(str(service.load_error)) if service.load_error else None
+        raise ServiceError(
+            503, "not_ready", f"not ready: {service.reason}", {"Retry-After": "5"}, load_error=load_error
+        )
     return Ready(status="ready")
 
 
 @router.get("/api/health")
-async def health(service: TheService) -> Health:
+async def health(request: Request, service: TheService) -> Health:
     """Return whether predictions can be made, on what, and the versions of what they depend on."""
     classifier = service.classifier
     return Health(
@@ -50,9 +55,19 @@ async def health(service: TheService) -> Health:
         model=classifier.model_path.name if classifier else None,
         device=classifier.device if classifier else None,
         device_requested=classifier.device_requested if classifier else service.settings.device,
-        version=__version__,
+        version=request.app.version,
         versions=_versions(),
     )
+
+
+def without_folders(message: str) -> str:
+    """Return a message with the folders of absolute paths left out: the probe is open, and paths are the server's own.
+
+    Parameters
+    ----------
+    message : str
+    """
+    return _FOLDERS.sub("", _QUOTED_FOLDERS.sub(r"\1", message))
 
 
 @cache

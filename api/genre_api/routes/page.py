@@ -17,7 +17,6 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
-from genre_api import __version__
 from genre_api.schemas import Index
 from genre_api.service import TheService
 
@@ -135,9 +134,9 @@ def index(request: Request, service: TheService) -> Response:
     endpoints = {path: sorted(method.upper() for method in methods) for path, methods in paths.items()}
     headers = {"Vary": "Accept"}
     if best_type(request.headers.get("accept"), ("application/json", "text/html")) == "text/html":
-        page = index_page(app.title, __version__, endpoints, str(request.base_url), service.settings.max_body_bytes)
+        page = index_page(app.title, app.version, endpoints, str(request.base_url), service.settings.max_body_bytes)
         return HTMLResponse(page, headers={**headers, "Content-Security-Policy": POLICY})
-    answer = Index(name=app.title, version=__version__, documentation="/docs", endpoints=endpoints)
+    answer = Index(name=app.title, version=app.version, documentation="/docs", endpoints=endpoints)
     return JSONResponse(answer.model_dump(), headers=headers)
 
 
