@@ -16,15 +16,18 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from functools import partial
 from types import FrameType
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from genre_api import __version__
 from genre_api.logging import log_config
+from genre_api.service import Service
 from genre_api.settings import Settings
 from genre_runtime.terminal import escaped_streams
 
@@ -34,62 +37,63 @@ _log = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
-    """A server that says `not ready` for a while after SIGTERM before it closes its door.
+    """A uvicorn server that answers `not ready` for a while after SIGTERM before it stops accepting connections.
 
     Parameters
     ----------
     config : uvicorn.Config
-    app : FastAPI
+    service : Service
+        Told that it drains.
     drain_seconds : float
         Long enough for a load balancer to ask `/readyz` once more.
     """
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI, drain_seconds: float) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, drain_seconds: float) -> None:
         super().__init__(config)
-        self._app = app
+        self._service = service
         self._drain_seconds = drain_seconds
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Answer a signal; a second one, or Ctrl-C, closes the door at once."""
-        service = self._app.state.service
-        first, service.draining = not service.draining, True
+        """Handle a signal; after a second one, or Ctrl-C, the server stops accepting connections at once."""
+        first, self._service.draining = not self._service.draining, True
+        stop = partial(super().handle_exit, sig, frame)
         if sig == signal.SIGTERM and first and self._drain_seconds and self.started:
-            self._captured_signals.append(sig)
-            asyncio.get_running_loop().call_soon_threadsafe(self._close_later)
+            loop = asyncio.get_running_loop()
+            loop.call_soon_threadsafe(loop.call_later, self._drain_seconds, stop)
         else:
-            super().handle_exit(sig, frame)
-
-    def _close_later(self) -> None:
-        asyncio.get_running_loop().call_later(self._drain_seconds, setattr, self, "should_exit", True)
+            stop()
 
 
-def impatient_protocol(seconds: float) -> type[H11Protocol]:
-    """Make a protocol that closes a connection on which no request's head is complete within `seconds`.
+_CONNECTION = "genre.connection"
 
-    uvicorn itself waits for ever for the head, so that a few hundred silent connections would be all it can hold. It
-    also waits for ever for a client to take its answer: a connection on which nothing of one leaves for `seconds` is
-    cut off.
+
+def timed_protocol(seconds: float) -> type[H11Protocol]:
+    """Return a uvicorn protocol that closes idle connections and those whose client takes no data.
+
+    uvicorn waits without limit for a request's head and for a client that does not read its answer. Only methods of
+    `asyncio.Protocol` are overridden; `report_requests` tells the connection when a request begins and ends.
+
+    Parameters
+    ----------
+    seconds : float
+        Longest time until a request's head is complete, and in which no byte of an answer leaves.
     """
 
-    class ImpatientProtocol(H11Protocol):
-        _timer: asyncio.TimerHandle | None = None
-        _stuck: asyncio.TimerHandle | None = None
+    class TimedProtocol(H11Protocol):
+        def __init__(self, *, app_state: dict[str, Any], **options: Any) -> None:
+            super().__init__(app_state={**app_state, _CONNECTION: self}, **options)
+            self._n_requests = 0
+            self._idle: asyncio.TimerHandle | None = None
+            self._stuck: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            self._watch()
-
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            self._watch()
-
-        def on_response_complete(self) -> None:
-            super().on_response_complete()
-            self._watch()
+            self._channel = transport
+            self._restart_idle()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self._unwatch()
-            self._unstick()
+            _cancel(self._idle)
+            _cancel(self._stuck)
             super().connection_lost(exc)
 
         def pause_writing(self) -> None:
@@ -97,50 +101,81 @@ def impatient_protocol(seconds: float) -> type[H11Protocol]:
             self._expect_less()
 
         def resume_writing(self) -> None:
-            self._unstick()
+            _cancel(self._stuck)
             super().resume_writing()
 
-        def _watch(self) -> None:
-            if self.cycle is not None and not self.cycle.response_complete:
-                self._unwatch()
-            elif self._timer is None and not self.transport.is_closing():
-                self._timer = self.loop.call_later(seconds, self._give_up)
+        def request_began(self) -> None:
+            self._n_requests += 1
+            _cancel(self._idle)
 
-        def _unwatch(self) -> None:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+        def request_ended(self) -> None:
+            self._n_requests -= 1
+            if not self._n_requests:  # of a pipelined request the task may begin before that of the former ends
+                self._restart_idle()
 
-        def _give_up(self) -> None:
-            self._timer = None
-            self.transport.close()  # waits until all has left
+        def _restart_idle(self) -> None:
+            _cancel(self._idle)
+            if not self._channel.is_closing():
+                self._idle = asyncio.get_running_loop().call_later(seconds, self._close)
+
+        def _close(self) -> None:
+            self._channel.close()  # waits until all has left
             self._expect_less()
 
         def _expect_less(self) -> None:
-            self._unstick()
-            if waiting := self.transport.get_write_buffer_size():
-                self._stuck = self.loop.call_later(seconds, self._cut_off_unless_less, waiting)
+            _cancel(self._stuck)
+            if waiting := self._channel.get_write_buffer_size():
+                self._stuck = asyncio.get_running_loop().call_later(seconds, self._abort_unless_less, waiting)
 
-        def _cut_off_unless_less(self, waiting: int) -> None:
-            if self.transport.get_write_buffer_size() >= waiting:
-                self.transport.abort()
+        def _abort_unless_less(self, waiting: int) -> None:
+            if self._channel.get_write_buffer_size() >= waiting:
+                self._channel.abort()
             else:
                 self._expect_less()
 
-        def _unstick(self) -> None:
-            if self._stuck is not None:
-                self._stuck.cancel()
-                self._stuck = None
+    return TimedProtocol
 
-    return ImpatientProtocol
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
+
+
+def report_requests(app: ASGIApp) -> ASGIApp:
+    """Return an application that tells the connection of a `timed_protocol` when a request begins and ends.
+
+    Parameters
+    ----------
+    app : ASGI application
+    """
+
+    async def reporting(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        connection = scope["state"].pop(_CONNECTION)
+        connection.request_began()
+        try:
+            await app(scope, receive, send)
+        finally:
+            connection.request_ended()
+
+    return reporting
 
 
 def make_server(app: FastAPI, settings: Settings) -> Server:
-    """Make the server of an application."""
+    """Return the server of an application.
+
+    Parameters
+    ----------
+    app : FastAPI
+        As `create_app` makes it.
+    settings : Settings
+    """
     options: dict[str, Any] = {
         "host": settings.host,
         "port": settings.port,
-        "http": impatient_protocol(settings.header_seconds),
+        "http": timed_protocol(settings.header_seconds),
         "ws": "none",
         "loop": "asyncio",
         "access_log": False,
@@ -151,7 +186,7 @@ def make_server(app: FastAPI, settings: Settings) -> Server:
         "log_config": log_config(settings.log_format, settings.log_level),
         "proxy_headers": False,
     }
-    return Server(uvicorn.Config(app, **options), app, settings.drain_seconds)
+    return Server(uvicorn.Config(report_requests(app), **options), app.state.service, settings.drain_seconds)
 
 
 def with_safe_hosts(settings: Settings) -> Settings:

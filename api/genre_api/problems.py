@@ -98,7 +98,7 @@ def internal() -> JSONResponse:
     return problem(500, "internal", _INTERNAL)
 
 
-def problem_responses(document: type[Problem] = Problem, **codes: str) -> dict[int | str, dict[str, Any]]:
+def problem_responses(document: type[Problem] = Problem, /, **codes: str) -> dict[int | str, dict[str, Any]]:
     """Describe problems for OpenAPI; `s413="upload_too_large, audio_limit"` is a status with its codes."""
     schema = document.model_json_schema()
     described_by_status: dict[int | str, dict[str, Any]] = {}
