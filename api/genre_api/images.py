@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genre_runtime.audio.excerpts import FloatArray
+from genre_runtime.audio.waveform import is_silent
 from genre_runtime.model.features import log_mel_spectrogram
 from genre_runtime.model.metadata import AudioConfig
 
@@ -51,10 +52,10 @@ class Picture:
         self._n_columns = COLUMNS_OF_WHOLE if whole else COLUMNS
         self._pieces: list[NDArray[np.uint8]] = []
 
-    def add(self, waveform: FloatArray, silent: bool) -> None:
+    def add(self, waveform: FloatArray) -> None:
         """Add an excerpt, shape (n_samples,), at the model's rate; brightness is relative to its loudest bin."""
         log_mel = log_mel_spectrogram(waveform, self._audio)
-        self._add(np.full_like(log_mel, -self._audio.top_db) if silent else log_mel)
+        self._add(np.full_like(log_mel, -self._audio.top_db) if is_silent(waveform) else log_mel)
 
     def add_log_mel(self, log_mel: FloatArray) -> None:
         """Add a spectrogram, shape (n_mels, n_frames), in decibels of any reference."""

@@ -6,7 +6,7 @@ From options and a prediction to the JSON answer.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import CancelledError
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,19 +21,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from genre_api.images import Picture
 from genre_api.problems import ServiceError
 from genre_runtime import DecodeLimits, GenreClassifier, ModelMetadata, Prediction
-from genre_runtime.audio.excerpts import Excerpt
+from genre_runtime.audio.excerpts import Excerpt, ExcerptStream, TrackLength
 from genre_runtime.audio.source import AudioSource
 from genre_runtime.decoders.pool import DecoderPool
 from genre_runtime.errors import AudioLimitError
-from genre_runtime.prediction import summarise
 
 
 @dataclass
 class Timings:
-    """Seconds spent so far at one file."""
+    """Seconds spent so far on one file; decoding while the model runs takes no time here."""
 
     decode_seconds: float = 0.0
     model_seconds: float = 0.0
+    picture_seconds: float = 0.0
 
 
 def classify_audio(
@@ -61,7 +61,7 @@ def classify_audio(
     stop : threading.Event
         Ends the work within a fraction of a second or an excerpt, even where a decoder hangs.
     timings : Timings
-        Is added to, also where an error ends the work. What is decoded while the model runs takes no time here.
+        Filled in, also when an error ends the work.
     picture : Picture, optional
         Is given every excerpt.
 
@@ -73,29 +73,42 @@ def classify_audio(
         `stop` was set.
     """
     metadata = classifier.metadata
-    rate = metadata.audio.sample_rate
-    stream = decoders.stream_excerpts(
-        source, rate, excerpt_seconds=metadata.excerpt_seconds, n_excerpts=n_excerpts, limits=limits, stop=stop
+    decoded = decoders.stream_excerpts(
+        source,
+        metadata.audio.sample_rate,
+        excerpt_seconds=metadata.excerpt_seconds,
+        n_excerpts=n_excerpts,
+        limits=limits,
+        stop=stop,
     )
-    results = []
+    began = time.perf_counter()
+    try:
+        return classifier.classify_stream(ExcerptStream(_observed(decoded, stop, timings, picture)))
+    finally:
+        timings.model_seconds = time.perf_counter() - began - timings.decode_seconds - timings.picture_seconds
+
+
+def _observed(
+    stream: ExcerptStream, stop: Event, timings: Timings, picture: Picture | None
+) -> Generator[Excerpt, None, TrackLength]:
+    """Yield the excerpts of a stream: measure their decoding, draw them, and end once `stop` is set."""
     with closing(stream):
-        for excerpt in _timed(iter(stream), timings):
-            if stop.is_set():
-                raise CancelledError
+        excerpts = iter(stream)
+        while True:
             began = time.perf_counter()
             try:
-                results.append(classifier.classify_excerpt(excerpt))
+                excerpt = next(excerpts, None)
             finally:
-                timings.model_seconds += time.perf_counter() - began
+                timings.decode_seconds += time.perf_counter() - began
+            if excerpt is None:
+                return stream.length
+            if stop.is_set():
+                raise CancelledError
             if picture is not None:
-                picture.add(excerpt.waveform, results[-1].silent)
-    return summarise(
-        results,
-        threshold=metadata.confidence_threshold,
-        length=stream.length,
-        device=classifier.device,
-        path=None,
-    )
+                began = time.perf_counter()
+                picture.add(excerpt.waveform)
+                timings.picture_seconds += time.perf_counter() - began
+            yield excerpt
 
 
 def classify_spectrogram(
@@ -120,25 +133,11 @@ def classify_spectrogram(
             f"the spectrogram covers {seconds:.0f} s: send at most {limits.max_seconds:g} s", "max_seconds"
         )
     began = time.perf_counter()
-    try:
-        prediction = classifier.classify_log_mel(log_mel)
-    finally:
-        timings.model_seconds += time.perf_counter() - began
+    prediction = classifier.classify_log_mel(log_mel)
+    timings.model_seconds = time.perf_counter() - began
     if picture is not None:
         picture.add_log_mel(log_mel)
     return prediction
-
-
-def _timed(excerpts: Iterator[Excerpt], timings: Timings) -> Iterator[Excerpt]:
-    while True:
-        began = time.perf_counter()
-        try:
-            excerpt = next(excerpts, None)
-        finally:
-            timings.decode_seconds += time.perf_counter() - began
-        if excerpt is None:
-            return
-        yield excerpt
 
 
 MAX_TOP = 1000
