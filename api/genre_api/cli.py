@@ -1,7 +1,4 @@
-"""uvicorn, with an orderly end and little patience for connections that say nothing.
-
-Command `genre-api`: serve the model on this machine.
-"""
+"""Command `genre-api`: serve the model with uvicorn, with an orderly shutdown and time limits for connections."""
 
 from __future__ import annotations
 
@@ -22,13 +19,16 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from pydantic import ValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from genre_api import __version__
-from genre_api.logging import log_config
+from genre_api.app import create_app
+from genre_api.observability import log_config
 from genre_api.service import Service
-from genre_api.settings import Settings
+from genre_api.settings import PREFIX, Settings, unknown_variables
+from genre_runtime.cli.arguments import silence_decoders
 from genre_runtime.terminal import escaped_streams
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
@@ -190,9 +190,14 @@ def make_server(app: FastAPI, settings: Settings) -> Server:
 
 
 def with_safe_hosts(settings: Settings) -> Settings:
-    """On a loopback address, serve only this machine's own names unless others are listed.
+    """Return settings that allow only this machine's own names on a loopback address, unless names are listed.
 
-    A web page could otherwise have its own name resolved to this machine, and read what the service answers.
+    Otherwise a web page could resolve its own name to this machine (DNS rebinding) and read the answers.
+
+    Parameters
+    ----------
+    settings : Settings
+        Settings of the environment and the command line.
     """
     if settings.allowed_hosts or not is_loopback(settings.host):
         return settings
@@ -200,7 +205,13 @@ def with_safe_hosts(settings: Settings) -> Settings:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach an address."""
+    """Return whether only this machine can reach an address.
+
+    Parameters
+    ----------
+    host : str
+        IP address or host name.
+    """
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -208,14 +219,26 @@ def is_loopback(host: str) -> bool:
 
 
 def warn_of_exposure(settings: Settings) -> None:
-    """Say in the log what a person may not have meant."""
+    """Log a warning if other machines can reach the service.
+
+    Parameters
+    ----------
+    settings : Settings
+        Address and API key.
+    """
     if not is_loopback(settings.host):
         key = "with an API key" if settings.api_key else "without an API key: set GENRE_API_KEY"
         _log.warning("listening on %s, so other machines can reach this service, %s", settings.host, key)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until stopped; returns the exit status."""
+    """Run the command until it is stopped; return the exit status.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        By default those of the process.
+    """
     parser = argparse.ArgumentParser(
         prog="genre-api",
         description="Serve the genre classifier over HTTP. More settings come from GENRE_* environment variables.",
@@ -230,16 +253,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def serve(given: dict[str, Any]) -> int:
-    """Serve with the settings of the environment, those given first; status 2 if a setting or the address cannot be."""
-    from pydantic import ValidationError
+    """Run the service; return status 2 if a setting is invalid or the address cannot be used.
 
-    from genre_api.app import create_app
-    from genre_api.logging import log_config
-
-    pass
-    from genre_api.settings import PREFIX, Settings, unknown_variables
-    from genre_runtime.cli.arguments import silence_decoders
-
+    Parameters
+    ----------
+    given : dict
+        Settings that take precedence over the environment.
+    """
     try:
         settings = with_safe_hosts(Settings(**given))
     except ValidationError as error:
@@ -247,13 +267,15 @@ def serve(given: dict[str, Any]) -> int:
             name = PREFIX + ".".join(map(str, fault["loc"][:1])).upper()
             print(f"genre-api: {name}: {fault['msg']}", file=sys.stderr)
         return 2
-    silence_decoders()  # their remarks on a stranger's file are no lines of JSON, and there can be many
+    silence_decoders()  # their messages about uploads are not JSON, and there can be many
     logging.config.dictConfig(log_config(settings.log_format, settings.log_level))
     for name in unknown_variables(os.environ):
-        logging.getLogger(__name__).warning("%s is no setting of this service: a typing error?", name)
+        _log.warning("%s is not a setting of this service: check its spelling", name)
     for root in settings.audio_roots:
         if not os.path.isdir(root):  # noqa: PTH112  # it may be mounted later
-            logging.getLogger(__name__).warning("%s in GENRE_AUDIO_ROOTS is no folder: its paths answer 404", root)
+            logging.getLogger(__name__).warning(
+                "folder %s in GENRE_AUDIO_ROOTS does not exist: its paths answer 404", root
+            )
     warn_of_exposure(settings)
     try:
         check_address(settings.host, settings.port)
@@ -266,20 +288,33 @@ def serve(given: dict[str, Any]) -> int:
 
 
 def check_address(host: str, number: int) -> None:
-    """Listen for a moment: uvicorn would say only after its start that it cannot, as a line of the log.
+    """Check that the server can listen: uvicorn would only log the error, after loading the model.
+
+    Parameters
+    ----------
+    host : str
+        Address to listen on.
+    number : int
+        Port.
 
     Raises
     ------
     OSError
-        The port is taken, or the address is not this machine's.
+        The port is in use, or the address does not belong to this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     socket.create_server((host, number), family=family).close()
 
 
 def port(text: str) -> int:
-    """Parse a port, for argparse, which names this function in its message."""
+    """Return a port, for argparse, whose error message contains the name of this function.
+
+    Parameters
+    ----------
+    text : str
+        Argument of the command line.
+    """
     number = int(text)
     if not 0 <= number <= 65535:
-        raise argparse.ArgumentTypeError(f"{number} is no port: expected 0 to 65535")
+        raise argparse.ArgumentTypeError(f"port {number} is out of range: expected 0 to 65535")
     return number

@@ -1,7 +1,4 @@
-"""Classifying one source, with the time that each part of it takes, and an end as soon as nobody waits any longer.
-
-From options and a prediction to the JSON answer.
-"""
+"""Classify one source: from the options of a request to its JSON answer."""
 
 from __future__ import annotations
 
@@ -47,23 +44,26 @@ def classify_audio(
     timings: Timings,
     picture: Picture | None = None,
 ) -> Prediction:
-    """Classify audio excerpt by excerpt, with the numbers of `GenreClassifier.classify_file`.
+    """Classify audio with the same result as `GenreClassifier.classify_file`.
 
     Parameters
     ----------
     classifier : GenreClassifier
+        Runs the model.
     source : path, bytes or seekable binary file object
+        The audio.
     n_excerpts : int or None
-        None listens to the whole track.
+        Number of excerpts; None analyses the whole track.
     limits : DecodeLimits
+        Limits on what is decoded.
     decoders : DecoderPool
-        Processes that decode, while this one runs the model.
+        Processes that decode.
     stop : threading.Event
-        Ends the work within a fraction of a second or an excerpt, even where a decoder hangs.
+        Ends the work within a fraction of a second or one excerpt, even if a decoder hangs.
     timings : Timings
         Filled in, also when an error ends the work.
     picture : Picture, optional
-        Is given every excerpt.
+        Gets every excerpt.
 
     Raises
     ------
@@ -119,13 +119,27 @@ def classify_spectrogram(
     timings: Timings,
     picture: Picture | None = None,
 ) -> Prediction:
-    """Classify a log-mel spectrogram, shape (n_mels, n_frames), dB.
+    """Classify a log-mel spectrogram.
+
+    Parameters
+    ----------
+    classifier : GenreClassifier
+        Runs the model.
+    log_mel : float array, shape (n_mels, n_frames)
+        Decibels.
+    limits : DecodeLimits
+        Limits on its length.
+    timings : Timings
+        Filled in.
+    picture : Picture, optional
+        Gets the spectrogram.
 
     Raises
     ------
     InvalidInputError
+        The array has the wrong shape or values.
     AudioLimitError
-        It is longer than the bound on decoded seconds.
+        It is longer than `limits` allow.
     """
     seconds = log_mel.shape[1] * classifier.metadata.audio.frame_seconds
     if seconds > limits.max_seconds:
@@ -142,35 +156,47 @@ def classify_spectrogram(
 
 MAX_TOP = 1000
 MAX_EXCERPTS = 360
-"""One hour of ten-second excerpts; `whole` takes what there is, within the bounds on decoding."""
+"""One hour of excerpts of ten seconds; `whole` has no limit but those on decoding."""
 
 
 class Options(BaseModel):
-    """What a client may choose, in the query of the address."""
+    """Options of a prediction, in the query of the address."""
 
     model_config = ConfigDict(extra="forbid")
-    top: int = Field(default=3, ge=1, le=MAX_TOP, description="how many of the most probable genres stand in `top`")
+    top: int = Field(default=3, ge=1, le=MAX_TOP, description="number of the most probable genres in `top`")
     excerpts: int | None = Field(
         default=None,
         ge=1,
         le=MAX_EXCERPTS,
-        description="excerpts to listen to, spread over the track; default: the model's",
+        description="number of excerpts to analyse, spread over the track; default: the model's",
     )
-    whole: bool = Field(default=False, description="listen to the whole track instead")
-    spectrogram: bool = Field(default=False, description="draw what was listened to, as PNG in Base64")
+    whole: bool = Field(default=False, description="analyse the whole track instead")
+    spectrogram: bool = Field(default=False, description="draw the analysed excerpts, as PNG in Base64")
 
     def n_excerpts(self, metadata: ModelMetadata) -> int | None:
-        """Return the number of excerpts, None for the whole track."""
+        """Return the number of excerpts, None for the whole track.
+
+        Parameters
+        ----------
+        metadata : ModelMetadata
+            Says the default number.
+        """
         return None if self.whole else self.excerpts or metadata.n_excerpts
 
     def picture(self, metadata: ModelMetadata) -> Picture | None:
-        """Return an empty picture, if one is wanted."""
+        """Return an empty picture if the client asks for one.
+
+        Parameters
+        ----------
+        metadata : ModelMetadata
+            Says how spectrograms are made.
+        """
         return Picture(metadata.audio, self.whole) if self.spectrogram else None
 
 
 def _checked(options: Annotated[Options, Query()]) -> Options:
     if options.whole and options.excerpts is not None:
-        raise ServiceError(422, "invalid_request", "excerpts and whole exclude each other: give one of them")
+        raise ServiceError(422, "invalid_request", "excerpts and whole cannot be combined: send one of them")
     return options
 
 
@@ -178,7 +204,13 @@ TheOptions = Annotated[Options, Depends(_checked)]
 
 
 class Stopwatch:
-    """Seconds since a request's head was read."""
+    """Measures the time since a request's head was read.
+
+    Parameters
+    ----------
+    request : Request
+        The request.
+    """
 
     def __init__(self, request: Request) -> None:
         self._began: float = request.scope.get("genre.began", time.perf_counter())
@@ -198,16 +230,20 @@ def answer(
     total_seconds: float,
     spectrogram: str | None = None,
 ) -> dict[str, Any]:
-    """Return the JSON object: the package's own, and with it `top` and `timings`.
+    """Return the JSON object of a prediction, with `top` and `timings`.
 
     Parameters
     ----------
     prediction : Prediction
+        Result of the classifier.
     name : str or None
-        What the client calls the track.
+        The client's name of the track.
     top : int
+        Number of genres in `top`.
     timings : Timings
+        Seconds spent on decoding and in the model.
     queue_seconds, total_seconds : float
+        Seconds in the queue, and of the whole request.
     spectrogram : str, optional
         PNG in Base64.
     """
@@ -228,5 +264,11 @@ def answer(
 
 
 def sendable(name: str | None) -> str | None:
-    """Return a client's name of a track with what UTF-8 cannot hold replaced."""
+    """Return the client's name of a track, with characters that UTF-8 cannot encode replaced.
+
+    Parameters
+    ----------
+    name : str or None
+        The name.
+    """
     return None if name is None else name.encode("utf-8", "replace").decode("utf-8")

@@ -1,7 +1,4 @@
-"""Whether the service lives, is ready, and runs where it was told to.
-
-`/metrics` for Prometheus.
-"""
+"""Probes, the state of the service, and `/metrics` for Prometheus."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
 
-from genre_api.metrics import CONTENT_TYPE
+from genre_api.observability import CONTENT_TYPE
 from genre_api.problems import ServiceError, problem_responses
 from genre_api.schemas import Health, Live, NotReady, Ready
 from genre_api.service import TheService
@@ -29,13 +26,13 @@ _PACKAGES = ("genre-runtime", "onnxruntime", "onnxruntime-gpu", "fastapi", "nump
 
 @probes.get("/livez")
 async def livez() -> Live:
-    """Say that the process answers; a supervisor restarts it if this fails."""
+    """Return that the process answers; a supervisor restarts it if this fails."""
     return Live(status="alive")
 
 
 @probes.get("/readyz", responses=problem_responses(NotReady, s503="not_ready"))
 async def readyz(service: TheService) -> Ready:
-    """Say whether predictions can be made, and why not; a load balancer sends requests only if they can."""
+    """Return whether predictions can be made, or why not; a load balancer sends requests only if they can."""
     if service.reason is not None:
         load_error = without_folders(str(service.load_error)) if service.load_error else None
         raise ServiceError(
@@ -46,7 +43,7 @@ async def readyz(service: TheService) -> Ready:
 
 @router.get("/api/health")
 async def health(request: Request, service: TheService) -> Health:
-    """Return whether predictions can be made, on what, and the versions of what they depend on."""
+    """Return whether predictions can be made, the model and device, and the versions of the packages used."""
     classifier = service.classifier
     return Health(
         status="ok" if service.reason is None else "degraded",
@@ -61,11 +58,12 @@ async def health(request: Request, service: TheService) -> Health:
 
 
 def without_folders(message: str) -> str:
-    """Return a message with the folders of absolute paths left out: the probe is open, and paths are the server's own.
+    """Return a message without the folders of absolute paths, since `/readyz` needs no key.
 
     Parameters
     ----------
     message : str
+        Message of an error.
     """
     return _FOLDERS.sub("", _QUOTED_FOLDERS.sub(r"\1", message))
 
@@ -88,5 +86,5 @@ _TEXT: dict[int | str, dict[str, Any]] = {
 
 @router.get("/metrics", response_class=PlainTextResponse, responses=_TEXT)
 async def metrics(service: TheService) -> Response:
-    """Return requests, latencies, queue, decode and model time and rejections in Prometheus' text format."""
+    """Return requests, latencies, queue, decode and model times and rejections in the text format of Prometheus."""
     return Response(service.meters.text(), media_type=CONTENT_TYPE)
