@@ -54,7 +54,15 @@ class Server(uvicorn.Server):
         self._drain_seconds = drain_seconds
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Handle a signal; after a second one, or Ctrl-C, the server stops accepting connections at once."""
+        """Handle a signal; after a second one, or Ctrl-C, the server stops accepting connections at once.
+
+        Parameters
+        ----------
+        sig : int
+            Number of the signal.
+        frame : frame object or None
+            Where the program was interrupted.
+        """
         first, self._service.draining = not self._service.draining, True
         stop = partial(super().handle_exit, sig, frame)
         if sig == signal.SIGTERM and first and self._drain_seconds and self.started:

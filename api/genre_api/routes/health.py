@@ -32,7 +32,15 @@ async def livez() -> Live:
 
 @probes.get("/readyz", responses=problem_responses(NotReady, s503="not_ready"))
 async def readyz(service: TheService) -> Ready:
-    """Return whether predictions can be made, or why not; a load balancer sends requests only if they can."""
+    """Return whether predictions can be made, or why not; a load balancer sends requests only if they can.
+
+    \f
+
+    Parameters
+    ----------
+    service : Service
+        State of the running service.
+    """
     if service.reason is not None:
         load_error = without_folders(str(service.load_error)) if service.load_error else None
         raise ServiceError(
@@ -43,7 +51,17 @@ async def readyz(service: TheService) -> Ready:
 
 @router.get("/api/health")
 async def health(request: Request, service: TheService) -> Health:
-    """Return whether predictions can be made, the model and device, and the versions of the packages used."""
+    """Return whether predictions can be made, the model and device, and the versions of the packages used.
+
+    \f
+
+    Parameters
+    ----------
+    request : Request
+        The request.
+    service : Service
+        State of the running service.
+    """
     classifier = service.classifier
     return Health(
         status="ok" if service.reason is None else "degraded",
@@ -86,5 +104,13 @@ _TEXT: dict[int | str, dict[str, Any]] = {
 
 @router.get("/metrics", response_class=PlainTextResponse, responses=_TEXT)
 async def metrics(service: TheService) -> Response:
-    """Return requests, latencies, queue, decode and model times and rejections in the text format of Prometheus."""
+    """Return requests, latencies, queue, decode and model times and rejections in the text format of Prometheus.
+
+    \f
+
+    Parameters
+    ----------
+    service : Service
+        State of the running service.
+    """
     return Response(service.meters.text(), media_type=CONTENT_TYPE)

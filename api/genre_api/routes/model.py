@@ -36,13 +36,29 @@ _DRAWN: dict[int | str, dict[str, Any]] = {
 
 @router.get("/api/genres", responses=_NO_MODEL)
 async def genres(classifier: TheClassifier) -> Genres:
-    """Return the genres of the model, and the confidence threshold of a confident result."""
+    """Return the genres of the model, and the confidence threshold of a confident result.
+
+    \f
+
+    Parameters
+    ----------
+    classifier : GenreClassifier
+        The loaded classifier.
+    """
     return Genres(genres=list(classifier.labels), confidence_threshold=classifier.metadata.confidence_threshold)
 
 
 @router.get("/api/metrics")
 async def metrics(service: TheService) -> Metrics:
-    """Return the results of the training and the data it used; null if the sidecar does not contain them."""
+    """Return the results of the training and the data it used; null if the sidecar does not contain them.
+
+    \f
+
+    Parameters
+    ----------
+    service : Service
+        State of the running service.
+    """
     classifier = service.classifier
     metadata = classifier.metadata if classifier else None
     values = finite(metadata.metrics) if metadata else {}
@@ -63,7 +79,15 @@ async def metrics(service: TheService) -> Metrics:
 
 @router.get("/api/metrics/history", responses=_NOT_RECORDED)
 async def history(classifier: TheClassifier) -> History:
-    """Return the results of every epoch of the training."""
+    """Return the results of every epoch of the training.
+
+    \f
+
+    Parameters
+    ----------
+    classifier : GenreClassifier
+        The loaded classifier.
+    """
     epochs = finite(classifier.metadata.metrics.get("history"))
     if not isinstance(epochs, list) or not epochs or not all(isinstance(epoch, dict) for epoch in epochs):
         raise _not_recorded("history of the training")
@@ -72,7 +96,17 @@ async def history(classifier: TheClassifier) -> History:
 
 @router.get("/api/metrics/confusion", response_model=Confusion, responses=_DRAWN)
 async def confusion(request: Request, classifier: TheClassifier) -> Response:
-    """Return validation tracks by true and predicted genre, as JSON or, by the Accept header, as SVG or PNG."""
+    """Return validation tracks by true and predicted genre, as JSON or, by the Accept header, as SVG or PNG.
+
+    \f
+
+    Parameters
+    ----------
+    request : Request
+        The request.
+    classifier : GenreClassifier
+        The loaded classifier.
+    """
     wanted = best_type(request.headers.get("accept"), ("application/json", SVG, PNG))
     if wanted is None:
         raise ServiceError(406, "not_acceptable", f"accept one of application/json, {SVG} and {PNG}")

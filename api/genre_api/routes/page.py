@@ -43,7 +43,17 @@ router = APIRouter(tags=["about"])
 
 @router.get("/", response_model=Index, responses=_HTML)  # type: ignore[arg-type]
 def index(request: Request, service: TheService) -> Response:
-    """Return what this service is and where its endpoints are: HTML if the Accept header prefers it."""
+    """Return what this service is and where its endpoints are: HTML if the Accept header prefers it.
+
+    \f
+
+    Parameters
+    ----------
+    request : Request
+        The request.
+    service : Service
+        State of the running service.
+    """
     app = request.app
     paths: dict[str, dict[str, Any]] = app.openapi()["paths"]
     endpoints = {path: sorted(method.upper() for method in methods) for path, methods in paths.items()}
@@ -57,7 +67,15 @@ def index(request: Request, service: TheService) -> Response:
 
 @router.get("/page/{name}", include_in_schema=False)
 def page_file(name: str) -> Response:
-    """Return a style sheet, script or picture of the page."""
+    """Return a style sheet, script or picture of the page.
+
+    \f
+
+    Parameters
+    ----------
+    name : str
+        Name of the file.
+    """
     return _file(page_files(), name)
 
 
@@ -75,7 +93,15 @@ def oauth2_redirect() -> HTMLResponse:
 
 @router.get("/docs/{name}", include_in_schema=False)
 def docs_file(name: str) -> Response:
-    """Return a script or style sheet of Swagger UI."""
+    """Return a script or style sheet of Swagger UI.
+
+    \f
+
+    Parameters
+    ----------
+    name : str
+        Name of the file.
+    """
     return _file(swagger_ui_files(), name)
 
 

@@ -82,6 +82,19 @@ async def predict(
 
     A spectrogram is made as the model's sidecar says: shape (n_mels, n_frames), the lowest band first, in decibels
     relative to any reference; all of it is classified. A `path` is read in the folders of `GENRE_AUDIO_ROOTS`.
+
+    \f
+
+    Parameters
+    ----------
+    request : Request
+        The request.
+    service : Service
+        State of the running service.
+    classifier : GenreClassifier
+        The loaded classifier.
+    options : Options
+        Options in the query.
     """
     watch, timings, picture = Stopwatch(request), Timings(), options.picture(classifier.metadata)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -187,6 +200,19 @@ async def predict_batch(
 
     A file that fails has an error in its place; the others get their results. Several requests at once use several
     workers.
+
+    \f
+
+    Parameters
+    ----------
+    request : Request
+        The request.
+    service : Service
+        State of the running service.
+    classifier : GenreClassifier
+        The loaded classifier.
+    options : Options
+        Options in the query.
     """
     settings = service.settings
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
