@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from importlib.metadata import version
 
 from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 
-from genre_api import __version__, middleware
+from genre_api import middleware
 from genre_api.middleware import Observation, note_route
 from genre_api.problems import add_problem_handlers
-from genre_api.routes import docs, health, model, page, predict
+from genre_api.routes import health, model, page, predict
 from genre_api.service import Service, load_classifier
 from genre_api.settings import Settings
 from genre_runtime import GenreClassifier
 from genre_runtime.decoders.pool import DecoderPool
 
-OPEN = (page.router, docs.router, health.probes)
-"""What is answered without a key: it says nothing that a stranger may not know, and probes bring none."""
+OPEN = (page.router, health.probes)
+"""Routers that need no key: they reveal nothing secret, and probes cannot send a key."""
 
 GUARDED = (health.router, model.router, predict.router)
 
@@ -30,22 +31,22 @@ def create_app(
     settings: Settings | None = None,
     decoders: DecoderPool | None = None,
 ) -> FastAPI:
-    """Make the application.
+    """Return the application.
 
     Parameters
     ----------
     load : callable, optional
-        Makes the classifier when the service starts; by default the model that the settings name. If it fails the
-        service starts all the same: `/readyz` says why, and predictions answer 503.
+        Loads the classifier when the service starts; by default the model of the settings. If it fails, the service
+        still starts: `/readyz` says why, and predictions are answered 503.
     settings : Settings, optional
-        By default those of the environment.
+        By default from the environment.
     decoders : DecoderPool, optional
-        Processes that decode uploads, which stay open when the service ends; by default its own.
+        Processes that decode uploads, left open when the service ends; by default its own.
 
     Raises
     ------
     pydantic.ValidationError
-        A variable of the environment has a value that cannot be.
+        An environment variable has an invalid value.
     """
     settings = settings or Settings()
     service = Service(settings, decoders)
@@ -60,9 +61,9 @@ def create_app(
     app = FastAPI(
         title="Music genre classification",
         description="Genres of audio files, uploads and spectrograms. Errors are problem details (RFC 9457).",
-        version=__version__,
+        version=version("genre-api"),
         lifespan=lifespan,
-        docs_url=None,  # FastAPI's page loads Swagger UI from other hosts; `routes.docs` has its own
+        docs_url=None,  # FastAPI's page loads Swagger UI from other hosts; `routes.page` has its own
         redoc_url=None,
         dependencies=[Depends(note_route)],
     )

@@ -1,7 +1,4 @@
-"""uvicorn, with an orderly end and little patience for connections that say nothing.
-
-Command `genre-api`: serve the model on this machine.
-"""
+"""Command `genre-api`: serve the model with uvicorn, with an orderly shutdown and time limits for connections."""
 
 from __future__ import annotations
 
@@ -16,16 +13,22 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from functools import partial
 from types import FrameType
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from pydantic import ValidationError
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from genre_api import __version__
-from genre_api.logging import log_config
-from genre_api.settings import Settings
+from genre_api.app import create_app
+from genre_api.observability import log_config
+from genre_api.service import Service
+from genre_api.settings import PREFIX, Settings, unknown_variables
+from genre_runtime import silence_decoders
 from genre_runtime.terminal import escaped_streams
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
@@ -34,62 +37,71 @@ _log = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
-    """A server that says `not ready` for a while after SIGTERM before it closes its door.
+    """A uvicorn server that answers `not ready` for a while after SIGTERM before it stops accepting connections.
 
     Parameters
     ----------
     config : uvicorn.Config
-    app : FastAPI
+    service : Service
+        Told that it drains.
     drain_seconds : float
         Long enough for a load balancer to ask `/readyz` once more.
     """
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI, drain_seconds: float) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, drain_seconds: float) -> None:
         super().__init__(config)
-        self._app = app
+        self._service = service
         self._drain_seconds = drain_seconds
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Answer a signal; a second one, or Ctrl-C, closes the door at once."""
-        service = self._app.state.service
-        first, service.draining = not service.draining, True
+        """Handle a signal; after a second one, or Ctrl-C, the server stops accepting connections at once.
+
+        Parameters
+        ----------
+        sig : int
+            Number of the signal.
+        frame : frame object or None
+            Where the program was interrupted.
+        """
+        first, self._service.draining = not self._service.draining, True
+        stop = partial(super().handle_exit, sig, frame)
         if sig == signal.SIGTERM and first and self._drain_seconds and self.started:
-            self._captured_signals.append(sig)
-            asyncio.get_running_loop().call_soon_threadsafe(self._close_later)
+            loop = asyncio.get_running_loop()
+            loop.call_soon_threadsafe(loop.call_later, self._drain_seconds, stop)
         else:
-            super().handle_exit(sig, frame)
-
-    def _close_later(self) -> None:
-        asyncio.get_running_loop().call_later(self._drain_seconds, setattr, self, "should_exit", True)
+            stop()
 
 
-def impatient_protocol(seconds: float) -> type[H11Protocol]:
-    """Make a protocol that closes a connection on which no request's head is complete within `seconds`.
+_CONNECTION = "genre.connection"
 
-    uvicorn itself waits for ever for the head, so that a few hundred silent connections would be all it can hold. It
-    also waits for ever for a client to take its answer: a connection on which nothing of one leaves for `seconds` is
-    cut off.
+
+def timed_protocol(seconds: float) -> type[H11Protocol]:
+    """Return a uvicorn protocol that closes idle connections and those whose client takes no data.
+
+    uvicorn waits without limit for a request's head and for a client that does not read its answer. Only methods of
+    `asyncio.Protocol` are overridden; `report_requests` tells the connection when a request begins and ends.
+
+    Parameters
+    ----------
+    seconds : float
+        Longest time until a request's head is complete, and in which no byte of an answer leaves.
     """
 
-    class ImpatientProtocol(H11Protocol):
-        _timer: asyncio.TimerHandle | None = None
-        _stuck: asyncio.TimerHandle | None = None
+    class TimedProtocol(H11Protocol):
+        def __init__(self, *, app_state: dict[str, Any], **options: Any) -> None:
+            super().__init__(app_state={**app_state, _CONNECTION: self}, **options)
+            self._n_requests = 0
+            self._idle: asyncio.TimerHandle | None = None
+            self._stuck: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            self._watch()
-
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            self._watch()
-
-        def on_response_complete(self) -> None:
-            super().on_response_complete()
-            self._watch()
+            self._channel = transport
+            self._restart_idle()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self._unwatch()
-            self._unstick()
+            _cancel(self._idle)
+            _cancel(self._stuck)
             super().connection_lost(exc)
 
         def pause_writing(self) -> None:
@@ -97,50 +109,81 @@ def impatient_protocol(seconds: float) -> type[H11Protocol]:
             self._expect_less()
 
         def resume_writing(self) -> None:
-            self._unstick()
+            _cancel(self._stuck)
             super().resume_writing()
 
-        def _watch(self) -> None:
-            if self.cycle is not None and not self.cycle.response_complete:
-                self._unwatch()
-            elif self._timer is None and not self.transport.is_closing():
-                self._timer = self.loop.call_later(seconds, self._give_up)
+        def request_began(self) -> None:
+            self._n_requests += 1
+            _cancel(self._idle)
 
-        def _unwatch(self) -> None:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+        def request_ended(self) -> None:
+            self._n_requests -= 1
+            if not self._n_requests:  # of a pipelined request the task may begin before that of the former ends
+                self._restart_idle()
 
-        def _give_up(self) -> None:
-            self._timer = None
-            self.transport.close()  # waits until all has left
+        def _restart_idle(self) -> None:
+            _cancel(self._idle)
+            if not self._channel.is_closing():
+                self._idle = asyncio.get_running_loop().call_later(seconds, self._close)
+
+        def _close(self) -> None:
+            self._channel.close()  # waits until all has left
             self._expect_less()
 
         def _expect_less(self) -> None:
-            self._unstick()
-            if waiting := self.transport.get_write_buffer_size():
-                self._stuck = self.loop.call_later(seconds, self._cut_off_unless_less, waiting)
+            _cancel(self._stuck)
+            if waiting := self._channel.get_write_buffer_size():
+                self._stuck = asyncio.get_running_loop().call_later(seconds, self._abort_unless_less, waiting)
 
-        def _cut_off_unless_less(self, waiting: int) -> None:
-            if self.transport.get_write_buffer_size() >= waiting:
-                self.transport.abort()
+        def _abort_unless_less(self, waiting: int) -> None:
+            if self._channel.get_write_buffer_size() >= waiting:
+                self._channel.abort()
             else:
                 self._expect_less()
 
-        def _unstick(self) -> None:
-            if self._stuck is not None:
-                self._stuck.cancel()
-                self._stuck = None
+    return TimedProtocol
 
-    return ImpatientProtocol
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
+
+
+def report_requests(app: ASGIApp) -> ASGIApp:
+    """Return an application that tells the connection of a `timed_protocol` when a request begins and ends.
+
+    Parameters
+    ----------
+    app : ASGI application
+    """
+
+    async def reporting(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        connection = scope["state"].pop(_CONNECTION)
+        connection.request_began()
+        try:
+            await app(scope, receive, send)
+        finally:
+            connection.request_ended()
+
+    return reporting
 
 
 def make_server(app: FastAPI, settings: Settings) -> Server:
-    """Make the server of an application."""
+    """Return the server of an application.
+
+    Parameters
+    ----------
+    app : FastAPI
+        As `create_app` makes it.
+    settings : Settings
+    """
     options: dict[str, Any] = {
         "host": settings.host,
         "port": settings.port,
-        "http": impatient_protocol(settings.header_seconds),
+        "http": timed_protocol(settings.header_seconds),
         "ws": "none",
         "loop": "asyncio",
         "access_log": False,
@@ -151,13 +194,18 @@ def make_server(app: FastAPI, settings: Settings) -> Server:
         "log_config": log_config(settings.log_format, settings.log_level),
         "proxy_headers": False,
     }
-    return Server(uvicorn.Config(app, **options), app, settings.drain_seconds)
+    return Server(uvicorn.Config(report_requests(app), **options), app.state.service, settings.drain_seconds)
 
 
 def with_safe_hosts(settings: Settings) -> Settings:
-    """On a loopback address, serve only this machine's own names unless others are listed.
+    """Return settings that allow only this machine's own names on a loopback address, unless names are listed.
 
-    A web page could otherwise have its own name resolved to this machine, and read what the service answers.
+    Otherwise a web page could resolve its own name to this machine (DNS rebinding) and read the answers.
+
+    Parameters
+    ----------
+    settings : Settings
+        Settings of the environment and the command line.
     """
     if settings.allowed_hosts or not is_loopback(settings.host):
         return settings
@@ -165,7 +213,13 @@ def with_safe_hosts(settings: Settings) -> Settings:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach an address."""
+    """Return whether only this machine can reach an address.
+
+    Parameters
+    ----------
+    host : str
+        IP address or host name.
+    """
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -173,14 +227,26 @@ def is_loopback(host: str) -> bool:
 
 
 def warn_of_exposure(settings: Settings) -> None:
-    """Say in the log what a person may not have meant."""
+    """Log a warning if other machines can reach the service.
+
+    Parameters
+    ----------
+    settings : Settings
+        Address and API key.
+    """
     if not is_loopback(settings.host):
         key = "with an API key" if settings.api_key else "without an API key: set GENRE_API_KEY"
         _log.warning("listening on %s, so other machines can reach this service, %s", settings.host, key)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until stopped; returns the exit status."""
+    """Run the command until it is stopped; return the exit status.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        By default those of the process.
+    """
     parser = argparse.ArgumentParser(
         prog="genre-api",
         description="Serve the genre classifier over HTTP. More settings come from GENRE_* environment variables.",
@@ -195,16 +261,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def serve(given: dict[str, Any]) -> int:
-    """Serve with the settings of the environment, those given first; status 2 if a setting or the address cannot be."""
-    from pydantic import ValidationError
+    """Run the service; return status 2 if a setting is invalid or the address cannot be used.
 
-    from genre_api.app import create_app
-    from genre_api.logging import log_config
-
-    pass
-    from genre_api.settings import PREFIX, Settings, unknown_variables
-    from genre_runtime import silence_decoders
-
+    Parameters
+    ----------
+    given : dict
+        Settings that take precedence over the environment.
+    """
     try:
         settings = with_safe_hosts(Settings(**given))
     except ValidationError as error:
@@ -212,13 +275,15 @@ def serve(given: dict[str, Any]) -> int:
             name = PREFIX + ".".join(map(str, fault["loc"][:1])).upper()
             print(f"genre-api: {name}: {fault['msg']}", file=sys.stderr)
         return 2
-    silence_decoders()  # their remarks on a stranger's file are no lines of JSON, and there can be many
+    silence_decoders()  # their messages about uploads are not JSON, and there can be many
     logging.config.dictConfig(log_config(settings.log_format, settings.log_level))
     for name in unknown_variables(os.environ):
-        logging.getLogger(__name__).warning("%s is no setting of this service: a typing error?", name)
+        _log.warning("%s is not a setting of this service: check its spelling", name)
     for root in settings.audio_roots:
         if not os.path.isdir(root):  # noqa: PTH112  # it may be mounted later
-            logging.getLogger(__name__).warning("%s in GENRE_AUDIO_ROOTS is no folder: its paths answer 404", root)
+            logging.getLogger(__name__).warning(
+                "folder %s in GENRE_AUDIO_ROOTS does not exist: its paths answer 404", root
+            )
     warn_of_exposure(settings)
     try:
         check_address(settings.host, settings.port)
@@ -231,20 +296,33 @@ def serve(given: dict[str, Any]) -> int:
 
 
 def check_address(host: str, number: int) -> None:
-    """Listen for a moment: uvicorn would say only after its start that it cannot, as a line of the log.
+    """Check that the server can listen: uvicorn would only log the error, after loading the model.
+
+    Parameters
+    ----------
+    host : str
+        Address to listen on.
+    number : int
+        Port.
 
     Raises
     ------
     OSError
-        The port is taken, or the address is not this machine's.
+        The port is in use, or the address does not belong to this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     socket.create_server((host, number), family=family).close()
 
 
 def port(text: str) -> int:
-    """Parse a port, for argparse, which names this function in its message."""
+    """Return a port, for argparse, whose error message contains the name of this function.
+
+    Parameters
+    ----------
+    text : str
+        Argument of the command line.
+    """
     number = int(text)
     if not 0 <= number <= 65535:
-        raise argparse.ArgumentTypeError(f"{number} is no port: expected 0 to 65535")
+        raise argparse.ArgumentTypeError(f"port {number} is out of range: expected 0 to 65535")
     return number

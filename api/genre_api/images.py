@@ -1,7 +1,4 @@
-"""A spectrogram as a picture, for people: what the model listened to, from left to right.
-
-The confusion matrix as SVG and PNG.
-"""
+"""Pictures: the spectrogram of the analysed excerpts as PNG, the confusion matrix as SVG and PNG."""
 
 from __future__ import annotations
 
@@ -15,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genre_runtime.audio.excerpts import FloatArray
+from genre_runtime.audio.waveform import is_silent
 from genre_runtime.model.features import log_mel_spectrogram
 from genre_runtime.model.metadata import AudioConfig
 from genre_runtime.palette import spectrogram_palette
@@ -25,23 +23,24 @@ if TYPE_CHECKING:
 
 
 COLUMNS = 84
-"""Most columns of an excerpt: as many as ten seconds have frames with the shipped model."""
+"""Most columns of an excerpt: the frames of ten seconds with the shipped model."""
 
 COLUMNS_OF_WHOLE = 32
-"""The same where the whole track is listened to, which can take hours."""
+"""Most columns of an excerpt if the whole track is analysed, which may last hours."""
 
 N_COLOURS = 64
-"""More would hardly be seen, and the picture would be twice as long."""
+"""More colours are hardly visible and double the size of the file."""
 
 
 class Picture:
-    """Collects excerpts, few bytes of each, and draws them side by side.
+    """Draws the spectrograms of excerpts side by side.
 
     Parameters
     ----------
     audio : AudioConfig
-    whole : bool
-        The whole track is listened to.
+        How the model makes spectrograms.
+    whole : bool, optional
+        Whether the whole track is analysed.
     """
 
     def __init__(self, audio: AudioConfig, whole: bool = False) -> None:
@@ -49,19 +48,31 @@ class Picture:
         self._n_columns = COLUMNS_OF_WHOLE if whole else COLUMNS
         self._pieces: list[NDArray[np.uint8]] = []
 
-    def add(self, waveform: FloatArray, silent: bool) -> None:
-        """Add an excerpt, shape (n_samples,), at the model's rate; brightness is relative to its loudest bin."""
+    def add(self, waveform: FloatArray) -> None:
+        """Add an excerpt; brightness is relative to its loudest bin.
+
+        Parameters
+        ----------
+        waveform : float array, shape (n_samples,)
+            Samples at the model's rate.
+        """
         log_mel = log_mel_spectrogram(waveform, self._audio)
-        self._add(np.full_like(log_mel, -self._audio.top_db) if silent else log_mel)
+        self._add(np.full_like(log_mel, -self._audio.top_db) if is_silent(waveform) else log_mel)
 
     def add_log_mel(self, log_mel: FloatArray) -> None:
-        """Add a spectrogram, shape (n_mels, n_frames), in decibels of any reference."""
+        """Add a spectrogram.
+
+        Parameters
+        ----------
+        log_mel : float array, shape (n_mels, n_frames)
+            Decibels relative to any reference.
+        """
         self._n_columns = max(COLUMNS, min(log_mel.shape[1], 12 * COLUMNS))
         self._add(np.maximum(log_mel - log_mel.max(), -self._audio.top_db))
 
     def png(self) -> str:
-        """Return the picture as PNG, in Base64: a row for each mel band, the lowest below."""
-        from PIL import Image  # takes its time, and few requests want pictures
+        """Return the picture as PNG in Base64, with one row for each mel band and the lowest at the bottom."""
+        from PIL import Image  # slow to import, and few requests need it
 
         image = Image.fromarray(np.concatenate(self._pieces, axis=1)[::-1], "P")
         image.putpalette(spectrogram_palette(N_COLOURS).tobytes())
@@ -93,18 +104,20 @@ _DARK = (8, 81, 156)
 
 
 def confusion_svg(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> str:
-    """Draw tracks by true genre (row) and answered genre (column); the shade is the share of the row.
+    """Draw a confusion matrix as SVG; the shade of a cell is its fraction of the row.
 
     Parameters
     ----------
     labels : sequence of str
-    matrix : n_labels rows of n_labels counts
+        Names of the genres.
+    matrix : sequence of sequence of int
+        Tracks by true genre (row) and predicted genre (column).
     """
     side = MARGIN + CELL * len(labels) + 10
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {side} {side}" width="{side}" height="{side}" '
         'font-family="sans-serif" font-size="12" role="img">',
-        "<title>Confusion matrix: true genres in rows, answers in columns</title>",
+        "<title>Confusion matrix: true genres in rows, predicted genres in columns</title>",
         f'<rect width="{side}" height="{side}" fill="white"/>',
     ]
     for i, label in enumerate(labels):
@@ -128,8 +141,16 @@ def _cell(i: int, j: int, count: int, share: float) -> str:
 
 
 def confusion_png(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> bytes:
-    """Draw the same as `confusion_svg` in pixels."""
-    from PIL import Image, ImageDraw, ImageFont  # takes its time, and few requests want pictures
+    """Draw a confusion matrix as PNG, like `confusion_svg`.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Names of the genres.
+    matrix : sequence of sequence of int
+        Tracks by true genre (row) and predicted genre (column).
+    """
+    from PIL import Image, ImageDraw, ImageFont  # slow to import, and few requests need it
 
     side = SCALE * (MARGIN + CELL * len(labels) + 10)
     image = Image.new("RGB", (side, side), "white")
@@ -153,7 +174,7 @@ def confusion_png(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> byt
 
 
 def _write_upwards(image: Image, label: str, font: FreeTypeFont | ImageFont, x: float) -> None:
-    """Write a column's label above the matrix, from below to above."""
+    """Write the label of a column above the matrix, rotated by 90 degrees."""
     from PIL import Image, ImageDraw
 
     margin, height = SCALE * (MARGIN - 6), SCALE * 20

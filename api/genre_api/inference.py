@@ -1,12 +1,9 @@
-"""Classifying one source, with the time that each part of it takes, and an end as soon as nobody waits any longer.
-
-From options and a prediction to the JSON answer.
-"""
+"""Classify one source: from the options of a request to its JSON answer."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import CancelledError
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,19 +18,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from genre_api.images import Picture
 from genre_api.problems import ServiceError
 from genre_runtime import DecodeLimits, GenreClassifier, ModelMetadata, Prediction
-from genre_runtime.audio.excerpts import Excerpt
+from genre_runtime.audio.excerpts import Excerpt, ExcerptStream, TrackLength
 from genre_runtime.audio.source import AudioSource
 from genre_runtime.decoders.pool import DecoderPool
 from genre_runtime.errors import AudioLimitError
-from genre_runtime.prediction import summarise
 
 
 @dataclass
 class Timings:
-    """Seconds spent so far at one file."""
+    """Seconds spent so far on one file; decoding while the model runs takes no time here."""
 
     decode_seconds: float = 0.0
     model_seconds: float = 0.0
+    picture_seconds: float = 0.0
 
 
 def classify_audio(
@@ -47,23 +44,26 @@ def classify_audio(
     timings: Timings,
     picture: Picture | None = None,
 ) -> Prediction:
-    """Classify audio excerpt by excerpt, with the numbers of `GenreClassifier.classify_file`.
+    """Classify audio with the same result as `GenreClassifier.classify_file`.
 
     Parameters
     ----------
     classifier : GenreClassifier
+        Runs the model.
     source : path, bytes or seekable binary file object
+        The audio.
     n_excerpts : int or None
-        None listens to the whole track.
+        Number of excerpts; None analyses the whole track.
     limits : DecodeLimits
+        Limits on what is decoded.
     decoders : DecoderPool
-        Processes that decode, while this one runs the model.
+        Processes that decode.
     stop : threading.Event
-        Ends the work within a fraction of a second or an excerpt, even where a decoder hangs.
+        Ends the work within a fraction of a second or one excerpt, even if a decoder hangs.
     timings : Timings
-        Is added to, also where an error ends the work. What is decoded while the model runs takes no time here.
+        Filled in, also when an error ends the work.
     picture : Picture, optional
-        Is given every excerpt.
+        Gets every excerpt.
 
     Raises
     ------
@@ -73,29 +73,42 @@ def classify_audio(
         `stop` was set.
     """
     metadata = classifier.metadata
-    rate = metadata.audio.sample_rate
-    stream = decoders.stream_excerpts(
-        source, rate, excerpt_seconds=metadata.excerpt_seconds, n_excerpts=n_excerpts, limits=limits, stop=stop
+    decoded = decoders.stream_excerpts(
+        source,
+        metadata.audio.sample_rate,
+        excerpt_seconds=metadata.excerpt_seconds,
+        n_excerpts=n_excerpts,
+        limits=limits,
+        stop=stop,
     )
-    results = []
+    began = time.perf_counter()
+    try:
+        return classifier.classify_stream(ExcerptStream(_observed(decoded, stop, timings, picture)))
+    finally:
+        timings.model_seconds = time.perf_counter() - began - timings.decode_seconds - timings.picture_seconds
+
+
+def _observed(
+    stream: ExcerptStream, stop: Event, timings: Timings, picture: Picture | None
+) -> Generator[Excerpt, None, TrackLength]:
+    """Yield the excerpts of a stream: measure their decoding, draw them, and end once `stop` is set."""
     with closing(stream):
-        for excerpt in _timed(iter(stream), timings):
-            if stop.is_set():
-                raise CancelledError
+        excerpts = iter(stream)
+        while True:
             began = time.perf_counter()
             try:
-                results.append(classifier.classify_excerpt(excerpt))
+                excerpt = next(excerpts, None)
             finally:
-                timings.model_seconds += time.perf_counter() - began
+                timings.decode_seconds += time.perf_counter() - began
+            if excerpt is None:
+                return stream.length
+            if stop.is_set():
+                raise CancelledError
             if picture is not None:
-                picture.add(excerpt.waveform, results[-1].silent)
-    return summarise(
-        results,
-        threshold=metadata.confidence_threshold,
-        length=stream.length,
-        device=classifier.device,
-        path=None,
-    )
+                began = time.perf_counter()
+                picture.add(excerpt.waveform)
+                timings.picture_seconds += time.perf_counter() - began
+            yield excerpt
 
 
 def classify_spectrogram(
@@ -106,13 +119,27 @@ def classify_spectrogram(
     timings: Timings,
     picture: Picture | None = None,
 ) -> Prediction:
-    """Classify a log-mel spectrogram, shape (n_mels, n_frames), dB.
+    """Classify a log-mel spectrogram.
+
+    Parameters
+    ----------
+    classifier : GenreClassifier
+        Runs the model.
+    log_mel : float array, shape (n_mels, n_frames)
+        Decibels.
+    limits : DecodeLimits
+        Limits on its length.
+    timings : Timings
+        Filled in.
+    picture : Picture, optional
+        Gets the spectrogram.
 
     Raises
     ------
     InvalidInputError
+        The array has the wrong shape or values.
     AudioLimitError
-        It is longer than the bound on decoded seconds.
+        It is longer than `limits` allow.
     """
     seconds = log_mel.shape[1] * classifier.metadata.audio.frame_seconds
     if seconds > limits.max_seconds:
@@ -120,58 +147,56 @@ def classify_spectrogram(
             f"the spectrogram covers {seconds:.0f} s: send at most {limits.max_seconds:g} s", "max_seconds"
         )
     began = time.perf_counter()
-    try:
-        prediction = classifier.classify_log_mel(log_mel)
-    finally:
-        timings.model_seconds += time.perf_counter() - began
+    prediction = classifier.classify_log_mel(log_mel)
+    timings.model_seconds = time.perf_counter() - began
     if picture is not None:
         picture.add_log_mel(log_mel)
     return prediction
 
 
-def _timed(excerpts: Iterator[Excerpt], timings: Timings) -> Iterator[Excerpt]:
-    while True:
-        began = time.perf_counter()
-        try:
-            excerpt = next(excerpts, None)
-        finally:
-            timings.decode_seconds += time.perf_counter() - began
-        if excerpt is None:
-            return
-        yield excerpt
-
-
 MAX_TOP = 1000
 MAX_EXCERPTS = 360
-"""One hour of ten-second excerpts; `whole` takes what there is, within the bounds on decoding."""
+"""One hour of excerpts of ten seconds; `whole` has no limit but those on decoding."""
 
 
 class Options(BaseModel):
-    """What a client may choose, in the query of the address."""
+    """Options of a prediction, in the query of the address."""
 
     model_config = ConfigDict(extra="forbid")
-    top: int = Field(default=3, ge=1, le=MAX_TOP, description="how many of the most probable genres stand in `top`")
+    top: int = Field(default=3, ge=1, le=MAX_TOP, description="number of the most probable genres in `top`")
     excerpts: int | None = Field(
         default=None,
         ge=1,
         le=MAX_EXCERPTS,
-        description="excerpts to listen to, spread over the track; default: the model's",
+        description="number of excerpts to analyse, spread over the track; default: the model's",
     )
-    whole: bool = Field(default=False, description="listen to the whole track instead")
-    spectrogram: bool = Field(default=False, description="draw what was listened to, as PNG in Base64")
+    whole: bool = Field(default=False, description="analyse the whole track instead")
+    spectrogram: bool = Field(default=False, description="draw the analysed excerpts, as PNG in Base64")
 
     def n_excerpts(self, metadata: ModelMetadata) -> int | None:
-        """Return the number of excerpts, None for the whole track."""
+        """Return the number of excerpts, None for the whole track.
+
+        Parameters
+        ----------
+        metadata : ModelMetadata
+            Says the default number.
+        """
         return None if self.whole else self.excerpts or metadata.n_excerpts
 
     def picture(self, metadata: ModelMetadata) -> Picture | None:
-        """Return an empty picture, if one is wanted."""
+        """Return an empty picture if the client asks for one.
+
+        Parameters
+        ----------
+        metadata : ModelMetadata
+            Says how spectrograms are made.
+        """
         return Picture(metadata.audio, self.whole) if self.spectrogram else None
 
 
 def _checked(options: Annotated[Options, Query()]) -> Options:
     if options.whole and options.excerpts is not None:
-        raise ServiceError(422, "invalid_request", "excerpts and whole exclude each other: give one of them")
+        raise ServiceError(422, "invalid_request", "excerpts and whole cannot be combined: send one of them")
     return options
 
 
@@ -179,7 +204,13 @@ TheOptions = Annotated[Options, Depends(_checked)]
 
 
 class Stopwatch:
-    """Seconds since a request's head was read."""
+    """Measures the time since a request's head was read.
+
+    Parameters
+    ----------
+    request : Request
+        The request.
+    """
 
     def __init__(self, request: Request) -> None:
         self._began: float = request.scope.get("genre.began", time.perf_counter())
@@ -199,16 +230,20 @@ def answer(
     total_seconds: float,
     spectrogram: str | None = None,
 ) -> dict[str, Any]:
-    """Return the JSON object: the package's own, and with it `top` and `timings`.
+    """Return the JSON object of a prediction, with `top` and `timings`.
 
     Parameters
     ----------
     prediction : Prediction
+        Result of the classifier.
     name : str or None
-        What the client calls the track.
+        The client's name of the track.
     top : int
+        Number of genres in `top`.
     timings : Timings
+        Seconds spent on decoding and in the model.
     queue_seconds, total_seconds : float
+        Seconds in the queue, and of the whole request.
     spectrogram : str, optional
         PNG in Base64.
     """
@@ -229,5 +264,11 @@ def answer(
 
 
 def sendable(name: str | None) -> str | None:
-    """Return a client's name of a track with what UTF-8 cannot hold replaced."""
+    """Return the client's name of a track, with characters that UTF-8 cannot encode replaced.
+
+    Parameters
+    ----------
+    name : str or None
+        The name.
+    """
     return None if name is None else name.encode("utf-8", "replace").decode("utf-8")

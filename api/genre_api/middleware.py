@@ -1,7 +1,4 @@
-"""The API key, where one is set.
-
-The outermost layer: request ids, safe headers, the access log, the meters, and an answer to what nobody foresaw.
-"""
+"""The API key, and the outermost layer: request ids, safe headers, access log, metrics, unexpected errors."""
 
 from __future__ import annotations
 
@@ -18,8 +15,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from genre_api.logging import begin_request
-from genre_api.metrics import Meters
+from genre_api.observability import Meters, begin_request
 from genre_api.problems import ServiceError, internal, problem, problem_responses
 from genre_api.service import service_of
 from genre_api.work_queue import ClientGone
@@ -36,15 +32,25 @@ def require_key(
     header: Annotated[str | None, Depends(_header)],
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> None:
-    """Refuse a request without the key. Runs before the body is read.
+    """Refuse a request without the API key, before its body is read.
+
+    Parameters
+    ----------
+    request : Request
+        The request.
+    header : str or None
+        Key in the header `X-API-Key`.
+    bearer : HTTPAuthorizationCredentials or None
+        Key as a Bearer token.
 
     Raises
     ------
     ServiceError
+        401 if the key is missing or wrong.
     """
     key = service_of(request).settings.api_key
     given = header if header is not None else bearer.credentials if bearer else ""
-    # The comparison takes as long for a key that is nearly right as for one that is not.
+    # Compared in constant time, so that the time does not show how much of a key is right.
     if key is None or not hmac.compare_digest(given.encode(), key.get_secret_value().encode()):
         raise ServiceError(
             401,
@@ -65,20 +71,26 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 
-_access = logging.getLogger("genre_api.middleware")
+_access = logging.getLogger("genre_api.access")
 _log = logging.getLogger(__name__)
 
 
 @dataclass
 class Seen:
-    """What is known of a request when it is over."""
+    """Route and status of a request, known after it was answered."""
 
     route: str = "unmatched"
     status: int = 0
 
 
 def note_route(request: Request) -> None:
-    """Remember which route a request took: the address itself may be any word, and is neither logged nor counted."""
+    """Store the route of a request; its address may be any text and is neither logged nor counted.
+
+    Parameters
+    ----------
+    request : Request
+        The request.
+    """
     request.scope[_KEY].route = request.scope["route"].path
 
 
@@ -88,15 +100,16 @@ class Observation:
     Parameters
     ----------
     app : ASGI application
+        Application that answers.
     meters : Meters
+        Metrics of the service.
     allowed_hosts : tuple of str
-        Values of the `Host` header, without port, that are served; empty serves any. A page that has its own name
-        resolved to this machine (DNS rebinding) thereby gets nothing.
+        Allowed values of the `Host` header, without port; empty allows any. They protect against DNS rebinding.
     cors_origins : tuple of str
-        Origins of other sites whose pages may send.
+        Origins of other sites whose pages may send requests.
     draining : callable
-        Whether the service is about to stop. Each answer then closes its connection: a client that sent its next
-        request on it would find the door closed.
+        Returns whether the service is about to stop. Each answer then closes its connection, since a further request
+        on it would fail.
     """
 
     def __init__(
@@ -114,14 +127,14 @@ class Observation:
         self._allowed = {host.lower() for host in allowed_hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Answer one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         began, seen, headers = time.perf_counter(), Seen(), Headers(scope=scope)
         request_id = begin_request(headers.get("x-request-id"))
         method = scope["method"]
-        # A HEAD is answered like a GET; the server itself leaves out the body.
+        # A HEAD is answered like a GET; the server omits the body.
         scope = {**scope, _KEY: seen, "genre.began": began, "method": "GET" if method == "HEAD" else method}
 
         async def decorated(message: Message) -> None:
@@ -139,7 +152,7 @@ class Observation:
             seen.status = 499
         except Exception:
             _log.exception("a request failed")
-            if seen.status:  # the answer has begun: the server breaks the connection
+            if seen.status:  # the answer has begun: the server closes the connection
                 raise
             await internal()(scope, receive, decorated)
         finally:
@@ -147,12 +160,12 @@ class Observation:
 
     def _refusal(self, method: str, headers: Headers) -> JSONResponse | None:
         if self._allowed and _host(headers.get("host", "")) not in self._allowed:
-            return problem(400, "invalid_host", "this name is not served: GENRE_ALLOWED_HOSTS lists those that are")
-        # Without this a page of any site could put this machine to work, though not read the answers.
+            return problem(400, "invalid_host", "this host name is not allowed: see GENRE_ALLOWED_HOSTS")
+        # Otherwise a page of any site could start predictions, although it could not read the answers.
         foreign = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
         if method == "POST" and foreign and not self._origins & {headers.get("origin"), "*"}:
             return problem(
-                403, "cross_site", "pages of other sites are not served: GENRE_CORS_ORIGINS lists those that are"
+                403, "cross_site", "requests from pages of other sites are not allowed: see GENRE_CORS_ORIGINS"
             )
         return None
 

@@ -12,15 +12,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from genre_api.logging import current_request_id
+from genre_api.observability import current_request_id
 from genre_api.schemas import Problem
 from genre_runtime.errors import DecoderUnavailableError, GenreError
 
 MEDIA_TYPE = "application/problem+json"
 LONGEST_VALUE = 60
-"""Of what was sent, to be repeated in an answer: characters."""
+"""Longest value of a request, in characters, that is repeated in an answer."""
 
-# What a client can mend. Any other error is the service's own: its message stays in the log.
+# Errors that a client can correct. The message of any other error only goes to the log.
 _STATUS = {
     "audio_limit": 413,
     "unreadable_audio": 415,
@@ -28,72 +28,131 @@ _STATUS = {
     "invalid_input": 422,
 }
 _PLAIN = {
-    404: ("unknown_address", "no endpoint at this address: GET / lists them"),
-    405: ("method_not_allowed", "this endpoint does not take this method: the Allow header says which it takes"),
+    404: ("unknown_address", "no endpoint at this address: GET / lists the endpoints"),
+    405: ("method_not_allowed", "this endpoint does not support this method: the Allow header lists those it supports"),
 }
-_INTERNAL = "the service failed at this request: its log says more"
+_INTERNAL = "the service failed on this request: see its log"
 
 _log = logging.getLogger(__name__)
 
 
 class ServiceError(HTTPException):
-    """The service itself refuses a request.
+    """A request that the service refuses.
 
-    Attributes
+    Parameters
     ----------
+    status : int
+        HTTP status.
     code : str
-        Stable, meant for programs.
+        Stable code for programs.
+    detail : str
+        Message for people.
+    headers : mapping of str to str, optional
+        Headers of the answer.
+    **members : str or None
+        Further members of the problem document.
     """
 
-    def __init__(self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None, **members: str | None
+    ) -> None:
         super().__init__(status, detail, headers)
         self.code = code
+        self.members = members
 
 
 def upload_too_large(limit: int) -> ServiceError:
-    """Make the answer to a body of more than `limit` bytes."""
-    return ServiceError(413, "upload_too_large", f"the body has more than {limit} bytes: send less")
+    """Return the error for a body that is too large.
+
+    Parameters
+    ----------
+    limit : int
+        Most bytes of a body.
+    """
+    return ServiceError(413, "upload_too_large", f"the body has more than {limit} bytes: send a smaller file")
 
 
 def unavailable(error: GenreError | None) -> ServiceError:
-    """Make the answer while there is no model."""
+    """Return the error for a service without a model.
+
+    Parameters
+    ----------
+    error : GenreError or None
+        Why the model could not be loaded, if known.
+    """
     why = f"no model is loaded ({error.code})" if error else "no model is loaded (internal)"
     return ServiceError(503, "unavailable", f"{why}: see /readyz", {"Retry-After": "30"})
 
 
 def busy(retry_after: int) -> ServiceError:
-    """Make the answer when no place is left in the service."""
+    """Return the error for a service with too many requests.
+
+    Parameters
+    ----------
+    retry_after : int
+        Seconds after which to try again.
+    """
     return ServiceError(
-        503, "busy", f"every place is taken: try again in {retry_after} s", {"Retry-After": str(retry_after)}
+        503, "busy", f"the service is busy: try again in {retry_after} s", {"Retry-After": str(retry_after)}
     )
 
 
 def described(error: Exception) -> tuple[int, str, str]:
-    """Return the status, code and message of an error in work, and log what is the service's own fault."""
+    """Return the status, code and message of a failed prediction; log an error of the service itself.
+
+    Parameters
+    ----------
+    error : Exception
+        What the prediction raised.
+    """
     if isinstance(error, GenreError) and error.code in _STATUS:
         return _STATUS[error.code], error.code, str(error)
     _log.error("a prediction failed", exc_info=error)
-    if isinstance(error, DecoderUnavailableError):  # its words may have a path of this machine
+    if isinstance(error, DecoderUnavailableError):  # its message may contain a path of the server
         return 503, "unavailable", "no decoder can be started: see /readyz"
     return 500, error.code if isinstance(error, GenreError) else "internal", _INTERNAL
 
 
-def problem(status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Make one problem document."""
+def problem(
+    status: int, code: str, detail: str, headers: Mapping[str, str] | None = None, **members: str | None
+) -> JSONResponse:
+    """Return one problem document.
+
+    Parameters
+    ----------
+    status : int
+        HTTP status.
+    code : str
+        Stable code for programs.
+    detail : str
+        Message for people.
+    headers : mapping of str to str, optional
+        Headers of the answer.
+    **members : str or None
+        Further members of the document.
+    """
     body = Problem(
         title=HTTPStatus(status).phrase, status=status, code=code, detail=detail, request_id=current_request_id()
     )
-    return JSONResponse(body.model_dump(), status, headers, media_type=MEDIA_TYPE)
+    return JSONResponse({**body.model_dump(), **members}, status, headers, media_type=MEDIA_TYPE)
 
 
 def internal() -> JSONResponse:
-    """Make the answer to an error that nobody foresaw."""
+    """Return the answer to an unexpected error."""
     return problem(500, "internal", _INTERNAL)
 
 
-def problem_responses(**codes: str) -> dict[int | str, dict[str, Any]]:
-    """Describe problems for OpenAPI; `s413="upload_too_large, audio_limit"` is a status with its codes."""
-    schema = Problem.model_json_schema()
+def problem_responses(document: type[Problem] = Problem, /, **codes: str) -> dict[int | str, dict[str, Any]]:
+    """Return the descriptions of problems for OpenAPI.
+
+    Parameters
+    ----------
+    document : type of Problem, optional
+        Schema of the problem document.
+    **codes : str
+        Codes by status, such as `s413="upload_too_large, audio_limit"`.
+    """
+    schema = document.model_json_schema()
     described_by_status: dict[int | str, dict[str, Any]] = {}
     for name, meaning in codes.items():
         status = int(name[1:])
@@ -107,14 +166,20 @@ def problem_responses(**codes: str) -> dict[int | str, dict[str, Any]]:
 
 
 def _fault(entry: Mapping[str, Any]) -> str:
-    """Return one fault of a request in words, with what was found where that is a short value."""
+    """Return one error of a request as text, with the value that was found if it is short."""
     words, value = f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}", entry.get("input")
     short = isinstance(value, str | int | float) and len(str(value)) <= LONGEST_VALUE
     return f"{words}, found {value!r}" if short else words
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Answer every error of `app` as `application/problem+json`."""
+    """Answer every error as `application/problem+json`.
+
+    Parameters
+    ----------
+    app : FastAPI
+        Application that gets the handlers.
+    """
 
     def counted(request: Request, answer: JSONResponse, code: str) -> JSONResponse:
         request.app.state.service.meters.rejected(code)
@@ -129,7 +194,8 @@ def add_problem_handlers(app: FastAPI) -> None:
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
         plain = _PLAIN.get(error.status_code, ("http", error.detail))
         code, detail = (error.code, error.detail) if isinstance(error, ServiceError) else plain
-        return counted(request, problem(error.status_code, code, detail, error.headers), code)
+        members = error.members if isinstance(error, ServiceError) else {}
+        return counted(request, problem(error.status_code, code, detail, error.headers, **members), code)
 
     @app.exception_handler(RequestValidationError)
     async def invalid_request(request: Request, error: RequestValidationError) -> JSONResponse:

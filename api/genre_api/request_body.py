@@ -1,19 +1,25 @@
-"""Opening files that a client names by path: inside the folders that the settings name, and nowhere else.
+"""Read the body of a request: an uploaded file, a path on the server, or a spectrogram.
 
-Reading a request's body: bounded in bytes and in time while it arrives, before a place in the queue is taken.
+Bytes and time are limited while the body arrives, before the request takes a place in the queue. Spectrograms are
+parsed in a worker thread, since millions of numbers take a while.
 """
 
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import stat
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+import numpy as np
 from fastapi import Request
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+from pydantic_core import from_json
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -21,25 +27,25 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from genre_api.problems import ServiceError, busy, upload_too_large
 from genre_api.work_queue import ClientGone
 
-# Without O_NONBLOCK the opening of a named pipe waits for somebody to write into it.
+# Without O_NONBLOCK, opening a named pipe waits for a writer.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 def open_inside(path: str, roots: Sequence[str]) -> BinaryIO:
-    """Open a regular file that lies, links followed, in one of the folders.
+    """Open a regular file inside one of the allowed folders; links are followed first.
 
     Parameters
     ----------
     path : str
-        Absolute, or relative to one of the folders.
+        Path from the client, absolute or relative to one of the folders.
     roots : sequence of str
-        Absolute paths of folders.
+        Absolute paths of the allowed folders.
 
     Raises
     ------
     ServiceError
-        403 without any folder. 404 in every other case, in the same words: whoever asks for a path outside does not
-        learn whether there is something.
+        403 if there are no folders; otherwise 404 with the same message in every case, so that a client cannot find
+        out which paths outside exist.
     """
     if not roots:
         raise ServiceError(403, "path_disabled", "this service reads no files by path: send the file itself")
@@ -71,19 +77,20 @@ def _open_below(folder: Path, path: Path) -> BinaryIO:
 
 RETRY_SECONDS = 5
 PIECE_BYTES = 2**19
-"""What a socket gives at once is little: taken one by one, each write to a temporary file waits for a thread."""
+"""Chunks from a socket are joined to this size, since each write to a temporary file waits for a thread."""
 MAX_NAME, MAX_NAMES = 40, 5
-"""Of a form's parts in an error: characters and number."""
+"""Longest name of a part in an error message, and most names."""
 MAX_FIELD_BYTES = 4096
-"""The forms of this service have no fields of text worth more."""
+"""Longest text field of a form; the service uses none."""
 
 
 class BodyBudget:
-    """Bytes of all bodies that are held at once, so that many clients together cannot fill memory and disk.
+    """Limits the bytes of all bodies held at once, so that many clients cannot fill memory and disk.
 
     Parameters
     ----------
     max_total : int
+        Most bytes of all bodies.
     seconds : float
         Longest time for one body to arrive.
     """
@@ -95,12 +102,24 @@ class BodyBudget:
 
     @asynccontextmanager
     async def body(self, request: Request, max_bytes: int) -> AsyncIterator[AsyncGenerator[bytes, None]]:
-        """Give the chunks of a body; its bytes count until the context ends.
+        """Yield the chunks of a body, whose bytes count until the context ends.
 
-        The chunks raise `ServiceError` (413, 408, 415, or 503 when all bodies together are too many) and `ClientGone`.
+        Parameters
+        ----------
+        request : Request
+            Request whose body is read.
+        max_bytes : int
+            Most bytes of the body; a larger Content-Length is refused unread.
+
+        Raises
+        ------
+        ServiceError
+            413, 408, 415, or 503 if all bodies together are too large.
+        ClientGone
+            The client closed the connection.
         """
         if request.headers.get("content-encoding", "identity").lower() != "identity":
-            raise ServiceError(415, "unsupported_media_type", "Content-Encoding is not understood: send plain bytes")
+            raise ServiceError(415, "unsupported_media_type", "Content-Encoding is not supported: send plain bytes")
         announced = request.headers.get("content-length", "")
         if announced.isdecimal() and (len(announced) > 18 or int(announced) > max_bytes):
             raise upload_too_large(max_bytes)
@@ -130,7 +149,7 @@ class BodyBudget:
                 yield b"".join(piece)
 
     async def _receive(self, request: Request, max_bytes: int, held: _Held, piece: list[bytes]) -> bool:
-        """Add what has come to `piece`, if it may be held; returns whether there is more."""
+        """Append the next chunk to `piece`; return whether there is more."""
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
@@ -146,13 +165,19 @@ class BodyBudget:
 
 
 class _Held:
-    """Bytes that one body counts for."""
+    """Bytes held by one body."""
 
     n_bytes = 0
 
 
 async def read_bytes(chunks: AsyncGenerator[bytes, None]) -> bytes:
-    """Return a whole small body."""
+    """Return a whole body.
+
+    Parameters
+    ----------
+    chunks : async generator of bytes
+        Chunks from `BodyBudget.body`.
+    """
     content = bytearray()
     async for chunk in chunks:
         content += chunk
@@ -162,7 +187,18 @@ async def read_bytes(chunks: AsyncGenerator[bytes, None]) -> bytes:
 async def read_files(
     request: Request, chunks: AsyncGenerator[bytes, None], field: str, max_files: int, max_parts: int
 ) -> list[UploadFile]:
-    """Return the files of a form; whoever calls closes them. They have no name on the disk where the system allows it.
+    """Return the files of a form, which the caller closes.
+
+    Parameters
+    ----------
+    request : Request
+        Request with the headers of the form.
+    chunks : async generator of bytes
+        Chunks from `BodyBudget.body`.
+    field : str
+        Name of the parts with files; other parts are ignored.
+    max_files, max_parts : int
+        Most files named `field`, and most parts of any name.
 
     Raises
     ------
@@ -171,7 +207,7 @@ async def read_files(
     """
     _, parameters = parse_options_header(request.headers["content-type"])
     if parameters.get(b"charset", b"utf-8").lower() != b"utf-8":
-        raise ServiceError(415, "unsupported_media_type", "the form's charset is not understood: leave it out")
+        raise ServiceError(415, "unsupported_media_type", "the charset of the form is not supported: leave it out")
     parser = MultiPartParser(
         request.headers, chunks, max_files=max_parts, max_fields=max_parts, max_part_size=MAX_FIELD_BYTES
     )
@@ -199,5 +235,89 @@ async def read_files(
     raise ServiceError(
         413 if max_files > 1 else 422,
         "too_many_files" if max_files > 1 else "invalid_request",
-        f"the form has {len(files)} files named {field!r}: at most {max_files} can be taken",
+        f"the form has {len(files)} files named {field!r}: expected at most {max_files}",
     )
+
+
+def parse_json(content: bytes, n_mels: int) -> str | NDArray[np.float32]:
+    """Return the value of `{"path": ...}` or `{"spec": [[...]]}`.
+
+    Parameters
+    ----------
+    content : bytes
+        The JSON text.
+    n_mels : int
+        Number of rows of a spectrogram.
+
+    Raises
+    ------
+    ServiceError
+        400 if the text is not JSON, 422 if it is another object.
+    """
+    try:
+        # Several times as fast as `json`, which matters because no other thread runs while it parses.
+        values = from_json(content)
+    except ValueError as error:
+        raise ServiceError(400, "invalid_body", "the body is not valid JSON, unlike its Content-Type") from error
+    if not isinstance(values, dict) or set(values) not in ({"path"}, {"spec"}):
+        raise _invalid('expected {"path": "..."} or {"spec": [[...], ...]} and nothing else')
+    if "spec" in values:
+        return _rows(values["spec"], n_mels)
+    path = values["path"]
+    if not isinstance(path, str):
+        raise _invalid("path is not a string")
+    return path
+
+
+def parse_npy(content: bytes) -> NDArray[np.float32]:
+    """Return the array of a `.npy` file, without unpickling and without trusting the size in the header.
+
+    Parameters
+    ----------
+    content : bytes
+        The file.
+
+    Raises
+    ------
+    ServiceError
+        400 for a broken file, 422 if the array does not have two dimensions of real numbers.
+    """
+    file = io.BytesIO(content)
+    try:
+        version = npy.read_magic(file)
+        read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
+        shape, fortran, dtype = read(file)
+    except Exception as error:  # the header is parsed as Python, which fails in a dozen ways
+        raise ServiceError(
+            400, "invalid_body", f"the body begins with {content[:8]!r}, expected a .npy file of version 1 or 2"
+        ) from error
+    if len(shape) != 2 or dtype.kind not in "fiu":
+        raise _invalid(f"the array has {len(shape)} dimensions of {dtype.kind!r}: expected 2 of real numbers")
+    n_values, rest = shape[0] * shape[1], content[file.tell() :]
+    if min(shape) < 0 or n_values * dtype.itemsize != len(rest):
+        raise ServiceError(400, "invalid_body", "the size in the .npy header differs from the size of the body")
+    return _float32(np.frombuffer(rest, dtype).reshape(shape, order="F" if fortran else "C"))
+
+
+def _rows(rows: Any, n_mels: int) -> NDArray[np.float32]:
+    """Check every row before NumPy gets it: one long string would become an array of strings of that length."""
+    if not isinstance(rows, list) or len(rows) != n_mels:
+        found = f"{len(rows)} rows" if isinstance(rows, list) else "no list of rows"
+        raise _invalid(f"spec has {found}: expected {n_mels} rows of numbers, the lowest mel band first")
+    if not all(isinstance(row, list) and len(row) == len(rows[0]) for row in rows):
+        raise _invalid("the rows of spec differ in length: expected rows of the same length")
+    if not all(set(map(type, row)) <= {int, float} for row in rows):
+        raise _invalid("spec contains a value that is not a number: expected decibels")
+    try:
+        return _float32(np.array([np.array(row, np.float64) for row in rows]))
+    except OverflowError as error:
+        raise _invalid("spec contains a number that is too large: expected decibels") from error
+
+
+def _float32(array: NDArray[Any]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore", invalid="ignore"):  # too large values become infinite, which the runtime refuses
+        return array.astype(np.float32)
+
+
+def _invalid(detail: str) -> ServiceError:
+    return ServiceError(422, "invalid_request", detail)

@@ -1,7 +1,4 @@
-"""The JSON objects of predictions and problems, as OpenAPI shows them.
-
-The JSON objects that tell of the service and of its model, as OpenAPI shows them.
-"""
+"""The JSON objects that the service answers with, as OpenAPI shows them."""
 
 from __future__ import annotations
 
@@ -30,12 +27,18 @@ _PREDICTION: dict[str, Any] = {
 
 
 def with_example(value: dict[str, Any]) -> ConfigDict:
-    """Return the configuration of a model whose example OpenAPI shows."""
+    """Return the configuration of a model with an example for OpenAPI.
+
+    Parameters
+    ----------
+    value : dict
+        The example.
+    """
     return ConfigDict(json_schema_extra={"examples": [value]}, protected_namespaces=())
 
 
 class Problem(BaseModel):
-    """A problem document (RFC 9457). `code` is stable and meant for programs, `detail` for people."""
+    """A problem document (RFC 9457). `code` is stable and for programs, `detail` is for people."""
 
     model_config = with_example(
         {
@@ -55,8 +58,25 @@ class Problem(BaseModel):
     request_id: str | None
 
 
+class NotReady(Problem):
+    """A problem document of `/readyz`. `load_error` says why the model could not be loaded, null if it was loaded."""
+
+    model_config = with_example(
+        {
+            "type": "about:blank",
+            "title": "Service Unavailable",
+            "status": 503,
+            "code": "not_ready",
+            "detail": "not ready: model_not_found",
+            "request_id": "2f1c7c0e5b4b4c8f9d8f0c4f3a5b6c7d",
+            "load_error": "no model file at 'best_model.onnx': train and export one",
+        }
+    )
+    load_error: str | None
+
+
 class Excerpt(BaseModel):
-    """A stretch of the track and its genres; a silent one is left out of the track's answer."""
+    """An excerpt of the track and its genres; silent excerpts do not count for the result of the track."""
 
     start_seconds: float
     end_seconds: float
@@ -65,7 +85,7 @@ class Excerpt(BaseModel):
 
 
 class Timings(BaseModel):
-    """Seconds: waiting for a worker, decoding, in the model, and from the request's head to the answer."""
+    """Seconds spent waiting for a worker, decoding, in the model, and from the request's head to the answer."""
 
     queue_seconds: float
     decode_seconds: float
@@ -83,8 +103,8 @@ class Ranked(BaseModel):
 class Prediction(BaseModel):
     """The genres of a track.
 
-    `path` is the client's own name of it; `reason` says why an answer is not confident; `spectrogram` is a PNG in
-    Base64, the excerpts side by side and the lowest band below, where the option of that name asked for it.
+    `path` is the client's name of the track; `reason` says why a result is not confident. With the option
+    `spectrogram`, the field of that name is a PNG in Base64: the excerpts side by side, the lowest band at the bottom.
     """
 
     model_config = with_example(_PREDICTION)
@@ -104,7 +124,7 @@ class Prediction(BaseModel):
 
 
 class BatchError(BaseModel):
-    """Why one file of a batch has no genres; the codes are those of problem documents."""
+    """Why one file of a batch failed; the codes are those of problem documents."""
 
     code: str
     message: str
@@ -119,7 +139,7 @@ class BatchItem(BaseModel):
 
 
 class Batch(BaseModel):
-    """Answers in the order of the files."""
+    """Results in the order of the files."""
 
     model_config = with_example(
         {
@@ -148,7 +168,7 @@ _METRICS: dict[str, Any] = {
 
 
 class Index(BaseModel):
-    """What this service is and where its endpoints lie."""
+    """What this service is and where its endpoints are."""
 
     model_config = with_example(
         {
@@ -165,7 +185,7 @@ class Index(BaseModel):
 
 
 class Health(BaseModel):
-    """Whether predictions can be made, and on what."""
+    """Whether predictions can be made, and with which model and device."""
 
     model_config = with_example(
         {
@@ -204,7 +224,7 @@ class Ready(BaseModel):
 
 
 class Genres(BaseModel):
-    """The genres that the model knows, in the order of its outputs, and the confidence from which an answer is sure."""
+    """The genres of the model, in the order of its outputs, and the confidence threshold of a confident result."""
 
     model_config = with_example({"genres": ["blues", "rock"], "confidence_threshold": 0.65})
     genres: list[str]
@@ -212,7 +232,7 @@ class Genres(BaseModel):
 
 
 class Metrics(BaseModel):
-    """How well the model did in training, and on what data."""
+    """Results of the training, and the data it used."""
 
     model_config = with_example(_METRICS)
     model_exists: bool
@@ -227,14 +247,14 @@ class Metrics(BaseModel):
 
 
 class History(BaseModel):
-    """One object an epoch of the training."""
+    """One object for each epoch of the training."""
 
     model_config = with_example({"history": [{"epoch": 1, "train_loss": 2.5, "val_loss": 1.9, "val_acc": 0.36}]})
     history: list[dict[str, Any]]
 
 
 class Confusion(BaseModel):
-    """Validation tracks by true genre (row) and answered genre (column)."""
+    """Number of validation tracks by true genre (row) and predicted genre (column)."""
 
     model_config = with_example(
         {"labels": ["blues", "rock"], "matrix": [[5, 1], [0, 7]], "rows": "true", "columns": "answered"}

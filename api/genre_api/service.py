@@ -1,4 +1,4 @@
-"""What the endpoints share: the classifier, the queue, the bounds and the meters of one application."""
+"""What the endpoints of one application share: classifier, queue, limits and metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Annotated, TypeVar
 import numpy as np
 from fastapi import Depends, Request
 
-from genre_api.metrics import Meters
+from genre_api.observability import Meters
 from genre_api.problems import unavailable
 from genre_api.request_body import BodyBudget
 from genre_api.settings import Settings
@@ -28,17 +28,23 @@ _log = logging.getLogger(__name__)
 
 
 class Service:
-    """One running service.
+    """State of one running service.
+
+    Parameters
+    ----------
+    settings : Settings
+        Limits and numbers of workers.
+    decoders : DecoderPool, optional
+        Processes that decode uploads, left open by `close`; by default one for each worker.
 
     Attributes
     ----------
     classifier : GenreClassifier or None
-    decoders : DecoderPool
-        Processes that decode uploads, one a worker.
+        None before the model is loaded, or if that failed.
     load_error : GenreError or None
-        Why there is no classifier; None also if nobody foresaw the reason.
+        Why loading failed; None also after an unexpected error.
     draining : bool
-        The service is about to stop: it still answers, but wants no new clients.
+        Whether the service is about to stop: it still answers, but is not ready.
     """
 
     def __init__(self, settings: Settings, decoders: DecoderPool | None = None) -> None:
@@ -59,7 +65,13 @@ class Service:
         self.meters.watch("genre_ready", "Whether /readyz says yes.", lambda: self.reason is None)
 
     def load(self, load: Callable[[], GenreClassifier]) -> None:
-        """Load the model, start the decoders, and try both; a failure is remembered and logged, not raised."""
+        """Load the model, start the decoders and test both; an error is stored and logged, not raised.
+
+        Parameters
+        ----------
+        load : callable
+            Returns the classifier.
+        """
         try:
             with suppress(DecoderUnavailableError):
                 self.decoders.warm()
@@ -70,7 +82,7 @@ class Service:
         except GenreError as error:
             self.load_error = error
             _log.error("predictions answer 503: %s", error)
-        except Exception:  # a damaged graph surprises ONNX Runtime in more ways than it documents
+        except Exception:  # ONNX Runtime raises undocumented errors for damaged graphs
             _log.exception("predictions answer 503")
 
     def _try_decoders(self) -> None:
@@ -82,14 +94,14 @@ class Service:
             pass
 
     def close(self) -> None:
-        """End what is in work, and the decoders."""
+        """Stop the running predictions and the decoders."""
         self.queue.close()
         if self._owns_decoders:
             self.decoders.close()
 
     @property
     def reason(self) -> str | None:
-        """Why no predictions can be made, as a code; None if they can."""
+        """Code of why predictions cannot be made; None if they can."""
         if self.draining:
             return "draining"
         if self.classifier is None:
@@ -100,16 +112,23 @@ class Service:
         return None
 
     def _retry(self) -> None:
-        """Try in the background whether a decoder can be started now: while none can, no requests come to show it."""
+        """Test in the background whether a decoder starts now: without readiness no request would show it."""
         if self._retrying is None or not self._retrying.is_alive():
             self._retrying = Thread(target=self._try_decoders, name="genre-retry", daemon=True)
             self._retrying.start()
 
     @asynccontextmanager
     async def body(self, request: Request, max_bytes: int) -> AsyncIterator[AsyncGenerator[bytes, None]]:
-        """Give the chunks of a body, as `BodyBudget.body` does; without a place in the queue, refuse it unread.
+        """Yield the chunks of a body as `BodyBudget.body` does; refuse it unread if the queue has no place.
 
-        Where every client is refused only after its upload, a service that is asked too much has less left to answer.
+        Refusing clients only after their upload would cost a busy service even more time.
+
+        Parameters
+        ----------
+        request : Request
+            Request whose body is read.
+        max_bytes : int
+            Most bytes of the body.
         """
         self.queue.check_place(_client(request))
         async with self.bodies.body(request, max_bytes) as chunks:
@@ -121,9 +140,21 @@ class Service:
         job: Callable[[Event], Answer],
         at_end: Callable[[], None] = lambda: None,
     ) -> tuple[Answer, float]:
-        """Run a job in the queue once the request's body is read; returns its result and the seconds it waited.
+        """Run a job in the queue after the request's body was read.
 
-        `at_end` is called in any case, when no thread works at the job.
+        Parameters
+        ----------
+        request : Request
+            Request that the job answers.
+        job : callable
+            Gets an event that is set when the result is no longer needed.
+        at_end : callable, optional
+            Called once in every case, when no thread runs the job.
+
+        Returns
+        -------
+        tuple of (result, float)
+            Result of the job, and the seconds it waited.
 
         Raises
         ------
@@ -148,14 +179,20 @@ class Service:
 
 
 def load_classifier(settings: Settings) -> GenreClassifier:
-    """Load the model that the settings name."""
+    """Load the model of the settings.
+
+    Parameters
+    ----------
+    settings : Settings
+        Model, device, threads and limits.
+    """
     return GenreClassifier.load(
         settings.model, device=settings.device, threads=settings.threads, limits=settings.decode_limits
     )
 
 
 def _try_out(classifier: GenreClassifier) -> None:
-    """Run both graphs: the one for spectrograms is otherwise opened, and found broken, at its first request."""
+    """Run both graphs: a broken graph for spectrograms would otherwise show at its first request only."""
     audio = classifier.metadata.audio
     classifier.classify(np.zeros(audio.sample_rate, np.float32), audio.sample_rate)
     classifier.classify_log_mel(np.zeros((audio.n_mels, audio.n_frames(audio.sample_rate)), np.float32))
@@ -166,19 +203,36 @@ def _client(request: Request) -> str:
 
 
 async def _gone(request: Request) -> None:
-    """Wait until the client closes the connection; the body has been read."""
+    """Wait until the client closes the connection, after the body was read."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
 def service_of(request: Request) -> Service:
-    """Return the service of the application that a request came to."""
+    """Return the service of a request's application.
+
+    Parameters
+    ----------
+    request : Request
+        Any request to the application.
+    """
     service: Service = request.app.state.service
     return service
 
 
 def ready_classifier(request: Request) -> GenreClassifier:
-    """Return the loaded classifier, or answer 503."""
+    """Return the loaded classifier.
+
+    Parameters
+    ----------
+    request : Request
+        Any request to the application.
+
+    Raises
+    ------
+    ServiceError
+        503 if no model is loaded.
+    """
     service = service_of(request)
     if service.classifier is None:
         raise unavailable(service.load_error)

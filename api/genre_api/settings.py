@@ -1,4 +1,4 @@
-"""Settings of the service, read from `GENRE_*` environment variables. README.md has them in a table."""
+"""Settings of the service, read from `GENRE_*` environment variables. docs/service.md lists them in a table."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
-    """What a person who runs the service may choose. A field `body_seconds` is the variable `GENRE_BODY_SECONDS`.
+    """Settings of the service. The field `body_seconds` is the variable `GENRE_BODY_SECONDS`.
 
     Raises
     ------
     pydantic.ValidationError
-        A value that cannot be; the message does not repeat it, since it may be a secret.
+        A value is invalid; the message does not repeat it, since it may be a secret.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -35,21 +35,19 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", min_length=1, description="address that `genre-api` listens on")
     port: int = Field(default=8000, ge=0, le=65_535, description="port that `genre-api` listens on")
     model: Path | None = Field(default=None, description="the `.onnx` file; empty takes the shipped model")
-    device: str = Field(
-        default="auto", description="`auto`, `cpu`, `cuda`, ...; one that is named and not had is an error"
-    )
-    workers: int = Field(default=0, ge=0, le=256, description="predictions in work at once; 0 takes one a core")
+    device: str = Field(default="auto", description="`auto`, `cpu`, `cuda`, ...; an unavailable device is an error")
+    workers: int = Field(default=0, ge=0, le=256, description="predictions at once; 0 takes one for each core")
     threads: int = Field(default=1, ge=0, le=256, description="threads within one run of the model; 0 takes every core")
     queue_length: int = Field(default=32, ge=0, description="predictions that may wait; more are answered 503 at once")
     client_requests: int = Field(
-        default=0, ge=0, description="predictions of one address at once, more get 429; 0: no bound"
+        default=0, ge=0, description="predictions of one address at once, more are answered 429; 0: no limit"
     )
     request_seconds: Seconds = Field(default=60.0, description="longest time from the body's end to the answer")
     body_seconds: Seconds = Field(default=60.0, description="longest time for a request's body to arrive")
     header_seconds: Seconds = Field(
         default=10.0,
-        description="longest time for a request's head to arrive, for a kept connection to say nothing, and for "
-        "nothing of an answer to leave (`genre-api` only)",
+        description="longest time for a request's head to arrive, for a connection without a request, and in which a "
+        "client takes nothing of its answer (`genre-api` only)",
     )
     max_connections: Positive = Field(default=512, description="connections at once (`genre-api` only)")
     max_body_bytes: Positive = Field(default=200 * 2**20, description="most bytes of one body")
@@ -66,22 +64,22 @@ class Settings(BaseSettings):
     max_json_bytes: Positive = Field(default=4 * 2**20, description="most bytes of a JSON body")
     max_npy_bytes: Positive = Field(default=16 * 2**20, description="most bytes of a `.npy` body")
     audio_roots: Names = Field(
-        default=(), description="folders that `path` may name files in, separated like `PATH`; none: off"
+        default=(), description="folders that `path` may name files in, separated like `PATH`; none: switched off"
     )
     api_key: SecretStr | None = Field(
-        default=None, description="8 or more characters asked for at `/api` and `/metrics`"
+        default=None, description="key of 8 or more characters, required at `/api` and `/metrics`"
     )
     cors_origins: Names = Field(default=(), description="origins whose pages may call the service, separated by commas")
     allowed_hosts: Names = Field(
         default=(),
-        description="values of `Host` that are served, separated by commas; empty: any, but from `genre-api` on a "
-        "loopback address this machine's own names",
+        description="allowed values of `Host`, separated by commas; empty: any, but for `genre-api` on a loopback "
+        "address only this machine's own names",
     )
     drain_seconds: float = Field(
         default=1.0,
         ge=0,
         le=3600,
-        description="time from SIGTERM, when `/readyz` turns, to closing the door (`genre-api` only)",
+        description="time from SIGTERM, when `/readyz` turns to 503, to the last new connection (`genre-api` only)",
     )
     shutdown_seconds: Positive = Field(
         default=90, description="time that running requests have to finish (`genre-api` only)"
@@ -110,7 +108,7 @@ class Settings(BaseSettings):
     @classmethod
     def _known_device(cls, value: str) -> str:
         if value not in DEVICES:
-            raise ValueError(f"there is no such device: expected one of {', '.join(DEVICES)}")
+            raise ValueError(f"unknown device: expected one of {', '.join(DEVICES)}")
         return value
 
     @field_validator("model", mode="before")
@@ -121,23 +119,29 @@ class Settings(BaseSettings):
     @field_validator("api_key")
     @classmethod
     def _strong(cls, value: SecretStr | None) -> SecretStr | None:
-        # An empty variable is a secret that did not arrive, not a wish for an open door.
+        # An empty variable is more likely a missing secret than the wish for no key.
         if value is not None and not (len(value.get_secret_value()) >= 8 and value.get_secret_value().isascii()):
             raise ValueError("expected 8 or more ASCII characters; leave the variable out for no key")
         return value
 
     @property
     def n_workers(self) -> int:
-        """Threads that classify."""
+        """Number of threads that classify."""
         return self.workers or available_cores()
 
     @property
     def decode_limits(self) -> DecodeLimits:
-        """Bounds on what is decoded from one file."""
+        """Limits on what is decoded from one file."""
         return DecodeLimits(max_seconds=self.max_decode_seconds, max_bytes=self.max_decode_bytes)
 
 
 def unknown_variables(names: Iterable[str]) -> list[str]:
-    """Return the names among `names` that look like a setting and are none: a typing error otherwise goes unnoticed."""
+    """Return the names that begin like a setting but are not one, such as misspelt names.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names of environment variables.
+    """
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     return sorted(name for name in names if name.upper().startswith(PREFIX) and name.upper() not in known)

@@ -1,4 +1,4 @@
-"""A bounded queue in front of a bounded pool of threads, in which files are decoded and the model runs."""
+"""A bounded queue in front of a bounded pool of threads that run predictions."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ MAX_RETRY_SECONDS = 60
 
 
 class ClientGone(Exception):  # noqa: N818
-    """The client closed the connection before it had its answer."""
+    """The client closed the connection before it was answered."""
 
 
 class WorkQueue:
-    """Runs jobs in threads; beyond its length it refuses at once.
+    """Runs jobs in threads, and refuses a job at once when the queue is full.
 
     Parameters
     ----------
     n_workers : int
-        Jobs in work at once.
+        Jobs that run at once.
     length : int
         Jobs that may wait.
     per_client : int
-        Jobs of one client, waiting or in work; 0 sets no bound.
+        Jobs of one client that wait or run; 0 sets no limit.
     """
 
     def __init__(self, n_workers: int, length: int, per_client: int = 0) -> None:
@@ -47,12 +47,12 @@ class WorkQueue:
 
     @property
     def n_waiting(self) -> int:
-        """Jobs that no thread has begun."""
+        """Number of jobs that wait for a thread."""
         return max(0, self._places.total() - self.n_running)
 
     @property
     def retry_after(self) -> int:
-        """Seconds after which a place is likely to be free."""
+        """Seconds until a place is likely to be free, from the usual duration of a job."""
         seconds = self._usual_seconds * (1 + self.n_waiting) / self._n_workers
         return min(MAX_RETRY_SECONDS, max(1, math.ceil(seconds)))
 
@@ -70,15 +70,15 @@ class WorkQueue:
         Parameters
         ----------
         job : callable
-            Is given an event that is set when nobody wants the result any longer.
+            Gets an event that is set when the result is no longer needed.
         client : str
-            Who asks.
+            Address of the client.
         gone : coroutine
-            Ends when the client is gone.
+            Ends when the client closes the connection.
         seconds : float
             Longest time to wait for the result.
         at_end : callable
-            Called in any case, when no thread works at the job (any more).
+            Called once in every case, when no thread runs the job (any more).
 
         Raises
         ------
@@ -98,7 +98,7 @@ class WorkQueue:
         def leave(_: Future[Answer]) -> None:
             with self._lock:
                 self._places[client] -= 1
-                self._places += Counter()  # forgets those at zero
+                self._places += Counter()  # removes entries of zero
             self._stops.discard(stop)
             at_end()
 
@@ -121,13 +121,18 @@ class WorkQueue:
             answer.cancel()
 
     def close(self) -> None:
-        """Stop what is in work within a block, and drop what waits."""
+        """Stop the running jobs and drop the waiting ones."""
         for stop in list(self._stops):
             stop.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def check_place(self, client: str) -> None:
-        """Refuse a client for whom there is no place now, before anything is done for it.
+        """Refuse a client that has no place in the queue now.
+
+        Parameters
+        ----------
+        client : str
+            Address of the client.
 
         Raises
         ------
@@ -135,19 +140,19 @@ class WorkQueue:
             `busy` or `too_many_requests`.
         """
         with self._lock:
-            self._refuse_or_pass(client)
+            self._check_place(client)
 
     def _take_place(self, client: str) -> None:
         with self._lock:
-            self._refuse_or_pass(client)
+            self._check_place(client)
             self._places[client] += 1
 
-    def _refuse_or_pass(self, client: str) -> None:
+    def _check_place(self, client: str) -> None:
         if self._per_client and self._places[client] >= self._per_client:
             raise ServiceError(
                 429,
                 "too_many_requests",
-                f"{self._per_client} of your requests are in work already: wait for one of them",
+                f"{self._per_client} of your requests are waiting or running already: wait for one of them",
                 {"Retry-After": str(self.retry_after)},
             )
         if self._places.total() >= self._n_workers + self._length:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genre_runtime.audio.decoding import stream_excerpts
-from genre_runtime.audio.excerpts import Excerpt, TrackLength
+from genre_runtime.audio.excerpts import ExcerptStream, TrackLength
 from genre_runtime.audio.source import AudioSource, DecodeLimits
 from genre_runtime.audio.waveform import excerpts_of_waveform
 from genre_runtime.errors import GenreError, InvalidInputError, UnexpectedFailureError
@@ -168,20 +168,23 @@ class GenreClassifier:
         duration = log_mel.shape[1] * self.metadata.audio.frame_seconds
         return self._summary(self._model.classify_log_mel(log_mel), TrackLength(duration, is_silent=True), None)
 
-    def classify_excerpt(self, excerpt: Excerpt) -> ExcerptPrediction:
-        """Classify one excerpt; `summarise` combines the results of a track's excerpts.
+    def classify_stream(self, stream: ExcerptStream, path: Path | None = None) -> Prediction:
+        """Classify the excerpts of a stream, and close it.
 
         Parameters
         ----------
-        excerpt : Excerpt
-            From `stream_excerpts`, at the model's sample rate.
+        stream : ExcerptStream
+            Excerpts at the model's sample rate. An error that it raises ends the work.
+        path : Path, optional
+            Path of the track in the result.
 
         Raises
         ------
-        InvalidInputError
+        InvalidInputError, GenreError
         """
-        (result,) = self._model.classify([excerpt])
-        return result
+        with closing(stream):
+            results = self._model.classify(stream)
+        return self._summary(results, stream.length, path)
 
     def classify_files(
         self, paths: Iterable[Path | str], *, excerpts: ExcerptCount = None, jobs: int = 0
@@ -239,10 +242,7 @@ class GenreClassifier:
         rate = self.metadata.audio.sample_rate
         decode = stream_excerpts if self._decoders is None else self._decoders.stream_excerpts
         stream = decode(source, rate, limits=self._limits, stop=stop, **self._plan(excerpts))
-        with closing(stream):
-            results = self._model.classify(stream)
-        path = Path(source) if isinstance(source, str | os.PathLike) else None
-        return self._summary(results, stream.length, path)
+        return self.classify_stream(stream, Path(source) if isinstance(source, str | os.PathLike) else None)
 
     def _plan(self, excerpts: ExcerptCount) -> dict[str, Any]:
         if excerpts not in (None, "all") and (type(excerpts) is not int or excerpts < 1):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from genre_api.logging import JsonFormatter
+from genre_api.observability import JsonFormatter
 from tests.api.conftest import MakeClient
 from tests.api.requests import assert_problem, audio_bytes
 
@@ -120,7 +120,7 @@ def test_log_has_one_object_a_request(client: TestClient, caplog: pytest.LogCapt
         def emit(self, record: logging.LogRecord) -> None:
             lines.append(json.loads(JsonFormatter().format(record)))
 
-    access, keeper = logging.getLogger("genre_api.middleware"), Keeper()
+    access, keeper = logging.getLogger("genre_api.access"), Keeper()
     access.addHandler(keeper)
     try:
         with caplog.at_level(logging.INFO):

@@ -26,7 +26,7 @@ def test_command_serves_and_stops_cleanly(model_path: Path, tmp_path: Path) -> N
         assert service.process.wait(DEADLINE_SECONDS) in (0, -15)
     text = service.log.read_text()
     assert "Application shutdown complete" in text
-    assert "GENRE_DRAIN_SECNDS is no setting" in text
+    assert "GENRE_DRAIN_SECNDS is not a setting" in text
     assert "Traceback" not in text
 
 
@@ -73,7 +73,7 @@ def test_lines_of_the_text_log_do_not_steer_the_terminal(model_path: Path, tmp_p
     root = str(tmp_path / "none\x1b[2J\x9b\x07\r\u202e")
     with live(tmp_path, model_path, log_format="text", audio_roots=root) as service:
         log = service.log.read_bytes().decode("utf-8")
-    assert "none\\x1b[2J\\x9b\\x07\\r\\u202e in GENRE_AUDIO_ROOTS is no folder" in log
+    assert "none\\x1b[2J\\x9b\\x07\\r\\u202e in GENRE_AUDIO_ROOTS does not exist" in log
     assert not set("\x1b\x9b\x07\u202e") & set(log)
 
 
@@ -81,4 +81,4 @@ def test_root_that_is_no_folder_is_warned_of(model_path: Path, tmp_path: Path) -
     roots = os.pathsep.join([str(tmp_path), str(tmp_path / "none")])
     with live(tmp_path, model_path, audio_roots=roots) as service:
         log = service.log.read_text(encoding="utf-8")
-    assert log.count("is no folder: its paths answer 404") == 1
+    assert log.count("does not exist: its paths answer 404") == 1

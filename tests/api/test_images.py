@@ -49,8 +49,8 @@ def test_loud_bands_are_bright_and_silence_is_dark(classifier: GenreClassifier) 
     audio = classifier.metadata.audio
     picture = Picture(audio)
     sound = tone(10, audio.sample_rate)
-    picture.add(sound, silent=False)
-    picture.add(np.zeros_like(sound), silent=True)
+    picture.add(sound)
+    picture.add(np.zeros_like(sound))
     drawn = pixels(picture.png())
     n_columns = drawn.shape[1] // 2
     assert drawn[:, :n_columns].max() == N_COLOURS - 1

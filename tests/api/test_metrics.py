@@ -5,8 +5,7 @@ from __future__ import annotations
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from genre_api.inference import Timings
-from genre_api.metrics import Meters
+from genre_api.observability import Meters
 from tests.api.requests import audio_bytes, upload
 
 
@@ -20,7 +19,7 @@ def values(client: TestClient) -> dict[tuple[str, ...], float]:
 
 def test_decoding_and_model_are_measured_apart() -> None:
     meters = Meters()
-    meters.classified(Timings(decode_seconds=2.0, model_seconds=0.25))
+    meters.classified(decode_seconds=2.0, model_seconds=0.25)
     families = text_string_to_metric_families(meters.text().decode())
     found = {sample.name: sample.value for family in families for sample in family.samples}
     assert (found["genre_decode_seconds_sum"], found["genre_model_seconds_sum"]) == (2.0, 0.25)

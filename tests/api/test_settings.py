@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from genre_api import Settings
 from genre_api.cli import is_loopback, warn_of_exposure, with_safe_hosts
-from genre_api.logging import log_config
+from genre_api.observability import log_config
 from genre_api.settings import unknown_variables
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "service.md"

@@ -1,13 +1,13 @@
-// The service's answers. An answer that is no answer is a Refusal.
+// Requests to the service. An error is a Refusal.
 
 let key = "";
 
-/** Send this key from now on. */
+/** Send this key with further requests. */
 export function useKey(value) {
   key = value;
 }
 
-/** Why there is no answer: `message` for people, `code` for programs, `retryAfter` in seconds or null. */
+/** Why a request failed: `message` for people, `code` for programs, `retryAfter` in seconds or null. */
 export class Refusal extends Error {
   constructor(status, code, message, retryAfter = null) {
     super(message);
@@ -21,7 +21,7 @@ function refusal(status, text, retryAfter) {
     const problem = JSON.parse(text);
     if (problem.detail) return new Refusal(status, problem.code ?? "unknown", problem.detail, seconds);
   } catch {
-    // A proxy in between answers in its own words.
+    // A proxy answers with its own text.
   }
   return new Refusal(status, "unknown", `the service, or a proxy before it, answered with status ${status}`, seconds);
 }
@@ -55,7 +55,7 @@ export function predict(file, { whole, onSent, signal }) {
       else resolve(JSON.parse(text));
     });
     request.addEventListener("error", () => {
-      const why = "the connection broke: the service stopped, or the file changed or cannot be read any more";
+      const why = "the connection was lost: the service stopped, or the file was changed or can no longer be read";
       reject(new Refusal(0, "broken", why));
     });
     request.addEventListener("abort", () => reject(new Refusal(0, "cancelled", "cancelled")));

@@ -1,4 +1,4 @@
-// One file of the list: how far it is, and then its genres or what went wrong.
+// One file of the list: its progress, then its genres or an error.
 
 import { announce, element, partlyRead, percent, sentence, size } from "./dom.js";
 import { spectrogram } from "./spectrogram.js";
@@ -35,15 +35,15 @@ export class Card {
     this.#work("waiting", words, null);
   }
 
-  /** `share` of the bytes have left; with all of them there the service listens. */
+  /** `share` of the bytes were sent; after all of them the service classifies. */
   sending(share) {
     if (share < 1) this.#work("sending", `Sending, ${percent(share)}`, share);
-    else this.#work("listening", "The service listens", undefined);
+    else this.#work("listening", "Classifying", undefined);
   }
 
   finished(answer) {
     const { spectrogram: drawing, ...rest } = answer;
-    this.answer = rest; // the picture has its own place, and would make a download ten times as long
+    this.answer = rest; // stored separately, since it would make a download ten times as large
     this.#settle("done", "", ...this.#result(rest, drawing));
     const sure = answer.confident ? "" : "not sure, perhaps ";
     const remark = partlyRead(answer);
@@ -97,7 +97,7 @@ export class Card {
   }
 
   #setButtons(...named) {
-    // A button that goes would take the focus with it.
+    // Removing a focused button would lose the focus.
     const focused = this.#buttons.contains(document.activeElement);
     const buttons = named.map(([words, action]) =>
       element(
@@ -124,7 +124,7 @@ export class Card {
     const player = element("audio", { controls: true, preload: "none", "aria-label": `Play ${this.name}` });
     const course = timeline(answer, first.map(([genre]) => genre), (seconds) => {
       player.currentTime = seconds;
-      player.play().catch(() => {}); // the player's own error says it
+      player.play().catch(() => {}); // the player shows its own error
     });
     player.src = this.#addressOf(this.file);
     player.addEventListener("timeupdate", () => course.moveTo(player.currentTime));

@@ -1,4 +1,4 @@
-// Figures over the epochs of a training, as lines.
+// Line charts over the epochs of a training.
 
 import { drawn, element } from "./dom.js";
 

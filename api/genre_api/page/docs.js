@@ -1,4 +1,4 @@
-// The documentation: Swagger UI on this service's own description of itself.
+// The documentation: Swagger UI with the OpenAPI document of this service.
 
 window.SwaggerUIBundle({
   url: new URL("openapi.json", document.baseURI).href,
@@ -7,6 +7,6 @@ window.SwaggerUIBundle({
   deepLinking: true,
   showExtensions: true,
   showCommonExtensions: true,
-  validatorUrl: null, // by default it sends the address of the description to a service of its makers
+  validatorUrl: null, // by default Swagger UI sends the address of the document to its makers
   oauth2RedirectUrl: new URL("docs/oauth2-redirect", document.baseURI).href,
 });

@@ -1,4 +1,4 @@
-// Elements from text: whatever comes from outside (names of files, words of the service) is set as text, never as markup.
+// Make elements. File names and messages of the service are set as text, never as markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -12,7 +12,7 @@ function filled(node, attributes, children) {
   return node;
 }
 
-/** Make an HTML element; `onclick: f` in the attributes listens. */
+/** Make an HTML element; `onclick: f` in the attributes adds a listener. */
 export function element(tag, attributes = {}, ...children) {
   return filled(document.createElement(tag), attributes, children);
 }
@@ -37,7 +37,7 @@ export function clock(seconds) {
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
 }
 
-/** How much of a file could be read, in words; null where the file is whole. */
+/** How much of a file could be read, as text; null if the file is complete. */
 export function partlyRead({ duration_seconds: readable, announced_seconds: announced }) {
   if (typeof announced !== "number") return null;
   return `only ${readable.toFixed(1)} of ${announced.toFixed(1)} s could be read`;
@@ -55,13 +55,13 @@ export function sentence(words) {
 
 let pending = [];
 
-/** Have a screen reader say something; what comes within half a second is said together. */
+/** Announce a text to screen readers; texts within half a second are joined. */
 export function announce(words) {
   pending.push(words);
   if (pending.length > 1) return;
   setTimeout(() => {
     const status = byId("status");
-    status.textContent = pending.length > 4 ? `${pending.length} files have news. ${pending.at(-1)}` : pending.join(" ");
+    status.textContent = pending.length > 4 ? `${pending.length} files have changed. ${pending.at(-1)}` : pending.join(" ");
     pending = [];
   }, 500);
 }

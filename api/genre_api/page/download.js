@@ -1,4 +1,4 @@
-// Results as files, in the form of `genre classify --format json` and `csv`; the CSV has the reason and every genre too.
+// Results as files in the formats of `genre classify --format json` and `csv`; the CSV also has the reason and every genre.
 
 import { element } from "./dom.js";
 

@@ -1,4 +1,4 @@
-// What the service says of its model: figures, history of the training, confusion matrix.
+// Information about the model: results, history of the training, confusion matrix.
 
 import { get, Refusal } from "./api.js";
 import { lineChart } from "./chart.js";
@@ -6,7 +6,7 @@ import { byId, element, percent, sentence } from "./dom.js";
 
 const SVG = "image/svg+xml";
 
-/** Return what an address answers, null where the model's sidecar does not say it. */
+/** Return what an address answers, null if the model's sidecar does not contain it. */
 async function recorded(address, accept) {
   try {
     return await get(address, accept);
@@ -16,7 +16,7 @@ async function recorded(address, accept) {
   }
 }
 
-/** Fill the section of the model; false while there is none. Throws a Refusal if the service does not answer. */
+/** Fill the section of the model; return false without a model. Throws a Refusal if the service does not answer. */
 export async function showModel() {
   const health = await get("api/health");
   const notice = byId("notice");
@@ -31,9 +31,9 @@ export async function showModel() {
   ]);
   const drawing = confusion && (await recorded("api/metrics/confusion", SVG));
   byId("model").replaceChildren(
-    element("p", {}, `It knows ${genres.length} genres: ${genres.join(", ")}. Confident answers start at ${percent(confidence_threshold)}.`),
+    element("p", {}, `It distinguishes ${genres.length} genres: ${genres.join(", ")}. Results are confident from ${percent(confidence_threshold)}.`),
     figures(health, metrics),
-    history ? curves(history.history) : element("p", { class: "state" }, "Its training's history is not recorded."),
+    history ? curves(history.history) : element("p", { class: "state" }, "The history of its training is not recorded."),
     drawing ? matrix(confusion, drawing) : element("p", { class: "state" }, "Its confusion matrix is not recorded."),
   );
   return true;
@@ -42,7 +42,7 @@ export async function showModel() {
 function figures(health, { val_acc, macro_f1, val_loss, epoch, test, provenance }) {
   const share = (value) => (Number.isFinite(value) ? percent(value, 1) : null);
   const plain = (value) => (Number.isFinite(value) ? value.toFixed(3) : null);
-  const asked = health.device === health.device_requested ? "" : ` (${health.device_requested} asked for)`;
+  const asked = health.device === health.device_requested ? "" : ` (requested: ${health.device_requested})`;
   const sources = Object.entries(provenance?.clips_per_source ?? {}).map(([name, count]) => `${name} ${count}`);
   const split = provenance?.split ?? {};
   const rows = {
@@ -85,14 +85,14 @@ function matrix({ labels, matrix: counts }, drawing) {
     .sort((a, b) => b.count - a.count)
     .slice(0, 3)
     .map(({ words }) => words);
-  const words = sentence(mixed.length ? `most often mixed up: ${mixed.join(", ")}` : "nothing was mixed up");
+  const words = sentence(mixed.length ? `most often confused: ${mixed.join(", ")}` : "no genres were confused");
   const image = element("img", { alt: `Confusion matrix of ${labels.length} genres. ${words}` });
   image.addEventListener("load", () => URL.revokeObjectURL(image.src));
   image.src = URL.createObjectURL(drawing);
   return element(
     "figure",
     { class: "confusion" },
-    element("figcaption", {}, "Confusion matrix of the validation: true genres in rows, answers in columns"),
+    element("figcaption", {}, "Confusion matrix of the validation: true genres in rows, predicted genres in columns"),
     element("p", {}, words),
     element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Confusion matrix" }, image),
   );

@@ -1,4 +1,4 @@
-// Uploads, a few at a time. A service that is busy is asked again when it said so, one that asks for a key once it is there.
+// Uploads, a few at a time. Uploads to a busy service are repeated after its Retry-After; uploads wait for a required key.
 
 import { predict } from "./api.js";
 
@@ -12,7 +12,7 @@ export class Queue {
   #locked = false;
   #onLocked;
 
-  /** `onLocked` is called when the service asks for a key. */
+  /** `onLocked` is called when the service requires a key. */
   constructor(onLocked) {
     this.#onLocked = onLocked;
   }
@@ -22,7 +22,7 @@ export class Queue {
     this.#enqueue(card);
   }
 
-  /** Forget a card, whether it waits or is being sent. */
+  /** Remove a card that waits or is being sent. */
   drop(card) {
     this.#waiting = this.#waiting.filter((other) => other !== card);
     card.controller?.abort();
@@ -33,7 +33,7 @@ export class Queue {
     this.#locked = true;
   }
 
-  /** A key was given: go on. */
+  /** Continue with a key. */
   unlock() {
     this.#locked = false;
     this.#fill();
@@ -69,12 +69,12 @@ export class Queue {
   }
 
   #refused(card, refusal) {
-    // A prediction that took too long would do so again.
+    // A prediction that timed out would time out again.
     const mayPass = refusal.retryAfter !== null && [429, 503].includes(refusal.status) && refusal.code !== "timeout";
     if (refusal.status === 401) {
       this.lock();
       this.#waiting.unshift(card);
-      card.waiting("Waits for the API key");
+      card.waiting("Waiting for the API key");
       this.#onLocked(refusal);
     } else if (mayPass && card.attempts < ATTEMPTS) {
       this.#resumeAt = Math.max(this.#resumeAt, Date.now() + 1000 * refusal.retryAfter);

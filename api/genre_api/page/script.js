@@ -7,7 +7,7 @@ import { save, toCsv, toJson } from "./download.js";
 import { showModel } from "./model.js";
 import { Queue } from "./queue.js";
 
-const FEW = 3; // of more files than these the answers are shown, and the rest on demand
+const FEW = 3; // with more files, only the genres are shown and details on demand
 
 const maxBytes = Number(document.querySelector("main").dataset.maxBodyBytes);
 const queue = new Queue(askForKey);
@@ -73,7 +73,7 @@ function addFiles(files) {
 function askForKey() {
   queue.lock();
   const form = byId("key-form");
-  if (keySent) byId("key-help").textContent = "The service did not take this key. Is it the right one?";
+  if (keySent) byId("key-help").textContent = "The service did not accept this key. Check it and try again.";
   byId("key").setAttribute("aria-invalid", String(keySent));
   form.hidden = false;
   byId("key").focus();
@@ -82,7 +82,7 @@ function askForKey() {
 
 async function loadModel() {
   try {
-    if (!(await showModel())) setTimeout(loadModel, 10_000); // a model may come yet
+    if (!(await showModel())) setTimeout(loadModel, 10_000); // a model may be loaded later
   } catch (refusal) {
     if (refusal.status === 401) askForKey();
     else byId("model").replaceChildren(element("p", { class: "error" }, sentence(refusal.message)));
@@ -92,7 +92,7 @@ async function loadModel() {
 byId("key-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const value = byId("key").value.trim();
-  // Other characters cannot stand in a header.
+  // A header cannot contain other characters.
   useKey(value.replace(/[^\x20-\x7e]/g, "?"));
   keySent = true;
   byId("key-form").hidden = true;
@@ -128,7 +128,7 @@ document.addEventListener("drop", (event) => {
   document.body.classList.remove("dragging");
   addFiles(event.dataTransfer.files);
 });
-// One track is heard at a time; `play` does not bubble.
+// Only one track plays at a time; `play` does not bubble.
 document.addEventListener(
   "play",
   (event) => document.querySelectorAll("audio").forEach((player) => player !== event.target && player.pause()),

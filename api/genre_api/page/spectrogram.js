@@ -1,4 +1,4 @@
-// What the model listened to, as the service drew it: its excerpts side by side.
+// The spectrogram from the service: the analysed excerpts side by side.
 
 import { clock, element } from "./dom.js";
 

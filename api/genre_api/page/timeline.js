@@ -1,4 +1,4 @@
-// The course of a track: the shares of its genres in each excerpt, as a drawing with a cursor and as a table.
+// The genres of a track over time: their shares in each excerpt, as a chart with a cursor and as a table.
 
 import { clock, drawn, element, percent } from "./dom.js";
 

@@ -1,47 +1,67 @@
-"""Whether the service lives, is ready, and runs where it was told to.
-
-`/metrics` for Prometheus.
-"""
+"""Probes, the state of the service, and `/metrics` for Prometheus."""
 
 from __future__ import annotations
 
 import platform
+import re
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
 
-from genre_api import __version__
-from genre_api.metrics import CONTENT_TYPE
+from genre_api.observability import CONTENT_TYPE
 from genre_api.problems import ServiceError, problem_responses
-from genre_api.schemas import Health, Live, Ready
+from genre_api.schemas import Health, Live, NotReady, Ready
 from genre_api.service import TheService
 
 probes = APIRouter(tags=["health"])
 router = APIRouter(tags=["health"])
 
+_QUOTED_FOLDERS = re.compile(r"""(['"])(?:[A-Za-z]:)?[\\/][^'"\n]*[\\/]""")
+_FOLDERS = re.compile(r"(?<![\w:/\\.])(?:[A-Za-z]:)?(?:[\\/]+[^\\/\s]+)+[\\/]+")
 _PACKAGES = ("genre-runtime", "onnxruntime", "onnxruntime-gpu", "fastapi", "numpy")
 
 
 @probes.get("/livez")
 async def livez() -> Live:
-    """Say that the process answers; a supervisor restarts it if this fails."""
+    """Return that the process answers; a supervisor restarts it if this fails."""
     return Live(status="alive")
 
 
-@probes.get("/readyz", responses=problem_responses(s503="not_ready"))
+@probes.get("/readyz", responses=problem_responses(NotReady, s503="not_ready"))
 async def readyz(service: TheService) -> Ready:
-    """Say whether predictions can be made, and why not; a load balancer sends requests only if they can."""
+    """Return whether predictions can be made, or why not; a load balancer sends requests only if they can.
+
+    \f
+
+    Parameters
+    ----------
+    service : Service
+        State of the running service.
+    """
     if service.reason is not None:
-        raise ServiceError(503, "not_ready", f"not ready: {service.reason}", {"Retry-After": "5"})
+        load_error = without_folders(str(service.load_error)) if service.load_error else None
+        raise ServiceError(
+            503, "not_ready", f"not ready: {service.reason}", {"Retry-After": "5"}, load_error=load_error
+        )
     return Ready(status="ready")
 
 
 @router.get("/api/health")
-async def health(service: TheService) -> Health:
-    """Return whether predictions can be made, on what, and the versions of what they depend on."""
+async def health(request: Request, service: TheService) -> Health:
+    """Return whether predictions can be made, the model and device, and the versions of the packages used.
+
+    \f
+
+    Parameters
+    ----------
+    request : Request
+        The request.
+    service : Service
+        State of the running service.
+    """
     classifier = service.classifier
     return Health(
         status="ok" if service.reason is None else "degraded",
@@ -50,9 +70,20 @@ async def health(service: TheService) -> Health:
         model=classifier.model_path.name if classifier else None,
         device=classifier.device if classifier else None,
         device_requested=classifier.device_requested if classifier else service.settings.device,
-        version=__version__,
+        version=request.app.version,
         versions=_versions(),
     )
+
+
+def without_folders(message: str) -> str:
+    """Return a message without the folders of absolute paths, since `/readyz` needs no key.
+
+    Parameters
+    ----------
+    message : str
+        Message of an error.
+    """
+    return _FOLDERS.sub("", _QUOTED_FOLDERS.sub(r"\1", message))
 
 
 @cache
@@ -73,5 +104,13 @@ _TEXT: dict[int | str, dict[str, Any]] = {
 
 @router.get("/metrics", response_class=PlainTextResponse, responses=_TEXT)
 async def metrics(service: TheService) -> Response:
-    """Return requests, latencies, queue, decode and model time and rejections in Prometheus' text format."""
+    """Return requests, latencies, queue, decode and model times and rejections in the text format of Prometheus.
+
+    \f
+
+    Parameters
+    ----------
+    service : Service
+        State of the running service.
+    """
     return Response(service.meters.text(), media_type=CONTENT_TYPE)

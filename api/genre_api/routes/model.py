@@ -1,4 +1,4 @@
-"""What the model knows, and how well."""
+"""The genres of the model, and the results of its training."""
 
 from __future__ import annotations
 
@@ -36,19 +36,35 @@ _DRAWN: dict[int | str, dict[str, Any]] = {
 
 @router.get("/api/genres", responses=_NO_MODEL)
 async def genres(classifier: TheClassifier) -> Genres:
-    """Return the genres the model knows, and the confidence from which it is sure of one."""
+    """Return the genres of the model, and the confidence threshold of a confident result.
+
+    \f
+
+    Parameters
+    ----------
+    classifier : GenreClassifier
+        The loaded classifier.
+    """
     return Genres(genres=list(classifier.labels), confidence_threshold=classifier.metadata.confidence_threshold)
 
 
 @router.get("/api/metrics")
 async def metrics(service: TheService) -> Metrics:
-    """Return how well the model did in training, and on what data; null is what its sidecar does not say."""
+    """Return the results of the training and the data it used; null if the sidecar does not contain them.
+
+    \f
+
+    Parameters
+    ----------
+    service : Service
+        State of the running service.
+    """
     classifier = service.classifier
     metadata = classifier.metadata if classifier else None
     values = finite(metadata.metrics) if metadata else {}
     provenance = finite(metadata.provenance) if metadata else {}
     test = _some(values.get("test"), _FIGURES)
-    # A model that is there but broken exists all the same.
+    # A broken model exists, too.
     exists = classifier is not None or getattr(service.load_error, "code", "model_not_found") != "model_not_found"
     return Metrics(
         model_exists=exists,
@@ -63,7 +79,15 @@ async def metrics(service: TheService) -> Metrics:
 
 @router.get("/api/metrics/history", responses=_NOT_RECORDED)
 async def history(classifier: TheClassifier) -> History:
-    """Return the figures of every epoch of the training."""
+    """Return the results of every epoch of the training.
+
+    \f
+
+    Parameters
+    ----------
+    classifier : GenreClassifier
+        The loaded classifier.
+    """
     epochs = finite(classifier.metadata.metrics.get("history"))
     if not isinstance(epochs, list) or not epochs or not all(isinstance(epoch, dict) for epoch in epochs):
         raise _not_recorded("history of the training")
@@ -72,10 +96,20 @@ async def history(classifier: TheClassifier) -> History:
 
 @router.get("/api/metrics/confusion", response_model=Confusion, responses=_DRAWN)
 async def confusion(request: Request, classifier: TheClassifier) -> Response:
-    """Return validation tracks by true and answered genre, as JSON or, by the Accept header, as SVG or PNG."""
+    """Return validation tracks by true and predicted genre, as JSON or, by the Accept header, as SVG or PNG.
+
+    \f
+
+    Parameters
+    ----------
+    request : Request
+        The request.
+    classifier : GenreClassifier
+        The loaded classifier.
+    """
     wanted = best_type(request.headers.get("accept"), ("application/json", SVG, PNG))
     if wanted is None:
-        raise ServiceError(406, "not_acceptable", f"this comes as application/json, {SVG} or {PNG}")
+        raise ServiceError(406, "not_acceptable", f"accept one of application/json, {SVG} and {PNG}")
     labels, matrix = list(classifier.labels), classifier.metadata.metrics.get("confusion_matrix")
     if not _is_matrix(matrix, len(labels)):
         raise _not_recorded("confusion matrix")
@@ -88,7 +122,13 @@ async def confusion(request: Request, classifier: TheClassifier) -> Response:
 
 
 def finite(value: Any) -> Any:
-    """Return a JSON value with null in place of NaN and infinity, which JSON has no words for."""
+    """Return a JSON value with null in place of NaN and infinity, which JSON does not have.
+
+    Parameters
+    ----------
+    value : object
+        Value read from JSON.
+    """
     if isinstance(value, Mapping):
         return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,7 +1,4 @@
-"""`POST /api/predict`: an upload, a path on the server, or a spectrogram.
-
-`POST /api/predict/batch`: many uploads, a result or an error for each.
-"""
+"""`POST /api/predict` for one upload, path or spectrogram, and `POST /api/predict/batch` for many uploads."""
 
 from __future__ import annotations
 
@@ -26,17 +23,16 @@ from genre_api.inference import (
     sendable,
 )
 from genre_api.problems import ServiceError, described, problem_responses
-from genre_api.request_body import open_inside, read_bytes, read_files
+from genre_api.request_body import open_inside, parse_json, parse_npy, read_bytes, read_files
 from genre_api.schemas import Batch, Prediction
 from genre_api.service import Service, TheClassifier, TheService
-from genre_api.spectrogram_input import parse_json, parse_npy
 from genre_runtime import GenreClassifier
-from genre_runtime import Prediction as Heard
+from genre_runtime import Prediction as RuntimePrediction
 
 router = APIRouter(tags=["predict"])
 
-Result = tuple[Heard, str | None, str | None]
-"""A prediction, the client's name of the track, and its picture if one is wanted."""
+Result = tuple[RuntimePrediction, str | None, str | None]
+"""A prediction, the client's name of the track, and its picture if the client asked for one."""
 
 FORM = "multipart/form-data"
 JSON = "application/json"
@@ -84,8 +80,21 @@ async def predict(
 ) -> dict[str, Any]:
     """Classify an uploaded file (`file` of a form), a log-mel spectrogram (JSON `spec`, or `.npy`), or a `path`.
 
-    A spectrogram is made as the model's sidecar says, shape (n_mels, n_frames), the lowest band first, in decibels
-    of any reference; all of it is judged. A `path` is read in the folders that the service was given, if any.
+    A spectrogram is made as the model's sidecar says: shape (n_mels, n_frames), the lowest band first, in decibels
+    relative to any reference; all of it is classified. A `path` is read in the folders of `GENRE_AUDIO_ROOTS`.
+
+    \f
+
+    Parameters
+    ----------
+    request : Request
+        The request.
+    service : Service
+        State of the running service.
+    classifier : GenreClassifier
+        The loaded classifier.
+    options : Options
+        Options in the query.
     """
     watch, timings, picture = Stopwatch(request), Timings(), options.picture(classifier.metadata)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -121,7 +130,7 @@ async def predict(
             f"send a form ({FORM}), {JSON}, or a .npy file as {NPY[0]}",
             {"Accept-Post": ", ".join((FORM, JSON, *NPY))},
         )
-    service.meters.classified(timings)
+    service.meters.classified(timings.decode_seconds, timings.model_seconds)
     return answer(
         prediction,
         name=name,
@@ -142,18 +151,18 @@ def _content_job(
     timings: Timings,
     picture: Picture | None,
 ) -> Callable[[Event], Result]:
-    """Return the job for a body that is no form."""
+    """Return the job for a body of JSON or .npy."""
 
     def job(stop: Event) -> Result:
-        prediction, name = judged(stop)
+        prediction, name = classified(stop)
         return prediction, name, picture.png() if picture else None
 
-    def judged(stop: Event) -> tuple[Heard, str | None]:
+    def classified(stop: Event) -> tuple[RuntimePrediction, str | None]:
         n_mels, limits = classifier.metadata.audio.n_mels, service.settings.decode_limits
         found = parse_json(content, n_mels) if kind == JSON else parse_npy(content)
         if not isinstance(found, str):
             if options.whole or options.excerpts is not None:
-                detail = "a spectrogram is judged as a whole: leave out excerpts and whole"
+                detail = "a spectrogram is always classified as a whole: leave out excerpts and whole"
                 raise ServiceError(422, "invalid_request", detail)
             prediction = classify_spectrogram(classifier, found, limits=limits, timings=timings, picture=picture)
             return prediction, None
@@ -189,7 +198,21 @@ async def predict_batch(
 ) -> dict[str, Any]:
     """Classify several uploaded files (parts named `files`), one after the other in one worker.
 
-    A bad file is an error in its place and the others get their results. Several requests at once use several workers.
+    A file that fails has an error in its place; the others get their results. Several requests at once use several
+    workers.
+
+    \f
+
+    Parameters
+    ----------
+    request : Request
+        The request.
+    service : Service
+        State of the running service.
+    classifier : GenreClassifier
+        The loaded classifier.
+    options : Options
+        Options in the query.
     """
     settings = service.settings
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
@@ -241,10 +264,10 @@ def _item(
             total_seconds=total,
             spectrogram=drawn,
         )
-        service.meters.classified(timings)
+        service.meters.classified(timings.decode_seconds, timings.model_seconds)
     except CancelledError:
         raise
-    except Exception as error:  # a decoder's surprise is that file's error, not the batch's end
+    except Exception as error:  # an unexpected error of a decoder fails this file only
         _, code, message = described(error)
         service.meters.rejected(code)
         item["error"] = {"code": code, "message": message}

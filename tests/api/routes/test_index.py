@@ -7,6 +7,7 @@ import logging
 import pytest
 from fastapi.testclient import TestClient
 
+from genre_api.routes.health import without_folders
 from genre_api.routes.page import best_type
 from genre_runtime import GenreClassifier
 from tests.api.conftest import SECRET, MakeClient
@@ -96,6 +97,26 @@ def test_health_is_degraded_without_a_model(client_without_model: TestClient) ->
     ready = client_without_model.get("/readyz")
     assert_problem(ready, 503, "not_ready")
     assert "model_not_found" in ready.json()["detail"]
+    assert ready.json()["load_error"] == "no model file at 'best_model.onnx': `invoke export` writes it"
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("no model file at '/srv/my models/a.onnx': export it", "no model file at 'a.onnx': export it"),
+        (r"no model file at 'C:\\Users\\me\\a.onnx': export it", "no model file at 'a.onnx': export it"),
+        ("Load model from /srv/models/a.onnx failed: in and/or out", "Load model from a.onnx failed: in and/or out"),
+        (r"Load model from C:\models\a.onnx failed", "Load model from a.onnx failed"),
+        ("see https://example.org/a/b", "see https://example.org/a/b"),
+    ],
+)
+def test_load_error_names_files_without_their_folders(message: str, expected: str) -> None:
+    assert without_folders(message) == expected
+
+
+def test_load_error_is_null_while_the_service_drains(client: TestClient) -> None:
+    client.app.state.service.draining = True  # type: ignore[attr-defined]
+    assert client.get("/readyz").json()["load_error"] is None
 
 
 def test_surprise_while_loading_is_no_end_of_the_service(make_client: MakeClient) -> None:
@@ -104,6 +125,7 @@ def test_surprise_while_loading_is_no_end_of_the_service(make_client: MakeClient
 
     client = make_client(load)
     assert_problem(client.get("/readyz"), 503, "not_ready")
+    assert client.get("/readyz").json()["load_error"] is None
     assert_problem(client.get("/api/genres"), 503, "unavailable")
 
 

@@ -175,7 +175,7 @@ def test_unplayable_file_keeps_its_genres(page: Page) -> None:
 def test_failed_file_is_tried_again(page: Page) -> None:
     page.route("**/api/predict?*", lambda route: route.abort("connectionreset"), times=1)
     choose(page, song=audio_bytes())
-    expect(card(page, "failed")).to_contain_text("The connection broke")
+    expect(card(page, "failed")).to_contain_text("The connection was lost")
     page.get_by_role("button", name="Try again: song.wav").click()
     card(page, "done")
     assert page.evaluate("document.activeElement.textContent") == "song.wav"

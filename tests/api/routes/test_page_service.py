@@ -45,7 +45,7 @@ def test_model_card(browser: Browser, service: Live) -> None:
         expect(figures).to_contain_text("best_model.onnx")
         expect(page.locator("#model")).to_contain_text("It knows 3 genres: noise, quiet, tone.")
         assert page.locator("#model polyline").count() == 4
-        expect(page.locator("#model")).to_contain_text("Most often mixed up: noise taken for quiet (1)")
+        expect(page.locator("#model")).to_contain_text("Most often confused: noise taken for quiet (1)")
         wait_until(page, "document.querySelector('.confusion img').naturalWidth > 0")
 
 

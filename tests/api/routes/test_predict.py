@@ -36,7 +36,7 @@ def test_prediction_is_the_classifiers(
 ) -> None:
     path = tmp_path / "song"
     soundfile.write(path, np.stack([samples, 0.5 * samples], axis=1), 44_100, format=file_format)
-    excerpts = None if options.get("whole") else options.get("excerpts", classifier.metadata.n_excerpts)
+    excerpts: Any = "all" if options.get("whole") else options.get("excerpts")
     expected = prediction_of(classifier.classify_file(path, excerpts=excerpts).to_dict())
     response = upload(client, path.read_bytes(), "song", **options)
     assert response.status_code == 200
