@@ -17,8 +17,7 @@ from genre_api.problems import add_problem_handlers
 from genre_api.routes import health, model, page, predict
 from genre_api.service import Service, load_classifier
 from genre_api.settings import Settings
-from genre_runtime import GenreClassifier
-from genre_runtime.decoders.pool import DecoderPool
+from genre_runtime import DecoderPool, GenreClassifier
 
 OPEN = (page.router, health.probes)
 """Routers that need no key: they reveal nothing secret, and probes cannot send a key."""

@@ -28,8 +28,7 @@ from genre_api.app import create_app
 from genre_api.observability import log_config
 from genre_api.service import Service
 from genre_api.settings import PREFIX, Settings, unknown_variables
-from genre_runtime import silence_decoders
-from genre_runtime.terminal import escaped_streams
+from genre_runtime import escaped_streams, silence_decoders
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 

@@ -11,11 +11,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from genre_runtime.audio.excerpts import FloatArray
-from genre_runtime.audio.waveform import is_silent
-from genre_runtime.model.features import log_mel_spectrogram
-from genre_runtime.model.metadata import AudioConfig
-from genre_runtime.palette import spectrogram_palette
+from genre_runtime import AudioConfig, FloatArray, is_silent, log_mel_spectrogram, spectrogram_palette
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -17,10 +17,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from genre_api.images import Picture
 from genre_api.problems import ServiceError
-from genre_runtime import DecodeLimits, GenreClassifier, ModelMetadata, Prediction
-from genre_runtime.audio.excerpts import Excerpt, ExcerptStream, TrackLength
-from genre_runtime.audio.source import AudioSource
-from genre_runtime.decoders.pool import DecoderPool
+from genre_runtime import (
+    AudioSource,
+    DecodeLimits,
+    DecoderPool,
+    Excerpt,
+    ExcerptStream,
+    GenreClassifier,
+    ModelMetadata,
+    Prediction,
+    TrackLength,
+)
 from genre_runtime.errors import AudioLimitError
 
 

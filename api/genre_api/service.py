@@ -18,8 +18,7 @@ from genre_api.problems import unavailable
 from genre_api.request_body import BodyBudget
 from genre_api.settings import Settings
 from genre_api.work_queue import WorkQueue
-from genre_runtime import GenreClassifier, GenreError
-from genre_runtime.decoders.pool import DecoderPool
+from genre_runtime import DecoderPool, GenreClassifier, GenreError
 from genre_runtime.errors import DecoderUnavailableError
 
 Answer = TypeVar("Answer")

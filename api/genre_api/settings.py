@@ -10,9 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from genre_runtime import DecodeLimits
-from genre_runtime.model.session import DEVICES
-from genre_runtime.parallel import available_cores
+from genre_runtime import DEVICES, DecodeLimits, available_cores
 
 PREFIX = "GENRE_"
 

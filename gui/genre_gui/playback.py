@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genre_gui import THREAD_PREFIX
-from genre_runtime import GenreError
-from genre_runtime.audio.waveform import mono
+from genre_runtime import GenreError, mono
 
 
 class NoOutputError(GenreError, RuntimeError):
@@ -215,7 +214,7 @@ class _Run:
             self.over = True
 
     def _play(self) -> None:
-        from genre_runtime.audio.readers import open_audio
+        from genre_runtime import open_audio
 
         with closing(open_audio(self._path)) as reader:
             n_channels = reader.n_channels if reader.n_channels <= MAX_CHANNELS else 1

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from platformdirs import user_config_path
 
-from genre_runtime.model.session import DEVICES
-from genre_runtime.output_files import write_whole
+from genre_runtime import DEVICES, write_whole
 
 THEMES = ("system", "light", "dark")
 FILE_NAME = "window.json"

@@ -17,10 +17,12 @@ but from no other module:
 - the model: `GraphFile`, `default_model_path`, `read_metadata`, `create_session`, `import_onnxruntime`,
   `available_devices`, `DEVICES`, `AUDIO_METADATA_KEY`, `LABELS_METADATA_KEY`
 - the front end: `hann_window`, `mel_filterbank`, `POWER_FLOOR`
-- audio: `AudioSource`, `Excerpt`, `FloatArray`, `probe`, `mono`, `open_audio`, `resample`, `stream_excerpts`,
-  `summarise`
+- audio: `AudioSource`, `Excerpt`, `ExcerptStream`, `FloatArray`, `TrackLength`, `is_silent`, `mono`, `open_audio`,
+  `probe`, `resample`, `stream_excerpts`
+- results: `FileResult`, `summarise`
 - decoder processes: `MAX_PROCESSES`, `can_start`
-- programs: `available_cores`, `replacing`, `write_whole`, `escaped`, `escaped_streams`, `silence_decoders`
+- programs: `available_cores`, `replacing`, `write_whole`, `escaped`, `escaped_streams`, `silence_decoders`,
+  `spectrogram_palette`
 
 A name is imported when it is first used, so `import genre_runtime` takes a millisecond.
 """
@@ -32,10 +34,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from genre_runtime.audio.decoding import stream_excerpts
-    from genre_runtime.audio.excerpts import Excerpt, FloatArray
+    from genre_runtime.audio.excerpts import Excerpt, ExcerptStream, FloatArray, TrackLength
     from genre_runtime.audio.readers import open_audio
     from genre_runtime.audio.source import AudioSource, DecodeLimits, probe
-    from genre_runtime.audio.waveform import mono, resample
+    from genre_runtime.audio.waveform import is_silent, mono, resample
     from genre_runtime.classifier import GenreClassifier
     from genre_runtime.decoders.pool import MAX_PROCESSES, DecoderPool, can_start
     from genre_runtime.errors import GenreError
@@ -51,8 +53,9 @@ if TYPE_CHECKING:
     )
     from genre_runtime.model.session import DEVICES, available_devices, create_session, import_onnxruntime
     from genre_runtime.output_files import replacing, write_whole
+    from genre_runtime.palette import spectrogram_palette
     from genre_runtime.parallel import available_cores
-    from genre_runtime.prediction import ExcerptPrediction, Prediction, summarise
+    from genre_runtime.prediction import ExcerptPrediction, FileResult, Prediction, summarise
     from genre_runtime.terminal import escaped, escaped_streams, silence_decoders
 
 # As soon as it is imported, ONNX Runtime 1.32 looks up a host of its manufacturer, stores events in
@@ -62,10 +65,10 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 _MODULES = {
     "audio.decoding": ("stream_excerpts",),
-    "audio.excerpts": ("Excerpt", "FloatArray"),
+    "audio.excerpts": ("Excerpt", "ExcerptStream", "FloatArray", "TrackLength"),
     "audio.readers": ("open_audio",),
     "audio.source": ("AudioSource", "DecodeLimits", "probe"),
-    "audio.waveform": ("mono", "resample"),
+    "audio.waveform": ("is_silent", "mono", "resample"),
     "classifier": ("GenreClassifier",),
     "decoders.pool": ("MAX_PROCESSES", "DecoderPool", "can_start"),
     "errors": ("GenreError",),
@@ -81,8 +84,9 @@ _MODULES = {
     ),
     "model.session": ("DEVICES", "available_devices", "create_session", "import_onnxruntime"),
     "output_files": ("replacing", "write_whole"),
+    "palette": ("spectrogram_palette",),
     "parallel": ("available_cores",),
-    "prediction": ("ExcerptPrediction", "Prediction", "summarise"),
+    "prediction": ("ExcerptPrediction", "FileResult", "Prediction", "summarise"),
     "terminal": ("escaped", "escaped_streams", "silence_decoders"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
@@ -101,12 +105,15 @@ __all__ = [
     "DecoderPool",
     "Excerpt",
     "ExcerptPrediction",
+    "ExcerptStream",
+    "FileResult",
     "FloatArray",
     "GenreClassifier",
     "GenreError",
     "GraphFile",
     "ModelMetadata",
     "Prediction",
+    "TrackLength",
     "__version__",
     "available_cores",
     "available_devices",
@@ -117,6 +124,7 @@ __all__ = [
     "escaped_streams",
     "hann_window",
     "import_onnxruntime",
+    "is_silent",
     "log_mel_spectrogram",
     "mel_filterbank",
     "mono",
@@ -126,6 +134,7 @@ __all__ = [
     "replacing",
     "resample",
     "silence_decoders",
+    "spectrogram_palette",
     "stream_excerpts",
     "summarise",
     "write_whole",

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from genre_runtime import escaped, escaped_streams
 from genre_runtime.errors import GenreError
-from genre_runtime.terminal import escaped, escaped_streams
 from genre_training import RUN_FOLDER, STATE_NAME
 
 DEFAULT_CACHE = Path(".cache/features")

@@ -12,10 +12,16 @@ from pathlib import Path
 from threading import Event
 from typing import Protocol
 
-from genre_runtime import GenreClassifier, GenreError, Prediction
-from genre_runtime.decoders.pool import MAX_PROCESSES, DecoderPool, can_start
-from genre_runtime.model.metadata import ModelMetadata
-from genre_runtime.parallel import available_cores
+from genre_runtime import (
+    MAX_PROCESSES,
+    DecoderPool,
+    GenreClassifier,
+    GenreError,
+    ModelMetadata,
+    Prediction,
+    available_cores,
+    can_start,
+)
 
 
 class LinkState(StrEnum):

@@ -23,9 +23,7 @@ from genre_gui.backends.errors import (
     ServiceError,
     file_failure,
 )
-from genre_runtime import GenreError, Prediction
-from genre_runtime.audio.source import probe
-from genre_runtime.model.metadata import AudioConfig, ModelMetadata
+from genre_runtime import AudioConfig, GenreError, ModelMetadata, Prediction, probe
 
 MAX_NAME_LENGTH = 100
 MAX_SECONDS = 1e7

@@ -20,9 +20,7 @@ from genre_gui.backends.errors import AwayError, NotReadyError, ServiceError, lo
 from genre_gui.backends.launcher import GRACE_SECONDS
 from genre_gui.backends.remote import RemoteBackend, api_key, check_ready
 from genre_gui.text import one_line
-from genre_runtime import GenreError
-from genre_runtime.audio.source import DecodeLimits
-from genre_runtime.model.metadata import default_model_path, read_metadata
+from genre_runtime import DecodeLimits, GenreError, default_model_path, read_metadata
 
 MAX_LOG_LINES = 50
 MAX_LINE_LENGTH = 300

@@ -17,7 +17,7 @@ from genre_gui.text import device_name, one_line
 from genre_gui.widgets.charts import SCORE_LINES, TRAINING_LINES, Confusion, Curves, Scores
 from genre_gui.widgets.controls import button, card, label
 from genre_gui.widgets.theme import MIDDLE, MUTED, NARROW, WIDE
-from genre_runtime.model.metadata import ModelMetadata
+from genre_runtime import ModelMetadata
 
 UNKNOWN = "unknown"
 

@@ -15,9 +15,8 @@ from genre_gui.widgets.charts import Bars, Timeline
 from genre_gui.widgets.controls import button, label
 from genre_gui.widgets.spectrogram import ExcerptSpectrogram, Spectrogram
 from genre_gui.widgets.theme import CARD, ERROR, MIDDLE, MUTED, NARROW, TEXT, WARNING, WIDE
-from genre_runtime import GenreError, Prediction
+from genre_runtime import GenreError, ModelMetadata, Prediction
 from genre_runtime.library.report.plots import clock
-from genre_runtime.model.metadata import ModelMetadata
 
 WIDTH = 380
 PLAY, PAUSE = "▶  Play", "❚❚  Pause"

@@ -24,10 +24,8 @@ from genre_gui.widgets.theme import (
     genre_colour,
     scaling,
 )
-from genre_runtime import Prediction
+from genre_runtime import ExcerptPrediction, Prediction, spectrogram_palette
 from genre_runtime.library.report.plots import clock
-from genre_runtime.palette import spectrogram_palette
-from genre_runtime.prediction import ExcerptPrediction
 
 _PALETTE = spectrogram_palette(256).tolist()
 

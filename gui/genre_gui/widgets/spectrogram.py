@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from genre_gui.widgets.charts import Chart
 from genre_gui.widgets.theme import CARD, TRACK, colour
+from genre_runtime import ModelMetadata, spectrogram_palette
 from genre_runtime.library.report.plots import clock
-from genre_runtime.model.metadata import ModelMetadata
-from genre_runtime.palette import spectrogram_palette
 
 Pixels = NDArray[np.uint8]
 """Shape (height, width, 3), row 0 at the top."""
@@ -60,8 +59,7 @@ def excerpt_spectrograms(
     ------
     AudioNotFoundError, EmptyAudioError, UnreadableAudioError, AudioLimitError
     """
-    from genre_runtime.audio.decoding import stream_excerpts
-    from genre_runtime.model.features import log_mel_spectrogram
+    from genre_runtime import log_mel_spectrogram, stream_excerpts
 
     audio, seconds, count = metadata.audio, metadata.excerpt_seconds, metadata.n_excerpts
     if not whole:  # the model's own frames are too coarse for display, except for whole tracks

@@ -26,7 +26,7 @@ from threading import Event as Flag
 from typing import TYPE_CHECKING
 
 from genre_gui import THREAD_PREFIX, __version__
-from genre_runtime.parallel import available_cores
+from genre_runtime import available_cores
 
 if TYPE_CHECKING:
     from genre_gui.backends.base import Backend, Link

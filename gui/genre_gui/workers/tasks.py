@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from genre_gui.backends.base import Backend
     from genre_gui.tracks import Result, Track
     from genre_gui.widgets.spectrogram import ExcerptSpectrogram
+    from genre_runtime import ModelMetadata
     from genre_runtime.library.tags import Mode, Tagging
-    from genre_runtime.model.metadata import ModelMetadata
 
 CHUNK = 100
 """Files in one event: as many rows as the window adds without a delay."""
@@ -120,7 +120,7 @@ def compute_spectrograms(
 
 def offered_devices() -> tuple[str, ...]:
     """Return the devices of the installed ONNX Runtime; empty if it is not installed."""
-    from genre_runtime.model.session import available_devices
+    from genre_runtime import available_devices
 
     try:
         return available_devices()
@@ -214,9 +214,8 @@ def export(path: Path, results: Sequence[tuple[Path, Result]], post: Post) -> No
     results : sequence of (Path, Prediction or GenreError)
     post : callable
     """
+    from genre_runtime import FileResult, write_whole
     from genre_runtime.library.results.write import WRITERS
-    from genre_runtime.output_files import write_whole
-    from genre_runtime.prediction import FileResult
 
     name, suffix = one_line(path.name), path.suffix.lower()
     if suffix not in EXPORT_SUFFIXES:

@@ -27,13 +27,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from genre_runtime.audio.decoding import stream_excerpts
-from genre_runtime.audio.excerpts import FloatArray
+from genre_runtime import AudioConfig, FloatArray, available_cores, log_mel_spectrogram, replacing, stream_excerpts
 from genre_runtime.errors import GenreError
-from genre_runtime.model.features import log_mel_spectrogram
-from genre_runtime.model.metadata import AudioConfig
-from genre_runtime.output_files import replacing
-from genre_runtime.parallel import available_cores
 from genre_training.data.track import DataError, Track
 
 CLIP_SECONDS = 30.0

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from torch import Tensor
 
-from genre_runtime.model.metadata import AudioConfig
+from genre_runtime import AudioConfig
 from genre_training.config import TEST_FOLDS, Recipe, SplitMethod
 from genre_training.data.features import FeatureStore, label_indices
 from genre_training.data.track import PARTS, DataError, Indices, Track

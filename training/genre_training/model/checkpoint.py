@@ -14,9 +14,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from genre_runtime import AudioConfig, replacing
 from genre_runtime.errors import GenreError
-from genre_runtime.model.metadata import AudioConfig
-from genre_runtime.output_files import replacing
 from genre_training.config import TEST_FOLDS, NetworkConfig, Recipe, parse_network, parse_recipe
 from genre_training.model.network import GenreNetwork
 

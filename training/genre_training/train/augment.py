@@ -19,9 +19,7 @@ from torch import Tensor, nn
 from torchaudio import transforms
 from tqdm import tqdm
 
-from genre_runtime.audio.excerpts import FloatArray
-from genre_runtime.model.features import log_mel_spectrogram
-from genre_runtime.model.metadata import AudioConfig
+from genre_runtime import AudioConfig, FloatArray, log_mel_spectrogram
 from genre_training.config import TrainingConfig
 
 MASKS_PER_AXIS = 2

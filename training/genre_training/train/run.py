@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from genre_runtime.model.metadata import AudioConfig
+from genre_runtime import AudioConfig
 from genre_training import RUN_FOLDER, STATE_NAME, __version__
 from genre_training.config import Recipe
 from genre_training.data.features import FeatureStore, open_store

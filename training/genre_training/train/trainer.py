@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from genre_runtime.model.metadata import AudioConfig
+from genre_runtime import AudioConfig
 from genre_training.config import Recipe, TrainingConfig
 from genre_training.data.splits import TrainingData
 from genre_training.data.track import DataError
