@@ -141,7 +141,7 @@ export class Card {
     const details = element(
       "details",
       { class: "more", open: this.open },
-      element("summary", {}, "Genres, course and player", of),
+      element("summary", {}, "Genres, timeline and player", of),
       element("div", { class: "result" }, element("div", {}, ...parts), right),
     );
     const remark = partlyRead(answer);

@@ -13,5 +13,5 @@ export function spectrogram(drawing, excerpts, addressOf) {
     src: addressOf(new Blob([bytes], { type: "image/png" })),
     alt: `Spectrogram of ${heard}: time from left to right, low sounds below, loud ones bright`,
   });
-  return element("figure", { class: "spectrogram" }, image, element("figcaption", {}, `Heard: ${heard}`));
+  return element("figure", { class: "spectrogram" }, image, element("figcaption", {}, `Analysed: ${heard}`));
 }

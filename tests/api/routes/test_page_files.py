@@ -77,7 +77,7 @@ def test_of_many_files_the_answers_stand_close_together(page: Page) -> None:
     assert page.locator("#results .verdict").count() == 5
     first = page.locator("#results > li").first
     expect(first.locator("audio")).to_be_hidden()
-    first.get_by_text("Genres, course and player").click()
+    first.get_by_text("Genres, timeline and player").click()
     expect(first.locator("audio")).to_be_visible()
     wait_until(page, "document.querySelector('.spectrogram img').naturalWidth > 0")
 
@@ -131,7 +131,7 @@ def test_markup_cannot_be_made_at_all(browser: Browser, service: Live) -> None:
 
 
 def test_dropped_files_and_whole_tracks(page: Page) -> None:
-    page.get_by_label("Listen to whole tracks").check()
+    page.get_by_label("Analyse whole tracks").check()
     transfer = page.evaluate_handle(
         """(encoded) => {
             const transfer = new DataTransfer();

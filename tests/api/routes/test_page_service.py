@@ -43,7 +43,7 @@ def test_model_card(browser: Browser, service: Live) -> None:
         figures = page.locator("#model dl")
         expect(figures).to_contain_text("75.0%")
         expect(figures).to_contain_text("best_model.onnx")
-        expect(page.locator("#model")).to_contain_text("It knows 3 genres: noise, quiet, tone.")
+        expect(page.locator("#model")).to_contain_text("It distinguishes 3 genres: noise, quiet, tone.")
         assert page.locator("#model polyline").count() == 4
         expect(page.locator("#model")).to_contain_text("Most often confused: noise taken for quiet (1)")
         wait_until(page, "document.querySelector('.confusion img').naturalWidth > 0")
@@ -51,7 +51,7 @@ def test_model_card(browser: Browser, service: Live) -> None:
 
 def test_model_without_figures(browser: Browser, tmp_path: Path, model_path: Path) -> None:
     with live(tmp_path, model_path) as service, opened(browser, service.address) as page:
-        expect(page.locator("#model")).to_contain_text("history is not recorded")
+        expect(page.locator("#model")).to_contain_text("history of its training is not recorded")
         expect(page.locator("#model")).to_contain_text("confusion matrix is not recorded")
 
 
@@ -71,12 +71,12 @@ def test_key_is_asked_for(browser: Browser, tmp_path: Path, model_path: Path) ->
         assert page.locator("#results > [data-state=waiting]").count() == 1
         field.fill("wröng")
         field.press("Enter")
-        expect(page.locator("#key-help")).to_contain_text("did not take this key")
+        expect(page.locator("#key-help")).to_contain_text("did not accept this key")
         field.fill(KEY)
         field.press("Enter")
         card(page, "done")
         expect(field).to_be_hidden()
-        expect(page.locator("#model")).to_contain_text("It knows 3 genres")
+        expect(page.locator("#model")).to_contain_text("It distinguishes 3 genres")
 
 
 def test_full_service_gets_every_file_in_the_end(browser: Browser, tmp_path: Path, model_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_full_service_gets_every_file_in_the_end(browser: Browser, tmp_path: Pat
     ):
         refused: list[int] = []
         page.on("response", lambda response: refused.append(1) if response.status == 503 else None)
-        page.get_by_label("Listen to whole tracks").check()
+        page.get_by_label("Analyse whole tracks").check()
         choose_named(page, {f"song_{i}.mp3": audio_bytes(120, "MP3") for i in range(4)})
         card(page, "done", 3)
         assert page.locator("#summary").inner_text() == "4 of 4 finished"
