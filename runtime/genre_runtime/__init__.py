@@ -41,7 +41,13 @@ if TYPE_CHECKING:
     from genre_runtime.classifier import GenreClassifier
     from genre_runtime.decoders.pool import MAX_PROCESSES, DecoderPool, can_start
     from genre_runtime.errors import GenreError
-    from genre_runtime.model.features import POWER_FLOOR, hann_window, log_mel_spectrogram, mel_filterbank
+    from genre_runtime.model.features import (
+        POWER_FLOOR,
+        hann_window,
+        log_mel_spectrogram,
+        mel_filterbank,
+        spectrogram_palette,
+    )
     from genre_runtime.model.metadata import (
         AUDIO_METADATA_KEY,
         LABELS_METADATA_KEY,
@@ -53,7 +59,6 @@ if TYPE_CHECKING:
     )
     from genre_runtime.model.session import DEVICES, available_devices, create_session, import_onnxruntime
     from genre_runtime.output_files import replacing, write_whole
-    from genre_runtime.palette import spectrogram_palette
     from genre_runtime.parallel import available_cores
     from genre_runtime.prediction import ExcerptPrediction, FileResult, Prediction, summarise
     from genre_runtime.terminal import escaped, escaped_streams, silence_decoders
@@ -72,7 +77,7 @@ _MODULES = {
     "classifier": ("GenreClassifier",),
     "decoders.pool": ("MAX_PROCESSES", "DecoderPool", "can_start"),
     "errors": ("GenreError",),
-    "model.features": ("POWER_FLOOR", "hann_window", "log_mel_spectrogram", "mel_filterbank"),
+    "model.features": ("POWER_FLOOR", "hann_window", "log_mel_spectrogram", "mel_filterbank", "spectrogram_palette"),
     "model.metadata": (
         "AUDIO_METADATA_KEY",
         "LABELS_METADATA_KEY",
@@ -84,7 +89,6 @@ _MODULES = {
     ),
     "model.session": ("DEVICES", "available_devices", "create_session", "import_onnxruntime"),
     "output_files": ("replacing", "write_whole"),
-    "palette": ("spectrogram_palette",),
     "parallel": ("available_cores",),
     "prediction": ("ExcerptPrediction", "FileResult", "Prediction", "summarise"),
     "terminal": ("escaped", "escaped_streams", "silence_decoders"),

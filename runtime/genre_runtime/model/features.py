@@ -21,6 +21,9 @@ from genre_runtime.model.metadata import AudioConfig
 POWER_FLOOR = 1e-10
 """Smallest mel power that is distinguished from zero (librosa's `amin`)."""
 
+# Quiet to loud at even steps of lightness, so that equal differences in level look equal, also in grey.
+_RAMP = ((13, 15, 40), (61, 22, 104), (133, 36, 120), (205, 66, 98), (246, 130, 74), (252, 228, 158))
+
 
 def hz_to_mel(frequency: NDArray[np.float64] | float) -> NDArray[np.float64]:
     """Convert to Slaney's mel scale (Auditory Toolbox, 1998): linear below 1 kHz, logarithmic above.
@@ -118,3 +121,22 @@ def log_mel_spectrogram(waveform: FloatArray, config: AudioConfig) -> FloatArray
     decibels = 10 * np.log10(np.maximum(mel, POWER_FLOOR))
     log_mel: FloatArray = np.maximum(decibels - decibels.max(), -config.top_db).astype(np.float32)
     return log_mel
+
+
+def spectrogram_palette(n_colours: int) -> NDArray[np.uint8]:
+    """Return colours from quiet to loud.
+
+    Parameters
+    ----------
+    n_colours : int
+        At least 2.
+
+    Returns
+    -------
+    uint8 array, shape (n_colours, 3)
+        Red, green and blue.
+    """
+    ramp = np.array(_RAMP, np.float64)
+    places = np.linspace(0, len(ramp) - 1, n_colours)
+    channels = [np.interp(places, np.arange(len(ramp)), ramp[:, channel]) for channel in range(3)]
+    return np.stack(channels, axis=1).round().astype(np.uint8)
