@@ -6,10 +6,7 @@ import argparse
 import os
 import sys
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from genre_runtime.classifier import ExcerptCount
+from typing import Any
 
 
 class Formatter(argparse.RawDescriptionHelpFormatter):
@@ -34,10 +31,16 @@ def listening_options() -> argparse.ArgumentParser:
     return parser
 
 
-def excerpt_count(options: argparse.Namespace) -> ExcerptCount:
-    """Return what `--excerpts` means to the classifier."""
-    count: ExcerptCount = options.excerpts
-    return count
+def library_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the options that `opened_library` takes, by its parameter names.
+
+    Parameters
+    ----------
+    options : Namespace
+        With model, device, excerpts and jobs; `state` is optional.
+    """
+    names = ("model", "device", "excerpts", "jobs", "state")
+    return {name: getattr(options, name) for name in names if hasattr(options, name)}
 
 
 def path(text: str) -> str:
@@ -73,11 +76,6 @@ def state_path(text: str) -> Path:
     if not os.path.isdir(named.absolute().parent):  # noqa: PTH112
         raise argparse.ArgumentTypeError(f"the folder {str(named.parent)!r} does not exist: make it, or name another")
     return named
-
-
-def is_parquet(name: str) -> bool:
-    """Tell whether a file's name is one of Parquet."""
-    return name.lower().endswith(".parquet")
 
 
 def quoted(path: PurePath) -> str:

@@ -11,17 +11,15 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from genre_runtime.cli import arguments
-from genre_runtime.cli.arguments import is_parquet
 from genre_runtime.cli.output import file_progress, name_unreadable
 from genre_runtime.errors import InvalidInputError, UnfitOutputError, UsageError
-from genre_runtime.library.bulk.manifest import file_system, import_extra, is_manifest, is_url, read_manifest
-from genre_runtime.library.bulk.ray_engine import arrow_schema, classify_on_ray, result_row
+from genre_runtime.library.bulk.manifest import file_system, is_manifest, is_url, read_manifest
+from genre_runtime.library.bulk.parquet import ParquetOutput, result_row
+from genre_runtime.library.bulk.ray_engine import classify_on_ray
+from genre_runtime.library.loading import opened_classifier
 from genre_runtime.library.results.write import printable
+from genre_runtime.library.scan import is_parquet
 from genre_runtime.terminal import silence_decoders
-
-ROWS_A_PART = 10_000
-"""Rows held in memory before they are written: a group of a file, or a file of a folder."""
 
 _NOT_HERE = {"top": "--top", "min_confidence": "--min-confidence", "state": "--state"}
 
@@ -95,70 +93,6 @@ def _is_same(path: Path, name: str) -> bool:
         return False
 
 
-class ParquetOutput:
-    """Writes rows to one file, or to a folder of files that are whole one by one.
-
-    What was written until `close` can be read, also when the run was interrupted.
-
-    Parameters
-    ----------
-    name : str
-        A path or URL. It is a file's if it ends in `.parquet` (or `.PARQUET`), else a folder's.
-    rows_a_part : int
-
-    Raises
-    ------
-    UnfitOutputError
-        The folder holds results already.
-    """
-
-    def __init__(self, name: str, rows_a_part: int = ROWS_A_PART) -> None:
-        self._files, self._name = file_system(name)
-        self._rows_a_part, self._rows, self._n_parts = rows_a_part, list[dict[str, Any]](), 0
-        self._writer: Any = None
-        self._is_folder = not is_parquet(name)
-        if self._is_folder:
-            self._files.makedirs(self._name, exist_ok=True)
-            if any(file.endswith(".parquet") for file in self._files.ls(self._name, detail=False)):
-                raise UnfitOutputError(f"{name!r} holds the results of an earlier run: name another folder")
-        self._open()  # what cannot be written should be known before the work begins
-
-    def write(self, row: dict[str, Any]) -> None:
-        """Take one row, as `result_row` makes it."""
-        self._rows.append(row)
-        if len(self._rows) >= self._rows_a_part:
-            self._write_part()
-
-    def close(self) -> None:
-        """Write the rest; without rows, nothing is left."""
-        if self._rows:
-            self._write_part()
-        if self._writer is not None:
-            self._writer.close()
-            self._stream.close()
-            if self._n_parts and not self._is_folder:
-                self._files.mv(f"{self._path}.partial", self._path)
-            else:
-                self._files.rm(f"{self._path}.partial")
-
-    def _open(self) -> None:
-        self._path = f"{self._name}/part-{self._n_parts:05}.parquet" if self._is_folder else self._name
-        self._stream = self._files.open(f"{self._path}.partial", "wb")
-        self._writer = import_extra("pyarrow.parquet").ParquetWriter(self._stream, arrow_schema())
-
-    def _write_part(self) -> None:
-        if self._writer is None:
-            self._open()
-        self._writer.write_table(import_extra("pyarrow").Table.from_pylist(self._rows, arrow_schema()))
-        self._rows.clear()
-        self._n_parts += 1
-        if self._is_folder:  # only whole files get the name that readers look for
-            self._writer.close()
-            self._stream.close()
-            self._files.mv(f"{self._path}.partial", self._path)
-            self._writer = None
-
-
 def _sources(names: Sequence[str]) -> tuple[list[str], int]:
     """Return absolute paths and URLs, and 1 if folders could not be read."""
     from genre_runtime.library.scan import Finder, named_paths
@@ -178,16 +112,13 @@ def _sources(names: Sequence[str]) -> tuple[list[str], int]:
 
 
 def _own_rows(sources: Sequence[str], options: argparse.Namespace) -> Generator[dict[str, Any], None, None]:
-    from genre_runtime.cli.classify import opened_classifier
-
-    with opened_classifier(options, len(sources)) as (classifier, jobs):
+    opened = opened_classifier(len(sources), model=options.model, device=options.device, jobs=options.jobs)
+    with opened as (classifier, jobs):
         from genre_runtime.library.bulk.manifest import classify_source
         from genre_runtime.parallel import ordered_map
 
-        excerpts = arguments.excerpt_count(options)
-
         def row(source: str, stop: Event) -> dict[str, Any]:
-            return result_row(classify_source(classifier, source, excerpts=excerpts, stop=stop))
+            return result_row(classify_source(classifier, source, excerpts=options.excerpts, stop=stop))
 
         yield from ordered_map(row, sources, jobs)
 
@@ -196,5 +127,4 @@ def _ray_rows(sources: Sequence[str], options: argparse.Namespace) -> Generator[
     from genre_runtime.model.metadata import default_model_path
 
     model = default_model_path() if options.model is None else Path(options.model)
-    excerpts = arguments.excerpt_count(options)
-    return classify_on_ray(sources, model, device=options.device, excerpts=excerpts, jobs=options.jobs)
+    return classify_on_ray(sources, model, device=options.device, excerpts=options.excerpts, jobs=options.jobs)

@@ -1,81 +1,25 @@
-"""A classifier for the verbs that decode many files, with the processes that decode for it.
-
-`genre classify`: genres of files and folders.
-"""
+"""`genre classify`: genres of files and folders."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genre_runtime.cli import arguments
 from genre_runtime.cli.output import file_progress, name_unreadable, opened_output, unfit_output
-from genre_runtime.errors import DecoderUnavailableError, GenreError, InvalidInputError
-from genre_runtime.parallel import available_cores
+from genre_runtime.errors import GenreError, InvalidInputError
+from genre_runtime.library.loading import opened_library
 from genre_runtime.terminal import silence_decoders
 
 if TYPE_CHECKING:
-    from genre_runtime.classifier import GenreClassifier
-    from genre_runtime.decoders.pool import DecoderPool
     from genre_runtime.library.scan import Finder
-    from genre_runtime.prediction import FileResult, Prediction
-
-
-@contextmanager
-def opened_classifier(options: argparse.Namespace, n_files: int) -> Iterator[tuple[GenreClassifier, int]]:
-    """Load the model that a command names, for files that are decoded in processes of their own.
-
-    A file that hangs its decoder then does not hang the command, and Ctrl-C ends it at once.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        model, device, jobs, and if there is any state.
-    n_files : int
-
-    Yields
-    ------
-    GenreClassifier
-    int
-        Files to have in work at once.
-
-    Raises
-    ------
-    ModelNotFoundError, InvalidModelError, DeviceUnavailableError, MissingDependencyError
-    """
-    jobs = min(options.jobs or available_cores(), n_files)
-    # With a state file there may be nothing to decode.
-    with _decoders(jobs, warm=getattr(options, "state", None) is None) as decoders:
-        from genre_runtime.classifier import GenreClassifier
-
-        # Many files: one thread each. One file: every core works on it.
-        threads = 1 if jobs > 1 else 0
-        yield GenreClassifier.load(options.model, device=options.device, threads=threads, decoders=decoders), jobs
-
-
-@contextmanager
-def _decoders(n_processes: int, *, warm: bool) -> Iterator[DecoderPool | None]:
-    """Give a pool, whose processes start while the model is loaded; None where none can be started."""
-    from genre_runtime.decoders.pool import MAX_PROCESSES, DecoderPool, can_start
-
-    if not can_start():
-        yield None
-        return
-    with DecoderPool(min(n_processes, MAX_PROCESSES)) as pool:
-        try:
-            if warm:
-                pool.warm()
-        except DecoderUnavailableError:  # no program may be started here: this process decodes itself
-            pool.close()
-            yield None
-        else:
-            yield pool
+    from genre_runtime.prediction import Prediction
 
 
 FORMATS = ("table", "jsonl", "json", "csv")
@@ -170,9 +114,11 @@ def run(options: argparse.Namespace) -> int:
 
 def is_bulk(options: argparse.Namespace) -> bool:
     """Tell a manifest, URLs and Parquet from files and folders, without the code that handles them."""
+    from genre_runtime.library.scan import is_parquet
+
     manifests = (".csv", ".jsonl", ".parquet")
     named = any(name.lower().endswith(manifests) or "://" in name for name in options.paths)
-    return options.engine == "ray" or named or arguments.is_parquet(str(options.output))
+    return options.engine == "ray" or named or is_parquet(str(options.output))
 
 
 def classify(
@@ -200,7 +146,7 @@ def classify(
     counts: Counter[str] = Counter()
     unsure: str | None = None
     with (
-        results_of(paths, options) as (device, results),
+        opened_library(paths, **arguments.library_options(options)) as (device, results),
         opened_output(getattr(options, "output", None)) as stream,  # last: this empties the results of an earlier run
         closing(
             WRITERS[options.format](unescaped(stream))
@@ -229,31 +175,6 @@ def classify(
     if (len(paths) > 1 or is_partial) and (somebody_reads or counts["known"]):
         _summarise(len(paths), counts, device, passed_over)
     return 1 if counts["failed"] else 0
-
-
-@contextmanager
-def results_of(paths: Sequence[Path], options: argparse.Namespace) -> Iterator[tuple[str, Iterator[FileResult]]]:
-    """Load the model, and give the device that is used and the results; close what was opened for them.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-    options : argparse.Namespace
-        As for `classify`.
-    """
-    with ExitStack() as stack:
-        classifier, jobs = stack.enter_context(opened_classifier(options, len(paths)))
-        from genre_runtime.library.analysis import Library, plan_of
-
-        excerpts = arguments.excerpt_count(options)
-        state = None
-        if getattr(options, "state", None) is not None:
-            from genre_runtime.library.cache import LibraryState
-
-            state = stack.enter_context(closing(LibraryState(options.state, plan_of(classifier, excerpts))))
-        # Closed first: that ends what is under way.
-        results = stack.enter_context(closing(Library(classifier, excerpts, state).classify(paths, jobs)))
-        yield classifier.device, results
 
 
 def _as_asked(prediction: Prediction, options: argparse.Namespace) -> Prediction:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from genre_runtime.cli import arguments
-from genre_runtime.cli.classify import results_of
 from genre_runtime.cli.output import file_progress, name_unreadable
 from genre_runtime.errors import GenreError, InvalidInputError
+from genre_runtime.library.loading import opened_library
 from genre_runtime.terminal import silence_decoders
 
 if TYPE_CHECKING:
@@ -66,7 +66,10 @@ def run(options: argparse.Namespace) -> int:
     found: list[tuple[Path, Prediction]] = []
     embeddings: list[FloatArray] = []
     failed = 0
-    with results_of([track, *paths], options) as (_, results), file_progress(len(paths) + 1) as bar:
+    with (
+        opened_library([track, *paths], **arguments.library_options(options)) as (_, results),
+        file_progress(len(paths) + 1) as bar,
+    ):
         for result in results:
             bar.update()
             if isinstance(result.outcome, GenreError):

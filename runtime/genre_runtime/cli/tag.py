@@ -206,15 +206,18 @@ def _tagging(options: argparse.Namespace) -> Tagging:
 def _classified(
     tagging: Tagging, paths: list[Path], options: argparse.Namespace, stack: ExitStack
 ) -> Generator[tuple[Path, Change | GenreError], None, None]:
-    from genre_runtime.cli.classify import opened_classifier
     from genre_runtime.library.analysis import Library, plan_of
     from genre_runtime.library.cache import LibraryState
+    from genre_runtime.library.loading import opened_classifier
     from genre_runtime.library.tags import tag_classified
     from genre_runtime.prediction import Prediction
 
-    classifier, jobs = stack.enter_context(opened_classifier(options, len(paths)))
+    opened = opened_classifier(
+        len(paths), model=options.model, device=options.device, jobs=options.jobs, warm=options.state is None
+    )
+    classifier, jobs = stack.enter_context(opened)
     tagging.genre_map.check(classifier.labels)
-    excerpts = arguments.excerpt_count(options)
+    excerpts = options.excerpts
     if options.state is not None:
         state = stack.enter_context(closing(LibraryState(options.state, plan_of(classifier, excerpts))))
         library = Library(classifier, excerpts, state)
