@@ -27,7 +27,18 @@ _OTHER_FORMATS = ("jsonl", "json", "csv", "txt")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Classify what the command names into Parquet; return its exit status."""
+    """Classify what the command names into Parquet.
+
+    Parameters
+    ----------
+    options : Namespace
+        What the parser read.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
     _check_usage(options)
     sources, incomplete = _sources(options.paths)
     if not sources:
@@ -43,12 +54,13 @@ def run(options: argparse.Namespace) -> int:
                 with bar.external_write_mode():
                     print(f"genre: {printable(row['path'])}: {row['error_message']}", file=sys.stderr)
             bar.update()
-    print(f"{len(sources) - n_failed} of {len(sources)} files classified", file=sys.stderr)
+    failed = f", {n_failed} failed" if n_failed else ""
+    print(f"{len(sources) - n_failed} classified{failed}", file=sys.stderr)
     return 1 if n_failed else incomplete
 
 
 def _check_usage(options: argparse.Namespace) -> None:
-    """Check what the command was told before anything is read.
+    """Check the options before anything is read.
 
     Raises
     ------
@@ -62,14 +74,14 @@ def _check_usage(options: argparse.Namespace) -> None:
     name = str(options.output)
     unfit = [words for option, words in _NOT_HERE.items() if getattr(options, option, None) is not None]
     if unfit:
-        raise UsageError(f"{' '.join(unfit)} cannot be had with results in Parquet: leave it out")
+        raise UsageError(f"{' '.join(unfit)} cannot be combined with results in Parquet: leave it out")
     if Path(name).suffix.lower().removeprefix(".") in _OTHER_FORMATS:
         raise UnfitOutputError(
             f"results of lists, of URLs and of --engine ray go to Parquet, not to {name!r}: name FILE.parquet, or a "
             "folder for many files"
         )
     if options.format != "table":
-        raise UsageError("--format cannot be had with results in Parquet: leave it out")
+        raise UsageError("--format cannot be combined with results in Parquet: leave it out")
     if not is_url(name):
         _check_output(Path(name), options.paths)
 
@@ -77,13 +89,15 @@ def _check_usage(options: argparse.Namespace) -> None:
 def _check_output(output: Path, names: Sequence[str]) -> None:
     one_file = is_parquet(output.name)
     if one_file and not output.absolute().parent.is_dir():
-        raise UnfitOutputError(f"the folder {str(output.parent)!r} of the output does not exist: name another one")
+        raise UnfitOutputError(
+            f"folder {str(output.parent)!r} of the output does not exist: create it, or name another one"
+        )
     if one_file and output.is_dir():
         raise UnfitOutputError(f"the output {str(output)!r} is a folder: name another file")
     if not one_file and output.exists() and not output.is_dir():
         raise UnfitOutputError(f"the output {str(output)!r} is a file: name FILE.parquet, or a folder for many files")
     if one_file and output.exists() and any(_is_same(output, name) for name in names):
-        raise UnfitOutputError(f"the output {str(output)!r} is what is read, too: name another file")
+        raise UnfitOutputError(f"the output {str(output)!r} is also an input: name another file")
 
 
 def _is_same(path: Path, name: str) -> bool:

@@ -66,7 +66,7 @@ def opened_library(
     excerpts: ExcerptCount = None,
     jobs: int = 0,
     state: Path | None = None,
-) -> Iterator[tuple[str, Iterator[FileResult]]]:
+) -> Iterator[tuple[GenreClassifier, Iterator[FileResult]]]:
     """Load a model and classify files; close everything that was opened for it afterwards.
 
     Parameters
@@ -84,8 +84,7 @@ def opened_library(
 
     Yields
     ------
-    str
-        Device in use.
+    GenreClassifier
     iterator of FileResult
         In the order of `paths`.
     """
@@ -102,7 +101,7 @@ def opened_library(
             cache = stack.enter_context(closing(LibraryState(state, plan_of(classifier, excerpts))))
         # Closed first: that ends running work.
         results = stack.enter_context(closing(Library(classifier, excerpts, cache).classify(paths, jobs)))
-        yield classifier.device, results
+        yield classifier, results
 
 
 @contextmanager
