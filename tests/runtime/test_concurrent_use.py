@@ -82,7 +82,7 @@ def test_interrupted_in_the_middle_of_its_work(model_path: Path, tmp_path: Path,
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
     assert [line for line in err.splitlines() if "interrupted" in line] == [
-        "genre: interrupted; what was printed is complete"
+        "genre: interrupted; the results printed so far are complete"
     ]
     assert "Traceback" not in err
     text = output.read_text(encoding="utf-8")

@@ -1,7 +1,4 @@
-"""Command `genre`: its verbs, and what is the same for all of them.
-
-The exit statuses and the environment are described where users read of them, in `EPILOG`.
-"""
+"""Command `genre`: its verbs and what they share. `EPILOG` describes exit statuses and environment."""
 
 from __future__ import annotations
 
@@ -38,37 +35,48 @@ WRONG_USAGE = (DeviceUnavailableError, MissingDependencyError, ModelNotFoundErro
 EPILOG = """examples:
   genre classify song.mp3                            one file
   genre classify ~/Music --state music.genre --format jsonl --output genres.jsonl
-                                                     a library; the same line again listens to what is new
-  genre report genres.jsonl                          a page to look at
-  genre tag --from genres.jsonl                      what would be written into the files' tags
-  genre tag --from genres.jsonl --write              write it; the line to undo it is printed
+                                                     a library; repeated, it analyses only new files
+  genre report genres.jsonl                          an HTML page
+  genre tag --from genres.jsonl                      show what would be written into tags
+  genre tag --from genres.jsonl --write              write it, and print the command that undoes it
   genre similar song.mp3 --in ~/Music --state music.genre
-                                                     what sounds like this song
+                                                     tracks that sound like this song
 
 `genre COMMAND --help` explains a command and has more examples.
 
 exit status:
   0     every file was classified, tagged or restored
-  1     some were not, each named on the error stream with the reason, or there were none
-  2     wrong usage: words, files of settings, devices or packages that cannot be had
-  130   interrupted (143 ended, 129 its terminal closed); what was printed or written is complete
+  1     some files failed, each named on stderr with the reason, or none were found
+  2     wrong usage: options, settings, devices or packages that are not available
+  130   interrupted (143: SIGTERM, 129: terminal closed); the results written so far are complete
 
 environment:
-  GENRE_MODEL      the model to use where --model names none
-  XDG_STATE_HOME   the journals of `genre tag` lie below it in genre/journals (default: ~/.local/state; on Windows
+  GENRE_MODEL      the model if --model is not given
+  XDG_STATE_HOME   folder of the journals of `genre tag`, in genre/journals (default: ~/.local/state; on Windows
                    below %LOCALAPPDATA%, on macOS below ~/Library/Application Support)
   RAY_ADDRESS      the cluster of `genre classify --engine ray`
-  NO_COLOR         need not be set: nothing is ever coloured
+  NO_COLOR         has no effect: the output has no colours
 
-Results go to the output stream, all else to the error stream; a bar with rate and time left is shown where that is a
-terminal. Names that are no UTF-8, or have control characters, are shown with escapes; jsonl and json have them whole.
+Results go to stdout, everything else to stderr, with a progress bar if stderr is a terminal. Names that are not UTF-8
+or have control characters are shown with escapes; jsonl and json keep them.
 """
 
-ADVICE = {errno.ENOSPC: "make room, or name another place to write to", errno.EACCES: "check the permissions"}
+ADVICE = {errno.ENOSPC: "free some space, or name another place", errno.EACCES: "check the permissions"}
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status."""
+    """Run the command.
+
+    Parameters
+    ----------
+    words : sequence of str or None
+        Arguments; None for those of the process.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
     words = sys.argv[1:] if words is None else words
     _prepare_streams()
     with escaped_streams():
@@ -99,13 +107,13 @@ def _run(options: argparse.Namespace) -> int:
         print(f"genre: {named}{error.strerror or error}{advice}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as interruption:
-        print("genre: interrupted; what was printed is complete", file=sys.stderr)
+        print("genre: interrupted; the results printed so far are complete", file=sys.stderr)
         return 128 + (interruption.args[0] if interruption.args else signal.SIGINT)
 
 
 @contextmanager
 def _ended_cleanly() -> Iterator[None]:
-    """Take a request to end, or a terminal that is closed, for Ctrl-C: what is half done is cleared away."""
+    """Treat SIGTERM and SIGHUP like Ctrl-C, so that unfinished work is cleaned up."""
 
     def end(number: int, frame: object) -> None:  # noqa: ARG001
         raise KeyboardInterrupt(number)
@@ -124,11 +132,17 @@ def _ended_cleanly() -> Iterator[None]:
 
 
 def command_parser(names: Sequence[str] = VERBS) -> argparse.ArgumentParser:
-    """Return the parser of the command, with all of its verbs or some."""
+    """Return the parser of the command.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Verbs to include.
+    """
     modules = [import_module(f"genre_runtime.cli.{name}") for name in names]
     parser = argparse.ArgumentParser(
         prog="genre",
-        description="Tell the genres of music files, write them into their tags, report on a library. Works offline.",
+        description="Classify music files by genre, write genres into tags, report on a library. Works offline.",
         epilog=EPILOG,
         formatter_class=arguments.Formatter,
     )

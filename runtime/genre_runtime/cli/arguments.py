@@ -1,4 +1,4 @@
-"""What several verbs of the command take, and how their words become values."""
+"""Options that several verbs share, and the types of option values."""
 
 from __future__ import annotations
 
@@ -6,54 +6,71 @@ import argparse
 import os
 import sys
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from genre_runtime.classifier import ExcerptCount
+from typing import Any
 
 
 class Formatter(argparse.RawDescriptionHelpFormatter):
-    """Help that keeps the line breaks of examples and says each default once, in the option's own words."""
+    """Help formatter that keeps the line breaks of examples."""
 
 
 def model_options() -> argparse.ArgumentParser:
-    """Parent parser of the verbs that load a model."""
+    """Return the parent parser of the verbs that load a model."""
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--model", metavar="FILE", help="another .onnx model, its .json beside it")
+    parser.add_argument("--model", metavar="FILE", help="another .onnx model, with its .json in the same folder")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: %(default)s)")
     return parser
 
 
-def listening_options() -> argparse.ArgumentParser:
-    """Parent parser of the verbs that listen to many files."""
+def analysis_options() -> argparse.ArgumentParser:
+    """Return the parent parser of the verbs that analyse many files."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument(
-        "--excerpts", type=excerpts, metavar="N|all", help="ten-second excerpts a track (default: as the model says, 3)"
+        "--excerpts",
+        type=excerpts,
+        metavar="N|all",
+        help="excerpts of ten seconds per track (default: as the model says, 3)",
     )
-    parser.add_argument("--jobs", type=positive, default=0, metavar="N", help="files in work at once (default: a core)")
+    parser.add_argument(
+        "--jobs", type=positive, default=0, metavar="N", help="files in work at once (default: one per core)"
+    )
     return parser
 
 
-def excerpt_count(options: argparse.Namespace) -> ExcerptCount:
-    """Return what `--excerpts` means to the classifier."""
-    count: ExcerptCount = options.excerpts
-    return count
+def library_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the options that `opened_library` takes, by its parameter names.
+
+    Parameters
+    ----------
+    options : Namespace
+        With model, device, excerpts and jobs; `state` is optional.
+    """
+    names = ("model", "device", "excerpts", "jobs", "state")
+    return {name: getattr(options, name) for name in names if hasattr(options, name)}
 
 
 def path(text: str) -> str:
-    """Return a name that is not empty: pathlib takes an empty one, such as an unset variable, for this folder."""
+    """Return a name that is not empty, since pathlib takes an empty one for the working folder.
+
+    Parameters
+    ----------
+    text : str
+    """
     if not text:
         raise argparse.ArgumentTypeError("the name is empty")
     return text
 
 
 def file_path(text: str) -> Path:
-    """Return the path of a file that a name means.
+    """Return the path of a file.
+
+    Parameters
+    ----------
+    text : str
 
     Raises
     ------
     argparse.ArgumentTypeError
-        The name is empty, or that of a folder.
+        The name is empty or that of a folder.
     """
     named = Path(path(text))
     if os.path.isdir(named):  # noqa: PTH112  # pathlib raises where a folder may not be looked into
@@ -62,26 +79,30 @@ def file_path(text: str) -> Path:
 
 
 def state_path(text: str) -> Path:
-    """Return the path of a state file, which may be made by this run.
+    """Return the path of a state file, which need not exist.
+
+    Parameters
+    ----------
+    text : str
 
     Raises
     ------
     argparse.ArgumentTypeError
-        The name is empty or that of a folder, or lies in a folder that does not exist.
+        The name is empty or that of a folder, or its folder does not exist.
     """
     named = file_path(text)
     if not os.path.isdir(named.absolute().parent):  # noqa: PTH112
-        raise argparse.ArgumentTypeError(f"the folder {str(named.parent)!r} does not exist: make it, or name another")
+        raise argparse.ArgumentTypeError(f"folder {str(named.parent)!r} does not exist: create it, or name another one")
     return named
 
 
-def is_parquet(name: str) -> bool:
-    """Tell whether a file's name is one of Parquet."""
-    return name.lower().endswith(".parquet")
-
-
 def quoted(path: PurePath) -> str:
-    """Return a path as this system's shells take it for one word."""
+    """Return a path quoted for the shell of this system.
+
+    Parameters
+    ----------
+    path : PurePath
+    """
     import shlex
     import subprocess
 
@@ -89,23 +110,47 @@ def quoted(path: PurePath) -> str:
 
 
 def excerpts(text: str) -> str | int:
-    """Return `all` or a positive number."""
+    """Return `all` or a positive number.
+
+    Parameters
+    ----------
+    text : str
+    """
     return text if text == "all" else positive(text)
 
 
 def positive(text: str) -> int:
-    """Return a positive whole number."""
+    """Return a positive integer.
+
+    Parameters
+    ----------
+    text : str
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+    """
     if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no positive whole number")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
     return int(text)
 
 
 def share(text: str) -> float:
-    """Return a number from 0 to 1; percent are taken as well."""
+    """Return a fraction.
+
+    Parameters
+    ----------
+    text : str
+        0 to 1, or 0% to 100%.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+    """
     try:
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share: expected 0 to 1, or 0% to 100%")
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a fraction between 0 and 1, or a percentage")
     return value

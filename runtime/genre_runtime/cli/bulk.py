@@ -11,17 +11,15 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from genre_runtime.cli import arguments
-from genre_runtime.cli.arguments import is_parquet
 from genre_runtime.cli.output import file_progress, name_unreadable
 from genre_runtime.errors import InvalidInputError, UnfitOutputError, UsageError
-from genre_runtime.library.bulk.manifest import file_system, import_extra, is_manifest, is_url, read_manifest
-from genre_runtime.library.bulk.ray_engine import arrow_schema, classify_on_ray, result_row
+from genre_runtime.library.bulk.manifest import file_system, is_manifest, is_url, read_manifest
+from genre_runtime.library.bulk.parquet import ParquetOutput, result_row
+from genre_runtime.library.bulk.ray_engine import classify_on_ray
+from genre_runtime.library.loading import opened_classifier
 from genre_runtime.library.results.write import printable
+from genre_runtime.library.scan import is_parquet
 from genre_runtime.terminal import silence_decoders
-
-ROWS_A_PART = 10_000
-"""Rows held in memory before they are written: a group of a file, or a file of a folder."""
 
 _NOT_HERE = {"top": "--top", "min_confidence": "--min-confidence", "state": "--state"}
 
@@ -29,7 +27,18 @@ _OTHER_FORMATS = ("jsonl", "json", "csv", "txt")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Classify what the command names into Parquet; return its exit status."""
+    """Classify what the command names into Parquet.
+
+    Parameters
+    ----------
+    options : Namespace
+        What the parser read.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
     _check_usage(options)
     sources, incomplete = _sources(options.paths)
     if not sources:
@@ -45,12 +54,13 @@ def run(options: argparse.Namespace) -> int:
                 with bar.external_write_mode():
                     print(f"genre: {printable(row['path'])}: {row['error_message']}", file=sys.stderr)
             bar.update()
-    print(f"{len(sources) - n_failed} of {len(sources)} files classified", file=sys.stderr)
+    failed = f", {n_failed} failed" if n_failed else ""
+    print(f"{len(sources) - n_failed} classified{failed}", file=sys.stderr)
     return 1 if n_failed else incomplete
 
 
 def _check_usage(options: argparse.Namespace) -> None:
-    """Check what the command was told before anything is read.
+    """Check the options before anything is read.
 
     Raises
     ------
@@ -64,14 +74,14 @@ def _check_usage(options: argparse.Namespace) -> None:
     name = str(options.output)
     unfit = [words for option, words in _NOT_HERE.items() if getattr(options, option, None) is not None]
     if unfit:
-        raise UsageError(f"{' '.join(unfit)} cannot be had with results in Parquet: leave it out")
+        raise UsageError(f"{' '.join(unfit)} cannot be combined with results in Parquet: leave it out")
     if Path(name).suffix.lower().removeprefix(".") in _OTHER_FORMATS:
         raise UnfitOutputError(
             f"results of lists, of URLs and of --engine ray go to Parquet, not to {name!r}: name FILE.parquet, or a "
             "folder for many files"
         )
     if options.format != "table":
-        raise UsageError("--format cannot be had with results in Parquet: leave it out")
+        raise UsageError("--format cannot be combined with results in Parquet: leave it out")
     if not is_url(name):
         _check_output(Path(name), options.paths)
 
@@ -79,13 +89,15 @@ def _check_usage(options: argparse.Namespace) -> None:
 def _check_output(output: Path, names: Sequence[str]) -> None:
     one_file = is_parquet(output.name)
     if one_file and not output.absolute().parent.is_dir():
-        raise UnfitOutputError(f"the folder {str(output.parent)!r} of the output does not exist: name another one")
+        raise UnfitOutputError(
+            f"folder {str(output.parent)!r} of the output does not exist: create it, or name another one"
+        )
     if one_file and output.is_dir():
         raise UnfitOutputError(f"the output {str(output)!r} is a folder: name another file")
     if not one_file and output.exists() and not output.is_dir():
         raise UnfitOutputError(f"the output {str(output)!r} is a file: name FILE.parquet, or a folder for many files")
     if one_file and output.exists() and any(_is_same(output, name) for name in names):
-        raise UnfitOutputError(f"the output {str(output)!r} is what is read, too: name another file")
+        raise UnfitOutputError(f"the output {str(output)!r} is also an input: name another file")
 
 
 def _is_same(path: Path, name: str) -> bool:
@@ -93,70 +105,6 @@ def _is_same(path: Path, name: str) -> bool:
         return path.samefile(name)
     except (OSError, ValueError):
         return False
-
-
-class ParquetOutput:
-    """Writes rows to one file, or to a folder of files that are whole one by one.
-
-    What was written until `close` can be read, also when the run was interrupted.
-
-    Parameters
-    ----------
-    name : str
-        A path or URL. It is a file's if it ends in `.parquet` (or `.PARQUET`), else a folder's.
-    rows_a_part : int
-
-    Raises
-    ------
-    UnfitOutputError
-        The folder holds results already.
-    """
-
-    def __init__(self, name: str, rows_a_part: int = ROWS_A_PART) -> None:
-        self._files, self._name = file_system(name)
-        self._rows_a_part, self._rows, self._n_parts = rows_a_part, list[dict[str, Any]](), 0
-        self._writer: Any = None
-        self._is_folder = not is_parquet(name)
-        if self._is_folder:
-            self._files.makedirs(self._name, exist_ok=True)
-            if any(file.endswith(".parquet") for file in self._files.ls(self._name, detail=False)):
-                raise UnfitOutputError(f"{name!r} holds the results of an earlier run: name another folder")
-        self._open()  # what cannot be written should be known before the work begins
-
-    def write(self, row: dict[str, Any]) -> None:
-        """Take one row, as `result_row` makes it."""
-        self._rows.append(row)
-        if len(self._rows) >= self._rows_a_part:
-            self._write_part()
-
-    def close(self) -> None:
-        """Write the rest; without rows, nothing is left."""
-        if self._rows:
-            self._write_part()
-        if self._writer is not None:
-            self._writer.close()
-            self._stream.close()
-            if self._n_parts and not self._is_folder:
-                self._files.mv(f"{self._path}.partial", self._path)
-            else:
-                self._files.rm(f"{self._path}.partial")
-
-    def _open(self) -> None:
-        self._path = f"{self._name}/part-{self._n_parts:05}.parquet" if self._is_folder else self._name
-        self._stream = self._files.open(f"{self._path}.partial", "wb")
-        self._writer = import_extra("pyarrow.parquet").ParquetWriter(self._stream, arrow_schema())
-
-    def _write_part(self) -> None:
-        if self._writer is None:
-            self._open()
-        self._writer.write_table(import_extra("pyarrow").Table.from_pylist(self._rows, arrow_schema()))
-        self._rows.clear()
-        self._n_parts += 1
-        if self._is_folder:  # only whole files get the name that readers look for
-            self._writer.close()
-            self._stream.close()
-            self._files.mv(f"{self._path}.partial", self._path)
-            self._writer = None
 
 
 def _sources(names: Sequence[str]) -> tuple[list[str], int]:
@@ -178,16 +126,13 @@ def _sources(names: Sequence[str]) -> tuple[list[str], int]:
 
 
 def _own_rows(sources: Sequence[str], options: argparse.Namespace) -> Generator[dict[str, Any], None, None]:
-    from genre_runtime.cli.classify import opened_classifier
-
-    with opened_classifier(options, len(sources)) as (classifier, jobs):
+    opened = opened_classifier(len(sources), model=options.model, device=options.device, jobs=options.jobs)
+    with opened as (classifier, jobs):
         from genre_runtime.library.bulk.manifest import classify_source
         from genre_runtime.parallel import ordered_map
 
-        excerpts = arguments.excerpt_count(options)
-
         def row(source: str, stop: Event) -> dict[str, Any]:
-            return result_row(classify_source(classifier, source, excerpts=excerpts, stop=stop))
+            return result_row(classify_source(classifier, source, excerpts=options.excerpts, stop=stop))
 
         yield from ordered_map(row, sources, jobs)
 
@@ -196,5 +141,4 @@ def _ray_rows(sources: Sequence[str], options: argparse.Namespace) -> Generator[
     from genre_runtime.model.metadata import default_model_path
 
     model = default_model_path() if options.model is None else Path(options.model)
-    excerpts = arguments.excerpt_count(options)
-    return classify_on_ray(sources, model, device=options.device, excerpts=excerpts, jobs=options.jobs)
+    return classify_on_ray(sources, model, device=options.device, excerpts=options.excerpts, jobs=options.jobs)

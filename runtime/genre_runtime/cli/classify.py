@@ -1,114 +1,63 @@
-"""A classifier for the verbs that decode many files, with the processes that decode for it.
-
-`genre classify`: genres of files and folders.
-"""
+"""`genre classify`: genres of files and folders."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genre_runtime.cli import arguments
 from genre_runtime.cli.output import file_progress, name_unreadable, opened_output, unfit_output
-from genre_runtime.errors import DecoderUnavailableError, GenreError, InvalidInputError
-from genre_runtime.parallel import available_cores
+from genre_runtime.errors import GenreError, InvalidInputError
+from genre_runtime.library.loading import opened_library
 from genre_runtime.terminal import silence_decoders
 
 if TYPE_CHECKING:
-    from genre_runtime.classifier import GenreClassifier
-    from genre_runtime.decoders.pool import DecoderPool
     from genre_runtime.library.scan import Finder
-    from genre_runtime.prediction import FileResult, Prediction
-
-
-@contextmanager
-def opened_classifier(options: argparse.Namespace, n_files: int) -> Iterator[tuple[GenreClassifier, int]]:
-    """Load the model that a command names, for files that are decoded in processes of their own.
-
-    A file that hangs its decoder then does not hang the command, and Ctrl-C ends it at once.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        model, device, jobs, and if there is any state.
-    n_files : int
-
-    Yields
-    ------
-    GenreClassifier
-    int
-        Files to have in work at once.
-
-    Raises
-    ------
-    ModelNotFoundError, InvalidModelError, DeviceUnavailableError, MissingDependencyError
-    """
-    jobs = min(options.jobs or available_cores(), n_files)
-    # With a state file there may be nothing to decode.
-    with _decoders(jobs, warm=getattr(options, "state", None) is None) as decoders:
-        from genre_runtime.classifier import GenreClassifier
-
-        # Many files: one thread each. One file: every core works on it.
-        threads = 1 if jobs > 1 else 0
-        yield GenreClassifier.load(options.model, device=options.device, threads=threads, decoders=decoders), jobs
-
-
-@contextmanager
-def _decoders(n_processes: int, *, warm: bool) -> Iterator[DecoderPool | None]:
-    """Give a pool, whose processes start while the model is loaded; None where none can be started."""
-    from genre_runtime.decoders.pool import MAX_PROCESSES, DecoderPool, can_start
-
-    if not can_start():
-        yield None
-        return
-    with DecoderPool(min(n_processes, MAX_PROCESSES)) as pool:
-        try:
-            if warm:
-                pool.warm()
-        except DecoderUnavailableError:  # no program may be started here: this process decodes itself
-            pool.close()
-            yield None
-        else:
-            yield pool
+    from genre_runtime.prediction import Prediction
 
 
 FORMATS = ("table", "jsonl", "json", "csv")
 
 DESCRIPTION = """
-Tell the genres of audio files. Results come in the files' order, as soon as they are there. Folders are searched for
-names of audio files; hidden files and other names are counted. A file named outright is tried whatever its name. Of
-files with the same bytes, one is listened to. A file that cannot be classified is named on the error stream, has an
-entry with the reason in jsonl, json and csv, and ends nothing. A question mark stands behind answers that are not
-confident.
+Classify audio files by genre. Results appear in the order of the files, as soon as they are known. Folders are
+searched for names of audio files; hidden files and other names are skipped and counted. A file that is named itself is
+read whatever its name. Files with the same bytes are analysed once. A file that cannot be classified is named on
+stderr, has an entry with the reason in jsonl, json and csv, and does not end the run. A question mark marks answers
+that are not confident.
 """
 
 EXAMPLES = """examples:
   genre classify song.mp3                      one file
   genre classify ~/Music > genres.txt          every audio file below a folder
   genre classify ~/Music --format csv          for a spreadsheet
-  genre classify 'albums/**/*.flac'            a pattern, where the shell knows no **
+  genre classify 'albums/**/*.flac'            a pattern, if the shell does not expand **
   find . -name '*.mp3' | genre classify -      a list of paths, one a line, on stdin
   find . -name '*.mp3' -print0 | genre classify -
-                                               names with line breaks, too
-  genre classify song.mp3 --excerpts all       listen to the whole track
+                                               the same for names with line breaks
+  genre classify song.mp3 --excerpts all       analyse the whole track
   genre classify ~/Music --state music.genre --output genres.jsonl --format jsonl
-                                               interrupt it, run it again next month: only what is new is listened to
+                                               can be interrupted and repeated: only new files are analysed
   genre classify tracks.csv --engine ray --output genres.parquet
                                                a list with a column `path`, of files or URLs, on a Ray cluster
 """
 
 
 def add_parser(verbs: Any) -> None:
-    """Add the verb to the command."""
+    """Add the verb to the command.
+
+    Parameters
+    ----------
+    verbs : argparse subparsers
+    """
     parser = verbs.add_parser(
         "classify",
-        parents=[arguments.model_options(), arguments.listening_options()],
+        parents=[arguments.model_options(), arguments.analysis_options()],
         help="genres of files and folders",
         description=DESCRIPTION,
         epilog=EXAMPLES,
@@ -120,33 +69,44 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--format",
         choices=FORMATS,
-        help="table for people, jsonl and json with every probability and excerpt, csv (default: what the "
-        "output's name ends in, else table)",
+        help="table for people, jsonl and json with every probability and excerpt, csv (default: the suffix of "
+        "--output, else table)",
     )
     parser.add_argument(
-        "--output", type=arguments.path, metavar="FILE", help="write the results here instead of on stdout"
+        "--output", type=arguments.path, metavar="FILE", help="write the results to this file instead of stdout"
     )
-    parser.add_argument("--top", type=arguments.positive, metavar="K", help="the K best genres only")
+    parser.add_argument("--top", type=arguments.positive, metavar="K", help="list only the K best genres")
     parser.add_argument(
         "--min-confidence",
         type=arguments.share,
         metavar="X",
-        help="probability from which on an answer is confident (default: the model's own threshold)",
+        help="threshold of confident answers, 0 to 1 or a percentage (default: the model's)",
     )
     parser.add_argument(
         "--state",
         type=arguments.state_path,
         metavar="FILE",
-        help="remember answers here; files that have not changed are not heard again",
+        help="keep the results in this file; unchanged files are not analysed again",
     )
     parser.add_argument(
-        "--engine", choices=("local", "ray"), default="local", help="ray: on all cores of a cluster, results in Parquet"
+        "--engine", choices=("local", "ray"), default="local", help="ray: on a Ray cluster, results in Parquet"
     )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Classify what the command names; return its exit status."""
+    """Classify what the command names.
+
+    Parameters
+    ----------
+    options : Namespace
+        What the parser read.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
     if options.format is None:
         ending = Path(options.output or "").suffix.lower().removeprefix(".")
         options.format = ending if ending in FORMATS else FORMATS[0]
@@ -169,10 +129,18 @@ def run(options: argparse.Namespace) -> int:
 
 
 def is_bulk(options: argparse.Namespace) -> bool:
-    """Tell a manifest, URLs and Parquet from files and folders, without the code that handles them."""
+    """Tell whether the command is about manifests, URLs, Parquet or Ray, without importing the code for them.
+
+    Parameters
+    ----------
+    options : Namespace
+        With paths, output and engine.
+    """
+    from genre_runtime.library.scan import is_parquet
+
     manifests = (".csv", ".jsonl", ".parquet")
     named = any(name.lower().endswith(manifests) or "://" in name for name in options.paths)
-    return options.engine == "ray" or named or arguments.is_parquet(str(options.output))
+    return options.engine == "ray" or named or is_parquet(str(options.output))
 
 
 def classify(
@@ -181,26 +149,30 @@ def classify(
     shown: Callable[[Path], Path] = Path,
     passed_over: Finder | None = None,
 ) -> int:
-    """Classify files and write the results as they come; return the exit status.
+    """Classify files and write the results as they become known.
 
     Parameters
     ----------
     paths : sequence of Path
     options : argparse.Namespace
-        model, device, excerpts, jobs, format, and if there are any output, top, min_confidence, state.
+        With model, device, excerpts, jobs, format; output, top, min_confidence and state are optional.
     shown : callable
-        How a path is written.
+        Maps a path to the path that is written.
     passed_over : Finder, optional
-        What found the paths, and counted the other files.
+        Found the paths and counted the skipped files.
+
+    Returns
+    -------
+    int
+        Exit status.
     """
     from genre_runtime.library.results.write import WRITERS, printable
     from genre_runtime.terminal import unescaped
 
     silence_decoders()
     counts: Counter[str] = Counter()
-    unsure: str | None = None
     with (
-        results_of(paths, options) as (device, results),
+        opened_library(paths, **arguments.library_options(options)) as (classifier, results),
         opened_output(getattr(options, "output", None)) as stream,  # last: this empties the results of an earlier run
         closing(
             WRITERS[options.format](unescaped(stream))
@@ -214,46 +186,21 @@ def classify(
                     print(f"genre: {printable(result.path)}: {result.outcome}", file=sys.stderr)
                 else:
                     prediction = _as_asked(result.outcome, options)
-                    counts.update(unsure=not prediction.confident)
+                    silent = all(excerpt.silent for excerpt in prediction.excerpts)
+                    counts.update(silent=silent, unsure=not (silent or prediction.confident))
                     counts.update(partly_read=prediction.announced_seconds is not None)
-                    unsure = unsure or prediction.reason
                     result = replace(result, outcome=prediction)
                 same_as = None if result.same_as is None else shown(result.same_as)
                 writer.write(replace(result, path=shown(Path(result.path)), same_as=same_as))
             bar.update()
-    if unsure is not None and options.format == "table":
-        several = f", {counts['unsure']} files; the first" if counts["unsure"] > 1 else ""
-        print(f"? not sure{several}: {unsure}", file=sys.stderr)
-    somebody_reads = options.format == "table" or getattr(options, "output", None) or sys.stderr.isatty()
+    if options.format == "table":
+        asked = getattr(options, "min_confidence", None)
+        _explain_marks(counts, classifier.metadata.confidence_threshold if asked is None else asked)
+    is_shown = options.format == "table" or getattr(options, "output", None) or sys.stderr.isatty()
     is_partial = passed_over is not None and passed_over.n_others > 0
-    if (len(paths) > 1 or is_partial) and (somebody_reads or counts["known"]):
-        _summarise(len(paths), counts, device, passed_over)
+    if (len(paths) > 1 or is_partial) and (is_shown or counts["known"]):
+        _summarise(len(paths), counts, classifier.device, passed_over)
     return 1 if counts["failed"] else 0
-
-
-@contextmanager
-def results_of(paths: Sequence[Path], options: argparse.Namespace) -> Iterator[tuple[str, Iterator[FileResult]]]:
-    """Load the model, and give the device that is used and the results; close what was opened for them.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-    options : argparse.Namespace
-        As for `classify`.
-    """
-    with ExitStack() as stack:
-        classifier, jobs = stack.enter_context(opened_classifier(options, len(paths)))
-        from genre_runtime.library.analysis import Library, plan_of
-
-        excerpts = arguments.excerpt_count(options)
-        state = None
-        if getattr(options, "state", None) is not None:
-            from genre_runtime.library.cache import LibraryState
-
-            state = stack.enter_context(closing(LibraryState(options.state, plan_of(classifier, excerpts))))
-        # Closed first: that ends what is under way.
-        results = stack.enter_context(closing(Library(classifier, excerpts, state).classify(paths, jobs)))
-        yield classifier.device, results
 
 
 def _as_asked(prediction: Prediction, options: argparse.Namespace) -> Prediction:
@@ -275,16 +222,34 @@ def _as_asked(prediction: Prediction, options: argparse.Namespace) -> Prediction
     return prediction
 
 
+def _explain_marks(counts: Counter[str], threshold: float) -> None:
+    """Say on stderr what the question marks of a table mean."""
+    words = []
+    if counts["unsure"]:
+        files = f"{counts['unsure']} {_plural(counts['unsure'], 'file')}"
+        words.append(f"{files} below the confidence threshold of {threshold:.0%}")
+    if counts["silent"]:
+        words.append(f"{counts['silent']} silent {_plural(counts['silent'], 'file')}")
+    if words:
+        print(f"? {', '.join(words)}", file=sys.stderr)
+
+
+def _plural(count: int, noun: str) -> str:
+    return noun if count == 1 else f"{noun}s"
+
+
 def _summarise(n_files: int, counts: Counter[str], device: str, passed_over: Finder | None) -> None:
-    words = [f"{n_files - counts['failed']} of {n_files} files classified on {device}"]
+    words = [f"{n_files - counts['failed']} classified on {device}"]
     if counts["known"]:
-        words.append(f"{counts['known']} of {n_files} known from before or equal to another file")
+        words.append(f"{counts['known']} not analysed again")
     if counts["equal"]:
-        words.append(f"{counts['equal']} with the same bytes as another")
+        words.append(f"{counts['equal']} {_plural(counts['equal'], 'duplicate')}")
     if counts["partly_read"]:
         words.append(f"{counts['partly_read']} only partly readable")
+    if counts["failed"]:
+        words.append(f"{counts['failed']} failed")
     if passed_over is not None and (passed_over.n_hidden or passed_over.n_others):
-        words.append(f"{passed_over.n_hidden} hidden and {passed_over.n_others} other files passed over")
+        words.append(f"{passed_over.n_hidden} hidden and {passed_over.n_others} other files skipped")
     if passed_over is not None and passed_over.n_links:
-        words.append(f"{passed_over.n_links} links to folders passed over")
+        words.append(f"{passed_over.n_links} {_plural(passed_over.n_links, 'link')} to folders skipped")
     print(", ".join(words), file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`genre completion`: what a shell needs to complete the command's words."""
+"""`genre completion`: scripts for shell completion."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from genre_runtime.errors import MissingDependencyError
 SHELLS = ("bash", "zsh", "tcsh")
 
 FILE_WORDS = frozenset(("PATH", "FILE", "FOLDER", "TRACK", "RESULTS", "JOURNAL"))
-"""How the verbs call what is a file or folder."""
+"""Metavars of files and folders."""
 
 EXAMPLES = """examples:
   genre completion bash > ~/.local/share/bash-completion/completions/genre
@@ -21,11 +21,16 @@ EXAMPLES = """examples:
 
 
 def add_parser(verbs: Any) -> None:
-    """Add the verb to the command."""
+    """Add the verb to the command.
+
+    Parameters
+    ----------
+    verbs : argparse subparsers
+    """
     parser = verbs.add_parser(
         "completion",
-        help="print what makes a shell complete the command",
-        description="Print a script by which a shell completes the command's words; save it where the shell looks.",
+        help="print a script for shell completion",
+        description="Print a completion script; save it where the shell looks for them.",
         epilog=EXAMPLES,
         formatter_class=arguments.Formatter,
     )
@@ -34,7 +39,17 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the script; return the exit status.
+    """Print the script.
+
+    Parameters
+    ----------
+    options : Namespace
+        What the parser read.
+
+    Returns
+    -------
+    int
+        Exit status.
 
     Raises
     ------

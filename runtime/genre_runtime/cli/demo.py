@@ -1,8 +1,6 @@
-"""Three short synthesised pieces, so that the classifier can be heard at work without any music.
+"""`genre demo`: classifies three synthesised pieces.
 
-The pieces are caricatures, not recordings: they show that the chain runs, not how good the model is.
-
-`genre demo`: three synthesised pieces, classified.
+The pieces are caricatures: they show that the installation works, not how good the model is.
 """
 
 from __future__ import annotations
@@ -27,7 +25,17 @@ SECONDS = 30
 
 
 def write_demo(folder: Path) -> list[Path]:
-    """Write the three pieces as 16-bit WAV files into `folder` and return their paths."""
+    """Write the three pieces as 16-bit WAV files.
+
+    Parameters
+    ----------
+    folder : Path
+        Must exist.
+
+    Returns
+    -------
+    list of Path
+    """
     import soundfile
 
     paths = []
@@ -111,30 +119,48 @@ PIECES: dict[str, Callable[[], Piece]] = {
 
 
 def add_parser(verbs: Any) -> None:
-    """Add the verb to the command."""
+    """Add the verb to the command.
+
+    Parameters
+    ----------
+    verbs : argparse subparsers
+    """
     parser = verbs.add_parser(
         "demo",
         parents=[arguments.model_options()],
         help="synthesise three pieces and classify them",
-        description="Synthesise three short pieces and classify them: does it work here? No music is needed.",
+        description="Synthesise three short pieces and classify them, to test the installation without any music.",
     )
     parser.add_argument("--keep", metavar="FOLDER", type=arguments.path, help="keep the pieces in this folder")
     parser.set_defaults(run=run, jobs=0, excerpts=None, format="table")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the pieces and classify them; return the exit status."""
+    """Write the pieces and classify them.
+
+    Parameters
+    ----------
+    options : Namespace
+        What the parser read.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
     import tempfile
 
     def shown(path: Path) -> Path:
-        return Path(path.name)  # the folder is gone before anybody could look into it
+        return Path(path.name)  # the folder is temporary
 
     if options.keep:
         folder = Path(options.keep)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
-            raise UnfitOutputError(f"{str(folder)!r} is, or lies in, a file: name a folder for the pieces") from error
+            raise UnfitOutputError(
+                f"{str(folder)!r} is a file, or its folder is one: name a folder for the pieces"
+            ) from error
         return classify(write_demo(folder), options, shown)
     with tempfile.TemporaryDirectory() as temporary:
         print("synthesising three pieces of 30 s ...", file=sys.stderr)

@@ -1,7 +1,4 @@
-"""Where results are written, and where they may not be; what is said of folders that hide theirs.
-
-A bar on the terminal where somebody looks on, and nothing at all otherwise.
-"""
+"""Output files of the command, and its progress bar."""
 
 from __future__ import annotations
 
@@ -24,7 +21,13 @@ DATABASE = b"SQLite format 3\0"
 
 @contextmanager
 def opened_output(name: str | None) -> Iterator[TextIO]:
-    """Open the file of that name for results, or give stdout."""
+    """Open a file for results.
+
+    Parameters
+    ----------
+    name : str or None
+        Path; None for stdout.
+    """
     if name is None:
         yield sys.stdout
         return
@@ -33,7 +36,17 @@ def opened_output(name: str | None) -> Iterator[TextIO]:
 
 
 def name_unreadable(finder: Finder) -> int:
-    """Name the folders that could not be looked into on the error stream; return 1, a failure, if there are any."""
+    """Report unreadable folders on stderr.
+
+    Parameters
+    ----------
+    finder : Finder
+
+    Returns
+    -------
+    int
+        Exit status: 1 if there are any.
+    """
     from genre_runtime.library.results.write import printable
 
     for error in finder.unreadable:
@@ -43,16 +56,26 @@ def name_unreadable(finder: Finder) -> int:
 
 
 def unfit_output(name: str | None, state: Path | None, paths: Sequence[Path]) -> str | None:
-    """Return why results may not be written there: a slip such as `--output *.mp3` should cost nobody a song."""
+    """Return why results must not be written to a file, or None; `--output *.mp3` must not cost a song.
+
+    Parameters
+    ----------
+    name : str or None
+        The output; None for stdout.
+    state : Path or None
+        The state file.
+    paths : sequence of Path
+        The files to classify.
+    """
     from genre_runtime.library.scan import AUDIO_SUFFIXES
 
     if name is None:
         return None
     output = Path(name)
     if not output.parent.is_dir():
-        return "lies in no folder that there is"
+        return f"cannot be written, since folder {str(output.parent)!r} does not exist"
     if state is not None and output.absolute() == state.absolute():
-        return "is the state file, too"
+        return "is also the state file"
     if not output.is_file():
         return "is a folder" if output.is_dir() else None
     with output.open("rb") as file:
@@ -60,7 +83,7 @@ def unfit_output(name: str | None, state: Path | None, paths: Sequence[Path]) ->
     if is_database:
         return "is a state file"
     if output.suffix.lower() in AUDIO_SUFFIXES or output.absolute() in (path.absolute() for path in paths):
-        return "is there already and may be a piece of music"
+        return "exists and may be a piece of music"
     return None
 
 
@@ -86,7 +109,13 @@ class _Unseen:
 
 @contextmanager
 def file_progress(n_files: int | None) -> Iterator[Progress]:
-    """Show rate and time left on a terminal; one file, or a pipe, gets no bar, and needs none of its code."""
+    """Show a progress bar on a terminal; for one file or a pipe, tqdm is not even imported.
+
+    Parameters
+    ----------
+    n_files : int or None
+        None if unknown.
+    """
     if n_files == 1 or not sys.stderr.isatty():
         yield _Unseen()
         return

@@ -1,4 +1,4 @@
-"""`genre playlist`: a playlist a genre, from results of `genre classify`."""
+"""`genre playlist`: one playlist per genre from results of `genre classify`."""
 
 from __future__ import annotations
 
@@ -22,38 +22,54 @@ EXAMPLES = """examples:
   genre playlist all.jsonl --output lists --unsure --min-confidence 40%
   genre playlist all.jsonl --output lists --map mine.txt   by your own names: lines such as  hiphop = Hip-Hop
 
-Run it in the folder where the files were classified if their paths are relative. A name that is no UTF-8 is written as
-a file: address; one with a line break is named and left out, since no playlist can hold it.
+Run it in the folder where the files were classified if their paths are relative. A name that is not UTF-8 is written as
+a file: address; a name with a line break is reported and left out, since a playlist cannot hold it.
 """
 
 
 def add_parser(verbs: Any) -> None:
-    """Add the verb to the command."""
+    """Add the verb to the command.
+
+    Parameters
+    ----------
+    verbs : argparse subparsers
+    """
     parser = verbs.add_parser(
         "playlist",
-        help="a playlist a genre, from results",
-        description="Write an M3U8 playlist of each genre of results, in UTF-8, confident answers alone by default.",
+        help="write one playlist per genre",
+        description="Write an M3U8 playlist in UTF-8 for each genre, by default of confident answers only.",
         epilog=EXAMPLES,
         formatter_class=arguments.Formatter,
     )
     add = parser.add_argument
-    add("results", type=arguments.path, metavar="RESULTS", help="of `genre classify --format jsonl`; - for stdin")
-    add("--output", required=True, type=arguments.path, metavar="FOLDER", help="where the playlists go")
-    add("--unsure", action="store_true", help="take answers that are not confident, too")
+    add("results", type=arguments.path, metavar="RESULTS", help="from `genre classify --format jsonl`; - for stdin")
+    add("--output", required=True, type=arguments.path, metavar="FOLDER", help="folder of the playlists")
+    add("--unsure", action="store_true", help="include answers that are not confident")
     add("--min-confidence", type=arguments.share, default=0.0, metavar="X", help="least confidence, 0 to 1")
     add("--relative", action="store_true", help="paths relative to the playlist's folder (default: absolute)")
     add(
         "--map",
         type=arguments.file_path,
         metavar="FILE",
-        help="your own names: lines `label = name`, or .toml, or .csv",
+        help="your own names: lines `label = name`, .toml or .csv",
     )
-    add("--force", action="store_true", help="overwrite files of these names that are no former playlists")
+    add("--force", action="store_true", help="overwrite files that are not playlists of this command")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the playlists; return the exit status: 1 if a path was left out or nothing written, 2 for wrong usage."""
+    """Write the playlists.
+
+    Parameters
+    ----------
+    options : Namespace
+        What the parser read.
+
+    Returns
+    -------
+    int
+        Exit status: 1 if a path was left out or nothing written, 2 for wrong usage.
+    """
     from genre_runtime.library.genre_names import GenreMap, read_map
     from genre_runtime.library.playlists import sort_into_playlists, write_playlists
     from genre_runtime.library.results.read import Results
@@ -82,10 +98,13 @@ def _remarks(playlists: Playlists, results: Results) -> int:
     for words in skipped_words(results):
         print(f"genre: {words}", file=sys.stderr)
     for path in playlists.unwritable:
-        print(f"genre: {printable(Path(path))}: left out, a playlist holds no path with a line break", file=sys.stderr)
+        print(
+            f"genre: {printable(Path(path))}: left out, since a playlist cannot hold a path with a line break",
+            file=sys.stderr,
+        )
     left_out = f"{playlists.n_unsure} unsure and {playlists.n_failed} failed files left out"
     if not playlists.tracks:
-        print(f"genre: nothing to write: {left_out}; --unsure takes more", file=sys.stderr)
+        print(f"genre: nothing to write: {left_out}; --unsure includes unsure ones", file=sys.stderr)
         return 1
     if playlists.n_unsure or playlists.n_failed:
         print(left_out, file=sys.stderr)

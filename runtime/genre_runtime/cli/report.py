@@ -1,4 +1,4 @@
-"""`genre report`: one page to look at, from results of `genre classify`."""
+"""`genre report`: an HTML page about results of `genre classify`."""
 
 from __future__ import annotations
 
@@ -16,51 +16,72 @@ N_ROWS = 5_000
 
 EXAMPLES = """examples:
   genre classify ~/Music --format jsonl > all.jsonl
-  genre report all.jsonl                               report.html, to be opened by any browser, offline
+  genre report all.jsonl                               report.html for any browser, offline
   genre report all.jsonl --track song.mp3              with the genre timeline of this track
   genre classify ~/Music --format jsonl | genre report - --output music.html
 
-A timeline is worth looking at after `genre classify --excerpts all`. A file of the report's name is overwritten if it
-is a former report; any other is left alone unless --force is given.
+A timeline is most useful after `genre classify --excerpts all`. An existing report is overwritten; any other file only
+with --force.
 """
 
 
 def add_parser(verbs: Any) -> None:
-    """Add the verb to the command."""
+    """Add the verb to the command.
+
+    Parameters
+    ----------
+    verbs : argparse subparsers
+    """
     parser = verbs.add_parser(
         "report",
-        help="one page to look at, from results",
+        help="make an HTML page of results",
         description="One HTML page of results: genres, confidence, playing time, unsure and failed files, timeline",
         epilog=EXAMPLES,
         formatter_class=arguments.Formatter,
     )
     add = parser.add_argument
-    add("results", type=arguments.path, metavar="RESULTS", help="of `genre classify --format jsonl`; - for stdin")
+    add("results", type=arguments.path, metavar="RESULTS", help="from `genre classify --format jsonl`; - for stdin")
     add("--output", type=arguments.path, default="report.html", metavar="FILE", help="(default: %(default)s)")
     add(
         "--track",
         type=arguments.path,
         metavar="PATH",
-        help="whose timeline to draw, in full or its end (default: the longest with more than three excerpts)",
+        help="track of the timeline: a path or its end (default: the longest with more than three excerpts)",
     )
     add(
         "--rows",
         type=rows,
         default=N_ROWS,
         metavar="N|all",
-        help="files in the table; figures count all (default: %(default)s)",
+        help="files in the table; all are counted (default: %(default)s)",
     )
-    add("--force", action="store_true", help="overwrite a file that is no former report")
+    add("--force", action="store_true", help="overwrite a file that is not a report")
     parser.set_defaults(run=run)
 
 
 def rows(text: str) -> int | None:
-    """Return a positive number, or None for `all`."""
+    """Return a positive number, or None for `all`.
+
+    Parameters
+    ----------
+    text : str
+    """
     return None if text == "all" else arguments.positive(text)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the report; return the exit status: 2 for wrong usage."""
+    """Write the report.
+
+    Parameters
+    ----------
+    options : Namespace
+        What the parser read.
+
+    Returns
+    -------
+    int
+        Exit status: 2 for wrong usage.
+    """
     from datetime import datetime
 
     from genre_runtime.library.report.figures import read_report
@@ -72,11 +93,9 @@ def run(options: argparse.Namespace) -> int:
     results, output = Results(options.results), Path(options.output)
     try:
         if not output.parent.is_dir():
-            raise InvalidInputError(
-                f"there is no folder {str(output.parent)!r} to write to: make it, or name another one"
-            )
+            raise InvalidInputError(f"folder {str(output.parent)!r} does not exist: create it, or name another one")
         if options.results != "-" and os.path.realpath(output) == os.path.realpath(options.results):
-            raise UnfitOutputError(f"{str(output)!r} has the results themselves: name another file for the report")
+            raise UnfitOutputError(f"{str(output)!r} is the file of results: name another file for the report")
         check_own(output, MARK, force=options.force)
         report = read_report(results, options.track)
     except (InvalidInputError, ForeignFileError) as error:

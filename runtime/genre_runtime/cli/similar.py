@@ -1,4 +1,4 @@
-"""`genre similar`: tracks of a library that sound like a given one."""
+"""`genre similar`: tracks that sound like a given one."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from genre_runtime.cli import arguments
-from genre_runtime.cli.classify import results_of
 from genre_runtime.cli.output import file_progress, name_unreadable
 from genre_runtime.errors import GenreError, InvalidInputError
+from genre_runtime.library.loading import opened_library
 from genre_runtime.terminal import silence_decoders
 
 if TYPE_CHECKING:
@@ -22,16 +22,21 @@ if TYPE_CHECKING:
 
 EXAMPLES = """examples:
   genre similar song.mp3 --in ~/Music                          the ten most similar tracks
-  genre similar song.mp3 --in ~/Music --state music.genre      quick the second time
+  genre similar song.mp3 --in ~/Music --state music.genre      fast the second time
 """
 
 
 def add_parser(verbs: Any) -> None:
-    """Add the verb to the command."""
+    """Add the verb to the command.
+
+    Parameters
+    ----------
+    verbs : argparse subparsers
+    """
     parser = verbs.add_parser(
         "similar",
-        parents=[arguments.model_options(), arguments.listening_options()],
-        help="tracks that sound like a given one",
+        parents=[arguments.model_options(), arguments.analysis_options()],
+        help="find tracks that sound like a given one",
         description="Rank the tracks of folders by how similar they sound to one track: 1 is the same, 0 unrelated.",
         epilog=EXAMPLES,
         formatter_class=arguments.Formatter,
@@ -45,13 +50,27 @@ def add_parser(verbs: Any) -> None:
     )
     parser.add_argument("--format", choices=("table", "jsonl"), default="table")
     parser.add_argument(
-        "--state", type=arguments.state_path, metavar="FILE", help="remember answers here, as `genre classify` does"
+        "--state",
+        type=arguments.state_path,
+        metavar="FILE",
+        help="keep the results in this file, as `genre classify` does",
     )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Rank the tracks; return the exit status: 1 if some files or folders could not be judged."""
+    """Rank the tracks.
+
+    Parameters
+    ----------
+    options : Namespace
+        What the parser read.
+
+    Returns
+    -------
+    int
+        Exit status: 1 if some files or folders could not be judged.
+    """
     from genre_runtime.library.results.write import printable
     from genre_runtime.library.scan import Finder
     from genre_runtime.library.similarity import cosine_similarities
@@ -66,7 +85,10 @@ def run(options: argparse.Namespace) -> int:
     found: list[tuple[Path, Prediction]] = []
     embeddings: list[FloatArray] = []
     failed = 0
-    with results_of([track, *paths], options) as (_, results), file_progress(len(paths) + 1) as bar:
+    with (
+        opened_library([track, *paths], **arguments.library_options(options)) as (_, results),
+        file_progress(len(paths) + 1) as bar,
+    ):
         for result in results:
             bar.update()
             if isinstance(result.outcome, GenreError):

@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 DESCRIPTION = """
 Write genres into the tags of files: MP3, FLAC, Ogg, Opus, M4A, WMA, APE, WavPack, Musepack, TTA, AIFF and WAV. Without
 --write, show what would be written and change nothing. Files that have a genre stay as they are unless --overwrite or
---append is given, and answers that are not confident are not written unless --unsure is.
+--append is given, and answers that are not confident are written only with --unsure.
 """
 
 EXAMPLES = """examples:
-  genre tag ~/Music                                show what would be written; nothing is
-  genre tag ~/Music --write                        files without a genre get one, where the model is sure
-  genre tag ~/Music --write --top 3 --append       up to three genres behind those that are there
+  genre tag ~/Music                                show what would be written
+  genre tag ~/Music --write                        files without a genre get one if the answer is confident
+  genre tag ~/Music --write --top 3 --append       append up to three genres to existing ones
   genre tag ~/Music --write --map mine.txt         by your own names: lines such as  hiphop = Hip-Hop
   genre classify ~/Music --format jsonl > all.jsonl
-  genre tag --from all.jsonl --unsure              listen once, decide later
-  genre tag ~/Music --write --state music.genre    listen to nothing twice, not even to what is tagged now
-  genre tag --undo JOURNAL                         every file as it was, byte for byte
+  genre tag --from all.jsonl --unsure              analyse once, decide later
+  genre tag ~/Music --write --state music.genre    analyse nothing twice, tagged files included
+  genre tag --undo JOURNAL                         restore every file, byte for byte
 
 The audio and all other tags stay as they are. A file is replaced by a checked copy in one step, so that a crash
 leaves it whole; what it takes to undo a change is recorded in the journal before the change is made. Files with
@@ -43,10 +43,15 @@ hidden copy, `.genre-tag-*.tmp`, beside a file; the next run that changes a file
 
 
 def add_parser(verbs: Any) -> None:
-    """Add the verb to the command."""
+    """Add the verb to the command.
+
+    Parameters
+    ----------
+    verbs : argparse subparsers
+    """
     parser = verbs.add_parser(
         "tag",
-        parents=[arguments.model_options(), arguments.listening_options()],
+        parents=[arguments.model_options(), arguments.analysis_options()],
         help="write genres into the tags of files, or show what would be written",
         description=DESCRIPTION,
         epilog=EXAMPLES,
@@ -58,14 +63,14 @@ def add_parser(verbs: Any) -> None:
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--overwrite", action="store_true", help="replace the genres that files have")
     existing.add_argument("--append", action="store_true", help="add to the genres that files have")
-    add("--unsure", action="store_true", help="write answers that are not confident, too")
-    add("--top", type=arguments.positive, default=1, metavar="K", help="up to K genres a file (default: %(default)s)")
+    add("--unsure", action="store_true", help="also write answers that are not confident")
+    add("--top", type=arguments.positive, default=1, metavar="K", help="up to K genres per file (default: %(default)s)")
     add("--min-confidence", type=arguments.share, default=0.0, metavar="X", help="least probability of a genre, 0 to 1")
     add(
         "--map",
         type=arguments.file_path,
         metavar="FILE",
-        help="your own names: lines `label = name`, or .toml, or .csv",
+        help="your own names: lines `label = name`, .toml or .csv",
     )
     add("--keep-mtime", action="store_true", help="keep the files' modification times")
     add("--id3-version", choices=("2.3", "2.4"), help="of ID3 tags (default: as it is, 2.4 where there is none)")
@@ -74,13 +79,13 @@ def add_parser(verbs: Any) -> None:
         dest="results",
         type=Path,
         metavar="RESULTS",
-        help="take answers of `genre classify --format jsonl`; - for stdin",
+        help="use results of `genre classify --format jsonl`; - for stdin",
     )
     add(
         "--state",
         type=arguments.state_path,
         metavar="FILE",
-        help="of `genre classify`: take its answers, keep them for tagged files",
+        help="state file of `genre classify`: use its results, keep them for tagged files",
     )
     add(
         "--journal",
@@ -93,7 +98,18 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do what the command says; return its exit status: 1 if some files failed, 2 for wrong usage."""
+    """Do what the command says.
+
+    Parameters
+    ----------
+    options : Namespace
+        What the parser read.
+
+    Returns
+    -------
+    int
+        Exit status: 1 if some files failed, 2 for wrong usage.
+    """
     from genre_runtime.errors import JournalError
 
     try:
@@ -206,15 +222,18 @@ def _tagging(options: argparse.Namespace) -> Tagging:
 def _classified(
     tagging: Tagging, paths: list[Path], options: argparse.Namespace, stack: ExitStack
 ) -> Generator[tuple[Path, Change | GenreError], None, None]:
-    from genre_runtime.cli.classify import opened_classifier
     from genre_runtime.library.analysis import Library, plan_of
     from genre_runtime.library.cache import LibraryState
+    from genre_runtime.library.loading import opened_classifier
     from genre_runtime.library.tags import tag_classified
     from genre_runtime.prediction import Prediction
 
-    classifier, jobs = stack.enter_context(opened_classifier(options, len(paths)))
+    opened = opened_classifier(
+        len(paths), model=options.model, device=options.device, jobs=options.jobs, warm=options.state is None
+    )
+    classifier, jobs = stack.enter_context(opened)
     tagging.genre_map.check(classifier.labels)
-    excerpts = arguments.excerpt_count(options)
+    excerpts = options.excerpts
     if options.state is not None:
         state = stack.enter_context(closing(LibraryState(options.state, plan_of(classifier, excerpts))))
         library = Library(classifier, excerpts, state)
@@ -238,7 +257,7 @@ def _report(outcomes: Iterator[tuple[Path, Change | GenreError]], tagging: Taggi
                 with bar.external_write_mode():
                     counts[_show(path, outcome)] += 1
                 bar.update()
-    finally:  # whoever interrupts a run wants to know how to undo its half
+    finally:  # after an interruption, say how to undo the changes
         _summarise(counts, tagging)
     return 1 if counts["failed"] else 0
 

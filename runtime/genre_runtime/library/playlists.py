@@ -113,7 +113,9 @@ def write_playlists(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise InvalidInputError(f"{str(folder)!r} is, or lies in, a file: name a folder for the playlists") from error
+        raise InvalidInputError(
+            f"{str(folder)!r} is a file, or its folder is one: name a folder for the playlists"
+        ) from error
     genres = sorted(playlists.tracks, key=str.casefold)
     paths = [folder / name for name in file_names(genres)]
     for path in paths:

@@ -28,6 +28,17 @@ AUDIO_SUFFIXES = frozenset(
 """Names looked for in folders; a file named outright is tried whatever its name."""
 
 
+def is_parquet(name: str) -> bool:
+    """Tell by its suffix whether a file is a Parquet file.
+
+    Parameters
+    ----------
+    name : str
+        Path or URL.
+    """
+    return name.lower().endswith(".parquet")
+
+
 class Finder:
     """Finds files, and counts what it passes over.
 

@@ -458,7 +458,7 @@ sys.exit(main({["classify", str(path), "--model", str(model_path)]!r}))
         process.send_signal(getattr(signal, number))
         assert process.wait(10) == 128 + getattr(signal, number)
         assert process.stderr is not None
-        assert process.stderr.read() == b"genre: interrupted; what was printed is complete\n"
+        assert process.stderr.read() == b"genre: interrupted; the results printed so far are complete\n"
 
 
 def test_waveforms_may_be_changed(pool: DecoderPool, song: Path) -> None:

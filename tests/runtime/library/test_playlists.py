@@ -110,7 +110,7 @@ def test_no_line_breaks(genre_playlist: Playlist, tmp_path: Path, name: str) -> 
     results.write_text(written(named([predict(name, {"rock": 1.0})])))
     status, out, err = genre_playlist(results, "--output", tmp_path)
     assert (status, out) == (1, "")
-    assert "left out, a playlist holds no path with a line break" in err
+    assert "left out, since a playlist cannot hold a path with a line break" in err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names")
@@ -120,7 +120,7 @@ def test_hostile_names(genre_playlist: Playlist, tmp_path: Path) -> None:
     results.write_text(written(named([predict(name, {"rock": 1.0}) for name in names])))
     status, _, err = genre_playlist(results, "--output", tmp_path)
     assert status == 1
-    assert err == "genre: /music/new\\nline\\r.mp3: left out, a playlist holds no path with a line break\n"
+    assert err == "genre: /music/new\\nline\\r.mp3: left out, since a playlist cannot hold a path with a line break\n"
     entries = [entry for _, _, entry in read_m3u(tmp_path / "rock.m3u8")]
     bytes_of = [
         unquote_to_bytes(entry.removeprefix("file://")) if entry.startswith("file:") else entry.encode()

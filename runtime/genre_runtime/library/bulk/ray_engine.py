@@ -18,6 +18,7 @@ from typing import Any
 from genre_runtime.classifier import ExcerptCount, GenreClassifier
 from genre_runtime.errors import DeviceUnavailableError, GenreError, MissingDependencyError
 from genre_runtime.library.bulk.manifest import classify_source, import_extra
+from genre_runtime.library.bulk.parquet import arrow_schema, result_row
 from genre_runtime.prediction import FileResult
 
 MAX_DEATHS = 3
@@ -42,31 +43,6 @@ class ClusterError(GenreError, RuntimeError):
     """Ray could not be started or reached, or gave up."""
 
     code = "cluster"
-
-
-def result_row(result: FileResult) -> dict[str, Any]:
-    """Return a result as flat columns, named as in `arrow_schema`; columns that do not apply are None.
-
-    Bytes of a name that are not UTF-8 are written as escapes, since columns hold text.
-
-    Parameters
-    ----------
-    result : FileResult
-    """
-    values = result.to_dict()
-    error = values.pop("error", {})
-    values |= {"error_code": error.get("code"), "error_message": error.get("message")}
-    row = {name: values.get(name) for name in arrow_schema().names}
-    return {k: v.encode(errors="backslashreplace").decode() if isinstance(v, str) else v for k, v in row.items()}
-
-
-def arrow_schema() -> Any:
-    """Columns of the results, an Arrow schema."""
-    pyarrow = import_extra("pyarrow")
-    text, number = pyarrow.string(), pyarrow.float64()
-    columns = {"path": text, "label": text, "confidence": number, "confident": pyarrow.bool_(), "reason": text}
-    columns |= {"probabilities": pyarrow.map_(text, number), "duration_seconds": number, "device": text}
-    return pyarrow.schema(columns | {"error_code": text, "error_message": text, "announced_seconds": number})
 
 
 class Ledger:

@@ -210,7 +210,7 @@ def test_a_file_of_somebody_else_is_left_alone(genre_report: GenreReport, tmp_pa
     assert genre_report(source, "--output", tmp_path, "--force")[0] == 2
     status, _, err = genre_report(source, "--output", tmp_path / "none" / "page.html")
     assert status == 2
-    assert "there is no folder" in err
+    assert "does not exist: create it" in err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")

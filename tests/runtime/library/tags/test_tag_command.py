@@ -307,7 +307,7 @@ def test_from_results_for_some_files(genre_tag: Tag, music: Path, tmp_path: Path
         (["x.mp3", "--map", "missing.csv"], "cannot be read"),
         (["x.mp3", "--append", "--overwrite"], "not allowed with"),
         (["x.mp3", "--id3-version", "2.2"], "invalid choice"),
-        (["x.mp3", "--min-confidence", "2"], "no share"),
+        (["x.mp3", "--min-confidence", "2"], "expected a fraction between 0 and 1"),
         (["x.mp3", "--top", "0"], "positive"),
     ],
 )
