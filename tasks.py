@@ -213,8 +213,8 @@ def check(c: Context) -> None:
 
 @task(pre=[check], help={"only": "expression that selects tests, as for pytest -k"})
 def test(c: Context, only: str = "") -> None:
-    """Set up if necessary, check, then run all tests."""
-    _python("-m", "pytest", *(["-k", only] if only else []))
+    """Set up if necessary, check, then run all tests, one file per process at a time."""
+    _python("-m", "pytest", "-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", *(["-k", only] if only else []))
 
 
 def _flags(**options: bool) -> list[str]:

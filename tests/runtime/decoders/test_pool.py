@@ -135,7 +135,7 @@ def test_limits_hold(pool: DecoderPool, song: Path) -> None:
         assert result(pool.stream_excerpts(song, RATE, limits=limits, **PLAN)) == here
 
 
-@pytest.mark.parametrize("source", [3, None, io.StringIO("text")], ids=str)
+@pytest.mark.parametrize("source", [3, None, io.StringIO("text")], ids=["number", "nothing", "text file"])
 def test_invalid_source_is_rejected(pool: DecoderPool, source: Any) -> None:
     with pytest.raises(InvalidInputError):
         list(pool.stream_excerpts(source, RATE, **PLAN))
