@@ -67,8 +67,8 @@ class Finder:
         if not self.n_others and not self.n_hidden:
             return "the folder contains none or the list is empty"
         return (
-            f"{self.n_others} files with other suffixes and {self.n_hidden} hidden ones were skipped; name a file itself "
-            "to read it in any case"
+            f"{self.n_others} files with other suffixes and {self.n_hidden} hidden ones were skipped; name a file "
+            "itself to read it in any case"
         )
 
     def find(self, names: Iterable[str]) -> Iterator[Path]:
@@ -107,6 +107,16 @@ class Finder:
                     yield Path(parent, name)
                 else:
                     self.n_others += 1
+
+
+def expand(names: Iterable[str]) -> Iterator[Path]:
+    """Yield the files that names, folders and patterns stand for, see `Finder.find`.
+
+    Parameters
+    ----------
+    names : iterable of str
+    """
+    return Finder().find(names)
 
 
 def _is_folder(path: Path) -> bool:
