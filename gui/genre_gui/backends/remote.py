@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
 from contextlib import suppress
-from dataclasses import fields
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -27,6 +25,8 @@ from genre_runtime import AudioConfig, GenreError, ModelMetadata, Prediction, pr
 
 MAX_NAME_LENGTH = 100
 MAX_SECONDS = 1e7
+
+_EXCERPT_KEYS = {"start_seconds", "end_seconds", "silent", "probabilities"}
 
 
 def api_key() -> str:
@@ -127,44 +127,34 @@ def scores_by_matrix(labels: list[str], matrix: list[list[int]]) -> dict[str, di
 
 def _prediction_of(values: dict[str, Any], path: Path, address: str) -> Prediction:
     """Return the prediction in an answer."""
-    known = {item.name: values.get(item.name) for item in fields(Prediction) if item.name != "embedding"}
     try:
-        prediction = Prediction.from_dict({**known, "path": str(path)})
-        _check(prediction)
-    except (KeyError, TypeError, ValueError) as error:
+        prediction = Prediction.from_dict({**values, "path": str(path)})
+        _check(prediction, values)
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise NoServiceError(address, f"its answer is not a prediction: {error}") from error
     return prediction
 
 
-def _check(prediction: Prediction) -> None:
-    """Raise ValueError for values that the window cannot show."""
-    stretches = [(excerpt.start_seconds, excerpt.end_seconds) for excerpt in prediction.excerpts]
-    probabilities = [prediction.probabilities, *(excerpt.probabilities for excerpt in prediction.excerpts)]
-    if not stretches or not all(probabilities):
-        raise ValueError("it has no excerpts or no probabilities")
-    for mapping in probabilities:
-        if not isinstance(mapping, dict) or not all(_is_name(label) for label in mapping):
-            raise ValueError("the name of a genre is not valid")
-    shares = [prediction.confidence, *(share for mapping in probabilities for share in mapping.values())]
-    announced = [] if prediction.announced_seconds is None else [prediction.announced_seconds]
-    seconds = [prediction.duration_seconds, *announced, *(second for stretch in stretches for second in stretch)]
-    if not all(_is_number(share) and 0 <= share <= 1 for share in shares):
-        raise ValueError("a probability is not a number from 0 to 1")
-    if not all(_is_number(second) and 0 <= second <= MAX_SECONDS for second in seconds):
-        raise ValueError("a time is not a number of seconds")
-    if not _is_name(prediction.label) or not _is_name(prediction.device) or type(prediction.confident) is not bool:
-        raise ValueError("label, device or confident has the wrong type")
-    if prediction.reason is not None and not isinstance(prediction.reason, str):
-        raise ValueError("its reason is not text")
+def _check(prediction: Prediction, values: Mapping[str, Any]) -> None:
+    """Raise ValueError for what `Prediction.from_dict` accepts and the window cannot show."""
+    excerpts = prediction.excerpts
+    if not excerpts:
+        raise ValueError("it has no excerpts")
+    if any(excerpt.keys() - _EXCERPT_KEYS for excerpt in values["excerpts"]):
+        raise ValueError("an excerpt has unknown values")
+    labels = {*prediction.probabilities, *(label for excerpt in excerpts for label in excerpt.probabilities)}
+    if not all(map(_is_name, labels)):
+        raise ValueError("the name of a genre is not valid")
+    seconds = [prediction.duration_seconds, prediction.announced_seconds or 0.0]
+    if max(*seconds, *(max(excerpt.start_seconds, excerpt.end_seconds) for excerpt in excerpts)) > MAX_SECONDS:
+        raise ValueError(f"a time exceeds {MAX_SECONDS:.0f} s")
+    if not _is_name(values.get("device")) or not isinstance(values.get("reason"), str | None):
+        raise ValueError("device or reason has the wrong type")
 
 
 def _is_name(value: object) -> bool:
     """Return whether a value is a short text on one line."""
     return isinstance(value, str) and 0 < len(value) <= MAX_NAME_LENGTH and value.isprintable()
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 MAX_BREAKS = 3

@@ -159,7 +159,7 @@ def run(options: argparse.Namespace) -> int:
             folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
             raise UnfitOutputError(
-                f"{str(folder)!r} is a file, or its folder is one: name a folder for the pieces"
+                f"{str(folder)!r} is a file or inside a file: name a folder for the pieces"
             ) from error
         return classify(write_demo(folder), options, shown)
     with tempfile.TemporaryDirectory() as temporary:

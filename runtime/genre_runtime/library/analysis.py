@@ -1,4 +1,4 @@
-"""A library classified: what is known from earlier runs is not analysed again."""
+"""Classifies a library; files with a stored answer, and copies of other files, are not analysed again."""
 
 from __future__ import annotations
 
@@ -20,35 +20,43 @@ from genre_runtime.prediction import FileResult, Prediction
 if TYPE_CHECKING:
     from genre_runtime.library.cache import LibraryState
 
-
 N_LOCKS = 256
+
 END_BYTES = 4096
-"""Of each end of a file. Tags lie there, which tell even tracks of one length and bit rate apart."""
+"""Bytes compared at each end of a file. The tags there differ even between tracks of the same length and bit rate."""
 
 DECODER_VERSION = 2
-"""Counts changes of decoding that alter answers: those of an older decoder are not used any more."""
-
+"""Incremented when a change to decoding alters answers, so that older answers are not used any more."""
 
 Found = tuple[FileResult, bytes | None]
-"""A result and the digest of the file's bytes, where it was needed."""
+"""A result, and the digest of the file's bytes if it was computed."""
 
 
 def plan_of(classifier: GenreClassifier, excerpts: ExcerptCount) -> str:
-    """Return what answers depend on besides the file: the model, the decoder, and how much of a file is used."""
+    """Return what answers depend on besides the file: the model, the decoder, and the number of excerpts.
+
+    Parameters
+    ----------
+    classifier : GenreClassifier
+    excerpts : int, "all" or None
+        Excerpts per file; None for the model's default.
+    """
     metadata = classifier.metadata
     count = metadata.n_excerpts if excerpts is None else excerpts
     return f"{metadata.graphs['waveform'].sha256} {metadata.confidence_threshold} {count} decoder {DECODER_VERSION}"
 
 
 class Library:
-    """Classifies files, with or without a state file. Of equal files, one is analysed.
+    """Classifies files, with or without a state file. Files with the same bytes are analysed once.
 
     Parameters
     ----------
     classifier : GenreClassifier
-    excerpts : int or None, optional
+    excerpts : int, "all" or None
+        Excerpts per file; None for the model's default.
     state : LibraryState, optional
-        Without one, answers last as long as the run, and only files of one size with the same ends are compared.
+        Without one, answers are kept until the run ends, and files are compared only if they have the same size and
+        the same bytes at both ends.
     """
 
     def __init__(
@@ -58,19 +66,25 @@ class Library:
         self._locks = [Lock() for _ in range(N_LOCKS)]
 
     def classify(self, paths: Iterable[Path], jobs: int = 0) -> Generator[FileResult, None, None]:
-        """Yield the outcome of each path, in order, `jobs` at a time (0: one a core).
+        """Yield the result of each path, in order.
+
+        Parameters
+        ----------
+        paths : iterable of Path
+        jobs : int
+            Files analysed at the same time; 0 for one per core.
 
         Raises
         ------
         StateError
-            The state file fails; what was answered until then is in it.
+            The state file failed; it contains the answers stored before.
         """
         if self._state is not None:
             yield from self._in_order(paths, jobs, self._state, None)
             return
         every = list(paths)
         alike = _alike(every)
-        if not alike:  # none can be equal to another
+        if not alike:
             yield from (result for result, _ in ordered_map(self._analyse, every, jobs or available_cores()))
             return
         from genre_runtime.library.cache import IN_MEMORY, LibraryState
@@ -95,27 +109,22 @@ class Library:
         return FileResult(path, self._classifier.classify_or_error(path, excerpts=self._excerpts, stop=stop)), None
 
     def _look_up(self, path: Path, stop: Event, state: LibraryState, alike: frozenset[Path] | None) -> Found:
-        from genre_runtime.library.cache import content_digest  # SQLite's code, where bytes are compared alone
+        """Return the stored answer for a file, or analyse it. `alike` are the files to compare, None for all."""
+        from genre_runtime.library.cache import content_digest  # imports sqlite3
 
-        try:
-            status = path.stat()
-            if not stat.S_ISREG(status.st_mode) or not status.st_size:
-                return self._analyse(path, stop)
-            if alike is not None and path not in alike:
-                return self._analyse(path, stop)
-        except (OSError, ValueError):  # the classifier says in words what is wrong
+        status = _regular(path)
+        if status is None or not status.st_size or (alike is not None and path not in alike):
             return self._analyse(path, stop)
-        digest = state.find(path, status)  # its StateError is also a ValueError, and must not pass for the file's
-        changed = digest is None
+        digest = remembered = state.find(path, status)  # not in the try: StateError is also a ValueError
         if digest is None:
             try:
                 digest = content_digest(path)
             except (OSError, ValueError):
                 return self._analyse(path, stop)
-        with self._locks[digest[0] % N_LOCKS]:  # of equal files at the same time, one is analysed
+        with self._locks[digest[0] % N_LOCKS]:  # the same bytes are analysed once, even at the same time
             outcome = state.answer(digest)
             if isinstance(outcome, Prediction) and set(outcome.probabilities) != set(self._classifier.labels):
-                outcome = None  # damaged: this model does not give such answers
+                outcome = None  # damaged: this model has other genres
             known = outcome is not None
             if outcome is None:
                 outcome = self._classifier.classify_or_error(path, excerpts=self._excerpts, stop=stop)
@@ -123,7 +132,7 @@ class Library:
                 if stop.is_set() or not lasting or _changed(path, status):
                     return FileResult(path, outcome), None
                 state.store(digest, outcome)
-        if changed:
+        if remembered is None:
             state.remember(path, status, digest)
         if isinstance(outcome, Prediction):
             outcome = replace(outcome, path=path)
@@ -131,41 +140,43 @@ class Library:
 
 
 def _lasts(result: GenreError) -> bool:
-    """Tell whether the same bytes would give this again: what the system refused, it may grant another time."""
+    """Return whether the same bytes would give this error again; an error of the system may pass."""
     passing = isinstance(result, UnexpectedFailureError) or isinstance(result.__cause__, OSError | MemoryError)
     return isinstance(result, LASTING) and not passing
 
 
 def _alike(paths: Sequence[Path]) -> frozenset[Path]:
-    """Return the files that may be equal to another: of one size, with the same bytes at both ends."""
+    """Return the files that may equal another one: they have the same size, and the same bytes at both ends."""
     of_size = _groups(paths, lambda path: path.stat().st_size)
     return frozenset(path for group in of_size for alike in _groups(group, _ends) for path in alike)
 
 
 def _groups(paths: Sequence[Path], key: Callable[[Path], int]) -> list[list[Path]]:
-    """Return the groups of several paths that share a key; a path without one is in none."""
+    """Return the groups of two or more paths with the same key; paths whose key cannot be computed are left out."""
     groups: defaultdict[int, list[Path]] = defaultdict(list)
     for path in paths:
-        with suppress(OSError, ValueError):  # that path's error will say so
+        with suppress(OSError, ValueError):  # classifying the path gives the error
             groups[key(path)].append(path)
     return [group for group in groups.values() if len(group) > 1]
 
 
 def _ends(path: Path) -> int:
-    """Return a hash of a file's first and last bytes.
-
-    Raises
-    ------
-    ValueError
-        It is no regular file: opening a pipe would wait.
-    """
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError(f"{path} is no regular file")
+    """Return a hash of the first and last bytes of a regular file; opening a pipe would wait."""
+    status = _regular(path)
+    if status is None:
+        raise ValueError(f"{path} is not a regular file")
     with path.open("rb") as file:
         first = file.read(END_BYTES)
         file.seek(max(0, status.st_size - END_BYTES))
         return hash((first, file.read(END_BYTES)))
+
+
+def _regular(path: Path) -> os.stat_result | None:
+    """Return the status of a regular file; None for any other path, whose error the classifier gives."""
+    with suppress(OSError, ValueError):
+        status = path.stat()
+        return status if stat.S_ISREG(status.st_mode) else None
+    return None
 
 
 def _changed(path: Path, status: os.stat_result) -> bool:

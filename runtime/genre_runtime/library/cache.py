@@ -1,15 +1,11 @@
-"""Whether a file is a state file: decided without changing a byte of it, whatever it is.
+"""The state file: an SQLite database with the answers of earlier runs.
 
-SQLite writes to a database as soon as its journal mode is set, and leaves files beside it. A database of another
-program must not be touched, so its tables are read first, from a connection that cannot write and takes no lock.
+An answer is found by path, size and modification time, or else by the file's content, so a file that was moved, copied
+or touched is not analysed twice. Each answer is committed at once, so an interrupted run can be continued.
 
-Answers as the state file holds them: packed, and checked when they are read back.
-
-What is known of a library from earlier runs: one SQLite file.
-
-An answer is found again by path, size and modification time, or else by the file's content, so that a file that was
-moved, copied or touched is not listened to twice. Every answer is committed as soon as it is there: whatever ends a
-run, the next one goes on behind it.
+A file is checked before it is changed. SQLite writes to a database as soon as its journal mode is set, and leaves files
+beside it; the database of another program must not be touched. Its tables are therefore read first, through a
+connection that cannot write and takes no lock.
 """
 
 from __future__ import annotations
@@ -34,10 +30,10 @@ from genre_runtime.errors import LASTING, GenreError, RecordedError, StateError
 from genre_runtime.library.results.read import UNFIT
 from genre_runtime.prediction import Prediction
 
-SCHEMA_VERSION = 1
+IN_MEMORY = Path(":memory:")
+"""Used instead of a path: the answers are kept until the state is closed."""
 
-MAGIC = b"SQLite format 3\0"
-"""What every SQLite database begins with."""
+SCHEMA_VERSION = 1
 
 SCHEMA = """
 CREATE TABLE answers (
@@ -49,17 +45,203 @@ WITHOUT ROWID;
 
 STATEMENTS = tuple(" ".join(statement.split()) for statement in SCHEMA.split(";") if statement.strip())
 
+MAGIC = b"SQLite format 3\0"
+"""First bytes of every SQLite database."""
+
 BROKEN = (sqlite3.Error, UnicodeDecodeError)
-"""What is raised of a damaged database; the latter where SQLite's own message quotes bytes that are not UTF-8."""
+"""Errors of a damaged database; the second is raised if SQLite's message quotes bytes that are not UTF-8."""
 
 BUSY_SECONDS = 30.0
-"""How long to wait for another run that writes into the same file."""
+"""How long to wait for another run that writes to the same file."""
 
-ADVICE = "name another file, or, if this is a damaged state file, remove it to begin anew"
+BUSY_PAUSE_SECONDS = 0.01
+"""Time between two attempts, where SQLite does not wait by itself."""
+
+LARGEST_BLOB = 1 << 26
+"""Bytes of a stored answer or embedding."""
+
+LARGEST_ANSWER = 1 << 26
+"""Bytes of an unpacked answer; a day of ten-second excerpts has about four million."""
+
+ADVICE = "name another file, or, if this is a damaged state file, remove it to start again"
+
+_CODES = {error.code for error in LASTING}
+_DIGEST_BYTES = 32
+
+_PRIMARY = 0xFF
+"""Mask of the general part of SQLite's extended error codes."""
+
+_N_STAMPS = 1 << 64
+"""Modulus of stored times: SQLite's integers have 64 bits, file times in nanoseconds may have more."""
 
 
-def prepare(path: Path) -> None:
-    """Create the state file, readable by its owner alone, or check that the file there is one.
+class LibraryState:
+    """An open state file; can be used by several threads and by several runs at once.
+
+    Parameters
+    ----------
+    path : Path
+        Created if it does not exist; `IN_MEMORY` for none.
+    plan : str
+        What the answers depend on besides the file, see `analysis.plan_of`.
+
+    Raises
+    ------
+    StateError
+        The file cannot be written, or is not a state file.
+    """
+
+    def __init__(self, path: Path, plan: str) -> None:
+        self.path, self._plan = path, plan
+        self._lock = Lock()
+        if path != IN_MEMORY:
+            _prepare(path)
+        try:
+            self._database = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None)
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+        self._database.text_factory = bytes  # SQLite would raise an error for text that is not UTF-8
+        try:
+            self._create_tables()  # before the journal mode is set, so another program's database is not changed
+            # A killed process loses nothing in this mode, a power cut at most the last answers.
+            self._use_log()
+            self._database.execute("PRAGMA synchronous=NORMAL")
+        except BaseException as error:
+            self._database.close()
+            if isinstance(error, BROKEN):
+                raise self._failed(error) from error
+            raise
+
+    def find(self, path: Path, status: os.stat_result) -> bytes | None:
+        """Return the digest of a file that has not changed since it was remembered, or None.
+
+        Parameters
+        ----------
+        path : Path
+        status : os.stat_result
+            The file's present size and modification time.
+
+        Raises
+        ------
+        StateError
+        """
+        found = self._execute("SELECT size, mtime_ns, digest FROM files WHERE path = ?", _key(path))
+        if found is None or found[:2] != _stamp(status):
+            return None
+        digest = found[2]
+        return digest if isinstance(digest, bytes) and len(digest) == _DIGEST_BYTES else None
+
+    def remember(self, path: Path, status: os.stat_result, digest: bytes) -> None:
+        """Store the digest of a file.
+
+        Parameters
+        ----------
+        path : Path
+        status : os.stat_result
+            Size and modification time of the file when the digest was computed.
+        digest : bytes
+            See `content_digest`.
+
+        Raises
+        ------
+        StateError
+        """
+        self._execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", _key(path), *_stamp(status), digest)
+
+    def answer(self, digest: bytes) -> Prediction | GenreError | None:
+        """Return the stored answer for a content; None if there is none or it is damaged.
+
+        Parameters
+        ----------
+        digest : bytes
+            See `content_digest`.
+
+        Raises
+        ------
+        StateError
+        """
+        found = self._execute(
+            "SELECT answer, embedding FROM answers WHERE digest = ? AND plan = ? AND length(answer) <= ? "
+            "AND ifnull(length(embedding), 0) <= ?",
+            *(digest, self._plan, LARGEST_BLOB, LARGEST_BLOB),
+        )
+        return None if found is None else _unpacked(*found)
+
+    def store(self, digest: bytes, result: Prediction | GenreError) -> None:
+        """Store the answer for a content.
+
+        Parameters
+        ----------
+        digest : bytes
+            See `content_digest`.
+        result : Prediction or GenreError
+
+        Raises
+        ------
+        StateError
+        """
+        self._execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", digest, self._plan, *_packed(result))
+
+    def carry_over(self, old: bytes, new: bytes) -> None:
+        """Copy the answers of a content to another one with the same audio, whose tags were changed.
+
+        Parameters
+        ----------
+        old, new : bytes
+            Digests, see `content_digest`.
+
+        Raises
+        ------
+        StateError
+        """
+        self._execute(
+            "INSERT OR IGNORE INTO answers SELECT ?, plan, answer, embedding FROM answers WHERE digest = ?", new, old
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._database.close()
+
+    def _create_tables(self) -> None:
+        """Create the tables of a new file; several runs may try at the same time."""
+        self._database.execute("BEGIN IMMEDIATE")
+        if not _has_tables(self._database, self.path):
+            for statement in STATEMENTS:
+                self._database.execute(statement)
+            self._database.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        self._database.execute("COMMIT")
+
+    def _use_log(self) -> None:
+        """Write changes to a log beside the file (WAL), so that readers and a writer do not wait for each other."""
+        until = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                self._database.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:  # SQLite does not wait for a run that creates the file
+                busy = error.sqlite_errorcode & _PRIMARY == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > until:
+                    raise
+            time.sleep(BUSY_PAUSE_SECONDS)
+
+    def _execute(self, statement: str, *values: Any) -> Any:
+        """Run a statement and return its first row, or None."""
+        try:
+            with self._lock:  # until the row is fetched: threads share the connection and its prepared statements
+                return self._database.execute(statement, values).fetchone()
+        except BROKEN as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> StateError:
+        return StateError(
+            f"the state file {str(self.path)!r} failed ({error}): if it is damaged, remove it to start again; else "
+            "check its permissions, make room, and run the same line again"
+        )
+
+
+def content_digest(path: Path) -> bytes:
+    """Return the SHA-256 of a file's bytes.
 
     Parameters
     ----------
@@ -67,9 +249,24 @@ def prepare(path: Path) -> None:
 
     Raises
     ------
-    StateError
-        No file can be made there, or it is something else; then it is as it was.
+    OSError
     """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def _key(path: Path) -> bytes:
+    return os.fsencode(os.path.abspath(path))  # noqa: PTH100  # a link keeps its own name
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int]:
+    """Return the size and the modification time of a file as SQLite can store them."""
+    half = _N_STAMPS // 2
+    return status.st_size, (status.st_mtime_ns + half) % _N_STAMPS - half
+
+
+def _prepare(path: Path) -> None:
+    """Create the state file, readable by its owner only, or check an existing file without changing it."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -94,19 +291,32 @@ def prepare(path: Path) -> None:
         raise StateError(f"the state file {str(path)!r} is damaged ({error}): {ADVICE}") from error
 
 
-def check_schema(database: sqlite3.Connection, path: Path, *, may_be_new: bool) -> bool:
-    """Return whether a database has the tables of a state file; False if it has none and is new.
+def _create(path: Path) -> None:
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite would follow the umask
+    except OSError as error:
+        raise _unusable(path, error.strerror or str(error)) from error
 
-    Raises
-    ------
-    StateError
-        It has other tables, or those of another version.
-    sqlite3.Error
-    """
+
+def _check_tables(path: Path) -> None:
+    try:
+        with closing(_read_only(path, immutable=True)) as database:
+            if _has_tables(database, path):
+                return
+    except (StateError, *BROKEN):
+        if _uses_log(path):  # the tables of a state file with a log are complete
+            raise
+    # Another run may be creating the tables, or they are in the log of a killed one: read the log as well.
+    with closing(_read_only(path, immutable=False)) as database:
+        _has_tables(database, path)
+
+
+def _has_tables(database: sqlite3.Connection, path: Path) -> bool:
+    """Return whether a database has the tables of a state file; False if it is new, StateError if it has others."""
     version = database.execute("PRAGMA user_version").fetchone()[0]
     application = database.execute("PRAGMA application_id").fetchone()[0]
     found = database.execute("SELECT name, sql FROM sqlite_master").fetchall()
-    if may_be_new and not version and not application and not found:
+    if not version and not application and not found:
         return False
     statements = [" ".join(_text(sql).split()) for name, sql in found if not _text(name).startswith("sqlite_")]
     ours = sorted(statements) == sorted(STATEMENTS)
@@ -123,28 +333,8 @@ def check_schema(database: sqlite3.Connection, path: Path, *, may_be_new: bool) 
     return True
 
 
-def _create(path: Path) -> None:
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite would follow the umask
-    except OSError as error:
-        raise _unusable(path, error.strerror or str(error)) from error
-
-
-def _check_tables(path: Path) -> None:
-    try:
-        with closing(_read_only(path, immutable=True)) as database:
-            if check_schema(database, path, may_be_new=True):
-                return
-    except (StateError, *BROKEN):
-        if _keeps_a_log(path):  # with a log, its tables are complete
-            raise
-    # Another run may be making the tables, or they lie in the log of one that was killed: read it as such runs do.
-    with closing(_read_only(path, immutable=False)) as database:
-        check_schema(database, path, may_be_new=True)
-
-
-def _keeps_a_log(path: Path) -> bool:
-    """Tell whether the header says that changes go to a log (WAL)."""
+def _uses_log(path: Path) -> bool:
+    """Return whether the header says that changes are written to a log (WAL)."""
     with path.open("rb") as file:
         return file.read(20)[18:] == b"\2\2"
 
@@ -162,22 +352,13 @@ def _text(value: object) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def _unusable(path: Path, words: str) -> StateError:
+def _unusable(path: Path, reason: str) -> StateError:
     return StateError(
-        f"the state file {str(path)!r} cannot be used ({words}): name another one, or a folder that can be written to"
+        f"the state file {str(path)!r} cannot be used ({reason}): name another one, or a folder that can be written to"
     )
 
 
-LARGEST_BLOB = 1 << 26
-"""Bytes of an answer as it is stored."""
-
-LARGEST_ANSWER = 1 << 26
-"""Bytes of an answer unpacked; a day of ten-second excerpts has some four million."""
-
-_CODES = {error.code for error in LASTING}
-
-
-def packed(result: Prediction | GenreError) -> tuple[bytes, bytes | None]:
+def _packed(result: Prediction | GenreError) -> tuple[bytes, bytes | None]:
     """Return the answer and the embedding as bytes."""
     if isinstance(result, GenreError):
         values: dict[str, Any] = {"error": {"code": result.code, "message": str(result), "version": __version__}}
@@ -186,17 +367,18 @@ def packed(result: Prediction | GenreError) -> tuple[bytes, bytes | None]:
     return zlib.compress(json.dumps(result.to_dict()).encode()), embedding
 
 
-def unpacked(answer: object, embedding: object) -> Prediction | GenreError | None:
-    """Return what was packed, or None where that is damaged or of no use: then the file is classified again."""
+def _unpacked(answer: object, embedding: object) -> Prediction | GenreError | None:
+    """Return what was packed; None if it is damaged or outdated, so the file is classified again."""
     try:
         values = json.loads(_inflated(answer))
         if isinstance(values, dict) and "error" in values:
             return _error(values["error"])
         prediction = Prediction.from_dict(values, _floats(embedding))
-        _check(prediction)
-        return prediction
     except (*UNFIT, zlib.error):
         return None
+    labels = prediction.probabilities.keys()
+    same_labels = all(excerpt.probabilities.keys() == labels for excerpt in prediction.excerpts)
+    return prediction if prediction.excerpts and prediction.device and same_labels else None
 
 
 def _inflated(answer: object) -> bytes:
@@ -205,7 +387,7 @@ def _inflated(answer: object) -> bytes:
     unpacker = zlib.decompressobj()
     content = unpacker.decompress(answer, LARGEST_ANSWER)
     if not unpacker.eof or unpacker.unused_data:
-        raise ValueError("the answer is cut short, or longer than any")
+        raise ValueError("the answer is cut short or too long")
     return content
 
 
@@ -214,16 +396,6 @@ def _error(values: Any) -> GenreError | None:
         return None
     code, message = values["code"], values["message"]
     return RecordedError(code, message) if code in _CODES and isinstance(message, str) else None
-
-
-def _check(prediction: Prediction) -> None:
-    """Raise ValueError for what no classifier answers, though results in general may hold it."""
-    if not prediction.excerpts:
-        raise ValueError("an answer has excerpts")
-    if any(excerpt.probabilities.keys() != prediction.probabilities.keys() for excerpt in prediction.excerpts):
-        raise ValueError("the excerpts have other genres than the track")
-    if not prediction.device:
-        raise ValueError("an answer has a device")
 
 
 def _floats(embedding: object) -> FloatArray | None:
@@ -235,150 +407,3 @@ def _floats(embedding: object) -> FloatArray | None:
     if not floats.size or not np.isfinite(floats).all():
         raise ValueError("an embedding has finite numbers")
     return floats
-
-
-IN_MEMORY = Path(":memory:")
-"""In the place of a file: what is known is forgotten when it is closed."""
-
-BUSY_PAUSE_SECONDS = 0.01
-"""Between two tries, where SQLite does not wait by itself."""
-
-_PRIMARY = 0xFF
-"""The part of SQLite's extended error codes that is the error's kind."""
-
-_DIGEST_BYTES = 32
-
-_N_STAMPS = 1 << 64
-"""SQLite's integers have 64 bits, times of files in nanoseconds may have more: they are stored modulo this."""
-
-
-class LibraryState:
-    """The state file; safe to use from several threads, and by several runs at once.
-
-    Parameters
-    ----------
-    path : Path
-        Created if it is not there.
-    plan : str
-        What the answers depend on besides the file: the model and the excerpts it listens to.
-
-    Raises
-    ------
-    StateError
-        No such file can be written there, or it is something else.
-    """
-
-    def __init__(self, path: Path, plan: str) -> None:
-        self.path, self._plan = path, plan
-        self._lock = Lock()
-        if path != IN_MEMORY:
-            prepare(path)
-        try:
-            self._database = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None)
-        except sqlite3.Error as error:
-            raise self._failed(error) from error
-        self._database.text_factory = bytes  # text that is not UTF-8 would be an error of SQLite's
-        try:
-            self._create()  # before the journal mode is set: what turns out to be another program's stays as it is
-            # A killed process loses nothing in this mode; a power cut at most the last answers.
-            self._keep_a_log()
-            self._database.execute("PRAGMA synchronous=NORMAL")
-        except BaseException as error:
-            self._database.close()
-            if isinstance(error, BROKEN):
-                raise self._failed(error) from error
-            raise
-
-    def _keep_a_log(self) -> None:
-        """Have changes written to a log beside the file, so that readers and a writer do not wait for each other."""
-        until = time.monotonic() + BUSY_SECONDS
-        while True:
-            try:
-                self._database.execute("PRAGMA journal_mode=WAL")
-                return
-            except sqlite3.OperationalError as error:  # SQLite itself does not wait for a run that creates the file
-                busy = error.sqlite_errorcode & _PRIMARY == sqlite3.SQLITE_BUSY
-                if not busy or time.monotonic() > until:
-                    raise
-            time.sleep(BUSY_PAUSE_SECONDS)
-
-    def _create(self) -> None:
-        """Make the tables of a new file; several runs may try at the same time."""
-        self._database.execute("BEGIN IMMEDIATE")
-        if not check_schema(self._database, self.path, may_be_new=True):
-            for statement in STATEMENTS:
-                self._database.execute(statement)
-            self._database.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-        self._database.execute("COMMIT")
-
-    def find(self, path: Path, status: os.stat_result) -> bytes | None:
-        """Return the digest of a file that has not changed since it was seen, or None."""
-        found = self._execute("SELECT size, mtime_ns, digest FROM files WHERE path = ?", os.fsencode(_absolute(path)))
-        if found is None or found[:2] != _stamp(status):
-            return None
-        digest = found[2]
-        return digest if isinstance(digest, bytes) and len(digest) == _DIGEST_BYTES else None
-
-    def answer(self, digest: bytes) -> Prediction | GenreError | None:
-        """Return the answer to a content, or None; a damaged one is none."""
-        found = self._execute(
-            "SELECT answer, embedding FROM answers WHERE digest = ? AND plan = ? AND length(answer) <= ? "
-            "AND ifnull(length(embedding), 0) <= ?",
-            *(digest, self._plan, LARGEST_BLOB, LARGEST_BLOB),
-        )
-        return None if found is None else unpacked(*found)
-
-    def remember(self, path: Path, status: os.stat_result, digest: bytes) -> None:
-        """Note which content a file has."""
-        values = (os.fsencode(_absolute(path)), *_stamp(status), digest)
-        self._execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", *values)
-
-    def store(self, digest: bytes, result: Prediction | GenreError) -> None:
-        """Keep the answer to a content."""
-        self._execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", digest, self._plan, *packed(result))
-
-    def carry_over(self, old: bytes, new: bytes) -> None:
-        """Keep the answers to a content for another one that sounds the same: its tags alone were changed."""
-        self._execute(
-            "INSERT OR IGNORE INTO answers SELECT ?, plan, answer, embedding FROM answers WHERE digest = ?", new, old
-        )
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._database.close()
-
-    def _execute(self, statement: str, *values: Any) -> Any:
-        """Run a statement and return its first row, or None."""
-        try:
-            with self._lock:  # until the row is there: threads share the connection, and with it prepared statements
-                return self._database.execute(statement, values).fetchone()
-        except BROKEN as error:
-            raise self._failed(error) from error
-
-    def _failed(self, error: Exception) -> StateError:
-        return StateError(
-            f"the state file {str(self.path)!r} failed ({error}): if it is damaged, remove it to begin anew; else "
-            "check its permissions, make room, and run the same line again"
-        )
-
-
-def content_digest(path: Path) -> bytes:
-    """Return the sha256 of a file's bytes.
-
-    Raises
-    ------
-    OSError
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
-
-
-def _stamp(status: os.stat_result) -> tuple[int, int]:
-    """Return the size and the modification time of a file as SQLite can hold them."""
-    half = _N_STAMPS // 2
-    return status.st_size, (status.st_mtime_ns + half) % _N_STAMPS - half
-
-
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100  # a link keeps its own name

@@ -1,7 +1,7 @@
 """The user's own names for the model's genres.
 
 A `.toml` file has `label = "name"`, a `.csv` file rows of `label,name`, any other file lines `label = name`. An empty
-name means that the genre is not written; a TOML value may be a list of several. Labels that are not named keep theirs.
+name means that the genre is not written; a TOML value may be a list of names. Other labels are written as they are.
 """
 
 from __future__ import annotations
@@ -18,26 +18,37 @@ from genre_runtime.errors import InvalidInputError
 
 @dataclass(frozen=True)
 class GenreMap:
-    """Names to write in the place of labels.
+    """Names to write instead of labels.
 
-    Attributes
+    Parameters
     ----------
     names : mapping of str to tuple of str
-        By label, case folded; an empty tuple is not written.
+        Names by case-folded label; a label with an empty tuple is not written.
     """
 
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def rename(self, labels: Sequence[str]) -> tuple[str, ...]:
-        """Return the names of labels, each once, in order."""
+        """Return the names of labels in order, without duplicates.
+
+        Parameters
+        ----------
+        labels : sequence of str
+        """
         return tuple(dict.fromkeys(name for label in labels for name in self.names.get(label.casefold(), (label,))))
 
     def check(self, labels: Iterable[str]) -> None:
-        """Check that every label named is one of the model's.
+        """Check that the model has every label of the map.
+
+        Parameters
+        ----------
+        labels : iterable of str
+            The model's labels.
 
         Raises
         ------
         InvalidInputError
+            A label is unknown.
         """
         known = sorted(labels)
         unknown = sorted(set(self.names) - {label.casefold() for label in known})
@@ -46,26 +57,31 @@ class GenreMap:
 
 
 def read_map(path: Path) -> GenreMap:
-    """Read a map.
+    """Read a map from a file.
+
+    Parameters
+    ----------
+    path : Path
+        The suffix decides the format.
 
     Raises
     ------
     InvalidInputError
-        The file cannot be read, a line is no pair, or a label stands twice.
+        The file cannot be read, a line is not a pair, or a label is repeated.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
         names: dict[str, tuple[str, ...]] = {}
         for label, values in _PARSERS.get(path.suffix.lower(), _lines)(text):
             if label.casefold() in names:
-                raise ValueError(f"{label!r} stands twice")
+                raise ValueError(f"{label!r} is named twice")
             for value in values:
                 if not value.isprintable():
-                    raise ValueError(f"{value!r} is no name of a genre")
+                    raise ValueError(f"{value!r} is not a genre's name: it has control characters")
             names[label.casefold()] = values
     except OSError as error:
         raise InvalidInputError(f"the map {str(path)!r} cannot be read: {error.strerror}") from error
-    except ValueError as error:  # of tomllib and of UTF-8, too
+    except ValueError as error:  # also raised by tomllib, and for text that is not UTF-8
         raise InvalidInputError(f"the map {str(path)!r} cannot be used ({error}): expected `label = name`") from error
     return GenreMap(names)
 

@@ -1,4 +1,4 @@
-"""Playlists, one a genre: extended M3U in UTF-8, which practically every player reads."""
+"""Writes one playlist per genre: extended M3U in UTF-8, which practically every player reads."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from genre_runtime.prediction import Prediction
 MARK = "# made by genre playlist"
 
 LONGEST_STEM = 80
-"""Characters of a playlist's name; file systems take 255 bytes, of which a character may need three and more."""
+"""Characters of a playlist's name; file systems allow 255 bytes, and a character may need up to four."""
 
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]')
-"""What Windows forbids in names, what turns the direction of text, and what is no character."""
+"""Characters that Windows forbids in names, that change the direction of text, and surrogates."""
 
 _DEVICES = re.compile(r"(?i)(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\..*)?")
 
 
 @dataclass
 class Playlists:
-    """Which files go into which playlist.
+    """The files of each playlist, and those left out.
 
     Attributes
     ----------
     tracks : mapping of str to list of Prediction
         By name of the genre, in the order of the results.
     n_unsure, n_failed : int
-        Files left out as unsure or below the confidence asked for, and as not classified.
+        Files left out because they are unsure or below the required confidence, or were not classified.
     unwritable : list of str
-        Paths that M3U cannot hold, since they have a line break.
+        Paths with a line break, which M3U cannot represent.
     """
 
     tracks: dict[str, list[Prediction]] = field(default_factory=dict)
@@ -50,22 +50,22 @@ class Playlists:
 def sort_into_playlists(
     results: Results, genre_map: GenreMap, *, unsure: bool = False, min_confidence: float = 0.0
 ) -> Playlists:
-    """Read results and sort them by genre; of several results of a file the last counts.
+    """Read results and sort them by genre; the last result of each file counts.
 
     Parameters
     ----------
     results : Results
     genre_map : GenreMap
-        Names to use in the place of the model's labels; labels of one name share a playlist.
+        Names to use instead of the model's labels; labels with the same name share a playlist.
     unsure : bool
-        Whether to take answers that are not confident.
+        Whether to include answers that are not confident.
     min_confidence : float
-        Least confidence of an answer, 0 to 1.
+        Lowest confidence of an included answer, 0 to 1.
 
     Raises
     ------
     InvalidInputError
-        The results cannot be used, or the map names genres that they do not know.
+        The results cannot be used, or the map has genres that they do not contain.
     """
     found: dict[str, Prediction | None] = {}
     labels: dict[str, None] = {}
@@ -92,29 +92,29 @@ def sort_into_playlists(
 def write_playlists(
     playlists: Playlists, folder: Path, *, relative: bool = False, force: bool = False
 ) -> Iterator[tuple[Path, int]]:
-    """Write a playlist a genre and yield (its path, number of files in it), genres by name.
+    """Write one playlist per genre and yield (its path, number of files in it), sorted by genre.
 
     Parameters
     ----------
     playlists : Playlists
     folder : Path
-        Made if it is not there.
+        Created if it does not exist.
     relative : bool
-        Whether to write paths relative to the folder, for a library that moves as a whole.
+        Whether to write paths relative to the folder, for a library that is moved as a whole.
     force : bool
-        Whether to overwrite files that are no former playlists of ours.
+        Whether to overwrite files that this program did not write.
 
     Raises
     ------
     ForeignFileError, InvalidInputError
-        Before anything is written.
+        Raised before anything is written.
     OSError
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise InvalidInputError(
-            f"{str(folder)!r} is a file, or its folder is one: name a folder for the playlists"
+            f"{str(folder)!r} is a file or inside a file: name a folder for the playlists"
         ) from error
     genres = sorted(playlists.tracks, key=str.casefold)
     paths = [folder / name for name in file_names(genres)]
@@ -127,7 +127,12 @@ def write_playlists(
 
 
 def file_names(genres: Sequence[str]) -> list[str]:
-    """Return a file name for each genre that Windows, macOS and Linux take, no two alike to any of them."""
+    """Return a file name for each genre, valid and unique on Windows, macOS and Linux.
+
+    Parameters
+    ----------
+    genres : sequence of str
+    """
     taken: set[str] = set()
     names = []
     for genre in genres:
@@ -144,10 +149,15 @@ def file_names(genres: Sequence[str]) -> list[str]:
 
 
 def entry(path: Path, folder: Path | None) -> str:
-    """Return how a playlist names a file.
+    """Return the line of a playlist for a file.
 
-    An absolute path, or one relative to the folder. A name that is no UTF-8, or whose outer blanks players would strip,
-    becomes a `file:` address, percent-encoded.
+    It is a `file:` URL, percent-encoded, if the path is not UTF-8 or players would strip its outer spaces.
+
+    Parameters
+    ----------
+    path : Path
+    folder : Path or None
+        Where the playlist is, for a relative path; None for an absolute one.
     """
     absolute = path.absolute()
     text = str(absolute)
@@ -186,5 +196,5 @@ def _is_utf8(text: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _real(folder: str) -> str:
-    # Links are followed, as ".." is by the system that reads the playlist.
+    # The system that reads the playlist follows links before "..".
     return os.path.realpath(folder)

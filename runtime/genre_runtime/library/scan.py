@@ -1,7 +1,4 @@
-"""Which files a command means: folders become the audio files below them.
-
-Lists of paths: from stdin or a file, in the encodings that shells and spreadsheets write.
-"""
+"""Finds the files that a command's arguments name: audio files in folders, patterns, and lists of paths on stdin."""
 
 from __future__ import annotations
 
@@ -25,7 +22,16 @@ AUDIO_SUFFIXES = frozenset(
         *("ape", "wv", "tta", "tak", "mpc", "mp+", "dsf", "dff", "ac3", "eac3", "ec3", "dts", "amr", "8svx", "iff"),
     )
 )
-"""Names looked for in folders; a file named outright is tried whatever its name."""
+"""Suffixes of the files found in folders; a file given by its own name may have any."""
+
+_MARK = "\ufeff"
+_MARKS = (  # the longer ones first: UTF-32 LE begins with the mark of UTF-16 LE
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+)
 
 
 def is_parquet(name: str) -> bool:
@@ -40,23 +46,23 @@ def is_parquet(name: str) -> bool:
 
 
 class Finder:
-    """Finds files, and counts what it passes over.
+    """Finds audio files and counts what it skips.
 
     Parameters
     ----------
     stop : threading.Event, optional
-        Set from another thread, it ends the search within a folder.
+        Ends the search within a folder when set from another thread.
 
     Attributes
     ----------
     n_hidden : int
-        Hidden files and folders passed over.
+        Hidden files and folders skipped.
     n_others : int
-        Files passed over for their name's suffix.
+        Files skipped because of their suffix.
     n_links : int
-        Links to folders passed over, which might lead round in a circle.
+        Links to folders skipped, since they may form a cycle.
     unreadable : list of OSError
-        Folders that could not be looked into; each names its folder.
+        One for each folder that could not be read; `filename` is the folder.
     """
 
     def __init__(self, stop: Event | None = None) -> None:
@@ -68,20 +74,23 @@ class Finder:
 
     @property
     def nothing_found(self) -> str:
-        """Why nothing was found, in words."""
+        """Explanation for the user if no file was found."""
         if not self.n_others and not self.n_hidden:
-            return "the folder holds none or the list is empty"
+            return "the folder contains none or the list is empty"
         return (
-            f"{self.n_others} files with other endings and {self.n_hidden} hidden ones were passed over; a file named "
-            "outright is read whatever its name"
+            f"{self.n_others} files with other suffixes and {self.n_hidden} hidden ones were skipped; name a file "
+            "itself to read it in any case"
         )
 
     def find(self, names: Iterable[str]) -> Iterator[Path]:
-        """Yield files: each name itself, or in its place every audio file below it when it is a folder.
+        """Yield the files that names, folders and patterns stand for.
 
-        A pattern (`*.mp3`, `**/*.flac`) that is no file's name stands for the files and folders it fits, as a shell
-        would have it. Folders are walked in sorted order; hidden files, hidden folders and links to folders are passed
-        over.
+        Folders are walked in sorted order; hidden files, hidden folders and links to folders are skipped.
+
+        Parameters
+        ----------
+        names : iterable of str
+            Files, folders, and patterns (`*.mp3`, `**/*.flac`). A name that matches nothing is yielded as it is.
         """
         for name in names:
             path = Path(name)
@@ -112,14 +121,19 @@ class Finder:
 
 
 def expand(names: Iterable[str]) -> Iterator[Path]:
-    """Yield the files that names, folders and patterns mean: see `Finder.find`."""
+    """Yield the files that names, folders and patterns stand for, see `Finder.find`.
+
+    Parameters
+    ----------
+    names : iterable of str
+    """
     return Finder().find(names)
 
 
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except OSError:  # too long a name, no permission: reading it as a file will say so
+    except OSError:  # the name is too long, or access is denied: the attempt to read the file gives the error
         return False
 
 
@@ -134,34 +148,28 @@ def _exists(path: Path) -> bool:
         return False
 
 
-_MARKS = (  # the longer ones first: UTF-32 LE begins with the mark of UTF-16 LE
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-    (codecs.BOM_UTF8, "utf-8-sig"),
-)
-_MARK = "\ufeff"
-
-
 def encoding_by_mark(start: bytes) -> str | None:
-    """Return Python's name of the encoding whose byte-order mark text begins with, or None where there is no mark.
+    """Return the encoding that a byte-order mark stands for, as Python names it, or None without a mark.
 
     Parameters
     ----------
     start : bytes
-        At least the first four bytes, where there are as many. PowerShell 5 writes UTF-16 with a mark.
+        First bytes of the text, at least four if it has as many. PowerShell 5 writes UTF-16 with a mark.
     """
     return next((name for mark, name in _MARKS if start.startswith(mark)), None)
 
 
 def named_paths(names: Sequence[str]) -> Iterator[str]:
-    """Yield the names, and in the place of `-` the entries of the list on stdin.
+    """Yield the names, with `-` replaced by the entries of the list on stdin.
+
+    Parameters
+    ----------
+    names : sequence of str
 
     Raises
     ------
     InvalidInputError
-        The list is UTF-16 or UTF-32 without a mark, or damaged.
+        The list is UTF-16 or UTF-32 without a byte-order mark, or damaged.
     """
     for name in names:
         if name == "-":
@@ -176,40 +184,43 @@ def listed_paths(content: bytes) -> list[str]:
     Parameters
     ----------
     content : bytes
-        UTF-8 or the system's own encoding; with a byte-order mark UTF-16 or UTF-32, too. A path in double quotes, as
-        Windows copies it, loses them unless a file has that name.
+        UTF-8 or the system's encoding, or UTF-16 or UTF-32 with a byte-order mark. The double quotes around a path
+        copied in Windows are removed, unless a file has that name.
 
     Raises
     ------
     InvalidInputError
-        The encoding cannot be told: a list of single characters between NULs would be taken for paths such as `/`.
+        The list is UTF-16 or UTF-32 without a byte-order mark, or damaged.
     """
-    encoding = encoding_by_mark(content)
-    if encoding is None:
-        text = _decode(content)
-        if "\0" in text:
-            return _separated_by_nul(text)
-    else:
-        try:
-            text = content.decode(encoding, errors="surrogateescape" if encoding == "utf-8-sig" else "strict")
-        except UnicodeDecodeError as error:
-            raise InvalidInputError(
-                f"the list of paths begins as {encoding} text and goes on as something else ({error.reason}): write it "
-                "as UTF-8"
-            ) from error
-        if "\0" in text:
-            return _separated_by_nul(text)
+    text = _decode(content)
+    if "\0" in text:
+        return _separated_by_nul(text)
     lines = (line.removesuffix("\r").removeprefix(_MARK) for line in text.split("\n"))
     return [_without_quotes(line) for line in lines if line.strip()]
 
 
+def _decode(content: bytes) -> str:
+    encoding = encoding_by_mark(content)
+    try:
+        if encoding is None:
+            return os.fsdecode(content)
+        return content.decode(encoding, errors="surrogateescape" if encoding == "utf-8-sig" else "strict")
+    except UnicodeDecodeError as error:
+        if encoding is None:  # on Windows only: elsewhere undecodable bytes are kept as surrogates
+            return content.decode(locale.getencoding(), errors="replace")
+        raise InvalidInputError(
+            f"the list of paths begins as {encoding} text, but is damaged ({error.reason}): write it as UTF-8"
+        ) from error
+
+
 def _separated_by_nul(text: str) -> list[str]:
     names = [name for name in text.removeprefix(_MARK).split("\0") if name]
+    # UTF-16 text without a mark would be taken for names such as "/".
     n_single = sum(len(name) == 1 or (not name.isprintable() and not name.strip()) for name in names)
     if 2 * n_single > len(names) and len(names) > 1:
         raise InvalidInputError(
-            f"the list of paths has {n_single} names of a single character between NULs, as UTF-16 text without a "
-            "byte-order mark has: write it as UTF-8 (in PowerShell: Out-File -Encoding utf8)"
+            f"the list of paths has {n_single} names of a single character between NULs, like UTF-16 text without a "
+            "byte-order mark: write it as UTF-8 (in PowerShell: Out-File -Encoding utf8)"
         )
     return names
 
@@ -218,10 +229,3 @@ def _without_quotes(line: str) -> str:
     if len(line) > 2 and line[0] == line[-1] == '"' and not os.path.lexists(line):
         return line[1:-1]
     return line
-
-
-def _decode(content: bytes) -> str:
-    try:
-        return os.fsdecode(content)
-    except UnicodeDecodeError:  # Windows alone: elsewhere undecodable bytes survive
-        return content.decode(locale.getencoding(), errors="replace")

@@ -1,4 +1,4 @@
-"""Tracks that sound alike: near each other in the network's embedding."""
+"""Similarity of tracks, measured by the network's embeddings."""
 
 from __future__ import annotations
 
@@ -11,9 +11,16 @@ from genre_runtime.audio.excerpts import FloatArray
 
 
 def cosine_similarities(query: FloatArray, embeddings: Sequence[FloatArray]) -> NDArray[np.float64]:
-    """Cosine of the angle between a track's embedding (n_features,) and each of (n_tracks, n_features), -1 to 1.
+    """Return the cosine similarity of a track to others, -1 to 1; 0 if either embedding is all zeros.
 
-    An embedding of length zero is similar to nothing: 0.
+    Parameters
+    ----------
+    query : float32 array, shape (n_features,)
+    embeddings : sequence of float32 array, shape (n_features,)
+
+    Returns
+    -------
+    float64 array, shape (n_tracks,)
     """
     if not embeddings:
         return np.zeros(0)

@@ -252,6 +252,7 @@ def test_a_busy_service_is_asked_again(song: Path) -> None:
                 ("excerpts", [{"start_seconds": 0, "end_seconds": 1, "probabilities": {"tone": 1.0}, "more": 1}]),
                 ("duration_seconds", float("nan")),
                 ("duration_seconds", -1),
+                ("duration_seconds", 10**400),
                 ("device", 3),
                 ("reason", ["because"]),
             )

@@ -44,8 +44,8 @@ def test_unknown_labels_list_the_known() -> None:
     ("name", "content", "words"),
     [
         ("map.txt", b"rock\n", "line 1 is 'rock'"),
-        ("map.txt", b"rock = a\nROCK = b\n", "'ROCK' stands twice"),
-        ("map.txt", b"rock = a\0b\n", "is no name"),
+        ("map.txt", b"rock = a\nROCK = b\n", "'ROCK' is named twice"),
+        ("map.txt", b"rock = a\0b\n", "is not a genre's name"),
         ("map.txt", b"\xff\xfe", "cannot be used"),
         ("map.csv", b"rock,a,b\n", "row 1"),
         ("map.toml", b"rock = 3\n", "expected text"),

@@ -1,8 +1,8 @@
-"""A list of what to classify, and how each entry is reached.
+"""Reads manifests, which list files to classify, and opens their entries.
 
-A manifest is a CSV, Parquet or JSON-lines file with a column `path`; other columns are passed over, so the results of
-an earlier run are a manifest, too. An entry is a local path, which starts at the manifest's folder or is absolute, or
-a URL that fsspec knows (`s3://`, `https://`, `file://`, `memory://`, ...).
+A manifest is a CSV, Parquet or JSON-lines file with a column `path`; other columns are ignored, so the results of an
+earlier run can be used as a manifest. An entry is a local path, absolute or relative to the manifest's folder, or a URL
+that fsspec supports (`s3://`, `https://`, `file://`, `memory://`, ...).
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ from genre_runtime.prediction import FileResult
 SUFFIXES = (".csv", ".parquet", ".jsonl")
 
 MAX_BYTES = 64 * 2**20
-"""Up to this size, a remote file is fetched in one piece; of a larger one, only what is listened to."""
+"""A remote file up to this size is fetched in one piece; of a larger one, only the analysed parts."""
 
 _MARK = "announced_seconds"
-"""A column of results of `genre classify` since these quote paths that begin like a formula; in other manifests
-an apostrophe is a part of the path."""
+"""A column that results of `genre classify` have since paths that begin like a formula are quoted in them. In other
+manifests, an apostrophe is part of the path."""
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 class ManifestError(UsageError):
-    """A manifest cannot be read, has no column `path`, or names nothing."""
+    """A manifest cannot be read, has no column `path`, or is empty."""
 
     code = "manifest"
 
@@ -58,12 +58,23 @@ class FetchError(GenreError, OSError):
 
 
 def is_url(name: str) -> bool:
-    """Tell a URL from a local path, Windows' drive letters included."""
+    """Return whether a name is a URL and not a local path, such as one with a drive letter.
+
+    Parameters
+    ----------
+    name : str
+    """
     return _URL.match(name) is not None
 
 
 def is_manifest(name: str) -> bool:
-    """Tell by its suffix whether a file is a manifest."""
+    """Return whether a file has the suffix of a manifest.
+
+    Parameters
+    ----------
+    name : str
+        Path or URL.
+    """
     return name.lower().endswith(SUFFIXES)
 
 
@@ -78,13 +89,13 @@ def read_manifest(name: str) -> Iterator[str]:
     Raises
     ------
     ManifestError
-        The file cannot be read, is none of the three kinds, has no column `path`, an entry has none, or there is none.
+        The file cannot be read, has another suffix, has no column `path`, or no entries, or an entry has no path.
     MissingDependencyError
-        Reading it takes pyarrow or fsspec.
+        pyarrow or fsspec is needed and not installed.
     """
     read = {".csv": _csv_paths, ".jsonl": _jsonl_paths, ".parquet": _parquet_paths}.get(Path(name).suffix.lower())
     if read is None:
-        raise ManifestError(f"the manifest {name!r} is of no known kind: expected {', '.join(SUFFIXES)}")
+        raise ManifestError(f"the manifest {name!r} has an unknown suffix: expected {', '.join(SUFFIXES)}")
     number = 0
     try:
         with _open_manifest(name) as file:
@@ -97,9 +108,9 @@ def read_manifest(name: str) -> Iterator[str]:
     except KeyError:
         raise ManifestError(f"the manifest {name!r} has no column 'path': expected one with a path or URL") from None
     except (OSError, ValueError, csv.Error) as error:
-        words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         after = f" after entry {number}" if number else ""
-        raise ManifestError(f"the manifest {name!r} cannot be read{after}: {words}") from error
+        raise ManifestError(f"the manifest {name!r} cannot be read{after}: {reason}") from error
     if not number:
         raise ManifestError(f"the manifest {name!r} names no file: expected a row with a path for each")
 
@@ -112,10 +123,20 @@ def classify_source(
     max_bytes: int = MAX_BYTES,
     stop: Event | None = None,
 ) -> FileResult:
-    """Classify what an entry names. An error is returned in the result, not raised.
+    """Classify the file of an entry. An error is returned in the result, not raised.
 
-    A remote file of at most `max_bytes` is fetched whole; a larger one is read by ranges where the excerpts lie, and
-    is an AudioLimitError where the server does not tell sizes.
+    Parameters
+    ----------
+    classifier : GenreClassifier
+    source : str
+        Path or URL.
+    excerpts : int, "all" or None
+        Excerpts per file; None for the model's default.
+    max_bytes : int
+        A remote file up to this size is fetched in one piece; of a larger one, only the analysed ranges. If the server
+        does not give the size, a larger file is an AudioLimitError.
+    stop : threading.Event, optional
+        Ends the work when set.
     """
     if not is_url(source):
         return FileResult(source, classifier.classify_or_error(Path(source), excerpts=excerpts, stop=stop))
@@ -134,7 +155,7 @@ def _open_url(url: str, max_bytes: int) -> Path | bytes | BinaryIO:
     try:
         info = filesystem.info(path)
         if info.get("type") == "directory":
-            raise UnreadableAudioError("the URL is a folder's: expected an audio file's")
+            raise UnreadableAudioError("the URL is a folder: expected an audio file")
         size = info.get("size")
         file: BinaryIO = filesystem.open(path, "rb")
         if size is not None and size > max_bytes:
@@ -145,24 +166,29 @@ def _open_url(url: str, max_bytes: int) -> Path | bytes | BinaryIO:
         raise
     except FileNotFoundError as error:
         raise AudioNotFoundError(url) from error
-    except Exception as error:  # each kind of storage has errors of its own
+    except Exception as error:  # each kind of storage has its own errors
         raise FetchError(f"{url!r} could not be fetched: {type(error).__name__}: {error}") from error
     if len(content) > max_bytes:
         raise AudioLimitError(
-            f"the file has more than {max_bytes} bytes and its server tells no size: download it first", "max_bytes"
+            f"the file has more than {max_bytes} bytes and its server does not give its size: download it first",
+            "max_bytes",
         )
     return content
 
 
 def file_system(url: str) -> tuple[Any, str]:
-    """Return the file system of fsspec that a URL or path means, and the path there.
+    """Return fsspec's file system for a URL or path, and the path in it.
+
+    Parameters
+    ----------
+    url : str
 
     Raises
     ------
     MissingDependencyError
-        fsspec, or what it needs for this kind of URL, is not installed.
+        fsspec, or a package that it needs for this kind of URL, is not installed.
     InvalidInputError
-        fsspec knows no such kind of URL.
+        fsspec does not support this kind of URL.
     """
     fsspec = import_extra("fsspec")
     try:
@@ -176,6 +202,10 @@ def file_system(url: str) -> tuple[Any, str]:
 
 def import_extra(name: str) -> ModuleType:
     """Import a package of the extra `ray`.
+
+    Parameters
+    ----------
+    name : str
 
     Raises
     ------
@@ -202,7 +232,7 @@ def _open_manifest(name: str) -> BinaryIO:
 
 
 def _resolved(path: str, manifest: str) -> str:
-    """Return an entry as it is found from anywhere: workers elsewhere have working folders of their own."""
+    """Return an entry as an absolute path or URL, since workers have other working folders."""
     if is_url(path):
         return path
     if is_url(manifest):

@@ -1,8 +1,8 @@
-"""The same classifier on many machines: Ray schedules, everything else is what one machine uses.
+"""Classifies files on many machines with Ray.
 
-Each worker holds one classifier, made from the model's files, which travel with it. Ray runs a block again, without
-limit, when its worker is killed. A file that kills every worker it meets would so be tried for ever; therefore each
-file is entered in a ledger, outside the workers, before it is listened to, and given up after `MAX_DEATHS`.
+Each worker loads one classifier from the model's files, which are sent to it. When a worker is killed, Ray runs its
+block again, without limit. So that a file which kills every worker is not tried forever, each file is entered in a
+ledger outside the workers before it is analysed, and given up after `MAX_DEATHS`.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from genre_runtime.library.bulk.parquet import arrow_schema, result_row
 from genre_runtime.prediction import FileResult
 
 MAX_DEATHS = 3
-"""Workers that may die over one file before it is given up."""
+"""Workers killed during one file before the file is given up."""
 
 FILES_IN_BLOCK = 16
-"""Files scheduled at once, and listened to again after a worker's death; so many at the most in a small library."""
+"""Largest number of files in a block of a small library; a block is analysed again if its worker is killed."""
 
 MOST_BLOCKS = 10_000
-"""Blocks of a large library: each costs Ray some bookkeeping."""
+"""About the largest number of blocks of a large library: Ray's overhead grows with it."""
 
 ADDRESS_VARIABLE = "RAY_ADDRESS"
 
 
 class WorkerLostError(GenreError, RuntimeError):
-    """Every worker that listened to this file was killed: by the decoder's crash or for lack of memory."""
+    """Every worker that analysed this file was killed: its decoder crashed, or memory ran out."""
 
     code = "worker_lost"
 
@@ -46,45 +46,67 @@ class ClusterError(GenreError, RuntimeError):
 
 
 class Ledger:
-    """Counts how often each file was begun and not finished; lives in a process of its own."""
+    """Counts how often the analysis of each file was begun and not finished; runs in its own process."""
 
     def __init__(self) -> None:
         self._begun: dict[int, int] = {}
 
     def begin(self, index: int, finished: int | None) -> int:
-        """Enter a file, and return how often it was begun; `finished` is struck out."""
+        """Enter a file and return how often it was begun.
+
+        Parameters
+        ----------
+        index : int
+            Position of the file in the list.
+        finished : int or None
+            Position of a file that is finished; it is removed.
+        """
         self.finish(finished)
         self._begun[index] = self._begun.get(index, 0) + 1
         return self._begun[index]
 
     def finish(self, index: int | None) -> None:
-        """Strike out a file that killed nobody."""
+        """Remove a file that was analysed.
+
+        Parameters
+        ----------
+        index : int or None
+            Position of the file; None does nothing.
+        """
         if index is not None:
             self._begun.pop(index, None)
 
 
 class Worker:
-    """Holds one classifier, and turns blocks of (index, source) into blocks of result rows.
+    """Holds one classifier, and converts blocks of (index, source) to blocks of result rows.
 
     Parameters
     ----------
     files : mapping of str to bytes
         The model's files; the graph first.
     device : str
-    excerpts : int or None
-    ledger : handle of the actor that is a `Ledger`
+    excerpts : int, "all" or None
+        Excerpts per file; None for the model's default.
+    ledger : ray.actor.ActorHandle
+        Of a `Ledger`.
     """
 
     def __init__(self, files: Mapping[str, bytes], device: str, excerpts: ExcerptCount, ledger: Any) -> None:
         with tempfile.TemporaryDirectory(prefix="genre") as folder:
             for name, content in files.items():
                 Path(folder, name).write_bytes(content)
-            # One file at a time and one thread: of several at a time, none could be blamed for a worker's death.
+            # One file at a time, so that the file which kills the worker is known.
             self._classifier = GenreClassifier.load(Path(folder, next(iter(files))), device=device, threads=1)
         self._excerpts, self._ledger = excerpts, ledger
 
     def __call__(self, block: Any) -> Any:
-        """Classify a block, an Arrow table with the columns index and source."""
+        """Classify a block.
+
+        Parameters
+        ----------
+        block : pyarrow.Table
+            With the columns `index` and `source`.
+        """
         pyarrow = import_extra("pyarrow")
         indices = block.column("index").to_pylist()
         sources = map(os.fsdecode, block.column("source").to_pylist())
@@ -101,8 +123,8 @@ class Worker:
 
         n_begun = ray.get(self._ledger.begin.remote(index, finished))
         if n_begun > MAX_DEATHS:
-            words = f"{n_begun - 1} workers were killed while they listened to it: its decoder crashes or lacks memory"
-            return result_row(FileResult(source, WorkerLostError(words)))
+            reason = f"{n_begun - 1} workers were killed while analysing it: its decoder crashes or lacks memory"
+            return result_row(FileResult(source, WorkerLostError(reason)))
         return result_row(classify_source(self._classifier, source, excerpts=self._excerpts))
 
 
@@ -119,13 +141,15 @@ def classify_on_ray(
     Parameters
     ----------
     sources : sequence of str
-        Paths that every machine of the cluster sees, or URLs.
+        URLs, or paths that exist on every machine of the cluster.
     model_path : Path
-        On this machine; the others get it from here.
+        On this machine; the model is sent to the others.
     device : str
-        `cuda` gives each worker a GPU of its own; `auto` is the CPU, since Ray shows GPUs to whom asks for them.
+        `cuda` gives each worker its own GPU; `auto` is the CPU, since Ray hides GPUs that are not requested.
+    excerpts : int, "all" or None
+        Excerpts per file; None for the model's default.
     jobs : int
-        Workers; 0 takes one a core of the cluster, or one a GPU.
+        Number of workers; 0 for one per core of the cluster, or one per GPU.
 
     Raises
     ------
@@ -133,11 +157,11 @@ def classify_on_ray(
         Ray is not installed.
     ModelNotFoundError, InvalidModelError, DeviceUnavailableError
     ClusterError
-        Ray cannot be reached or gave up. What was yielded until then is right.
+        Ray cannot be reached or gave up. The rows yielded before are valid.
     """
     ray = _import_ray()
     files = _model_files(model_path)
-    with _cluster(ray, jobs), _in_words(ray):
+    with _cluster(ray, jobs), _cluster_errors(ray):
         needs_gpu = device in ("cuda", "tensorrt")
         n_workers = jobs or int(ray.cluster_resources().get("GPU" if needs_gpu else "CPU", 1)) or 1
         if needs_gpu and not ray.cluster_resources().get("GPU"):
@@ -149,7 +173,7 @@ def classify_on_ray(
             fn_constructor_args=(files, device, excerpts, ledger),
             compute=ray.data.ActorPoolStrategy(size=min(n_workers, len(blocks))),
             batch_format="pyarrow",
-            batch_size=FILES_IN_BLOCK if needs_gpu else None,  # Ray wants a number where there is a GPU
+            batch_size=FILES_IN_BLOCK if needs_gpu else None,  # Ray requires a number with a GPU
             num_cpus=1,
             num_gpus=1 if needs_gpu else None,
         )
@@ -157,15 +181,15 @@ def classify_on_ray(
         for table in rows.iter_batches(batch_size=None, batch_format="pyarrow"):
             for row in table.to_pylist(maps_as_pydicts="strict"):
                 if row.pop("index") != n_rows:
-                    raise ClusterError(f"Ray gave back another row than number {n_rows}: run it again")
+                    raise ClusterError(f"Ray returned the rows out of order at row {n_rows}: run it again")
                 n_rows += 1
                 yield row
         if n_rows != len(sources):
-            raise ClusterError(f"Ray gave back {n_rows} of {len(sources)} rows: run it again")
+            raise ClusterError(f"Ray returned {n_rows} of {len(sources)} rows: run it again")
 
 
 def _import_ray() -> Any:
-    # Read while ray is imported. The second keeps its remarks about workers that died from stdout.
+    # Both are read when ray is imported. The second keeps messages about killed workers out of stdout.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")
     ray = import_extra("ray")
@@ -177,13 +201,13 @@ def _import_ray() -> Any:
 
 
 def _model_files(path: Path) -> dict[str, bytes]:
-    """Read the graph and its sidecar, having loaded them: what is wrong with them is said here, not by a worker."""
+    """Read the graph and its sidecar; load them first, so that errors are raised here and not in a worker."""
     GenreClassifier.load(path, device="cpu", threads=1)
     return {file.name: file.read_bytes() for file in (path, path.with_suffix(".json"))}
 
 
 def _blocks(sources: Sequence[str], n_workers: int) -> list[Any]:
-    """Divide the sources so that every worker gets several blocks, and the last ones wait little for each other."""
+    """Divide the sources so that every worker gets several blocks and all finish at about the same time."""
     pyarrow = import_extra("pyarrow")
     size = max(1, min(max(FILES_IN_BLOCK, len(sources) // MOST_BLOCKS), len(sources) // (4 * n_workers)))
     return [
@@ -199,9 +223,9 @@ def _blocks(sources: Sequence[str], n_workers: int) -> list[Any]:
 
 @contextmanager
 def _cluster(ray: Any, jobs: int) -> Iterator[None]:
-    """Use the Ray that runs, or that `$RAY_ADDRESS` names, or else start one on this machine for as long as it takes.
+    """Use a running Ray or the one at `$RAY_ADDRESS`, or else start one on this machine and shut it down at the end.
 
-    A program that started Ray itself keeps it, and its settings.
+    If the calling program started Ray, it stays running with its settings.
     """
     ours = not ray.is_initialized()
     logger = logging.getLogger("ray.data")
@@ -211,7 +235,7 @@ def _cluster(ray: Any, jobs: int) -> Iterator[None]:
             _start(ray, jobs)
         logger.setLevel(logging.CRITICAL)
         context = ray.data.DataContext.get_current().copy()
-        context.enable_progress_bars = False  # they count blocks; whoever takes the rows can count files
+        context.enable_progress_bars = False  # they count blocks, the caller can count files
         context.print_on_execution_start = False
         context.execution_options.preserve_order = True
         with ray.data.DataContext.current(context):
@@ -234,8 +258,8 @@ def _start(ray: Any, jobs: int) -> None:
 
 
 @contextmanager
-def _in_words(ray: Any) -> Iterator[None]:
-    """Say in words what Ray or a worker that could not start raises."""
+def _cluster_errors(ray: Any) -> Iterator[None]:
+    """Raise a ClusterError for an error of Ray or of a worker that could not start."""
     try:
         yield
     except ray.exceptions.RayError as error:

@@ -1,4 +1,4 @@
-"""The figures of a report: read the results once, keep a few values of each file, sum them up."""
+"""Reads results once, keeps a few values of each file, and computes the figures of a report."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ N_BINS = 20
 """Bins of the confidence histogram, 5 % each."""
 
 FEW_EXCERPTS = 3
-"""What a model listens to by default: a timeline of more says more."""
+"""Excerpts that a model analyses by default; a timeline needs more."""
 
 
 @dataclass
 class Report:
-    """What a report shows.
+    """The content of a report.
 
     Attributes
     ----------
     results : list of FileResult
-        One a file, in the order of the results; predictions are brief.
+        One per file, in the order of the results; predictions are brief.
     timeline : Prediction or None
         The track whose excerpts are drawn.
     devices : set of str
@@ -63,19 +63,19 @@ class Report:
 
 
 def read_report(results: Results, track: str | None = None) -> Report:
-    """Read results; of several results of a file the last counts.
+    """Read results; the last result of each file counts.
 
     Parameters
     ----------
     results : Results
     track : str or None
-        The file whose timeline is wanted, in full or the end of it (`song.mp3`, `artist/song.mp3`). By default the
-        longest of those with more than three excerpts, if there is one.
+        Path of the file whose timeline is drawn, or the end of the path (`song.mp3`, `artist/song.mp3`). By default the
+        longest file with more than three excerpts, if any.
 
     Raises
     ------
     InvalidInputError
-        The results cannot be used, or do not hold that track, or several of that name.
+        The results cannot be used, or the track is not among them, or several have that name.
     """
     found: dict[str, FileResult] = {}
     wanted: dict[str, Prediction] = {}
@@ -116,7 +116,7 @@ def by_genre(rows: Iterable[Prediction], amount: Callable[[Prediction], float]) 
 
 
 def confidence_bins(rows: Iterable[Prediction]) -> list[Parts]:
-    """Count rows by confidence in `N_BINS` equal bins from 0 to 1. A bin includes its lower end, the last one both.
+    """Count rows by confidence in `N_BINS` equal bins from 0 to 1; as in numpy.histogram, the last bin is closed.
 
     Parameters
     ----------

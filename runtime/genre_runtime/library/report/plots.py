@@ -1,7 +1,4 @@
-"""Data of the charts of a report: the genres of one track over time, as stacked blocks, and parts of a bar.
-
-The charts themselves are macros in `templates/charts.html`.
-"""
+"""Computes the data of a report's charts, which `templates/charts.html` draws."""
 
 from __future__ import annotations
 
@@ -17,7 +14,12 @@ from genre_runtime.prediction import ExcerptPrediction, Prediction
 
 @dataclass(frozen=True)
 class Parts:
-    """An amount, divided into confident and unsure answers."""
+    """An amount, divided into confident and unsure answers.
+
+    Parameters
+    ----------
+    confident, unsure : float
+    """
 
     confident: float = 0
     unsure: float = 0
@@ -29,7 +31,7 @@ class Parts:
 
 
 N_GENRES = 6
-"""Genres drawn in a colour of their own; more colours are hard to tell apart."""
+"""Genres with their own colour; more colours are hard to distinguish."""
 
 MOST_BLOCKS = 400
 """Blocks side by side, about two pixels each. Excerpts of longer tracks are averaged."""
@@ -37,7 +39,7 @@ MOST_BLOCKS = 400
 REST = "other genres"
 
 NAMED_WIDTH, NAMED_HEIGHT = 0.09, 0.12
-"""Least width and height of an area that has room for the name of its genre, as fractions of the chart."""
+"""Smallest width and height of an area in which the name of its genre is drawn, as fractions of the chart."""
 
 _STEPS = (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 _MOST_TICKS = 6
@@ -45,7 +47,16 @@ _MOST_TICKS = 6
 
 @dataclass(frozen=True)
 class Block:
-    """A stretch of time in seconds; `tops` are the borders of the stacked genres from 0 (top) to 1."""
+    """A period of time with the same probabilities.
+
+    Parameters
+    ----------
+    start, end : float
+        In seconds.
+    tops : tuple of float
+        Borders of the stacked genres, from 0 (top) to 1.
+    silent : bool
+    """
 
     start: float
     end: float
@@ -55,7 +66,16 @@ class Block:
 
 @dataclass(frozen=True)
 class Stretch:
-    """Adjacent excerpts with the same best genre; `probability` is the mean over them."""
+    """Adjacent excerpts with the same best genre.
+
+    Parameters
+    ----------
+    start, end : float
+        In seconds.
+    genre : str
+    probability : float
+        Mean over the excerpts.
+    """
 
     start: float
     end: float
@@ -71,12 +91,12 @@ class Timeline:
     ----------
     duration_seconds : float
     genres : tuple of str
-        Stacked from the top, the most probable one of the track first; the last is `REST`.
+        Stacked from the top, the track's most probable genre first; the last is `REST`.
     blocks : list of Block
     stretches : list of Stretch
         In order of time, without silence.
     names : list of (str, float, float)
-        Genre, time in seconds and height (0 at the top) where its name has most room.
+        Genre, and time in seconds and height (0 at the top) of its name.
     ticks : list of (float, str)
         Position on the axis in percent, and time.
     """
@@ -90,13 +110,13 @@ class Timeline:
 
     @property
     def legend(self) -> list[tuple[str, str]]:
-        """Class in the style sheet and text of each colour."""
+        """CSS class and text of each colour."""
         named = [(f"genre{number}", genre) for number, genre in enumerate(self.genres[:-1])]
         return [*named, ("rest", self.genres[-1]), ("silent", "silent")]
 
     @property
     def layers(self) -> list[tuple[str, str, str]]:
-        """Class, text and SVG path of each colour; x in seconds, y from 0 to 1."""
+        """CSS class, text and SVG path of each colour; x in seconds, y from 0 to 1."""
         loud = [block for block in self.blocks if not block.silent]
         paths = [
             "".join(_area(block, block.tops[number], block.tops[number + 1]) for block in loud)
@@ -182,7 +202,7 @@ def _tops(probabilities: NDArray[np.float64]) -> tuple[float, ...]:
 
 
 def _names(blocks: Sequence[Block], genres: Sequence[str], duration: float) -> list[tuple[str, float, float]]:
-    """Return where each genre has its widest run of blocks high enough for its name."""
+    """Return the position of each genre's name: in its widest run of blocks that are high enough."""
     names = []
     for number, genre in enumerate(genres[:-1]):
         best: list[Block] = []

@@ -1,7 +1,7 @@
 """Reads the results of `genre classify --format jsonl` or `--format json`, one at a time.
 
-An interrupted run leaves a torn last line: such lines are named and skipped. File names that are not UTF-8 are
-restored, since JSON carries their bytes as lone surrogates.
+The last line of an interrupted run may be cut short: such lines are skipped and counted. File names that are not UTF-8
+are restored, since JSON holds their bytes as lone surrogates.
 """
 
 from __future__ import annotations
@@ -19,87 +19,36 @@ from genre_runtime.library.scan import encoding_by_mark
 from genre_runtime.prediction import FileResult
 
 UNFIT = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError)
-"""What `FileResult.from_dict` raises."""
+"""Errors that `FileResult.from_dict` raises."""
 
+EXPECTED = "expected the output of `genre classify --format jsonl`"
 
-def unfit_words(error: Exception) -> str:
-    """Return what is wrong with an entry, in words."""
-    if isinstance(error, KeyError):
-        return f"{error} is missing"
-    if isinstance(error, json.JSONDecodeError):
-        return "not a JSON object"
-    return str(error) or type(error).__name__
-
+MOST_NAMED = 5
+"""Skipped entries that are described; further ones are only counted."""
 
 CHUNK = 1 << 16
-"""Characters read at first; more for elements that are longer."""
+"""Characters of an array read at first; more for longer elements."""
 
 LONGEST = 1 << 26
-"""Characters of an element; text that goes on for longer is torn."""
+"""Characters of a line or of an element of an array; a day of ten-second excerpts has about four million."""
 
 _BETWEEN = re.compile(r"[\s,]*")
 
 
-def array_elements(start: str, rest: TextIO) -> Iterator[Any]:
-    """Yield elements until the array ends; where text is torn or no JSON, that text, and then no more.
+class Results:
+    """The results in a file; can be iterated once.
 
     Parameters
     ----------
-    start : str
-        What was read behind the opening bracket already.
-    rest : TextIO
-        The text that follows.
-
-    Yields
-    ------
-    Any
-        A JSON value; a str is what could not be decoded, cut to some hundred characters.
-    """
-    decoder = json.JSONDecoder()
-    buffer, position, more = start, 0, CHUNK
-    while True:
-        position = _end(buffer, position)
-        try:
-            if buffer[position : position + 1] == "]":
-                return
-            element, position = decoder.raw_decode(buffer, position)
-            more = CHUNK
-        except (ValueError, RecursionError):  # cut short as yet, or no JSON
-            text = rest.read(more) if len(buffer) - position < LONGEST else ""
-            buffer, position = buffer[position:] + text, 0
-            if not text:
-                if buffer:
-                    yield f"{buffer[:200]} ..."
-                return
-            more *= 2  # so that a long element is not decoded again and again
-            continue
-        yield element if not isinstance(element, str) else json.dumps(element)
-
-
-def _end(buffer: str, position: int) -> int:
-    between = _BETWEEN.match(buffer, position)
-    return between.end() if between else position
-
-
-EXPECTED = "expected what `genre classify --format jsonl` writes"
-
-LONGEST_LINE = 1 << 26
-"""Characters; a day of ten-second excerpts has some four million."""
-
-MOST_NAMED = 5
-"""Lines named one by one before they are only counted."""
-
-
-class Results:
-    """The results in a file, or in stdin where the name is `-`; iterate once.
+    name : str
+        Path of the file; `-` for stdin.
 
     Attributes
     ----------
-    name : str
     n_skipped : int
-        Lines passed over so far because they are torn or foreign.
+        Entries skipped so far because they are incomplete or not results.
     skipped : list of str
-        The first of them in words.
+        Descriptions of the first `MOST_NAMED` of them.
     """
 
     def __init__(self, name: str) -> None:
@@ -113,7 +62,7 @@ class Results:
         Raises
         ------
         InvalidInputError
-            The file cannot be read, is empty, or its first entry is no result.
+            The file cannot be read, is empty, or its first entry is not a result.
         """
         n_results = 0
         try:
@@ -123,8 +72,8 @@ class Results:
                         result = FileResult.from_dict(json.loads(entry) if isinstance(entry, str) else entry)
                     except UNFIT as error:
                         if not n_results:
-                            words = f"entry {number} is no result ({unfit_words(error)}): {EXPECTED}"
-                            raise InvalidInputError(f"{self._shown} cannot be used: {words}") from error
+                            reason = f"entry {number} is not a result ({_reason(error)}): {EXPECTED}"
+                            raise InvalidInputError(f"{self._shown} cannot be used: {reason}") from error
                         self._skip(number, error)
                     else:
                         n_results += 1
@@ -141,12 +90,34 @@ class Results:
     def _skip(self, number: int, error: Exception) -> None:
         self.n_skipped += 1
         if len(self.skipped) < MOST_NAMED:
-            self.skipped.append(f"entry {number} was passed over: torn or no result ({unfit_words(error)})")
+            self.skipped.append(f"entry {number} was skipped: incomplete or not a result ({_reason(error)})")
+
+
+def skipped_words(results: Results) -> Iterator[str]:
+    """Yield a sentence for each entry that was skipped, up to `MOST_NAMED`, and one with the number of the others.
+
+    Parameters
+    ----------
+    results : Results
+        After they were read.
+    """
+    yield from results.skipped
+    if results.n_skipped > len(results.skipped):
+        yield f"{results.n_skipped - len(results.skipped)} more entries were skipped"
+
+
+def _reason(error: Exception) -> str:
+    """Return what is wrong with an entry."""
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
+    if isinstance(error, json.JSONDecodeError):
+        return "not a JSON object"
+    return str(error) or type(error).__name__
 
 
 @contextmanager
 def _opened(name: str) -> Iterator[TextIO]:
-    """Open a file or stdin as text: UTF-8, or the UTF-16 that Windows PowerShell makes of redirected output."""
+    """Open a file or stdin as text: UTF-8, or UTF-16, which Windows PowerShell writes redirected output in."""
     if name == "-":
         stream: Any = sys.stdin.buffer if sys.stdin else io.BytesIO()
         reader: Any = io.BufferedReader(stream)
@@ -167,21 +138,41 @@ def _text(file: io.BufferedReader) -> io.TextIOWrapper:
 
 
 def _entries(text: TextIO) -> Iterator[tuple[int, Any]]:
-    """Yield (number, JSON value, or text that is none): of lines, or of one array."""
+    """Yield (number, text of a line), or (number, element) of one array, see `_array_elements`."""
     number, first = 0, True
-    while line := text.readline(LONGEST_LINE):
+    while line := text.readline(LONGEST):
         number += 1
         if not line.strip():
             continue
         if first and line.lstrip().startswith("["):
-            yield from enumerate(array_elements(line.lstrip()[1:], text), start=1)
+            yield from enumerate(_array_elements(line.lstrip()[1:], text), start=1)
             return
         first = False
         yield number, line
 
 
-def skipped_words(results: Results) -> Iterator[str]:
-    """Yield a sentence for each entry that was passed over, and one for those too many to name."""
-    yield from results.skipped
-    if results.n_skipped > len(results.skipped):
-        yield f"{results.n_skipped - len(results.skipped)} more entries were passed over"
+def _array_elements(start: str, rest: TextIO) -> Iterator[Any]:
+    """Yield the elements of an array, whose text after the bracket is `start` and then `rest`.
+
+    Text that cannot be decoded is yielded last, cut to some hundred characters. A str is always such text or JSON.
+    """
+    decoder = json.JSONDecoder()
+    buffer, position, more = start, 0, CHUNK
+    while True:
+        between = _BETWEEN.match(buffer, position)
+        position = between.end() if between else position
+        try:
+            if buffer[position : position + 1] == "]":
+                return
+            element, position = decoder.raw_decode(buffer, position)
+            more = CHUNK
+        except (ValueError, RecursionError):  # not complete yet, or not JSON
+            text = rest.read(more) if len(buffer) - position < LONGEST else ""
+            buffer, position = buffer[position:] + text, 0
+            if not text:
+                if buffer:
+                    yield f"{buffer[:200]} ..."
+                return
+            more *= 2  # so that a long element is not decoded again and again
+            continue
+        yield element if not isinstance(element, str) else json.dumps(element)

@@ -1,7 +1,4 @@
-"""How results are written: a table for people, jsonl, json and csv for programs.
-
-Each writer takes one result at a time, so output streams out as the work goes on.
-"""
+"""Writes results one at a time, as each is ready: a table for people; jsonl, json and csv for programs."""
 
 from __future__ import annotations
 
@@ -10,20 +7,18 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable
-from pathlib import Path
 from typing import Protocol, TextIO
 
 from genre_runtime.prediction import FileResult
 
 _NO_TEXT = ("Cc", "Cs", "Zl", "Zp")
-"""Unicode's categories of control characters, bytes that are no UTF-8, and ends of lines and paragraphs."""
-
+"""Unicode's categories of control characters, bytes that are not UTF-8, and line and paragraph separators."""
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
 
 
 class Writer(Protocol):
-    """Writes results one by one."""
+    """Writes results one at a time."""
 
     def write(self, result: FileResult) -> None:
         """Write one result.
@@ -32,22 +27,30 @@ class Writer(Protocol):
         ----------
         result : FileResult
         """
-        ...
 
     def close(self) -> None:
-        """Write what belongs at the end."""
-        ...
+        """Write the end of the output."""
 
 
 class TableWriter:
-    """One line a file: genre, confidence, the next best, path. Errors go to the error stream instead."""
+    """Writes one line per file: genre, confidence, the next best genres, path. Failed files are left out.
+
+    Parameters
+    ----------
+    stream : text file
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._started = False
 
     def write(self, result: FileResult) -> None:
-        """Write one row; the heading goes before the first."""
+        """Write one row, and the heading before the first.
+
+        Parameters
+        ----------
+        result : FileResult
+        """
         prediction = result.prediction
         if prediction is None:
             return
@@ -55,7 +58,7 @@ class TableWriter:
             self._row("genre", "sure", "", "otherwise", "file")
             self._started = True
         others = ", ".join(f"{label} {value:.0%}" for label, value in list(prediction.probabilities.items())[1:3])
-        if all(excerpt.silent for excerpt in prediction.excerpts):  # the next best genres of silence say nothing
+        if all(excerpt.silent for excerpt in prediction.excerpts):  # the other genres of silence mean nothing
             others = prediction.reason or others
         others = printable(others)
         mark = "" if prediction.confident else "?"
@@ -78,13 +81,23 @@ class TableWriter:
 
 
 class JsonLinesWriter:
-    """One JSON object a line."""
+    """Writes one JSON object per line.
+
+    Parameters
+    ----------
+    stream : text file
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, result: FileResult) -> None:
-        """Write one line."""
+        """Write one line.
+
+        Parameters
+        ----------
+        result : FileResult
+        """
         self._stream.write(json.dumps(result.to_dict()) + "\n")
         self._stream.flush()
 
@@ -93,14 +106,24 @@ class JsonLinesWriter:
 
 
 class JsonWriter:
-    """One JSON array of the same objects."""
+    """Writes one JSON array of the same objects.
+
+    Parameters
+    ----------
+    stream : text file
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._separator = "[\n"
 
     def write(self, result: FileResult) -> None:
-        """Write one element."""
+        """Write one element.
+
+        Parameters
+        ----------
+        result : FileResult
+        """
         self._stream.write(self._separator + json.dumps(result.to_dict()))
         self._separator = ",\n"
 
@@ -110,9 +133,11 @@ class JsonWriter:
 
 
 class CsvWriter:
-    """One row a file, in the columns of `COLUMNS`; `announced_seconds` is empty where the file is whole.
+    """Writes one row per file with the columns of `COLUMNS`; text is quoted, see `quoted_cell`.
 
-    Text that a spreadsheet would take for a formula is quoted, see `quoted_cell`.
+    Parameters
+    ----------
+    stream : text file
     """
 
     COLUMNS = (
@@ -125,7 +150,12 @@ class CsvWriter:
         self._writer.writeheader()
 
     def write(self, result: FileResult) -> None:
-        """Write one row."""
+        """Write one row.
+
+        Parameters
+        ----------
+        result : FileResult
+        """
         row = result.to_dict()
         if "error" in row:
             row["error"] = row["error"]["message"]
@@ -145,31 +175,51 @@ WRITERS: dict[str, Callable[[TextIO], Writer]] = {
 
 
 def printable(path: object) -> str:
-    """Return a path or other text as one line for any terminal: control and undecodable characters are escaped."""
+    """Return text as one line for any terminal: control and undecodable characters are escaped.
+
+    Parameters
+    ----------
+    path : object
+        A path, or anything else; its `str` is shown.
+    """
     return "".join(c if is_visible(c) else _escaped(c) for c in str(path))
 
 
 def is_visible(character: str) -> bool:
-    """Tell whether a character may stand in a line for people: it shows, or is a space of any width."""
+    """Return whether a character is printable or a space of any width.
+
+    Parameters
+    ----------
+    character : str
+    """
     return character.isprintable() or unicodedata.category(character) == "Zs"
 
 
 def quoted_cell(text: str) -> str:
-    """Put an apostrophe in front of text that a spreadsheet would run as a formula; `unquoted_cell` takes it away.
+    """Put an apostrophe before text that a spreadsheet would run as a formula; `unquoted_cell` removes it.
 
-    Text that has apostrophes in front of such a beginning gets one more, so that every text comes back as it was.
+    Such text that begins with apostrophes already gets one more, so that every text can be restored.
+
+    Parameters
+    ----------
+    text : str
     """
     return f"'{text}" if _FORMULA.match(text) else text
 
 
 def unquoted_cell(text: str) -> str:
-    """Return the text that `quoted_cell` was given."""
+    """Return the text that was given to `quoted_cell`.
+
+    Parameters
+    ----------
+    text : str
+    """
     return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 
-def _one_line(path: Path | str) -> str:
-    """Return a path or other text for a program that reads lines: joiners and the like stay, they are part of names."""
-    return "".join(_escaped(c) if unicodedata.category(c) in _NO_TEXT else c for c in str(path))
+def _one_line(text: str) -> str:
+    """Return text as one line for programs; invisible characters that belong to names, such as joiners, are kept."""
+    return "".join(_escaped(c) if unicodedata.category(c) in _NO_TEXT else c for c in text)
 
 
 def _escaped(character: str) -> str:

@@ -105,7 +105,7 @@ def test_a_manifest_without_the_column_is_an_error(tmp_path: Path) -> None:
         ("list.jsonl", b'["a.mp3"]\n', "entry 1, has no path"),
         ("list.jsonl", b'{"path": 7}\n', "entry 1, has no path"),
         ("list.parquet", b"PAR1 this is none PAR1", "cannot be read"),
-        ("list.txt", b"a.mp3\n", "of no known kind"),
+        ("list.txt", b"a.mp3\n", "has an unknown suffix"),
     ],
 )
 def test_a_damaged_manifest_is_named(name: str, content: bytes, words: str, tmp_path: Path) -> None:

@@ -190,8 +190,8 @@ def test_torn_lines_are_named_in_the_page_too(genre_report: GenreReport, tmp_pat
     source.write_text(written(small_library()) + '{"path": "/music/b/torn')
     status, _, err = genre_report(source, "--output", output)
     assert status == 0
-    assert "entry 8 was passed over" in err
-    assert "entry 8 was passed over" in output.read_text(encoding="utf-8")
+    assert "entry 8 was skipped" in err
+    assert "entry 8 was skipped" in output.read_text(encoding="utf-8")
 
 
 def test_a_file_of_somebody_else_is_left_alone(genre_report: GenreReport, tmp_path: Path) -> None:

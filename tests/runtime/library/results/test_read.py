@@ -52,7 +52,7 @@ def test_an_array_laid_out_otherwise(file: Path, chunk: int, monkeypatch: pytest
     found, skipped = read(file)
     assert len(found) == len(elements) - 1
     assert len(skipped) == 1
-    assert "entry 7 was passed over" in skipped[0]
+    assert "entry 7 was skipped" in skipped[0]
 
 
 def test_every_place_of_an_interruption(file: Path) -> None:
@@ -62,7 +62,7 @@ def test_every_place_of_an_interruption(file: Path) -> None:
         file.write_text(text[:cut])
         found, skipped = read(file)
         assert len(found) == 1
-        assert "entry 2 was passed over" in skipped[0]
+        assert "entry 2 was skipped" in skipped[0]
     file.write_text(text.rstrip("\n"))  # whole but for the line's end
     assert [len(part) for part in read(file)] == [2, 0]
 
@@ -73,7 +73,7 @@ def test_a_run_appended_to_a_torn_one(file: Path) -> None:
     found, skipped = read(file)
     assert len(found) == 6 + 6
     assert len(skipped) == reader.MOST_NAMED + 1
-    assert skipped[-1] == f"{21 - reader.MOST_NAMED} more entries were passed over"
+    assert skipped[-1] == f"{21 - reader.MOST_NAMED} more entries were skipped"
 
 
 GOOD = json.loads(written(small_library()[:1]))

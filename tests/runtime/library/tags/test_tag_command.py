@@ -198,7 +198,7 @@ def test_from_results(genre_tag: Tag, music: Path, tmp_path: Path, monkeypatch: 
     assert status == 1
     assert genres(music) == {"tone.mp3": ("jazz", "pop"), "noise.flac": (), "tagged.ogg": ("Blues",)}
     assert "the track is silent" in out
-    passed_over = [int(line.split("entry ")[1].split()[0]) for line in err.splitlines() if "passed over" in line]
+    passed_over = [int(line.split("entry ")[1].split()[0]) for line in err.splitlines() if "skipped" in line]
     assert passed_over == [5, 6, 7, 8, 11]
     assert "gone.mp3: no file at" in err
     assert "tagged.ogg: 'ja\\nzz' is" in err
@@ -216,7 +216,7 @@ def test_from_results_in_one_array(genre_tag: Tag, music: Path, tmp_path: Path, 
     (tmp_path / "results.json").write_text(array[:-100], encoding=encoding)
     status, out, err = genre_tag("--from", tmp_path / "results.json")
     assert (status, out.count("would write")) == (1, 1)
-    assert "entry 2 was passed over" in err
+    assert "entry 2 was skipped" in err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links of POSIX")
