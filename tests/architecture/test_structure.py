@@ -15,14 +15,14 @@ from tests.architecture.__main__ import NAMES, ROOT, main
 from tests.architecture.structure import Product, documented_parameters, measures, read_product
 
 LIMITS = {
-    "modules": ("<=", 130),
-    "product lines": ("<=", 26_500),
-    "longest module": ("<=", 600),
-    "modules below 60 lines": ("<=", 20),
-    "modules imported by one other": ("<=", 45),
+    "modules": ("<=", 142),
+    "code lines": ("<=", 17_900),  # product lines would count parameter tables
+    "longest module": ("<=", 500),
+    "modules below 60 lines": ("<=", 8),
+    "modules imported by one other": ("<=", 47),
     "circles": ("<=", 0),
     "import circles": ("<=", 0),
-    "parameter tables, %": (">=", 90),
+    "parameter tables, %": (">=", 99),
     "private names of others": ("<=", 0),
     "words of README.md": ("<=", 900),
 }

@@ -67,7 +67,13 @@ class ParquetOutput:
         self._open()  # what cannot be written should be known before the work begins
 
     def write(self, row: dict[str, Any]) -> None:
-        """Take one row, as `result_row` makes it."""
+        """Take one row.
+
+        Parameters
+        ----------
+        row : dict
+            As `result_row` returns it.
+        """
         self._rows.append(row)
         if len(self._rows) >= self._rows_a_part:
             self._write_part()
