@@ -142,7 +142,7 @@ def _check(prediction: Prediction, values: Mapping[str, Any]) -> None:
         raise ValueError("it has no excerpts")
     if any(excerpt.keys() - _EXCERPT_KEYS for excerpt in values["excerpts"]):
         raise ValueError("an excerpt has unknown values")
-    labels = {*prediction.probabilities, *(label for excerpt in excerpts for label in excerpt.probabilities)}
+    labels = prediction.probabilities.keys() | {label for excerpt in excerpts for label in excerpt.probabilities}
     if not all(map(_is_name, labels)):
         raise ValueError("the name of a genre is not valid")
     seconds = [prediction.duration_seconds, prediction.announced_seconds or 0.0]

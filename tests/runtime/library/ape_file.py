@@ -13,7 +13,7 @@ FRAME_BYTES = 4_000
 
 
 def write_ape(path: Path) -> Path:
-    """Write descriptor, header, seek table and frames of version 3.99; what the frames decode to is nobody's matter."""
+    """Write descriptor, header, seek table and frames of version 3.99; the frames decode to arbitrary samples."""
     table = 4 * FRAMES
     start = 52 + 24 + table
     body = noise(1, seed=3).tobytes()[: FRAMES * FRAME_BYTES]

@@ -89,7 +89,7 @@ def test_a_library_is_as_it_was(originals: dict[str, Path], model_path: Path, tm
     again = genre(*listen)
     known = int(again.stderr.split(" not analysed again")[0].split(", ")[-1].split()[0])
     lasting = {path for path in before if Path(path).stat().st_size}  # an empty file may be filled yet
-    assert known == len(lasting), "tagged files are not listened to again"
+    assert known == len(lasting), "tagged files are not analysed again"
     assert [json.loads(line)["path"] for line in again.stdout.splitlines()] == sorted(before)
 
     undone = genre("tag", "--undo", journal)

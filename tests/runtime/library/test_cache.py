@@ -1,4 +1,4 @@
-"""What is known from earlier runs is not listened to again, and nothing else is taken for known."""
+"""Files with a stored answer are not analysed again, and no other files are taken for them."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Listener:
     """A classifier that counts what it is given."""
 
     def __init__(self, classifier: GenreClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.heard: list[str] = []
+        self.analysed: list[str] = []
         listen = classifier.classify_or_error
 
         def counted(path: Path, **rest: Any) -> Prediction | GenreError:
-            self.heard.append(path.name)
+            self.analysed.append(path.name)
             return listen(path, **rest)
 
         monkeypatch.setattr(classifier, "classify_or_error", counted)
@@ -62,7 +62,7 @@ def library(tmp_path: Path) -> Path:
 
 
 def classify(listener: Listener, folder: Path, state_path: Path, jobs: int = 2) -> list[FileResult]:
-    listener.heard.clear()
+    listener.analysed.clear()
     state = LibraryState(state_path, plan_of(listener.classifier, None))
     try:
         paths = sorted(path for path in folder.rglob("*.*") if path.is_file())
@@ -82,11 +82,11 @@ def said(outcomes: list[FileResult]) -> list[tuple[Path, Any]]:
     ]
 
 
-def test_a_second_run_listens_to_nothing_and_says_the_same(listener: Listener, library: Path, tmp_path: Path) -> None:
+def test_a_second_run_analyses_nothing_and_gives_the_same(listener: Listener, library: Path, tmp_path: Path) -> None:
     first = classify(listener, library, tmp_path / "state")
-    assert sorted(listener.heard) == ["noise.flac", "text.mp3", "tone.wav"]
+    assert sorted(listener.analysed) == ["noise.flac", "text.mp3", "tone.wav"]
     second = classify(listener, library, tmp_path / "state")
-    assert listener.heard == []
+    assert listener.analysed == []
     assert said(first) == said(second)
     assert [one.known for one in second] == [True] * 3
     predictions = [
@@ -106,7 +106,7 @@ def test_new_changed_moved_touched_and_copied_files(listener: Listener, library:
     os.utime(library / "text.mp3", (1, 1))
     shutil.copy(library / "moved.flac", library / "z copy.flac")
     outcomes = {Path(one.path).name: one for one in classify(listener, library, tmp_path / "state", jobs=1)}
-    assert sorted(listener.heard) == ["new.wav", "tone.wav"]
+    assert sorted(listener.analysed) == ["new.wav", "tone.wav"]
     assert {name for name, one in outcomes.items() if one.known} == {"moved.flac", "text.mp3", "z copy.flac"}
     assert outcomes["z copy.flac"].same_as == library / "moved.flac"
     assert isinstance(outcomes["tone.wav"].outcome, Prediction)
@@ -170,11 +170,11 @@ def test_threads_that_ask_at_once_get_their_own_answers(tmp_path: Path) -> None:
                 assert set(answers) == {digest.hex()}
 
 
-def test_equal_files_at_the_same_time_are_heard_once(listener: Listener, library: Path, tmp_path: Path) -> None:
+def test_equal_files_at_the_same_time_are_analysed_once(listener: Listener, library: Path, tmp_path: Path) -> None:
     for i in range(12):
         shutil.copy(library / "noise.flac", library / f"copy{i}.flac")
     outcomes = classify(listener, library, tmp_path / "state", jobs=6)
-    assert len(listener.heard) == 3
+    assert len(listener.analysed) == 3
     assert sum(one.same_as is not None for one in outcomes) == 12
 
 
@@ -204,17 +204,17 @@ def test_without_a_state_files_of_one_size_are_read_only_if_their_ends_are_alike
     assert outcomes["z copy.wav"].same_as == middle
 
 
-def test_another_model_or_plan_listens_again(
+def test_another_model_or_plan_analyses_again(
     listener: Listener, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     classify(listener, library, tmp_path / "state")
     (tmp_path / "other").mkdir()
     other = Listener(GenreClassifier.load(write_model(tmp_path / "other", threshold=0.9), device="cpu"), monkeypatch)
     classify(other, library, tmp_path / "state")
-    assert len(other.heard) == 3
+    assert len(other.analysed) == 3
     assert plan_of(listener.classifier, "all") != plan_of(listener.classifier, 3) == plan_of(listener.classifier, None)
     classify(listener, library, tmp_path / "state")
-    assert listener.heard == [], "the answers of both models are kept"
+    assert listener.analysed == [], "the answers of both models are kept"
 
 
 def test_another_decoder_or_threshold_is_another_plan(
@@ -233,7 +233,7 @@ def test_what_may_go_away_is_tried_again(listener: Listener, library: Path, tmp_
     (library / "empty.wav").touch()
     paths = [library / name for name in ("folder.wav", "none.wav", "empty.wav")]
     for _ in range(2):
-        listener.heard.clear()
+        listener.analysed.clear()
         state = LibraryState(tmp_path / "state", "plan")
         codes = [
             one.outcome.code
@@ -242,7 +242,7 @@ def test_what_may_go_away_is_tried_again(listener: Listener, library: Path, tmp_
         ]
         state.close()
         assert codes == ["unreadable_audio", "not_found", "empty_audio"]
-        assert len(listener.heard) == 3
+        assert len(listener.analysed) == 3
 
 
 @pytest.mark.parametrize(
@@ -262,9 +262,9 @@ def test_a_damaged_answer_is_none(listener: Listener, library: Path, tmp_path: P
     with closing(sqlite3.connect(tmp_path / "state")) as database, database:
         database.execute("UPDATE answers SET answer = ?", [answer])
     assert said(classify(listener, library, tmp_path / "state")) == said(first)
-    assert len(listener.heard) == 3
+    assert len(listener.analysed) == 3
     assert said(classify(listener, library, tmp_path / "state")) == said(first)
-    assert listener.heard == []
+    assert listener.analysed == []
 
 
 def test_another_program_s_database_is_left_alone(tmp_path: Path) -> None:
@@ -334,7 +334,7 @@ def test_a_surprise_is_not_remembered(
         first = classify(listener, library, tmp_path / "state")
     assert {one.outcome.code for one in first if isinstance(one.outcome, GenreError)} == {"unreadable_audio"}
     second = classify(listener, library, tmp_path / "state")
-    assert len(listener.heard) == 3
+    assert len(listener.analysed) == 3
     assert sum(isinstance(one.outcome, Prediction) for one in second) == 2
 
 
@@ -344,9 +344,9 @@ def test_another_version_tries_again_what_could_not_be_read(
     first = classify(listener, library, tmp_path / "state")
     monkeypatch.setattr(cache, "__version__", "1000.0")
     assert said(classify(listener, library, tmp_path / "state")) == said(first)
-    assert listener.heard == ["text.mp3"]
+    assert listener.analysed == ["text.mp3"]
     classify(listener, library, tmp_path / "state")
-    assert listener.heard == []
+    assert listener.analysed == []
 
 
 OPENING = """

@@ -55,17 +55,17 @@ def test_what_cannot_begin_leaves_earlier_results_as_they_are(
 
 @pytest.mark.parametrize("remembered", [False, True])
 @pytest.mark.parametrize("jobs", [1, 4])
-def test_equal_files_are_heard_once_and_named(
+def test_equal_files_are_analysed_once_and_named(
     genre: Genre, music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remembered: bool, jobs: int
 ) -> None:
     shutil.copy(music / "tone.wav", music / "a copy.wav")
     shutil.copy(music / "tone.wav", music / "sub" / "another.wav")
     write_audio(music / "z other.wav", noise(12))  # of the same size, with other bytes
-    heard = []
+    analysed = []
     listen = GenreClassifier.classify_or_error
 
     def counted(self: GenreClassifier, path: Path, **rest: Any) -> Prediction | GenreError:
-        heard.append(path.name)
+        analysed.append(path.name)
         return listen(self, path, **rest)
 
     monkeypatch.setattr(GenreClassifier, "classify_or_error", counted)
@@ -73,7 +73,7 @@ def test_equal_files_are_heard_once_and_named(
     status, out, err = genre(*command, "--format", "jsonl")
     rows = {Path(row["path"]).name: row for row in map(json.loads, out.splitlines())}
     assert status == 0
-    assert len(heard) == 3
+    assert len(analysed) == 3
     first = str(music / "a copy.wav")
     assert {name: row.get("same_as") for name, row in rows.items()} == {
         "a copy.wav": None,

@@ -123,7 +123,7 @@ def test_a_manifest_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows' names are text")
-def test_a_name_that_is_no_utf_8_is_kept(tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf_8_is_kept(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_bytes(b"path\n/music/\xff.mp3\n")
     assert list(read_manifest(str(tmp_path / "list.csv"))) == [os.fsdecode(b"/music/\xff.mp3")]
 

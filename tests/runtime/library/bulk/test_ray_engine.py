@@ -83,7 +83,7 @@ class PlantedWorker(ray_engine.Worker):
 
         def killed(classifier: Any, source: str, **rest: Any) -> Any:
             once, always = (self.markers / f"{kind} {Path(source).stem}" for kind in ("once", "always"))
-            with (self.markers / "heard").open("a") as file:
+            with (self.markers / "analysed").open("a") as file:
                 file.write(f"{Path(source).stem}\n")
             if once.exists() or always.exists():
                 once.unlink(missing_ok=True)
@@ -110,9 +110,9 @@ def test_killed_workers_lose_no_file_and_a_file_that_kills_them_all_is_an_error(
     expected.pop(14)
     assert rows == expected
     assert (lost["path"], lost["error_code"], lost["label"]) == (str(files[14]), "worker_lost", None)
-    heard = (tmp_path / "heard").read_text().split()
-    assert heard.count("14") == MAX_DEATHS
-    assert heard.count("3") >= 2, "the first time, it killed its worker"
+    analysed = (tmp_path / "analysed").read_text().split()
+    assert analysed.count("14") == MAX_DEATHS
+    assert analysed.count("3") >= 2, "the first time, it killed its worker"
     assert not (tmp_path / "once 3").exists()
 
 
@@ -142,7 +142,7 @@ def test_a_worker_that_cannot_start_is_said_in_words(ray: Any, model: Path, file
         list(classify_on_ray([str(files[0])], model, device="directml", jobs=1))
 
 
-def test_a_gpu_that_nobody_has_is_not_waited_for(ray: Any, model: Path) -> None:
+def test_a_missing_gpu_is_not_waited_for(ray: Any, model: Path) -> None:
     with pytest.raises(DeviceUnavailableError, match="no machine of the cluster has a GPU"):
         list(classify_on_ray(["a.wav"], model, device="cuda"))
 
@@ -188,7 +188,7 @@ def test_parquet_in_a_folder_is_whole_file_by_file(model: Path, files: list[Path
         ParquetOutput(str(folder))
 
 
-def test_where_nothing_can_be_written_nothing_is_listened_to(
+def test_nothing_is_analysed_if_nothing_can_be_written(
     model: Path, files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("pyarrow.parquet", reason=WHY)
@@ -259,7 +259,7 @@ def test_what_the_command_takes_for_bulk(model: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows' names are text")
-def test_a_name_that_is_no_utf_8_becomes_text(classifier: GenreClassifier, tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf_8_becomes_text(classifier: GenreClassifier, tmp_path: Path) -> None:
     pytest.importorskip("pyarrow", reason=WHY)
     path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.wav")
     row = result_row(FileResult(path, classifier.classify_or_error(Path(path))))
