@@ -105,7 +105,7 @@ def test_a_claimed_length_counts_only_if_the_last_excerpt_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
     """Of 30 s that are claimed the last excerpt takes 17.5 to 27.5 s; if less is there, the file is measured."""
-    monkeypatch.setattr(decoding, "readers", lambda _: iter([ClaimingReader(30.0, seconds)]))
+    monkeypatch.setattr(decoding, "open_readers", lambda _: iter([ClaimingReader(30.0, seconds)]))
     path = write_audio(tmp_path / "any.wav", noise(1))
     excerpts, duration = decode_excerpts(path, RATE, excerpt_seconds=10, n_excerpts=2)
     assert duration == pytest.approx(seconds)

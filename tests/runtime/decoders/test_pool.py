@@ -446,7 +446,8 @@ def test_classifier_decodes_in_a_pool(model_path: Path, pool: DecoderPool, song:
 def test_signals_end_the_command_while_a_decoder_hangs(model_path: Path, tmp_path: Path, number: str) -> None:
     path = says(tmp_path, "hang")
     program = f"""
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell runs the tests in the background
 from genre_runtime.decoders import pool
 from genre_runtime.cli import main
 from tests.runtime.decoders.odd_decoders import command
