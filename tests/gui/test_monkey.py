@@ -45,6 +45,7 @@ def test_anything_in_any_order(
     devices = Devices()
     window = open_window(load, player=Player(devices))
     table, tracks, controller = window.tracks.table, window.tracks, window.controller
+    drive(window, lambda: controller.backend is not None)  # without any model, tracks would wait for one for ever
     monkeypatch.setattr("genre_gui.widgets.dialogs.model_file", lambda _: Path("wrong.onnx"))
     monkeypatch.setattr("genre_gui.widgets.dialogs.audio_files", lambda *_: [str(music / "noise.wav"), "/none.wav"])
     monkeypatch.setattr("genre_gui.widgets.dialogs.audio_folder", lambda *_: str(music))
