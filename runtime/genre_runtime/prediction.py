@@ -160,6 +160,11 @@ class Prediction:
         return replace(self, label=sys.intern(self.label), probabilities=best, excerpts=(), embedding=None)
 
     @property
+    def is_silent(self) -> bool:
+        """Whether all excerpts are silent."""
+        return all(excerpt.silent for excerpt in self.excerpts)
+
+    @property
     def runner_up(self) -> tuple[str, float]:
         """Second best genre and its probability; `("", 0.0)` if the model has one genre."""
         others = ((label, share) for label, share in self.probabilities.items() if label != self.label)

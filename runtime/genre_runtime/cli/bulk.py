@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from genre_runtime.cli.output import file_progress, name_unreadable
+from genre_runtime.cli.output import file_progress, is_same_file, name_unreadable
 from genre_runtime.errors import InvalidInputError, UnfitOutputError, UsageError
 from genre_runtime.library.bulk.manifest import file_system, is_manifest, is_url, read_manifest
 from genre_runtime.library.bulk.parquet import ParquetOutput, result_row
@@ -96,15 +96,8 @@ def _check_output(output: Path, names: Sequence[str]) -> None:
         raise UnfitOutputError(f"the output {str(output)!r} is a folder: name another file")
     if not one_file and output.exists() and not output.is_dir():
         raise UnfitOutputError(f"the output {str(output)!r} is a file: name FILE.parquet, or a folder for many files")
-    if one_file and output.exists() and any(_is_same(output, name) for name in names):
+    if one_file and output.exists() and any(is_same_file(output, name) for name in names):
         raise UnfitOutputError(f"the output {str(output)!r} is also an input: name another file")
-
-
-def _is_same(path: Path, name: str) -> bool:
-    try:
-        return path.samefile(name)
-    except (OSError, ValueError):
-        return False
 
 
 def _sources(names: Sequence[str]) -> tuple[list[str], int]:

@@ -174,24 +174,22 @@ def classify(
     with (
         opened_library(paths, **arguments.library_options(options)) as (classifier, results),
         opened_output(getattr(options, "output", None)) as stream,  # last: this empties the results of an earlier run
-        closing(
-            WRITERS[options.format](unescaped(stream))
-        ) as writer,  # even when interrupted, so that a JSON array is whole
+        # Closed even when interrupted, so that a JSON array is whole.
+        closing(WRITERS[options.format](unescaped(stream))) as writer,
         file_progress(len(paths)) as bar,
     ):
         for result in results:
             counts.update(failed=result.error is not None, known=result.known, equal=result.same_as is not None)
             with bar.external_write_mode():
-                if isinstance(result.outcome, GenreError):
-                    print(f"genre: {printable(result.path)}: {result.outcome}", file=sys.stderr)
+                outcome = result.outcome
+                if isinstance(outcome, GenreError):
+                    print(f"genre: {printable(result.path)}: {outcome}", file=sys.stderr)
                 else:
-                    prediction = _as_asked(result.outcome, options)
-                    silent = all(excerpt.silent for excerpt in prediction.excerpts)
-                    counts.update(silent=silent, unsure=not (silent or prediction.confident))
-                    counts.update(partly_read=prediction.announced_seconds is not None)
-                    result = replace(result, outcome=prediction)
+                    outcome = _as_asked(outcome, options)
+                    counts.update(silent=outcome.is_silent, unsure=not (outcome.is_silent or outcome.confident))
+                    counts.update(partly_read=outcome.announced_seconds is not None)
                 same_as = None if result.same_as is None else shown(result.same_as)
-                writer.write(replace(result, path=shown(Path(result.path)), same_as=same_as))
+                writer.write(replace(result, path=shown(Path(result.path)), outcome=outcome, same_as=same_as))
             bar.update()
     if options.format == "table":
         asked = getattr(options, "min_confidence", None)
@@ -207,9 +205,8 @@ def _as_asked(prediction: Prediction, options: argparse.Namespace) -> Prediction
     """Apply --min-confidence and --top."""
     least, top = getattr(options, "min_confidence", None), getattr(options, "top", None)
     if least is not None:
-        silent = all(excerpt.silent for excerpt in prediction.excerpts)
-        reason = prediction.reason if silent else None
-        if not silent and prediction.confidence < least:
+        reason = prediction.reason if prediction.is_silent else None
+        if not prediction.is_silent and prediction.confidence < least:
             reason = f"the best genre reaches {prediction.confidence:.0%}, asked for were {least:.0%}"
         prediction = replace(prediction, confident=reason is None, reason=reason)
     if top is not None:

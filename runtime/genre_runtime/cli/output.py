@@ -87,6 +87,20 @@ def unfit_output(name: str | None, state: Path | None, paths: Sequence[Path]) ->
     return None
 
 
+def is_same_file(path: Path, other: Path | str) -> bool:
+    """Return whether two names lead to the same file; False if one of them leads nowhere.
+
+    Parameters
+    ----------
+    path : Path
+    other : Path or str
+    """
+    try:
+        return path.samefile(other)
+    except (OSError, ValueError):
+        return False
+
+
 class Progress(Protocol):
     """Counts files."""
 

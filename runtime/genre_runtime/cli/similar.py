@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from genre_runtime.cli import arguments
-from genre_runtime.cli.output import file_progress, name_unreadable
+from genre_runtime.cli.output import file_progress, is_same_file, name_unreadable
 from genre_runtime.errors import GenreError, InvalidInputError
 from genre_runtime.library.loading import opened_library
 from genre_runtime.terminal import silence_decoders
@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
     silence_decoders()
     track = Path(options.track)
     finder = Finder()
-    paths = [path for path in finder.find(options.folders) if not _same(path, track)]
+    paths = [path for path in finder.find(options.folders) if not is_same_file(path, track)]
     incomplete = name_unreadable(finder)
     if not paths:
         raise InvalidInputError("no other audio files found to compare with")
@@ -126,10 +126,3 @@ def _print(track: tuple[Path, Prediction], similarity: float, form: str) -> None
         print(json.dumps({**values, "confident": prediction.confident}))
     else:
         print(f"{similarity:6.3f}  {prediction.label:<14} {printable(path)}")
-
-
-def _same(path: Path, other: Path) -> bool:
-    try:
-        return path.samefile(other)
-    except (OSError, ValueError):
-        return False

@@ -58,7 +58,7 @@ class TableWriter:
             self._row("genre", "sure", "", "otherwise", "file")
             self._started = True
         others = ", ".join(f"{label} {value:.0%}" for label, value in list(prediction.probabilities.items())[1:3])
-        if all(excerpt.silent for excerpt in prediction.excerpts):  # the other genres of silence mean nothing
+        if prediction.is_silent:  # the other genres of silence mean nothing
             others = prediction.reason or others
         others = printable(others)
         mark = "" if prediction.confident else "?"
