@@ -126,7 +126,7 @@ def test_the_position_in_the_source_is_not_part_of_an_error() -> None:
 def test_info_warns_of_two_onnxruntimes(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     classifier = GenreClassifier.load(model_path, device="cpu")
     assert "overwrite each other" not in describe_in_words(describe(classifier))
-    monkeypatch.setattr("genre_runtime.model.session.packages.version", lambda name: "1.0")
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "1.0")
     assert "onnxruntime 1.0 and onnxruntime-gpu 1.0" in describe_in_words(describe(classifier))
 
 
