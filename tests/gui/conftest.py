@@ -11,7 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -27,6 +27,7 @@ DEADLINE_SECONDS = 30.0
 
 OpenWindow = Callable[..., Any]
 OpenController = Callable[..., Controller]
+Kind = TypeVar("Kind")
 
 
 @pytest.fixture(scope="session")
@@ -127,6 +128,20 @@ def wait(controller: Controller, until: Callable[[], bool]) -> list[Event]:
         events += controller.poll(100)
         time.sleep(0.002)
     return events
+
+
+def wait_for(controller: Controller, kind: type[Kind], found: list[Event] | None = None) -> Kind:
+    """Take reports in until there is one of a kind, and return it; `found` receives all that came."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while time.monotonic() < deadline:
+        events = controller.poll(1)  # one by one: what comes after it is for the next wait
+        if found is not None:
+            found.extend(events)
+        for event in events:
+            if isinstance(event, kind):
+                return event
+        time.sleep(0.002)
+    pytest.fail(f"the controller reported no {kind.__name__} in time: {found}")
 
 
 def finished(controller: Controller, count: int) -> Callable[[], bool]:

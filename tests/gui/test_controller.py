@@ -14,7 +14,7 @@ from genre_gui.tracks import Result, State
 from genre_gui.workers.background import Broken, Found, Notice, NotLoaded, wait_for_threads
 from genre_runtime import GenreError, Prediction
 from genre_runtime.errors import AudioNotFoundError, DeviceUnavailableError, ModelNotFoundError
-from tests.gui.conftest import DEADLINE_SECONDS, OpenController, finished, named, states, wait
+from tests.gui.conftest import DEADLINE_SECONDS, OpenController, finished, named, states, wait, wait_for
 from tests.gui.fake_backend import FakeBackend, prediction
 from tests.synthetic import noise, tone, write_audio
 
@@ -60,14 +60,7 @@ def test_folder_without_music_is_said_in_words(open_controller: OpenController, 
     (tmp_path / "notes.txt").write_text("no music")
     controller = open_controller()
     controller.add([str(tmp_path)])
-    found: list[Notice] = []
-
-    def told() -> bool:
-        found.extend(event for event in controller.poll(10) if isinstance(event, Notice))
-        return bool(found)
-
-    wait(controller, told)
-    assert found[0].message == "There is no audio file in that folder (1 other file in it)."
+    assert wait_for(controller, Notice).message == "There is no audio file in that folder (1 other file in it)."
     assert controller.tracks == {}
 
 
@@ -194,16 +187,10 @@ def test_surprise_is_the_tracks_error_and_a_report(open_controller: OpenControll
 
     controller = open_controller(lambda _: FakeBackend(fail))
     controller.add([str(tmp_path / "a.wav")])
-    reports: list[str] = []
-
-    def reported() -> bool:
-        reports.extend(event.report for event in controller.poll(10) if isinstance(event, Broken))
-        return bool(reports)
-
-    wait(controller, reported)
+    report = wait_for(controller, Broken).report
     assert states(controller) == [State.FAILED]
-    assert "ZeroDivisionError: a surprise" in reports[0]
-    assert "genre-gui 0." in reports[0]
+    assert "ZeroDivisionError: a surprise" in report
+    assert "genre-gui 0." in report
 
 
 def test_device_that_cannot_be_had_stops_the_work_until_there_is_a_new_wish(
@@ -296,19 +283,14 @@ def test_results_are_exported(open_controller: OpenController, tmp_path: Path, n
 
 def test_export_that_fails_is_said_in_words(open_controller: OpenController, tmp_path: Path) -> None:
     controller = open_controller()
-    notices: list[Notice] = []
-
-    def told(count: int) -> bool:
-        notices.extend(event for event in controller.poll(10) if isinstance(event, Notice))
-        return len(notices) == count
-
     controller.export(tmp_path / "no folder" / "out.csv", [])
-    wait(controller, lambda: told(1))
+    notice = wait_for(controller, Notice)
+    assert notice.bad
+    assert "could not be written" in notice.message
     controller.export(tmp_path / "out.xls", [])
-    wait(controller, lambda: told(2))
-    assert all(notice.bad for notice in notices)
-    assert "could not be written" in notices[0].message
-    assert "ends in .csv, .json or .jsonl" in notices[1].message
+    notice = wait_for(controller, Notice)
+    assert notice.bad
+    assert "ends in .csv, .json or .jsonl" in notice.message
     assert list(tmp_path.iterdir()) == []
 
 

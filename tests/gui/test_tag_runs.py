@@ -9,7 +9,7 @@ import pytest
 from genre_gui.workers.background import Broken, Event, Notice, Tagged, TagsFinished, TagsUndone
 from genre_gui.workers.tasks import TagOptions
 from genre_runtime.library.tags import Change, read_genres
-from tests.gui.conftest import OpenController, finished, wait
+from tests.gui.conftest import OpenController, finished, wait, wait_for
 from tests.gui.fake_backend import FakeBackend, prediction
 from tests.synthetic import tone, write_audio
 
@@ -27,21 +27,15 @@ def test_what_was_shown_is_written_even_if_the_queue_changed_since(
     before = path.read_bytes()
     controller.add([str(path)])
     wait(controller, finished(controller, 1))
-    events: list[Event] = []
-
-    def has(kind: type) -> bool:
-        events.extend(controller.poll(100))
-        return any(isinstance(event, kind) for event in events)
-
     assert controller.plan_tags([0], TagOptions()) == 1
-    wait(controller, lambda: has(TagsFinished))
+    wait_for(controller, TagsFinished)
     assert path.read_bytes() == before
     controller.retry([0])
     wait(controller, finished(controller, 1))
     controller.remove()
-    events.clear()
+    events: list[Event] = []
     controller.tags.write()
-    wait(controller, lambda: has(TagsFinished))
+    wait_for(controller, TagsFinished, events)
     (outcome,) = [event.outcome for event in events if isinstance(event, Tagged)]
     assert isinstance(outcome, Change)
     assert outcome.written
@@ -49,7 +43,7 @@ def test_what_was_shown_is_written_even_if_the_queue_changed_since(
     journal = controller.tags.journal
     assert journal is not None
     controller.tags.undo(journal)
-    wait(controller, lambda: has(TagsUndone))
+    wait_for(controller, TagsUndone)
     assert path.read_bytes() == before
 
 
@@ -68,14 +62,10 @@ def test_without_a_place_for_the_journal_nothing_is_written(
     controller.add([str(path)])
     wait(controller, finished(controller, 1))
     events: list[Event] = []
-
-    def is_over() -> bool:
-        events.extend(controller.poll(100))
-        return any(isinstance(event, TagsFinished) and event.write for event in events)
-
     controller.plan_tags([0], TagOptions())
     controller.tags.write()
-    wait(controller, is_over)
+    while not wait_for(controller, TagsFinished, events).write:
+        pass  # the plan has an end of its own, where writing did not take its place
     assert path.read_bytes() == before
     assert any(isinstance(event, Notice) and "home folder" in event.message for event in events)
     assert not any(isinstance(event, Broken) for event in events)
@@ -89,10 +79,5 @@ def test_a_newer_plan_takes_the_place_of_an_older_one(open_controller: OpenContr
     controller.plan_tags([0, 1], TagOptions())
     controller.plan_tags([1], TagOptions(top=2))
     events: list[Event] = []
-
-    def done() -> bool:
-        events.extend(controller.poll(100))
-        return any(isinstance(event, TagsFinished) for event in events)
-
-    wait(controller, done)
+    wait_for(controller, TagsFinished, events)
     assert [event.path for event in events if isinstance(event, Tagged)] == [paths[1]]
