@@ -13,6 +13,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from genre_runtime import DEVICES, DecodeLimits, available_cores
 
 PREFIX = "GENRE_"
+USED_ELSEWHERE = ("GENRE_CASES", "GENRE_DATA", "GENRE_TEST_FILES")
+"""Variables that only tasks.py and the tests read."""
 
 Names = Annotated[tuple[str, ...], NoDecode]
 Positive = Annotated[int, Field(gt=0)]
@@ -134,12 +136,12 @@ class Settings(BaseSettings):
 
 
 def unknown_variables(names: Iterable[str]) -> list[str]:
-    """Return the names that begin like a setting but are not one, such as misspelt names.
+    """Return the names that begin with `GENRE_` but are not used by this project, such as misspelt names.
 
     Parameters
     ----------
     names : iterable of str
         Names of environment variables.
     """
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    known = {*USED_ELSEWHERE, *(PREFIX + name.upper() for name in Settings.model_fields)}
     return sorted(name for name in names if name.upper().startswith(PREFIX) and name.upper() not in known)

@@ -14,9 +14,10 @@ from pydantic import ValidationError
 from genre_api import Settings
 from genre_api.cli import is_loopback, warn_of_exposure, with_safe_hosts
 from genre_api.observability import log_config
-from genre_api.settings import unknown_variables
+from genre_api.settings import USED_ELSEWHERE, unknown_variables
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "service.md"
+ROOT = Path(__file__).parents[2]
+DOCUMENT = ROOT / "docs" / "service.md"
 
 
 def test_table_of_the_document_has_every_setting() -> None:
@@ -79,6 +80,23 @@ def test_key_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_typing_errors_are_noticed() -> None:
     assert unknown_variables(["GENRE_PORT", "GENRE_PROT", "PATH", "genre_host"]) == ["GENRE_PROT"]
+    assert unknown_variables(["GENRE_DATA", "GENRE_DATE", "genre_data"]) == ["GENRE_DATE"]
+
+
+def test_every_variable_that_the_project_names_is_known() -> None:
+    patterns = ("*.py", "*.md", "*.toml", "*.bat", "*.sh", "Dockerfile*")
+    folders = ("api", "docs", "export", "gui", "runtime", "tests", "training")
+    files = [path for pattern in patterns for path in ROOT.glob(pattern)]
+    files += [path for folder in folders for pattern in patterns for path in (ROOT / folder).rglob(pattern)]
+    misspelt_on_purpose = {Path(__file__), ROOT / "tests" / "api" / "test_cli.py"}
+    named = {
+        name
+        for path in files
+        if path not in misspelt_on_purpose
+        for name in re.findall(r"\bGENRE_[A-Z][A-Z_]*\b", path.read_text(encoding="utf-8"))
+    }
+    assert {"GENRE_MODEL", *USED_ELSEWHERE} <= named
+    assert unknown_variables(named) == []
 
 
 @pytest.mark.parametrize(
