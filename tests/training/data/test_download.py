@@ -7,16 +7,20 @@ import shutil
 import threading
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPMessage
+from io import BytesIO
 from pathlib import Path
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 from typing import Any, NamedTuple
+from urllib.error import HTTPError
+from urllib.request import Request
 
 import numpy as np
 import pytest
 
 from genre_runtime.errors import GenreError
-from genre_training.data.download import ATTEMPTS, DownloadError, extract, fetch
+from genre_training.data.download import ATTEMPTS, DownloadError, _HttpRedirects, extract, fetch
 from tests.training.miniature_fma import Server, serving, sha1, zipped
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
@@ -109,23 +113,138 @@ def test_server_without_ranges_that_always_breaks_is_given_up(server: Server, tm
         get(server, tmp_path)
 
 
+@contextmanager
+def answering(*answers: str, body: bytes = b"", endless: bytes = b"") -> Iterator[str]:
+    """Answer with these heads, the last one again and again, each followed by `body` and by `endless` without end."""
+    heads = list(answers)
+
+    class Handler(BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(1 << 16)
+            head = heads.pop(0) if len(heads) > 1 else heads[0]
+            with suppress(OSError):
+                self.request.sendall(f"HTTP/1.1 {head}\r\n\r\n".encode("latin-1") + body)
+                while endless:
+                    self.request.sendall(endless)
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/a"
+        finally:
+            server.shutdown()
+
+
 @pytest.mark.parametrize("status", [404, 503])
 @pytest.mark.parametrize("words", ["\x1b[2J", "\x9b31m", "\x07", "a\x08b"])
 def test_words_of_a_server_do_not_steer_the_terminal(tmp_path: Path, status: int, words: str) -> None:
-    class Rude(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status, words)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Rude) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        with pytest.raises(DownloadError, match=f"answered {status}") as refusal:
-            fetch(f"http://127.0.0.1:{server.server_port}/a", tmp_path / "a", sha1(CONTENT), len(CONTENT), pause=0.001)
-        server.shutdown()
+    with (
+        answering(f"{status} {words}") as url,
+        pytest.raises(DownloadError, match=f"answered {status}") as refusal,
+    ):
+        fetch(url, tmp_path / "a", sha1(CONTENT), len(CONTENT), pause=0.001)
     assert str(refusal.value).isprintable()
+
+
+RANGE = "206 Partial\r\nContent-Range: bytes"
+
+
+@pytest.mark.parametrize(
+    ("head", "found"),
+    [
+        ("200 OK\r\nContent-Length: abc", "Content-Length 'abc'"),
+        ("200 OK\r\nContent-Length: -5", "Content-Length '-5'"),
+        ("200 OK\r\nContent-Length:", "Content-Length ''"),
+        ("200 OK\r\nContent-Length: 300_000", "Content-Length '300_000'"),
+        ("200 OK\r\nContent-Length: 5, 5", "Content-Length '5, 5'"),
+        ("200 OK\r\nContent-Length: 5\r\nContent-Length: 6", "Content-Length '5, 6'"),
+        (f"200 OK\r\nContent-Length: {'9' * 5_000}", "Content-Length '9+, expected one number"),
+        (f"200 OK\r\nContent-Length: {2**59}", f"announced {2**59} bytes, expected about 300000"),
+        ("200 OK\r\nContent-Length: 9", "a file of 9 bytes, expected one of more than 200000"),  # a login page
+        ("200 OK", "of an unknown number of bytes, expected one of more than 200000"),
+        ("200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 400000", "an unknown number of bytes"),
+        ("204 No Content", "204 No Content, expected the file"),
+        ("206 Partial", "Content-Range ''"),
+        ("206 Partial\r\nContent-Type: multipart/byteranges", "Content-Range ''"),
+        (f"{RANGE} 0-299999/300000", "expected the bytes from 200000 to the end"),
+        (f"{RANGE} 200001-299999/300000", "Content-Range 'bytes 200001-299999/300000'"),
+        (f"{RANGE} 200000-199999/300000", "Content-Range"),
+        (f"{RANGE} 200000-299999/250000", "Content-Range"),
+        (f"{RANGE} 200000-abc/300000", "Content-Range"),
+        (f"{RANGE} */300000", "Content-Range"),
+        (f"{RANGE} 200000-299999/300000\r\nContent-Length: 7", "Content-Length 7"),
+        (f"{RANGE} 200000-299999/300000\r\nContent-Length: x", "Content-Length 'x'"),
+        (f"{RANGE} 200000-{10**9}/{10**9 + 1}", "announced 1000000001 bytes"),
+        ("416 No", "416 No, expected the file"),
+        ("416 No\r\nContent-Range: bytes */400000", "416 No, expected the file"),
+        ("416 No\r\nContent-Range: bytes */x", "416 No, expected the file"),
+        ("302 Found\r\nLocation: ftp://127.0.0.1/a", "302 Found.*'ftp://127.0.0.1/a' is not allowed"),
+        ("302 Found\r\nLocation: file:///etc/passwd", "302 Found.*'file:///etc/passwd' is not allowed"),
+        ("307 Moved\r\nLocation: data:,a", "307 Moved.*'data:,a' is not allowed"),
+        ("302 Found\r\nLocation: /a", "302 .*infinite loop"),
+        ("302 Found\r\nLocation: http://127.0.0.1:b/", "address cannot be used"),
+        ("302 Found", "302 Found, expected the file"),
+    ],
+)
+def test_wrong_answers_are_named_and_keep_what_arrived(head: str, found: str, server: Server, tmp_path: Path) -> None:
+    part = tmp_path / f"{NAME}.part"
+    part.write_bytes(CONTENT[:200_000])
+    with (
+        answering(head) as url,
+        pytest.raises(DownloadError, match=f"{found}.*same command again, which continues after the 0.2 MiB in ") as e,
+    ):
+        fetch(url, tmp_path / NAME, sha1(CONTENT), len(CONTENT), pause=0.001)
+    assert len(str(e.value)) < 600
+    assert part.read_bytes() == CONTENT[:200_000]
+    assert get(server, tmp_path).read_bytes() == CONTENT
+    assert ranges(server) == ["bytes=200000-"]
+
+
+@pytest.mark.parametrize(
+    ("head", "endless"),
+    [
+        ("200 OK", bytes(1 << 16)),
+        ("200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 9", b"10000\r\n" + bytes(1 << 16) + b"\r\n"),
+        (f"{RANGE} 200000-299999/300000", bytes(1 << 16)),
+        (f"{RANGE} 200000-299999/*", bytes(1 << 16)),
+    ],
+)
+def test_body_that_does_not_end_fills_no_disk(head: str, endless: bytes, tmp_path: Path) -> None:
+    part = tmp_path / f"{NAME}.part"
+    if head.startswith(RANGE):
+        part.write_bytes(CONTENT[:200_000])
+    with (
+        answering(head, endless=endless) as url,
+        pytest.raises(DownloadError, match=r"sent more bytes than it announced, expected at most [36]00000: "),
+    ):
+        fetch(url, tmp_path / NAME, sha1(CONTENT), len(CONTENT), pause=0.001)
+    assert part.stat().st_size <= 2 * len(CONTENT)
+
+
+def test_file_that_changes_between_two_pieces_is_named(tmp_path: Path) -> None:
+    heads = (
+        '200 OK\r\nContent-Length: 300000\r\nETag: "a"',
+        f'{RANGE} 100000-299999/300000\r\nContent-Length: 200000\r\nETag: "b"',
+    )
+    with (
+        answering(*heads, body=CONTENT[:100_000]) as url,
+        pytest.raises(DownloadError, match=r'changed \(ETag "a", then "b"\).*continues after the 0\.1 MiB'),
+    ):
+        fetch(url, tmp_path / NAME, sha1(CONTENT), len(CONTENT), pause=0.001)
+    assert (tmp_path / f"{NAME}.part").read_bytes() == CONTENT[:100_000]
+
+
+def test_redirects_keep_to_https() -> None:
+    def redirected(old: str, new: str) -> Request | None:
+        with closing(BytesIO()) as body:
+            return _HttpRedirects().redirect_request(Request(old), body, 302, "Found", HTTPMessage(), new)
+
+    for old, new in (("http://a/", "https://b/"), ("https://a/", "https://b/"), ("http://a/", "http://b/")):
+        request = redirected(old, new)
+        assert request is not None
+        assert request.full_url == new
+    with pytest.raises(HTTPError, match="'http://b/' is not allowed"):
+        redirected("https://a/", "http://b/")
 
 
 def test_no_server_is_named(server: Server, tmp_path: Path) -> None:
@@ -153,6 +272,22 @@ def test_wrong_checksum_is_named_and_the_file_removed(server: Server, tmp_path: 
 def test_other_addresses_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match="expected http:// or https://"):
         fetch((tmp_path / "x").as_uri(), tmp_path / "y", "", 1)
+
+
+@pytest.mark.parametrize("url", ["http://[a", "http://a:b/", f"http://{'a' * 70}ü/", "http://127.0.0.1/ü"])
+def test_addresses_that_cannot_be_used_are_named(url: str, tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match=r"the address cannot be used .*, expected http://host/path: check"):
+        fetch(url, tmp_path / "y", "", 1)
+
+
+def test_folder_that_cannot_be_written_is_named(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DownloadError, match=r"file.* cannot be read or written: .*; check the permissions"):
+        get(server, tmp_path / "file")
+    (tmp_path / NAME).mkdir()
+    with pytest.raises(DownloadError, match=r"file\.zip.* cannot be read or written: .*; check the permissions"):
+        get(server, tmp_path)
+    assert (tmp_path / f"{NAME}.part").read_bytes() == CONTENT
 
 
 def test_too_little_room_is_named_before_anything_is_asked(

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import re
 import shutil
 import time
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from http.client import HTTPException, HTTPResponse
+from dataclasses import dataclass
+from http.client import HTTPException, HTTPMessage, HTTPResponse, InvalidURL
 from pathlib import Path, PurePosixPath
-from typing import cast
+from typing import IO, cast
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from tqdm import tqdm
 
@@ -64,7 +67,7 @@ def require_space(folder: Path, needed: int, what: str) -> None:
 
 @contextmanager
 def disk_guard(folder: Path, needed: int) -> Iterator[None]:
-    """Turn a full disk into a DownloadError.
+    """Turn a full disk, and any other error of the file system, into a DownloadError.
 
     Parameters
     ----------
@@ -75,8 +78,13 @@ def disk_guard(folder: Path, needed: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno is None:  # a DownloadError, or damaged data
             raise
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise DownloadError(
+                f"{error.filename or folder} cannot be read or written: {error.strerror}; check the permissions and "
+                "the disk, and run the same command again"
+            ) from error
         raise DownloadError(
             f"the disk of {folder} is full, {readable(needed)} were still to be written: free some space and run the "
             "same command again, which continues from there"
@@ -185,7 +193,7 @@ def fetch(url: str, target: Path, sha1: str, size: int, unpacked: int = 0, pause
     sha1 : str
         Checksum of the whole file, hexadecimal.
     size : int
-        Approximate number of bytes, for the check of free space and until the server gives the exact one.
+        Approximate number of bytes, for the check of free space; a file of more than twice as many is refused.
     unpacked : int
         Bytes that its contents will need in addition.
     pause : float
@@ -194,22 +202,24 @@ def fetch(url: str, target: Path, sha1: str, size: int, unpacked: int = 0, pause
     Raises
     ------
     DownloadError
-        The disk is too small, `ATTEMPTS` attempts failed, the server refused, or the checksum is wrong; then the file
-        is removed.
+        The disk is too small or cannot be written, `ATTEMPTS` attempts failed, or the server refused or gave a wrong
+        answer: then what had arrived is kept. Or the checksum is wrong: then the file is removed.
     """
     if target.is_file():
         return
     if not url.startswith(("http://", "https://")):
         raise DownloadError(f"{url!r} cannot be downloaded: expected http:// or https://")
-    target.parent.mkdir(parents=True, exist_ok=True)
     part = part_of(target)
-    furthest = size_of(part)
+    with disk_guard(target.parent, size):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        furthest = size_of(part)
     require_space(target.parent, max(0, size - furthest) + unpacked, f"{target.name} and its contents")
     failures = 0
     with _bar(target.name, size) as bar:
+        download = _Download(url, part, size, unpacked, bar)
         while True:
             try:
-                _receive(url, part, bar, unpacked)
+                download.receive()
                 break
             except _BrokenConnectionError as error:
                 failures = 0 if size_of(part) > furthest else failures + 1
@@ -221,60 +231,133 @@ def fetch(url: str, target: Path, sha1: str, size: int, unpacked: int = 0, pause
                     ) from error
                 bar.set_postfix_str(f"{error}; trying again")
                 time.sleep(pause * 2 ** max(0, failures - 1))
-    _verify(part, sha1, url)
-    part.replace(target)
+    with disk_guard(target.parent, size):
+        _verify(part, sha1, url)
+        part.replace(target)
 
 
-def _receive(url: str, part: Path, bar: tqdm, unpacked: int) -> None:
-    """Append the missing bytes to `part`, or write it anew if the server sends the whole file."""
-    response = _request(url, part)
-    if response is None:
-        return
-    with response:
-        # A server without support for Range answers 200 and sends the whole file.
-        start = size_of(part) if response.status == 206 else 0
-        length = response.headers.get("Content-Length")
-        total = start + int(length) if length else None
-        bar.reset(total or bar.total)
-        bar.update(start)
-        with (
-            disk_guard(part.parent, (total or bar.total) - start + unpacked),
-            part.open("ab" if start else "wb") as file,
-        ):
-            while chunk := _read(response):
-                file.write(chunk)
-                bar.update(len(chunk))
-    if total is not None and size_of(part) < total:
-        raise _BrokenConnectionError(f"the connection broke after {size_of(part)} of {total} bytes")
+class _HttpRedirects(HTTPRedirectHandler):
+    """Follows redirects to http and https, but not from https to http. urllib also follows those to ftp."""
+
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> Request | None:
+        scheme = urlsplit(newurl).scheme
+        if scheme not in ("http", "https") or (req.type == "https" and scheme == "http"):
+            raise HTTPError(newurl, code, f"{msg} - Redirection to url {newurl!r} is not allowed", headers, fp)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _request(url: str, part: Path) -> HTTPResponse | None:
-    """Request the missing bytes of `part`; None if nothing is missing."""
-    start = size_of(part)
-    request = Request(url, headers={"Range": f"bytes={start}-"} if start else {})  # noqa: S310 - http(s), by fetch
-    try:
-        response = cast(HTTPResponse, urlopen(request, timeout=READ_TIMEOUT))  # noqa: S310
-    except HTTPError as error:
-        error.close()
-        answered = (
-            f"the server answered {error.code} {printable(error.reason)}"  # the reason may have control characters
+@dataclass
+class _Download:
+    """A download in one or several pieces; the parameters are those of `fetch`."""
+
+    url: str
+    part: Path
+    size: int
+    unpacked: int
+    bar: tqdm
+    etag: str | None = None
+    """Version of the file that the pieces before were of, if the server named it."""
+
+    def receive(self) -> None:
+        """Append the missing bytes to `part`, or write it anew if the server sends the whole file."""
+        response = self._request()
+        if response is None:
+            return
+        with response:
+            start, end, total = self._announced(response)
+            limit = 2 * self.size if end is None else end
+            if (total or 0) > 2 * self.size:
+                raise self._refusal(f"the server announced {total} bytes", f"about {self.size}")
+            missing = (total or max(self.size, start)) - size_of(self.part) + self.unpacked
+            require_space(self.part.parent, missing, f"{self.part.stem} and its contents")
+            self.bar.reset(total or self.bar.total)
+            self.bar.update(start)
+            received = start
+            with disk_guard(self.part.parent, missing), self.part.open("ab" if start else "wb") as file:
+                while chunk := _read(response):
+                    received += len(chunk)
+                    if received > limit:
+                        raise self._refusal("the server sent more bytes than it announced", f"at most {limit}")
+                    file.write(chunk)
+                    self.bar.update(len(chunk))
+        if total is not None and received < total:
+            raise _BrokenConnectionError(f"the connection broke after {received} of {total} bytes")
+
+    def _request(self) -> HTTPResponse | None:
+        """Request the missing bytes of `part`; None if nothing is missing."""
+        start = size_of(self.part)
+        try:
+            request = Request(self.url, headers={"Range": f"bytes={start}-"} if start else {})  # noqa: S310 - by fetch
+            return cast(HTTPResponse, build_opener(_HttpRedirects).open(request, timeout=READ_TIMEOUT))
+        except HTTPError as error:
+            error.close()
+            answered = f"the server answered {error.code} {error.reason}"
+            if error.code in PASSING_STATUS:
+                raise _BrokenConnectionError(printable(answered)) from error
+            if error.code == 416 and start:
+                length = re.fullmatch(r"bytes \*/([0-9]{1,18})", error.headers.get("Content-Range", ""))
+                if length and int(length[1]) == start:
+                    return None
+                if length and int(length[1]) < start:
+                    self.part.unlink()  # it is not the beginning of this file
+                    raise _BrokenConnectionError(printable(answered)) from error
+            raise self._refusal(answered, "the file") from error
+        except (ValueError, InvalidURL) as error:
+            raise self._refusal(f"the address cannot be used ({error})", "http://host/path") from error
+        except (OSError, HTTPException) as error:
+            raise _BrokenConnectionError(
+                printable(getattr(error, "reason", "") or error) or type(error).__name__
+            ) from error
+
+    def _announced(self, response: HTTPResponse) -> tuple[int, int | None, int | None]:
+        """Return the first byte of an answer, the end of its bytes and the size of the file; None if not announced."""
+        there = size_of(self.part)
+        # With chunks, Content-Length has no meaning (RFC 9112, 6.3).
+        lengths = set() if response.chunked else set(response.headers.get_all("Content-Length", []))
+        if len(lengths) > 1 or not all(re.fullmatch("[0-9]{1,18}", length) for length in lengths):
+            raise self._refusal(f"the server sent Content-Length {', '.join(sorted(lengths))!r}", "one number of bytes")
+        length = int(lengths.pop()) if lengths else None
+        etag = response.headers.get("ETag")
+        end: int | None
+        total: int | None
+        if response.status == 206:
+            sent = response.headers.get("Content-Range", "")
+            found = re.fullmatch(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", sent)
+            first, stop = (int(found[1]), int(found[2]) + 1) if found else (0, 0)
+            end = stop
+            total = int(found[3]) if found and found[3] != "*" else stop
+            if not found or not first == there < stop <= total or length not in (None, stop - first):
+                raise self._refusal(
+                    f"the server sent Content-Range {sent!r} and Content-Length {length}",
+                    f"the bytes from {there} to the end",
+                )
+            if self.etag and etag and etag != self.etag:
+                raise self._refusal(
+                    f"the file on the server changed (ETag {self.etag}, then {etag})", "the same for all of its bytes"
+                )
+        elif response.status != 200:
+            raise self._refusal(f"the server answered {response.status} {response.reason}", "the file")
+        elif there > (length or 0):  # such as the page of a login
+            raise self._refusal(
+                f"the server sent a file of {'an unknown number of' if length is None else length} bytes",
+                f"one of more than {there}",
+            )
+        else:  # also from a server without support for Range
+            first, end, total = 0, length, length
+        self.etag = etag
+        return first, end, total
+
+    def _refusal(self, found: str, expected: str) -> DownloadError:
+        there = size_of(self.part)
+        kept = (
+            f", which continues after the {readable(there)} in {self.part}; to begin anew, remove it" if there else ""
         )
-        if error.code == 416 and start:
-            if error.headers.get("Content-Range") == f"bytes */{start}":
-                return None
-            part.unlink()  # it is not the beginning of this file
-        elif error.code not in PASSING_STATUS:
-            raise DownloadError(f"{url}: {answered}, expected the file: check the address") from error
-        raise _BrokenConnectionError(answered) from error
-    except (OSError, HTTPException) as error:
-        raise _BrokenConnectionError(
-            printable(getattr(error, "reason", "") or error) or type(error).__name__
-        ) from error
-    if response.status == 206 and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
-        response.close()
-        part.unlink(missing_ok=True)
-        raise _BrokenConnectionError("the server sent another range than the one asked for")
-    return response
+        return DownloadError(
+            f"{self.url}: {printable(found[:300])}, expected {expected}: check the address and the connection and run "
+            f"the same command again{kept}"
+        )
 
 
 def _read(response: HTTPResponse) -> bytes:
