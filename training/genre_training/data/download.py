@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import lzma
 import re
 import shutil
+import stat
+import struct
 import time
+import unicodedata
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPMessage, HTTPResponse, InvalidURL
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, cast
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
@@ -33,6 +37,12 @@ ATTEMPTS = 5
 READ_TIMEOUT = 60.0
 CHUNK_BYTES = 1 << 20
 PASSING_STATUS = (408, 425, 429, 500, 502, 503, 504)
+
+
+_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError, struct.error)
+"""What `zipfile` and its decoders raise for damaged archives (NotImplementedError is a RuntimeError)."""
+_DEVICE = re.compile(r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9¹²³]) *(\.|$)", re.IGNORECASE)
+_ENCRYPTED = 0x1
 
 
 class DownloadError(GenreError, OSError):
@@ -133,14 +143,14 @@ def extract(archive: Path, folder: Path, wanted: Collection[str] | None = None) 
     Raises
     ------
     DownloadError
-        The archive is damaged, a member would be written outside `folder`, or the disk is too small.
+        The archive is damaged, a member is not a file or a folder below `folder` or has a name that not every system
+        can write (then nothing is unpacked), or the disk is too small or cannot be written.
     """
     try:
-        with zipfile.ZipFile(archive) as bundle:
-            members = [m for m in bundle.infolist() if not m.is_dir() and (wanted is None or m.filename in wanted)]
-            for member in members:
-                _refuse_unsafe(archive, member.filename)
-            members = [m for m in members if not _is_there(m, folder)]
+        with disk_guard(folder, 0), zipfile.ZipFile(archive) as bundle:
+            entries = [m for m in bundle.infolist() if wanted is None or m.filename in wanted]
+            _refuse_odd_members(archive, entries)
+            members = [m for m in entries if not m.is_dir() and not _is_there(m, folder)]
             left = sum(member.file_size for member in members)
             folder.mkdir(parents=True, exist_ok=True)
             require_space(folder, left, f"the contents of {archive.name}")
@@ -148,7 +158,9 @@ def extract(archive: Path, folder: Path, wanted: Collection[str] | None = None) 
                 with disk_guard(folder, left):
                     _extract_member(bundle, member, folder / member.filename)
                 left -= member.file_size
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except DownloadError:
+        raise
+    except _DAMAGED as error:
         raise DownloadError(f"{archive} cannot be unpacked: {error}; remove it and run the command again") from error
 
 
@@ -168,13 +180,44 @@ def _is_there(member: zipfile.ZipInfo, folder: Path) -> bool:
     return target.is_file() and target.stat().st_size == member.file_size
 
 
-def _refuse_unsafe(archive: Path, name: str) -> None:
-    parts = PurePosixPath(name).parts
-    if name.startswith("/") or ".." in parts or "\\" in name or ":" in name:
-        raise DownloadError(
-            f"{archive} has a member named {name!r}: expected names below its own folder; nothing was unpacked, do not "
-            "use this archive"
+def _refuse_odd_members(archive: Path, members: Sequence[zipfile.ZipInfo]) -> None:
+    """Check that the members are plain files and folders below the target, with names that every system can write."""
+    files: set[str] = set()
+    folders: set[str] = set()
+    for member in members:
+        name = member.orig_filename  # with what `filename` leaves out, from NUL on
+        is_folder = name.endswith("/")
+        parts = name.removesuffix("/").split("/")
+        faults = (
+            (any(part in ("", ".", "..") for part in parts), "is not a path below its own folder"),
+            (bool(re.search(r'[\0-\x1f\x7f\\:*?"<>|]', name)), "has a character that not every system allows"),
+            (any(part.endswith((".", " ")) for part in parts), "has a part that ends with a dot or a space"),
+            (any(_DEVICE.match(part) for part in parts), "is the name of a device on Windows"),
+            (name.endswith(part_of(Path("a")).suffix), "is the name of an unfinished file"),
+            (len(name.encode()) > 500 or any(len(part.encode()) > 250 for part in parts), "is too long"),
+            (stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR), "is a link or a device"),
+            (bool(member.flag_bits & _ENCRYPTED), "is encrypted"),
+            (not is_folder and _key(parts) in files, "is there twice, perhaps in another case"),
         )
+        for found, fault in faults:
+            if found:
+                raise _odd_member(archive, name, fault)
+        (folders if is_folder else files).add(_key(parts))
+        folders.update(_key(parts[:n]) for n in range(1, len(parts)))
+    for name in sorted(files & folders):
+        raise _odd_member(archive, name, "is a file and a folder")
+
+
+def _key(parts: Sequence[str]) -> str:
+    """Return what is equal for names that are equal on file systems that ignore the case or the form of accents."""
+    return unicodedata.normalize("NFC", "/".join(parts)).casefold()
+
+
+def _odd_member(archive: Path, name: str, fault: str) -> DownloadError:
+    return DownloadError(
+        f"{archive} has a member named {name[:100]!r}, which {fault}: expected files with plain names below its own "
+        "folder; nothing was unpacked, do not use this archive"
+    )
 
 
 class _BrokenConnectionError(Exception):
