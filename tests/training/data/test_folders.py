@@ -99,6 +99,31 @@ def test_manifest_names_files_groups_and_parts(music: Path) -> None:
     ]
 
 
+def test_sub_genres_of_every_index_and_manifest_are_kept(music: Path) -> None:
+    touch(music, "audio/x_1.wav", "gtzan/logmel/a.png", "fma_small/logmel/2.png", "own.wav", "other.wav")
+    manifest(music / "audio", "file,genre,artist,source,sub_genre", "x_1.wav,pop,Ada,x, Synth Pop ", name="index.csv")
+    manifest(music / "gtzan", "clip,genre,split,sub_genre", "a,reggae,train,Dub", name="index.csv")
+    manifest(music / "fma_small", "track_id,genre,block,sub_genre", "2,hiphop,0,Hip-Hop", name="index.csv")
+    manifest(music, "path,label,sub_genre", "own.wav,Rock,Surf", "other.wav,rock,")
+    assert {track.track_id: track.sub_genre for track in read_tracks(music)} == {
+        "x/1": "synth pop",
+        "gtzan/a": "dub",
+        "fma_small/2": "hip-hop",
+        "music/own": "surf",
+        "music/other": None,
+    }
+
+
+@pytest.mark.parametrize("again", ["pop,surf", "Pop, SURF "])
+def test_sub_genre_of_two_genres_is_named_by_both_lines(music: Path, again: str) -> None:
+    touch(music, "a.wav", "b.wav", "c.wav")
+    path = manifest(music, "path,label,sub_genre", "a.wav,rock,Surf", "b.wav, Rock,surf", f"c.wav,{again}")
+    with pytest.raises(
+        DataError, match=r"line 4: found the sub-genre 'surf' for the genre 'pop', but for 'rock' in line 2; expected"
+    ):
+        read_manifest(path)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_manifest_may_begin_with_a_byte_order_mark(music: Path, encoding: str) -> None:
     touch(music, "ä.wav")

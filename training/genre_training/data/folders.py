@@ -6,6 +6,7 @@
 - `audio/index.csv` (`file, genre, artist, source`) with the files beside it
 - `manifest.csv` (`path, label`, optionally `group, split`): your own music, paths relative to its folder or absolute
 
+Each index and manifest may also have the column `sub_genre`: empty, or a name that has the same genre in every row.
 All layouts that are found are used together. A folder with none of them is expected to have one folder per genre:
 `rock/song.mp3`, `rock/artist or album/song.flac` and deeper. A manifest of any name may be given instead of a folder.
 The source of your own music is the name of the folder, and a clip is called `<folder>/<path without suffix>`.
@@ -74,14 +75,22 @@ def read_audio_tracks(folder: Path) -> list[Track]:
         track_id = f"{row['source']}/{stem.partition('_')[2] or stem}"  # "fma_000002": source, then clip
         path = folder / "audio" / row["file"]
         group = f"{row['source']}/{row['artist']}"
-        tracks.append(Track(track_id, path, row["genre"], row["source"], group, parts.get(track_id)))
+        part, sub_genre = parts.get(track_id), row["sub_genre"] or None
+        tracks.append(Track(track_id, path, row["genre"], row["source"], group, part, sub_genre=sub_genre))
     return tracks
 
 
 def _fma_pictures(folder: Path) -> Iterator[Track]:
     for _, row in numbered_rows(folder / "fma_small" / "index.csv", "track_id", "genre", "block"):
         path = folder / "fma_small" / "logmel" / f"{row['track_id']}.png"
-        yield Track(f"fma_small/{row['track_id']}", path, row["genre"], "fma_small", f"fma_small/{row['block']}")
+        yield Track(
+            f"fma_small/{row['track_id']}",
+            path,
+            row["genre"],
+            "fma_small",
+            f"fma_small/{row['block']}",
+            sub_genre=row["sub_genre"] or None,
+        )
 
 
 def _gtzan_pictures(folder: Path) -> Iterator[Track]:
@@ -89,25 +98,34 @@ def _gtzan_pictures(folder: Path) -> Iterator[Track]:
         path = folder / "gtzan" / "logmel" / f"{row['clip']}.png"
         track_id = f"gtzan/{row['clip']}"
         yield Track(
-            track_id, path, row["genre"], "gtzan", track_id, part="train" if row["split"] == "train" else "test"
+            track_id,
+            path,
+            row["genre"],
+            "gtzan",
+            track_id,
+            part="train" if row["split"] == "train" else "test",
+            sub_genre=row["sub_genre"] or None,
         )
 
 
 def numbered_rows(path: Path, *columns: str, optional: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the rows of a CSV file in UTF-8, each with its line number; none if the file does not exist.
 
+    Every row has a `sub_genre`, in lower case, empty if the file does not name it.
+
     Parameters
     ----------
     path : Path
     columns : str
-        Required columns; the first two need a value in every row.
+        Required columns; the first two need a value in every row, and the second is the genre.
     optional : sequence of str
         Columns that are empty if they are missing.
 
     Raises
     ------
     DataError
-        A column or a value is missing, a row has more values than there are columns, or the file is not CSV in UTF-8.
+        A column or a value is missing, a row has more values than there are columns, a sub-genre has two genres, or the
+        file is not CSV in UTF-8.
     """
     if not path.is_file():
         return
@@ -115,6 +133,7 @@ def numbered_rows(path: Path, *columns: str, optional: Sequence[str] = ()) -> It
         with path.open(newline="", encoding="utf-8-sig") as file:  # Excel begins its files with a byte order mark
             reader = csv.DictReader(file)
             names = list(reader.fieldnames or ())
+            genres: dict[str, tuple[str, int]] = {}  # of each sub-genre, and the line that names it first
             absent = [column for column in columns if column not in names]
             if absent:
                 raise DataError(f"{path} lacks the columns {absent}: found {names}")
@@ -129,9 +148,23 @@ def numbered_rows(path: Path, *columns: str, optional: Sequence[str] = ()) -> It
                     raise DataError(
                         f"{path}, line {reader.line_num}, has more values than the columns {names}: quote commas"
                     )
-                yield reader.line_num, {name: row.get(name) or "" for name in (*names, *optional)}
+                sub_genre = (row.get("sub_genre") or "").strip().lower()
+                _check_sub_genre(path, reader.line_num, sub_genre, row[columns[1]].strip().lower(), genres)
+                yield (
+                    reader.line_num,
+                    {name: row.get(name) or "" for name in (*names, *optional)} | {"sub_genre": sub_genre},
+                )
     except (csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not a CSV file in UTF-8: {error}") from error
+
+
+def _check_sub_genre(path: Path, line: int, sub_genre: str, genre: str, genres: dict[str, tuple[str, int]]) -> None:
+    other, first = genres.setdefault(sub_genre, (genre, line)) if sub_genre else (genre, line)
+    if other != genre:
+        raise DataError(
+            f"{path}, line {line}: found the sub-genre {sub_genre!r} for the genre {genre!r}, but for {other!r} in "
+            f"line {first}; expected each sub-genre below one genre only: rename one of the two"
+        )
 
 
 def read_genre_folders(folder: Path) -> list[Track]:
@@ -168,11 +201,13 @@ def read_manifest(path: Path) -> list[Track]:
     ------
     DataError
         The file does not exist, is empty, or lacks a column; a row lacks its path or label, names a picture, a missing
-        file, a file of an earlier row or an unknown split; or a group has more than one split.
+        file, a file of an earlier row or an unknown split; a group has more than one split, or a sub-genre more than
+        one genre.
     """
     if not path.is_file():
         raise DataError(
-            f"{path} does not exist: expected a CSV file with the columns path, label and optionally group, split"
+            f"{path} does not exist: expected a CSV file with the columns path, label and optionally group, split, "
+            "sub_genre"
         )
     rows = list(numbered_rows(path, "path", "label", optional=("group", "split")))
     if not rows:
@@ -187,7 +222,8 @@ def read_manifest(path: Path) -> list[Track]:
         track_id = f"{source}/{name}"
         group = f"{source}/{row['group']}" if row["group"] else track_id
         file = path.parent / row["path"]
-        tracks.append(Track(track_id, file, row["label"].lower(), source, group, row["split"].lower() or None))
+        part, sub_genre = row["split"].lower() or None, row["sub_genre"] or None
+        tracks.append(Track(track_id, file, row["label"].lower(), source, group, part, sub_genre=sub_genre))
     return tracks
 
 

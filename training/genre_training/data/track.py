@@ -40,6 +40,8 @@ class Track:
         Tracks of one group (artist, album, upload block) are never on both sides of a split.
     part : {"train", "validation", "test"} or None
         Part of the split that the source names, if it does.
+    sub_genre : str or None
+        A finer genre within `label`, if the source names it; in lower case.
     """
 
     track_id: str
@@ -48,6 +50,7 @@ class Track:
     source: str
     group: str
     part: str | None = None
+    sub_genre: str | None = None
 
 
 def label_names(tracks: Iterable[Track]) -> tuple[str, ...]:
