@@ -135,10 +135,13 @@ def test_server_that_does_not_answer_is_one_line(
 ) -> None:
     with serving_fma("small", monkeypatch) as server:
         server.files.clear()
+        (tmp_path / "fma_metadata.zip.part").write_bytes(b"what has arrived")
         assert main(["data", "--data", str(tmp_path), "--url", server.url]) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("genre-train: http://127.0.0.1")
     assert "fma_metadata.zip: the server answered 404" in last
+    assert last.endswith("fma_metadata.zip.part; to begin anew, remove it")
+    assert (tmp_path / "fma_metadata.zip.part").read_bytes() == b"what has arrived"
 
 
 def test_unknown_subset_is_named(tmp_path: Path) -> None:
