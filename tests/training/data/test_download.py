@@ -165,6 +165,7 @@ RANGE = "206 Partial\r\nContent-Range: bytes"
         ("200 OK\r\nContent-Length: 9", "a file of 9 bytes, expected one of more than 200000"),  # a login page
         ("200 OK", "of an unknown number of bytes, expected one of more than 200000"),
         ("200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 400000", "an unknown number of bytes"),
+        ("200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 300000", "Content-Encoding 'gzip', expected the file as"),
         ("204 No Content", "204 No Content, expected the file"),
         ("206 Partial", "Content-Range ''"),
         ("206 Partial\r\nContent-Type: multipart/byteranges", "Content-Range ''"),

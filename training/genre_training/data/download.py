@@ -362,6 +362,8 @@ class _Download:
         if len(lengths) > 1 or not all(re.fullmatch("[0-9]{1,18}", length) for length in lengths):
             raise self._refusal(f"the server sent Content-Length {', '.join(sorted(lengths))!r}", "one number of bytes")
         length = int(lengths.pop()) if lengths else None
+        if coding := response.headers.get("Content-Encoding", "").replace("identity", ""):
+            raise self._refusal(f"the server sent Content-Encoding {coding!r}", "the file as it is")
         etag = response.headers.get("ETag")
         end: int | None
         total: int | None
