@@ -18,6 +18,9 @@ GENRES = ("bursts", "high", "low")
 
 EPOCHS = 16
 
+FMA_COLUMNS = ("track_id", "genre", "block", "artist_id", "official")
+GTZAN_COLUMNS = ("clip", "genre", "split", "artist")
+
 RECIPE = f"""\
 [network]
 widths = [8, 16, 32, 32]
@@ -71,15 +74,16 @@ def save_picture(decibels: FloatArray, path: Path) -> None:
 
 def write_fma(folder: Path, n_clips: int = 16, clips_per_block: int = 2) -> None:
     """Write `fma_small`: `n_clips` pictures of 100 x 250 a genre."""
-    kept_bands = np.minimum((np.arange(100) + 1) * 128 // 100, 127)
-    rows: list[tuple[str, str, str]] = []
+    kept_bands = np.ceil((np.arange(100) + 1) * 1.28).astype(int) - 1
+    rows: list[tuple[str, ...]] = []
     for genre in GENRES:
         for i in range(n_clips):
             name = f"{len(rows):06d}"
             log_mel = log_mel_spectrogram(compose(genre, i, 30), AudioConfig())
             save_picture(log_mel[kept_bands, 1:251], folder / "fma_small" / "logmel" / f"{name}.png")
-            rows.append((name, genre, f"{genre}{i // clips_per_block}"))
-    write_index(folder / "fma_small" / "index.csv", ("track_id", "genre", "block"), rows)
+            group = f"{genre}{i // clips_per_block}"
+            rows.append((name, genre, group, group if i % 4 else "", "training"))
+    write_index(folder / "fma_small" / "index.csv", FMA_COLUMNS, rows)
 
 
 def write_gtzan(folder: Path, n_clips: int = 4) -> None:
@@ -88,11 +92,11 @@ def write_gtzan(folder: Path, n_clips: int = 4) -> None:
     for genre in GENRES:
         for i in range(n_clips):
             name = f"{genre}.{i:05d}"
-            later = compose(genre, 100 + i, 30.1)[round(0.02715 * RATE) :]  # the centre of the first column
-            log_mel = log_mel_spectrogram(later, AudioConfig(hop_length=round(0.0775 * RATE)))
-            save_picture(log_mel[:, :387], folder / "gtzan" / "logmel" / f"{name}.png")
-            rows.append((name, genre, "train" if i else "validation"))
-    write_index(folder / "gtzan" / "index.csv", ("clip", "genre", "split"), rows)
+            log_mel = log_mel_spectrogram(compose(genre, 100 + i, 30), AudioConfig(hop_length=512))
+            columns = np.floor((np.arange(387) + 0.5) * 1291 / 387).astype(int)
+            save_picture(log_mel[:, columns], folder / "gtzan" / "logmel" / f"{name}.png")
+            rows.append((name, genre, "train" if i else "validation", f"{genre} {i}" if i % 2 else ""))
+    write_index(folder / "gtzan" / "index.csv", GTZAN_COLUMNS, rows)
 
 
 def write_audio_part(

@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from genre_runtime.audio.decoding import decode
+from genre_runtime.audio.excerpts import plan_excerpts
 from genre_runtime.audio.source import DecodeBudget
 from genre_runtime.model.features import log_mel_spectrogram
 from genre_runtime.model.metadata import AudioConfig
@@ -142,11 +143,15 @@ def test_several_processes_keep_the_order_and_are_not_forked(
 
 
 @pytest.mark.parametrize("rate", [RATE, 44_100])
-def test_of_a_long_track_the_beginning_alone_is_decoded(
-    rate: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("seconds", [31, 95])
+def test_of_a_long_track_the_excerpts_of_the_runtime_train(
+    rate: int, seconds: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write_audio(tmp_path / "long.wav", noise(95, rate), rate)
-    beginning = decode(path, CONFIG.sample_rate)[: 30 * CONFIG.sample_rate]
+    path = write_audio(tmp_path / "long.wav", noise(seconds, rate), rate)
+    whole = decode(path, CONFIG.sample_rate)
+    planned = plan_excerpts(seconds, 10, 3)
+    assert planned[0][0] > 0
+    parts = [whole[round(start * RATE) : round(start * RATE) + 10 * RATE] for start, _ in planned]
     decoded: list[int] = []
     count = DecodeBudget.spend
 
@@ -156,8 +161,18 @@ def test_of_a_long_track_the_beginning_alone_is_decoded(
 
     monkeypatch.setattr(DecodeBudget, "spend", spend)
     log_mel = track_log_mel(Track("x/long", path, "noise", "x", "long"), CONFIG)
-    assert np.array_equal(log_mel, log_mel_spectrogram(beginning, CONFIG))
-    assert 30 * rate <= sum(decoded) < 50 * rate
+    expected = log_mel_spectrogram(np.concatenate(parts), CONFIG)
+    assert log_mel.shape == expected.shape
+    assert np.median(np.abs(log_mel - expected)) < 1e-3  # an excerpt is resampled by itself: its ends differ
+    assert sum(decoded) < 50 * rate
+
+
+@pytest.mark.parametrize("seconds", [1, 9, 16, 25, 29.5, 30])
+def test_what_two_excerpts_of_a_short_track_share_trains_once(seconds: float, tmp_path: Path) -> None:
+    path = write_audio(tmp_path / "short.wav", noise(seconds))
+    log_mel = track_log_mel(Track("x/short", path, "noise", "x", "short"), CONFIG)
+    expected = log_mel_spectrogram(decode(path, CONFIG.sample_rate), CONFIG)
+    assert np.array_equal(log_mel, expected)
 
 
 def test_no_more_processes_than_windows_allows(

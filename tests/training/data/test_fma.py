@@ -29,7 +29,7 @@ from genre_training.data.fma import (
 from genre_training.data.folders import read_tracks
 from genre_training.data.splits import split_tracks
 from genre_training.data.track import DataError, Track
-from tests.training.miniature import write_index
+from tests.training.miniature import FMA_COLUMNS, write_index
 from tests.training.miniature_fma import (
     ROWS,
     Server,
@@ -152,7 +152,7 @@ def test_unknown_subset_is_named(tmp_path: Path) -> None:
 def test_tracks_carry_this_projects_names(tmp_path: Path) -> None:
     touch_clips(write_metadata(tmp_path), "large")
     tracks = read_fma_tracks(tmp_path)
-    assert [(t.track_id, t.label, t.group, t.part) for t in tracks] == [
+    assert [(t.track_id, t.label, t.group, t.official) for t in tracks] == [
         ("fma/000002", "hiphop", "fma/1", "train"),
         ("fma/000005", "hiphop", "fma/2", "validation"),
         ("fma/000140", "folk", "fma/3", "test"),
@@ -207,7 +207,7 @@ def test_official_split_is_that_of_the_table(tmp_path: Path) -> None:
 
 
 def test_audio_takes_the_place_of_the_pictures(tmp_path: Path) -> None:
-    write_index(tmp_path / "fma_small" / "index.csv", ("track_id", "genre", "block"), [("000002", "hiphop", "1")])
+    write_index(tmp_path / "fma_small" / "index.csv", FMA_COLUMNS, [("000002", "hiphop", "1", "7", "training")])
     (tmp_path / "fma_small" / "logmel").mkdir()
     (tmp_path / "fma_small" / "logmel" / "000002.png").touch()
     write_metadata(tmp_path)

@@ -9,10 +9,10 @@ import pytest
 from genre_runtime.errors import GenreError
 from genre_training.data.folders import read_audio_tracks, read_tracks
 from genre_training.data.track import DataError, label_names
+from tests.training.miniature import FMA_COLUMNS as FMA
 from tests.training.miniature import GENRES, write_index
+from tests.training.miniature import GTZAN_COLUMNS as GTZAN
 
-FMA = ("track_id", "genre", "block")
-GTZAN = ("clip", "genre", "split")
 AUDIO = ("file", "genre", "artist", "source")
 
 
@@ -35,19 +35,28 @@ def test_miniature_folder_holds_every_clip_once(miniature: Path) -> None:
     assert tracks == read_tracks(miniature)
 
 
-def test_fma_groups_are_its_blocks(tmp_path: Path) -> None:
-    tracks = read_tracks(write_part(tmp_path, "fma_small", FMA, ("1", "rock", "7"), ("2", "jazz", "7")))
-    assert [(t.track_id, t.label, t.group, t.part) for t in tracks] == [
-        ("fma_small/1", "rock", "fma_small/7", None),
-        ("fma_small/2", "jazz", "fma_small/7", None),
+def test_fma_groups_are_artists_and_blocks_where_the_artist_is_unknown(tmp_path: Path) -> None:
+    rows = (("1", "rock", "7", "3", "training"), ("2", "jazz", "8", "3", "test"), ("3", "jazz", "3", "", "training"))
+    tracks = read_tracks(write_part(tmp_path, "fma_small", FMA, *rows))
+    assert [(t.track_id, t.label, t.group, t.part, t.official) for t in tracks] == [
+        ("fma_small/1", "rock", "fma_small/3", None, "train"),
+        ("fma_small/2", "jazz", "fma_small/3", None, "test"),
+        ("fma_small/3", "jazz", "fma_small/block 3", None, "train"),
     ]
 
 
 def test_gtzan_says_itself_what_is_held_out(tmp_path: Path) -> None:
-    rows = (("blues.1", "blues", "train"), ("blues.2", "blues", "validation"), ("blues.3", "blues", "test"))
+    rows = (
+        ("blues.1", "blues", "train", "Slayer"),
+        ("blues.2", "blues", "validation", "Burning Spear"),
+        ("blues.3", "blues", "train", "Burning Spear"),
+        ("blues.4", "blues", "train", ""),
+        ("blues.5", "blues", "validation", ""),
+    )
     tracks = read_tracks(write_part(tmp_path, "gtzan", GTZAN, *rows))
-    assert [track.part for track in tracks] == ["train", "test", "test"]
-    assert len({track.group for track in tracks}) == 3
+    assert [track.part for track in tracks] == ["train", "test", "test", "train", "test"]
+    assert [track.group for track in tracks[:3]] == ["gtzan/Slayer", "gtzan/Burning Spear", "gtzan/Burning Spear"]
+    assert len({track.group for track in tracks}) == 4
 
 
 def test_audio_is_grouped_by_artist_within_its_source(tmp_path: Path) -> None:
@@ -57,7 +66,7 @@ def test_audio_is_grouped_by_artist_within_its_source(tmp_path: Path) -> None:
 
 
 def test_audio_of_a_picture_is_not_counted_twice(tmp_path: Path) -> None:
-    write_part(tmp_path, "gtzan", GTZAN, ("blues.1", "blues", "validation"))
+    write_part(tmp_path, "gtzan", GTZAN, ("blues.1", "blues", "validation", ""))
     write_part(tmp_path, "audio", AUDIO, ("gtzan_blues.1.opus", "blues", "", "gtzan"), ("x_1.wav", "pop", "", "x"))
     assert [track.path.name for track in read_tracks(tmp_path)] == ["blues.1.png", "x_1.wav"]
     audio = read_audio_tracks(tmp_path)
@@ -79,15 +88,15 @@ def test_empty_index_is_an_error(tmp_path: Path) -> None:
         read_tracks(tmp_path)
 
 
-@pytest.mark.parametrize(("row", "column"), [(("1", "rock"), "block"), (("1", "", "7"), "genre"), (("1",), "genre")])
+@pytest.mark.parametrize(("row", "column"), [(("1", "rock"), "block"), (("1", "", "7", "", ""), "genre"), (("1",), "genre")])
 def test_incomplete_row_is_named_by_its_line(tmp_path: Path, row: tuple[str, ...], column: str) -> None:
-    write_index(tmp_path / "fma_small" / "index.csv", FMA, [("0", "rock", "7"), row])
+    write_index(tmp_path / "fma_small" / "index.csv", FMA, [("0", "rock", "7", "1", "test"), row])
     with pytest.raises(DataError, match=rf"line 3, has no value for .*{column}"):
         read_tracks(tmp_path)
 
 
 def test_missing_file_is_counted_and_named(tmp_path: Path) -> None:
-    write_part(tmp_path, "fma_small", FMA, ("1", "rock", "7"), ("2", "rock", "8"), ("3", "rock", "8"))
+    write_part(tmp_path, "fma_small", FMA, *((name, "rock", "7", "", "") for name in "123"))
     for name in ("2", "3"):
         (tmp_path / "fma_small" / "logmel" / f"{name}.png").unlink()
     with pytest.raises(DataError, match=r"2 files .* are missing, the first is .*2\.png"):

@@ -60,6 +60,7 @@ def test_picked_bands_are_those_of_fma_pictures() -> None:
     assert bands[:5] == [1, 2, 3, 5, 6]
     assert len(set(bands)) == 100
     assert bands[-1] == 127
+    assert [bands[row] for row in (24, 49, 74)] == [31, 63, 95]
     assert picked_bands(64, 64) == list(range(64))
 
 

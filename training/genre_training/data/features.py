@@ -14,7 +14,7 @@ import hashlib
 import json
 import multiprocessing
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -27,12 +27,21 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from genre_runtime import AudioConfig, FloatArray, available_cores, log_mel_spectrogram, replacing, stream_excerpts
+from genre_runtime import (
+    AudioConfig,
+    Excerpt,
+    FloatArray,
+    available_cores,
+    log_mel_spectrogram,
+    replacing,
+    stream_excerpts,
+)
 from genre_runtime.errors import GenreError
 from genre_training.data.track import DataError, Track
 
 CLIP_SECONDS = 30.0
-STORE_VERSION = 1
+CLIP_EXCERPTS = 3
+STORE_VERSION = 2
 CLIPS_PER_CHUNK = 32
 INDEX_NAME = "index.json"
 
@@ -42,11 +51,11 @@ MAX_WORKERS = 61
 FMA_ROWS = 100
 """FMA pictures keep 100 of the 128 bands, those of `picked_bands`."""
 
-GTZAN_FRAME_SECONDS = 0.0775
-GTZAN_FIRST_CENTRE = GTZAN_FRAME_SECONDS / 2 - 0.0116
-"""Column j of a GTZAN picture is centred at FIRST_CENTRE + j * FRAME_SECONDS. The 11.6 ms are half a hop of
-512 samples, by which the pictures' makers rounded down: measured against the audio, it raises the median
-correlation from 0.958 to 0.976."""
+GTZAN_COLUMNS = 387
+"""Column j of a GTZAN picture is frame floor((j + 0.5) * PICTURE_FRAMES / GTZAN_COLUMNS) of a clip's spectrogram."""
+PICTURE_FRAMES = 1291
+"""Frames of the spectrogram from which the pictures' columns were taken."""
+PICTURE_HOP_SECONDS = 512 / 22_050
 
 Chunk = tuple[Path, list[Track]]
 """File of a part of the store, and the clips of that part."""
@@ -77,7 +86,10 @@ class FeatureStore:
 
 
 def track_log_mel(track: Track, config: AudioConfig) -> FloatArray:
-    """Compute the log-mel spectrogram of one clip, from its picture or the first `CLIP_SECONDS` of its audio.
+    """Compute the log-mel spectrogram of one clip, from its picture or `CLIP_SECONDS` of its audio.
+
+    A longer track gives the excerpts by which the runtime classifies it, joined: training on the first seconds of
+    full songs would learn intros.
 
     Parameters
     ----------
@@ -95,9 +107,21 @@ def track_log_mel(track: Track, config: AudioConfig) -> FloatArray:
     """
     if track.path.suffix == ".png":
         return read_picture(track.path, track.source, config)
-    # Only the beginning is decoded: an hour of audio in every process would need too much memory.
-    excerpts = stream_excerpts(track.path, config.sample_rate, excerpt_seconds=CLIP_SECONDS, n_excerpts=None)
-    return log_mel_spectrogram(next(iter(excerpts)).waveform, config)
+    excerpts = stream_excerpts(
+        track.path, config.sample_rate, excerpt_seconds=CLIP_SECONDS / CLIP_EXCERPTS, n_excerpts=CLIP_EXCERPTS
+    )
+    return log_mel_spectrogram(_joined(excerpts, config.sample_rate), config)
+
+
+def _joined(excerpts: Iterable[Excerpt], sample_rate: int) -> FloatArray:
+    """Join excerpts in order; what two of them share, in a track too short for all, is taken once."""
+    parts: list[FloatArray] = []
+    end = 0
+    for excerpt in excerpts:
+        start = round(excerpt.start_seconds * sample_rate)
+        parts.append(excerpt.waveform[max(0, end - start) :])
+        end = start + excerpt.waveform.size
+    return np.concatenate(parts)
 
 
 def open_store(tracks: list[Track], config: AudioConfig, cache: Path, workers: int | None = None) -> FeatureStore:
@@ -265,7 +289,9 @@ def label_indices(tracks: Sequence[Track], labels: Sequence[str]) -> NDArray[np.
 
 
 def picked_bands(n_bands: int, n_mels: int) -> list[int]:
-    """Return the mel bands that pictures keep and networks see: floor((i + 1) / n_bands * n_mels), at most the last.
+    """Return the mel bands that pictures keep and networks see: band ceil((i + 1) * n_mels / n_bands) - 1 for each i.
+
+    Measured against the audio of 62 clips: every row of FMA's pictures fits best where this rule puts it.
 
     Parameters
     ----------
@@ -274,9 +300,7 @@ def picked_bands(n_bands: int, n_mels: int) -> list[int]:
     n_mels : int
         How many there are; as many as `n_bands` gives all.
     """
-    if n_bands == n_mels:
-        return list(range(n_mels))
-    return [min((i + 1) * n_mels // n_bands, n_mels - 1) for i in range(n_bands)]
+    return [-(-(i + 1) * n_mels // n_bands) - 1 for i in range(n_bands)]
 
 
 def read_picture(path: Path, source: str, config: AudioConfig) -> FloatArray:
@@ -324,9 +348,10 @@ def _fill_bands(decibels: FloatArray, config: AudioConfig) -> FloatArray:
 
 def _nearest_frames(decibels: FloatArray, config: AudioConfig) -> FloatArray:
     """Take the column nearest to each frame's centre."""
+    frames_per_column = PICTURE_FRAMES / GTZAN_COLUMNS
     n_columns = decibels.shape[1]
-    n_frames = max(1, int(n_columns * GTZAN_FRAME_SECONDS / config.frame_seconds))
-    centres = np.arange(n_frames) * config.frame_seconds
-    columns = np.clip(np.rint((centres - GTZAN_FIRST_CENTRE) / GTZAN_FRAME_SECONDS), 0, n_columns - 1).astype(int)
-    nearest: FloatArray = decibels[:, columns]
+    columns = np.floor((np.arange(n_columns) + 0.5) * frames_per_column) * PICTURE_HOP_SECONDS
+    n_frames = max(1, int(n_columns * frames_per_column * PICTURE_HOP_SECONDS / config.frame_seconds))
+    frames = np.arange(n_frames) * config.frame_seconds
+    nearest: FloatArray = decibels[:, np.abs(frames[:, None] - columns).argmin(axis=1)]
     return nearest

@@ -131,7 +131,7 @@ def scan_subset(folder: Path, subset: str) -> FmaClips:
             clips.left_out[reason] += 1
             continue
         label = LABELS.get(genre, genre.lower())
-        clips.tracks.append(Track(f"fma/{name}", path, label, "fma", f"fma/{artist}", SPLITS[split]))
+        clips.tracks.append(Track(f"fma/{name}", path, label, "fma", f"fma/{artist}", official=SPLITS[split]))
     return clips
 
 
@@ -286,10 +286,10 @@ def describe(clips: FmaClips) -> str:
     ----------
     clips : FmaClips
     """
-    counts = Counter((track.label, track.part) for track in clips.tracks)
+    counts = Counter((track.label, track.official) for track in clips.tracks)
     lines = [f"{'fma_' + clips.subset:<16}" + "".join(f"{part:>12}" for part in PARTS)]
     for label in sorted({track.label for track in clips.tracks}):
         lines.append(f"{label:<16}" + "".join(f"{counts[label, part]:>12,}" for part in PARTS))
-    totals = Counter(track.part for track in clips.tracks)
+    totals = Counter(track.official for track in clips.tracks)
     lines.append(f"{'all':<16}" + "".join(f"{totals[part]:>12,}" for part in PARTS))
     return "\n".join([*lines, f"left out: {reasons(clips) or 'nothing'}"])

@@ -1,8 +1,9 @@
 """The clips of a data folder, in any of its layouts.
 
 - FMA as `genre-train data` downloads it, see `genre_training.data.fma`
-- `fma_small/index.csv` (`track_id, genre, block`) with the pictures `logmel/<track_id>.png`
-- `gtzan/index.csv` (`clip, genre, split`) with the pictures `logmel/<clip>.png`; its validation part is tested here
+- `fma_small/index.csv` (`track_id, genre, block, artist_id, official`) with the pictures `logmel/<track_id>.png`
+- `gtzan/index.csv` (`clip, genre, split, artist`) with the pictures `logmel/<clip>.png`; its validation part is tested
+  here, with the training clips of artists who are in it
 - `audio/index.csv` (`file, genre, artist, source`) with the files beside it
 - `manifest.csv` (`path, label`, optionally `group, split`): your own music, paths relative to its folder or absolute
 
@@ -18,6 +19,7 @@ import csv
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from genre_runtime.library.scan import expand
@@ -68,44 +70,49 @@ def read_audio_tracks(folder: Path) -> list[Track]:
     DataError
         An index lacks a column or a value.
     """
-    parts = {track.track_id: track.part for track in _gtzan_pictures(folder)}
+    pictures = {track.track_id: track for track in (*_fma_pictures(folder), *_gtzan_pictures(folder))}
     tracks = []
     for _, row in numbered_rows(folder / "audio" / "index.csv", "file", "genre", "artist", "source"):
         stem = Path(row["file"]).stem
         track_id = f"{row['source']}/{stem.partition('_')[2] or stem}"  # "fma_000002": source, then clip
         path = folder / "audio" / row["file"]
         group = f"{row['source']}/{row['artist']}"
-        part, sub_genre = parts.get(track_id), row["sub_genre"] or None
-        tracks.append(Track(track_id, path, row["genre"], row["source"], group, part, sub_genre=sub_genre))
+        same = pictures.get(track_id)
+        if same:
+            tracks.append(replace(same, path=path))
+        else:
+            sub_genre = row["sub_genre"] or None
+            tracks.append(Track(track_id, path, row["genre"], row["source"], group, sub_genre=sub_genre))
     return tracks
 
 
 def _fma_pictures(folder: Path) -> Iterator[Track]:
-    for _, row in numbered_rows(folder / "fma_small" / "index.csv", "track_id", "genre", "block"):
+    columns = ("track_id", "genre", "block", "artist_id", "official")
+    for _, row in numbered_rows(folder / "fma_small" / "index.csv", *columns):
         path = folder / "fma_small" / "logmel" / f"{row['track_id']}.png"
+        # The artist keeps a split honest; a block of tracks uploaded together stands for an unknown one.
+        group = f"fma_small/{row['artist_id'] or 'block ' + row['block']}"
+        official = "test" if row["official"] == "test" else "train"
         yield Track(
             f"fma_small/{row['track_id']}",
             path,
             row["genre"],
             "fma_small",
-            f"fma_small/{row['block']}",
+            group,
+            official=official,
             sub_genre=row["sub_genre"] or None,
         )
 
 
 def _gtzan_pictures(folder: Path) -> Iterator[Track]:
-    for _, row in numbered_rows(folder / "gtzan" / "index.csv", "clip", "genre", "split"):
+    rows = [row for _, row in numbered_rows(folder / "gtzan" / "index.csv", "clip", "genre", "split", "artist")]
+    tested = {row["artist"] for row in rows if row["split"] != "train"} - {""}
+    for row in rows:
         path = folder / "gtzan" / "logmel" / f"{row['clip']}.png"
         track_id = f"gtzan/{row['clip']}"
-        yield Track(
-            track_id,
-            path,
-            row["genre"],
-            "gtzan",
-            track_id,
-            part="train" if row["split"] == "train" else "test",
-            sub_genre=row["sub_genre"] or None,
-        )
+        group = f"gtzan/{row['artist']}" if row["artist"] else track_id
+        part = "test" if row["split"] != "train" or row["artist"] in tested else "train"
+        yield Track(track_id, path, row["genre"], "gtzan", group, part, sub_genre=row["sub_genre"] or None)
 
 
 def numbered_rows(path: Path, *columns: str, optional: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:

@@ -1,8 +1,8 @@
 """The clips of a run in memory, and their seeded split into training, validation and test.
 
 `grouped` keeps every group (artist, album, upload block) whole and every clip in the part that its source names.
-`official` uses the parts of the sources only. `stratified` splits clip by clip, as the original report did: artists
-leak, so it serves for comparison only.
+`official` follows the official split of a source as well, and divides the clips of the others as `grouped` does.
+`stratified` splits clip by clip, as the original report did: artists leak, so it serves for comparison only.
 """
 
 from __future__ import annotations
@@ -65,10 +65,14 @@ def split_tracks(tracks: list[Track], method: str, seed: int, fold: int = 0) -> 
         )
     if method == "official" and fold:
         raise DataError(f"split 'official', fold {fold}: it has one division only, expected fold 0")
-    if method == "official":
-        return _official(tracks)
-    grouped = method == "grouped"
-    parts = np.array([(track.part or "") if grouped else "" for track in tracks], dtype="<U10")
+    grouped = method != "stratified"
+    named = [track.part or (track.official if method == "official" else None) for track in tracks]
+    if method == "official" and tracks and not any(named):
+        raise DataError(
+            f"split 'official': none of {len(tracks)} clips names a part: expected FMA, or a manifest with the column "
+            "split; use split 'grouped'"
+        )
+    parts = np.array([(part or "") if grouped else "" for part in named], dtype="<U10")
     free, train, validation, test = (np.flatnonzero(parts == part) for part in ("", *PARTS))
     if not tracks:
         raise DataError("there are no clips to split: expected clips of at least three artists")
@@ -125,18 +129,6 @@ def stored_split(held_out: Mapping[str, Sequence[str]], track_ids: Sequence[str]
     if not split.validation.size or not split.test.size:
         raise DataError("the data folder has no clip that the checkpoint was validated or tested with: name another")
     return split
-
-
-def _official(tracks: list[Track]) -> Split:
-    positions = {part: [i for i, track in enumerate(tracks) if track.part == part] for part in PARTS}
-    unnamed = [track.track_id for track in tracks if track.part is None]
-    if unnamed or not all(positions.values()):
-        found = {part: len(members) for part, members in positions.items()}
-        raise DataError(
-            f"split 'official': {len(unnamed)} of {len(tracks)} clips name no part, the others {found}: "
-            "expected train, validation and test for all, as FMA has them; use split 'grouped'"
-        )
-    return Split(*(np.array(positions[part], dtype=np.int64) for part in PARTS))
 
 
 def _folds(tracks: list[Track], positions: Indices, grouped: bool, n_folds: int, seed: int) -> list[Indices]:

@@ -39,7 +39,9 @@ class Track:
     group : str
         Tracks of one group (artist, album, upload block) are never on both sides of a split.
     part : {"train", "validation", "test"} or None
-        Part of the split that the source names, if it does.
+        Part that the source gives the clip in every split by artists, if it does.
+    official : {"train", "validation", "test"} or None
+        Part of the source's official split, which only the split `official` follows.
     sub_genre : str or None
         A finer genre within `label`, if the source names it; in lower case.
     """
@@ -50,6 +52,7 @@ class Track:
     source: str
     group: str
     part: str | None = None
+    official: str | None = None
     sub_genre: str | None = None
 
 
