@@ -14,6 +14,15 @@ from numpy.typing import NDArray
 from genre_runtime.model.metadata import AUDIO_METADATA_KEY, LABELS_METADATA_KEY, AudioConfig, GraphFile, ModelMetadata
 
 RATE = 22_050
+TEST = {
+    "n_tracks": 1200,
+    "n_groups": 300,
+    "accuracy": 0.7,
+    "accuracy_interval": [0.65, 0.75],
+    "confident": {"coverage": 0.4, "precision": 0.85},
+}
+"""Figures of the test part."""
+
 LABELS = ("noise", "quiet", "tone")
 GRAPHS = {"waveform": "best_model.onnx", "log_mel": "best_model.logmel.onnx"}
 
@@ -91,7 +100,7 @@ def write_model(folder: Path, *, threshold: float = 0.5) -> Path:
         audio=audio,
         graphs=graphs,
         confidence_threshold=threshold,
-        metrics={"val_acc": 0.75, "val_loss": 0.5, "epoch": 3, "macro_f1": 0.7},
+        metrics={"val_acc": 0.75, "val_loss": 0.5, "epoch": 3, "macro_f1": 0.7, "test": TEST},
         provenance={"split": {"split": "grouped"}},
     )
     path = folder / GRAPHS["waveform"]

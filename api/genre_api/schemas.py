@@ -232,7 +232,10 @@ class Genres(BaseModel):
 
 
 class Metrics(BaseModel):
-    """Results of the training, and the data it used."""
+    """Results of the training, and the data it used.
+
+    `test` and `files`, the test tracks that exist as audio files, are by artists that training did not have.
+    """
 
     model_config = with_example(_METRICS)
     model_exists: bool
@@ -243,6 +246,7 @@ class Metrics(BaseModel):
     ready: bool
     macro_f1: float | None
     test: dict[str, Any] | None
+    files: dict[str, Any] | None
     provenance: dict[str, Any] | None
 
 
@@ -254,7 +258,7 @@ class History(BaseModel):
 
 
 class Confusion(BaseModel):
-    """Number of validation tracks by true genre (row) and predicted genre (column)."""
+    """Number of test tracks by true genre (row) and predicted genre (column)."""
 
     model_config = with_example(
         {"labels": ["blues", "rock"], "matrix": [[5, 1], [0, 7]], "rows": "true", "columns": "answered"}

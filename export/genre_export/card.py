@@ -13,6 +13,7 @@ from genre_runtime import GenreClassifier, ModelMetadata, Prediction
 from genre_training.data.folders import read_audio_tracks
 from genre_training.data.track import DataError, Track
 from genre_training.evaluate.metrics import TARGET_PRECISION
+from genre_training.evaluate.score import artists_in_words, confident_in_words, with_interval
 
 
 def score_audio_files(classifier: GenreClassifier, data_folder: Path, held_out: dict[str, list[str]]) -> dict[str, Any]:
@@ -25,22 +26,24 @@ def score_audio_files(classifier: GenreClassifier, data_folder: Path, held_out: 
     data_folder : Path
         Its `audio` part is classified.
     held_out : dict of str to list of str
-        Track ids of the validation and of the test part; all other tracks count as trained.
+        Track ids of the validation and of the test part.
 
     Returns
     -------
     dict
-        `n_files`, `n_failed`, and for each data set and `all`: number of tracks and accuracy by part (`trained`,
-        `validation`, `test`).
+        `n_files`, `n_failed`, and for each data set and `all`: number of tracks and accuracy by part (`validation`,
+        `test`). Files that the model was trained on are not classified.
 
     Raises
     ------
     DataError
         The folder has no audio part.
     """
-    tracks = read_audio_tracks(data_folder)
-    if not tracks:
+    found = read_audio_tracks(data_folder)
+    if not found:
         raise DataError(f"{data_folder} contains no audio to score: expected audio/index.csv")
+    part_of = {track_id: part for part, ids in held_out.items() for track_id in ids}
+    tracks = [track for track in found if track.track_id in part_of]
     results = classifier.classify_files(track.path for track in tracks)
     outcomes: list[tuple[Track, str, bool]] = []
     n_failed = 0
@@ -48,12 +51,11 @@ def score_audio_files(classifier: GenreClassifier, data_folder: Path, held_out: 
         if not isinstance(result, Prediction):
             n_failed += 1
             continue
-        part = next((name for name, ids in held_out.items() if track.track_id in ids), "trained")
-        outcomes.append((track, part, result.label == track.label))
+        outcomes.append((track, part_of[track.track_id], result.label == track.label))
     scores: dict[str, Any] = {"n_files": len(tracks), "n_failed": n_failed}
     for source in ("all", *sorted({track.source for track in tracks})):
         scores[source] = {}
-        for part in ("trained", "validation", "test"):
+        for part in ("validation", "test"):
             correct = [ok for track, its_part, ok in outcomes if its_part == part and source in ("all", track.source)]
             if correct:
                 scores[source][part] = {"n_tracks": len(correct), "accuracy": sum(correct) / len(correct)}
@@ -126,14 +128,15 @@ def _data(provenance: Any) -> str:
     clips = ", ".join(f"{source} {count}" for source, count in provenance.get("clips_per_source", {}).items())
     split = provenance.get("split", {})
     versions = ", ".join(f"{name} {version}" for name, version in provenance.get("versions", {}).items())
-    ending = f"({versions}, {provenance.get('precision')})\n"
-    if split.get("test") == 0:
+    ending = f"{artists_in_words(provenance)} ({versions}, {provenance.get('precision')})\n"
+    if split.get("validation") == 0:
         return (
-            f"Clips: {clips or 'unknown'}. The model was trained on **all of them**, up to the last epoch. The figures "
-            "below are those of five models, trained with the same recipe on four fifths of the clips each "
-            f"(split `{split.get('split')}`, seed {split.get('seed')}) and taken at their best epoch on validation: "
-            "each clip is classified by a model that was not trained on its group. The calibration comes from the "
-            f"validation clips of the five models. {ending}"
+            f"Clips: {clips or 'unknown'}. The model was trained on **{split.get('train')} of them**, up to the last "
+            f"epoch; {split.get('test')} were held out. The figures below are those of five models, trained with the "
+            f"same recipe on four fifths of the clips each (split `{split.get('split')}`, seed {split.get('seed')}) and "
+            "taken at their best epoch on validation: each clip is classified by a model that was not trained on its "
+            "artist, and its confidence is judged by what the other four taught. “Held out” are the model's own "
+            f"figures. {ending}"
         )
     sizes = ", ".join(f"{split.get(part)} {part}" for part in ("train", "validation", "test"))
     return (
@@ -145,25 +148,27 @@ def _data(provenance: Any) -> str:
 def _figures(metrics: Any) -> str:
     rows: list[Sequence[object]] = []
     notes = []
-    for part in ("validation", "test"):
+    for part, name in (("test", "test"), ("files", "test, from audio files"), ("held_out", "held out")):
         values = metrics.get(part)
-        if not values:
+        if not values or not values["n_tracks"]:
             continue
-        rows.append((part, "all", values["n_tracks"], f"{values['accuracy']:.1%}", ""))
-        for source, one in values.get("per_source", {}).items():
-            accuracies = f"{one['accuracy']:.1%}", f"{one['accuracy_own_genres']:.1%}"
-            rows.append((part, source, one["n_tracks"], *accuracies))
-        note = (
-            f"{part}: macro F1 {values['macro_f1']:.3f}, log-loss {values['log_loss']:.3f}, "
-            f"expected calibration error {values['calibration_error']:.3f}"
-        )
-        confident = values.get("confident") or {}
-        if confident.get("precision") is not None:
-            coverage, precision = confident["coverage"], confident["precision"]
-            note += f", {coverage:.0%} of the answers confident and {precision:.0%} of these correct"
-        notes.append(note)
-    head = ("part", "source", "tracks", "accuracy", "among the source's own genres")
-    return f"{_table(head, rows)}\n{'; '.join(notes)}.\n"
+        for source, one in {"all": values, **values["per_source"]}.items():
+            shares = with_interval(one, "accuracy"), with_interval(one, "accuracy_own_genres")
+            rows.append((name, source, one["n_tracks"], one["n_groups"], *shares))
+        if "macro_f1" in values:
+            notes.append(
+                f"{name}: macro F1 {values['macro_f1']:.3f}, log-loss {values['log_loss']:.3f}, expected calibration "
+                f"error {values['calibration_error']:.3f}"
+            )
+        if values["confident"]["precision"] is not None:
+            notes.append(f"{name}, confident answers: {confident_in_words(values['confident'])}")
+        if values.get("n_pictured"):
+            notes.append(
+                f"{values['like_picture']:.1%} of {values['n_pictured']} test clips that exist as pictures too are "
+                "answered like the picture"
+            )
+    head = ("part", "source", "tracks", "artists", "accuracy", "among the source's own genres")
+    return f"{_table(head, rows)}\nIn brackets 95 % intervals over artists. {'; '.join(notes)}.\n"
 
 
 def _folds(folds: Any) -> str:
@@ -179,14 +184,15 @@ def _folds(folds: Any) -> str:
 
 def _confidence(metadata: ModelMetadata) -> str:
     threshold = metadata.confidence_threshold
-    reason = f"the threshold at which {TARGET_PRECISION:.0%} of the confident answers on validation clips are correct"
+    promise = f"{TARGET_PRECISION:.0%} of the confident answers correct on music by other artists"
+    reason = f"the lowest threshold that makes at least {promise}, with a probability of 95 %"
     if threshold >= 1:
-        reason = f"because no threshold makes {TARGET_PRECISION:.0%} of the confident answers on validation correct"
+        reason = f"because no threshold makes {promise} with a probability of 95 %"
     text = f"Confident answers start at {threshold:.2f} (temperature {metadata.temperature:.2f}), {reason}."
-    validated = metadata.metrics.get("validation", {}).get("per_genre", {})
-    unseen = [label for label in metadata.labels if label not in validated]
-    if validated and unseen:
-        text += f" The validation part has no clip of {', '.join(unseen)}: their confidence is not verified."
+    tested = metadata.metrics.get("test", {}).get("per_genre", {})
+    unseen = [label for label in metadata.labels if label not in tested]
+    if tested and unseen:
+        text += f" The test part has no clip of {', '.join(unseen)}: their confidence is not verified."
     return text + "\n"
 
 
@@ -200,8 +206,8 @@ def _audio_files(scores: Any) -> str:
         for part, one in parts.items()
     ]
     return (
-        f"Accuracy of the ONNX graph on audio files ({scores['n_files']} files, {scores['n_failed']} failed):\n\n"
-        + _table(("source", "part", "files", "accuracy"), rows)
+        f"Accuracy of the ONNX graph on audio files that the model was not trained on ({scores['n_files']} files, "
+        f"{scores['n_failed']} failed):\n\n" + _table(("source", "part", "files", "accuracy"), rows)
     )
 
 
@@ -212,7 +218,9 @@ def _per_genre(values: Any) -> str:
         (genre, f"{one['precision']:.2f}", f"{one['recall']:.2f}", f"{one['f1']:.2f}", one["support"])
         for genre, one in values["per_genre"].items()
     ]
-    return "Test part by genre:\n\n" + _table(("genre", "precision", "recall", "F1", "tracks"), rows)
+    return "Test part by genre, answers among the genres of each clip's own source:\n\n" + _table(
+        ("genre", "precision", "recall", "F1", "tracks"), rows
+    )
 
 
 def _limits(provenance: Any) -> str:

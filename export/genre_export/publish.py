@@ -221,7 +221,7 @@ def write_sidecar(metadata: ModelMetadata, path: Path) -> None:
 def _metadata(checkpoint: Checkpoint, audio: AudioConfig, labels: tuple[str, ...]) -> ModelMetadata:
     """Return the sidecar without graphs."""
     metrics: dict[str, Any] = checkpoint.metrics
-    validation = metrics.get("validation", {})
+    test = metrics.get("test", {})
     return ModelMetadata(
         labels=labels,
         audio=audio,
@@ -233,8 +233,8 @@ def _metadata(checkpoint: Checkpoint, audio: AudioConfig, labels: tuple[str, ...
             "val_acc": checkpoint.val_acc,
             "val_loss": checkpoint.val_loss,
             "epoch": checkpoint.epoch,
-            "macro_f1": validation.get("macro_f1"),
-            "confusion_matrix": validation.get("confusion_matrix"),
+            "macro_f1": test.get("macro_f1"),
+            "confusion_matrix": test.get("confusion_matrix"),
             "history": checkpoint.history,
             **metrics,
         },

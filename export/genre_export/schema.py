@@ -25,7 +25,9 @@ Count = Annotated[int, Field(ge=0)]
 Share = TypeAliasType(
     "Share", Annotated[float | None, Field(ge=0, le=1, description="0 to 1; null if there is nothing to count.")]
 )
-Interval = TypeAliasType("Interval", Annotated[tuple[Share, Share], Field(description="95 % interval, [low, high].")])
+Interval = TypeAliasType(
+    "Interval", Annotated[tuple[Share, Share], Field(description="95 % interval over artists, [low, high].")]
+)
 ConfusionMatrix = TypeAliasType(
     "ConfusionMatrix",
     Annotated[
@@ -63,9 +65,13 @@ class SourceScores(TypedDict, total=False):
     """Figures of one data set."""
 
     n_tracks: Required[Count]
+    n_groups: Count
+    """Artists of these tracks."""
     accuracy: Required[Share]
+    accuracy_interval: Interval
     accuracy_own_genres: Share
     """Accuracy if only the genres that this data set contains are possible answers."""
+    accuracy_own_genres_interval: Interval
 
 
 @_open
@@ -87,6 +93,7 @@ class Confident(TypedDict, total=False):
     """Share of the answers that are confident."""
     precision: Share
     """Share of these that are correct."""
+    precision_interval: Interval | None
 
 
 @_open
@@ -111,7 +118,11 @@ class Scores(TypedDict, total=False):
     """Figures of one part of the split, by track."""
 
     n_tracks: Required[Count]
+    n_groups: Count
+    """Artists of these tracks."""
     accuracy: Required[Share]
+    accuracy_own_genres: Share
+    """Accuracy if only the genres of each track's data set are possible answers."""
     balanced_accuracy: Share
     macro_f1: Share
     micro_f1: Share
@@ -121,10 +132,11 @@ class Scores(TypedDict, total=False):
     """Expected calibration error of the best genre."""
     calibration_error_uncalibrated: Share
     accuracy_interval: Interval
+    accuracy_own_genres_interval: Interval
     balanced_accuracy_interval: Interval
     macro_f1_interval: Interval
     per_genre: dict[str, GenreScores]
-    """By genre, without genres that the part does not contain."""
+    """By genre, among the genres of each track's data set, without genres that the part does not contain."""
     per_source: dict[str, SourceScores]
     """By data set."""
     confusion_matrix: ConfusionMatrix
@@ -136,8 +148,27 @@ class Scores(TypedDict, total=False):
 
 
 @_open
-class FileScores(TypedDict):
-    """Accuracy on audio files."""
+class FileScores(TypedDict, total=False):
+    """Accuracy on the test tracks that exist as audio files, answered from these."""
+
+    n_tracks: Required[Count]
+    """0 if there is none; then nothing else is here."""
+    n_groups: Count
+    accuracy: Share
+    accuracy_interval: Interval
+    accuracy_own_genres: Share
+    accuracy_own_genres_interval: Interval
+    per_source: dict[str, SourceScores]
+    confident: Confident
+    n_pictured: Count
+    """Tracks that are there as spectrogram pictures as well."""
+    like_picture: Share
+    """Share of these with the same answer from file and picture."""
+
+
+@_open
+class GraphScores(TypedDict):
+    """Accuracy of the exported graph on audio files."""
 
     n_tracks: Count
     accuracy: Share
@@ -147,7 +178,7 @@ class AudioFiles(BaseModel):
     """Accuracy from the audio files through the waveform graph, by data set (or all) and by part of the split."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, dict[str, FileScores]]
+    __pydantic_extra__: dict[str, dict[str, GraphScores]]
 
     n_files: Count
     n_failed: Count
@@ -160,17 +191,20 @@ class Metrics(TypedDict, total=False):
     val_acc: Required[Share]
     """Accuracy on validation tracks at the epoch of the model."""
     val_loss: Required[float | None]
-    """Log-loss on validation tracks at the epoch of the model."""
+    """Log-loss on validation tracks at the epoch of the model, after calibration on them."""
     epoch: Required[Count]
     """The epoch of the model."""
     macro_f1: Share
-    """Mean F1 of the genres on validation tracks, calibrated."""
+    """Mean F1 of the genres on test tracks, calibrated."""
     confusion_matrix: ConfusionMatrix | None
-    """Of validation; null if the model was trained on every clip."""
+    """Of the test tracks."""
     history: list[Epoch]
     """One entry for each epoch, in order."""
     validation: Scores
     test: Scores
+    held_out: Scores
+    """Of a model for which folds stand: its own figures on the tracks that it was not trained on."""
+    files: FileScores
     folds: list[dict[str, SourceScores]]
     """Test figures by data set, one entry for each fold of a cross-validation."""
     audio_files: AudioFiles
@@ -211,6 +245,8 @@ class Provenance(TypedDict, total=False):
 
     clips_per_source: dict[str, Count]
     """Number of clips of each data set."""
+    clips_without_artist: dict[str, Count]
+    """Number of clips of each data set whose artist is not known."""
     clips_left_out: dict[str, str]
     """Clips that could not be used, and why."""
     split: Split

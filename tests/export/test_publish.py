@@ -67,7 +67,7 @@ def test_sidecar_has_the_figures_of_the_checkpoint(published: Path) -> None:
     expected = {"val_acc": 0.625, "val_loss": 1.0625, "epoch": 7, "macro_f1": 0.5875}
     assert {key: metadata.metrics[key] for key in expected} == expected
     assert metadata.metrics["history"] == [{"epoch": 7, "val_loss": 1.0625, "val_acc": 0.625}]
-    assert metadata.metrics["confusion_matrix"] == metadata.metrics["validation"]["confusion_matrix"]
+    assert metadata.metrics["confusion_matrix"] == metadata.metrics["test"]["confusion_matrix"]
     parity = metadata.provenance["parity"]
     assert parity.keys() == TOLERANCES.keys()
     assert all(0 <= parity[name] <= tolerance.limit for name, tolerance in TOLERANCES.items())
@@ -78,8 +78,10 @@ def test_card_has_the_figures_of_the_sidecar(published: Path) -> None:
     for words in (
         "Genres (3): blues, jazz, rock.",
         "Clips: gtzan 400. Split `grouped`, seed 0",
-        "| validation | gtzan | 40 | 62.5% | 65.0% |",
-        "| test | all | 40 | 57.5% | |",
+        "| test | all | 40 | 25 | 57.5% [50.0%, 75.0%] | 65.0% [55.0%, 77.5%] |",
+        "| test | gtzan | 40 | 25 | 62.5% [50.0%, 75.0%] | 65.0% [55.0%, 77.5%] |",
+        "confident answers: 30.0% of the tracks, 90.0% [80.0%, 100.0%] of them right",
+        "No artist is in training and in test.",
         "| jazz | 0.50 | 0.75 | 0.60 | 13 |",
         "Confident answers start at 0.81 (temperature 1.70)",
         "no cleared licence",
@@ -92,11 +94,12 @@ def test_card_has_the_figures_of_the_sidecar(published: Path) -> None:
 def test_card_of_a_model_trained_on_every_clip_names_the_folds(published: Path) -> None:
     metadata = ModelMetadata.from_json((published / "best_model.json").read_text(encoding="utf-8"))
     folds = [{"gtzan": {"n_tracks": 40, "accuracy": 0.5, "accuracy_own_genres": share}} for share in (0.5, 0.6)]
-    split = {"split": "grouped", "seed": 0, "train": 400, "validation": 0, "test": 0}
+    split = {"split": "grouped", "seed": 0, "train": 376, "validation": 0, "test": 24}
     provenance = {**metadata.provenance, "split": split, "recipe": {"network": {"kind": "crnn", "statistics": 8}}}
     card = model_card(replace(metadata, metrics={**metadata.metrics, "folds": folds}, provenance=provenance))
     assert "A CRNN and a branch of clip statistics with" in card
-    assert "**all of them**" in card
+    assert "**376 of them**" in card
+    assert "24 were held out" in card
     assert "| gtzan | 50.0% | 60.0% | 55.0% |" in card
 
 

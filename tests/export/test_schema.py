@@ -70,8 +70,8 @@ def test_every_metric_that_is_published_is_described(text: str) -> None:
     for sidecar in (json.loads(text), json.loads(SHIPPED.read_text(encoding="utf-8"))):
         for name, part in parts:
             assert set(sidecar[name]) <= set(part["properties"])
-        scores = SCHEMA["$defs"]["Scores"]["properties"]
-        assert set(sidecar["metrics"]["validation"]) <= set(scores)
+        for kind, part in (("Scores", "validation"), ("Scores", "test"), ("FileScores", "files")):
+            assert set(sidecar["metrics"].get(part, ())) <= set(SCHEMA["$defs"][kind]["properties"])
 
 
 def setting(*path: str | int, to: Any) -> Callable[[dict[str, Any]], None]:

@@ -31,15 +31,23 @@ def tiny_network() -> GenreNetwork:
 
 def tiny_checkpoint() -> Checkpoint:
     """A checkpoint as training writes it, with figures that sidecar and card have to show."""
-    part = {
+    shares = {
         "n_tracks": 40,
+        "n_groups": 25,
         "accuracy": 0.625,
+        "accuracy_interval": [0.5, 0.75],
+        "accuracy_own_genres": 0.65,
+        "accuracy_own_genres_interval": [0.55, 0.775],
+    }
+    part = {
+        **shares,
         "macro_f1": 0.5875,
         "log_loss": 1.0625,
         "calibration_error": 0.0375,
+        "confident": {"coverage": 0.3, "precision": 0.9, "precision_interval": [0.8, 1.0]},
         "confusion_matrix": [[9, 3, 1], [2, 8, 3], [3, 3, 8]],
         "per_genre": {label: {"precision": 0.5, "recall": 0.75, "f1": 0.6, "support": 13} for label in LABELS},
-        "per_source": {"gtzan": {"n_tracks": 40, "accuracy": 0.625, "accuracy_own_genres": 0.65}},
+        "per_source": {"gtzan": shares},
     }
     return Checkpoint(
         epoch=7,
@@ -52,7 +60,7 @@ def tiny_checkpoint() -> Checkpoint:
         recipe={"data": {"split": "grouped", "seed": 0, "fold": 0}},
         excerpt_seconds=10.0,
         history=[{"epoch": 7, "val_loss": 1.0625, "val_acc": 0.625}],
-        metrics={"validation": part, "test": {**part, "accuracy": 0.575}},
+        metrics={"validation": part, "test": {**part, "accuracy": 0.575}, "files": {"n_tracks": 0}},
         temperature=TEMPERATURE,
         confidence_threshold=0.8125,
         provenance={

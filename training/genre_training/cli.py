@@ -150,17 +150,18 @@ def _trained(options: argparse.Namespace, run: Callable[..., Path], title: str) 
             return 0
     checkpoint = load_checkpoint(path)
     print(f"epoch {checkpoint.epoch} was kept, written to {path}, report in {path.parent / 'run'}")
-    print_scores(checkpoint.metrics)
+    print_scores(checkpoint.metrics, checkpoint.provenance)
     return 0
 
 
 def _evaluate(options: argparse.Namespace) -> int:
     from genre_training.evaluate.score import print_scores
+    from genre_training.model.checkpoint import load_checkpoint
     from genre_training.train.distributed import choose_device, memory_guard
     from genre_training.train.run import evaluate
 
     device = choose_device(options.device)
     with memory_guard(device):
         metrics = evaluate(options.checkpoint, options.data, options.cache, device, workers=options.workers)
-    print_scores(metrics)
+    print_scores(metrics, load_checkpoint(options.checkpoint).provenance)
     return 0

@@ -39,22 +39,26 @@ export async function showModel() {
   return true;
 }
 
-function figures(health, { val_acc, macro_f1, val_loss, epoch, test, provenance }) {
+function figures(health, { macro_f1, epoch, test, files, provenance }) {
   const share = (value) => (Number.isFinite(value) ? percent(value, 1) : null);
   const plain = (value) => (Number.isFinite(value) ? value.toFixed(3) : null);
+  const within = (part) => {
+    const [low, high] = part?.accuracy_interval ?? [];
+    return Number.isFinite(low) ? `${share(part.accuracy)} (95 % interval ${share(low)} to ${share(high)})` : share(part?.accuracy);
+  };
+  const tracks = ({ n_tracks, n_groups }) => (n_groups ? `${n_tracks} by ${n_groups} artists that training did not have` : n_tracks);
   const asked = health.device === health.device_requested ? "" : ` (requested: ${health.device_requested})`;
   const sources = Object.entries(provenance?.clips_per_source ?? {}).map(([name, count]) => `${name} ${count}`);
   const split = provenance?.split ?? {};
   const rows = {
     Model: health.model,
     "Runs on": health.device && health.device + asked,
-    "Validation accuracy": share(val_acc),
-    "Validation macro F1": plain(macro_f1),
-    "Validation loss": plain(val_loss),
-    "Test accuracy": share(test?.accuracy),
-    "Test macro F1": plain(test?.macro_f1),
-    "Test tracks": test?.n_tracks,
-    "Test calibration error": plain(test?.calibration_error),
+    "Right on other artists": within(test),
+    "Right from audio files": within(files),
+    "Confident answers": test?.confident && `${share(test.confident.coverage)}, ${share(test.confident.precision) ?? "none"} of them right`,
+    "Test tracks": test && tracks(test),
+    "Macro F1": plain(macro_f1),
+    "Calibration error": plain(test?.calibration_error),
     Parameters: provenance?.n_parameters?.toLocaleString("en"),
     "Clips by source": sources.join(", "),
     Split: Object.entries(split).map(([name, value]) => `${name} ${value}`).join(", ").replace("split ", ""),
@@ -92,7 +96,7 @@ function matrix({ labels, matrix: counts }, drawing) {
   return element(
     "figure",
     { class: "confusion" },
-    element("figcaption", {}, "Confusion matrix of the validation: true genres in rows, predicted genres in columns"),
+    element("figcaption", {}, "Confusion matrix of the test tracks: true genres in rows, predicted genres in columns"),
     element("p", {}, words),
     element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Confusion matrix" }, image),
   );

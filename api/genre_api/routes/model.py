@@ -18,7 +18,19 @@ from genre_api.service import TheClassifier, TheService
 router = APIRouter(tags=["model"])
 
 SVG, PNG = "image/svg+xml", "image/png"
-_FIGURES = ("n_tracks", "accuracy", "balanced_accuracy", "macro_f1", "calibration_error")
+_FIGURES = (
+    "n_tracks",
+    "n_groups",
+    "accuracy",
+    "accuracy_interval",
+    "accuracy_own_genres",
+    "balanced_accuracy",
+    "macro_f1",
+    "calibration_error",
+    "confident",
+    "per_source",
+    "per_genre",
+)
 _PROVENANCE = ("clips_per_source", "clips_left_out", "split", "n_parameters", "versions")
 _NO_MODEL = problem_responses(s503="unavailable")
 _NOT_RECORDED = problem_responses(s404="not_recorded", s503="unavailable")
@@ -63,7 +75,7 @@ async def metrics(service: TheService) -> Metrics:
     metadata = classifier.metadata if classifier else None
     values = finite(metadata.metrics) if metadata else {}
     provenance = finite(metadata.provenance) if metadata else {}
-    test = _some(values.get("test"), _FIGURES)
+    test, files = (_some(values.get(part), _FIGURES) for part in ("test", "files"))
     # A broken model exists, too.
     exists = classifier is not None or getattr(service.load_error, "code", "model_not_found") != "model_not_found"
     return Metrics(
@@ -73,6 +85,7 @@ async def metrics(service: TheService) -> Metrics:
         epoch=values["epoch"] if isinstance(values.get("epoch"), int) else None,
         ready=service.reason is None,
         test=test,
+        files=files,
         provenance=_some(provenance, _PROVENANCE),
     )
 
@@ -96,7 +109,7 @@ async def history(classifier: TheClassifier) -> History:
 
 @router.get("/api/metrics/confusion", response_model=Confusion, responses=_DRAWN)
 async def confusion(request: Request, classifier: TheClassifier) -> Response:
-    """Return validation tracks by true and predicted genre, as JSON or, by the Accept header, as SVG or PNG.
+    """Return test tracks by true and predicted genre, as JSON or, by the Accept header, as SVG or PNG.
 
     \f
 

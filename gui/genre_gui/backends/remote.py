@@ -83,8 +83,9 @@ def _metadata_of(facts: Mapping[str, Mapping[str, Any]], address: str) -> ModelM
         raise NoServiceError(address, "it has no list of genres")
     metrics, matrix = dict(facts["metrics"]), facts["confusion"].get("matrix")
     metrics |= {"history": facts["history"].get("history"), "confusion_matrix": matrix}
-    if matrix is not None:
-        metrics["validation"] = {"per_genre": scores_by_matrix(labels, matrix)}
+    test = metrics.get("test")
+    if matrix is not None and not (isinstance(test, dict) and "per_genre" in test):  # an older service
+        metrics["test"] = {**(test or {}), "per_genre": scores_by_matrix(labels, matrix)}
     provenance = metrics.pop("provenance", None)
     return ModelMetadata(
         labels=tuple(labels),

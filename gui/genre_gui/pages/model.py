@@ -30,24 +30,25 @@ def headline(metadata: ModelMetadata) -> list[tuple[str, str]]:
     metadata : ModelMetadata
     """
     metrics = metadata.metrics
-    test = _mapping(metrics.get("test"))
+    test, files = _mapping(metrics.get("test")), _mapping(metrics.get("files"))
+    confident = _mapping(test.get("confident"))
     return [
-        (_percent(metrics.get("val_acc")), "validation accuracy"),
-        (_decimal(metrics.get("val_loss")), "validation loss"),
+        (_percent(test.get("accuracy")), "right on other artists"),
+        (_percent(files.get("accuracy")), "right from audio files"),
+        (_percent(confident.get("precision")), "of confident answers right"),
         (_decimal(metrics.get("macro_f1")), "macro F1"),
-        (_percent(test.get("accuracy")), "test accuracy"),
         (f"{metrics['epoch']}" if isinstance(metrics.get("epoch"), int) else UNKNOWN, "epoch"),
     ]
 
 
 def scores_of(metadata: ModelMetadata) -> dict[str, dict[str, float]]:
-    """Return precision, recall, F1 and support of each genre on validation data; genres without all four are left out.
+    """Return precision, recall, F1 and support of each genre on test data; genres without all four are left out.
 
     Parameters
     ----------
     metadata : ModelMetadata
     """
-    found = _mapping(_mapping(metadata.metrics.get("validation")).get("per_genre"))
+    found = _mapping(_mapping(metadata.metrics.get("test")).get("per_genre"))
     names = ("precision", "recall", "f1", "support")
     return {
         one_line(label): {name: float(scores[name]) for name in names}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ def add_parser(verbs: Any) -> None:
         "info",
         parents=[arguments.model_options()],
         help="the model and the devices",
-        description="Show the model, its validation figures, the versions, and which devices work here.",
+        description="Show the model, its figures on music by other artists, the versions, and which devices work here.",
     )
     parser.add_argument("--format", choices=("table", "json"), default="table")
     parser.set_defaults(run=run)
@@ -72,6 +73,8 @@ def describe(classifier: GenreClassifier) -> dict[str, Any]:
         "n_excerpts": metadata.n_excerpts,
         "confidence_threshold": metadata.confidence_threshold,
         "metrics": {key: metrics.get(key) for key in ("val_acc", "val_loss", "epoch", "macro_f1")},
+        "test": _shares(metrics.get("test")),
+        "files": _shares(metrics.get("files")),
         "n_folds": len(metrics.get("folds") or ()),
         "provenance": dict(metadata.provenance),
         "device_requested": classifier.device_requested,
@@ -91,19 +94,15 @@ def describe_in_words(facts: dict[str, Any]) -> str:
     """
     metrics, audio = facts["metrics"], facts["audio"]
     split = facts["provenance"].get("split", {}).get("split", "unknown")
-    of = f", epoch {metrics['epoch']} ({split} split)"
-    if facts["n_folds"]:  # the model was trained on every clip, so its figures are those of other models
-        of = f" over {facts['n_folds']} folds ({split} split); the model itself was trained on every clip"
+    of = f"{split} split, epoch {metrics['epoch']}"
+    if facts["n_folds"]:  # the model was trained on almost every clip, so its figures are those of other models
+        of = f"{split} split, {facts['n_folds']} folds"
     lines = [
         ("model", facts["model"]),
         ("genres", ", ".join(facts["labels"])),
         ("analyses", f"{facts['n_excerpts']} x {facts['excerpt_seconds']:g} s at {audio['sample_rate']} Hz"),
         ("confident from", f"{facts['confidence_threshold']:.0%}"),
-        (
-            "validation",
-            f"accuracy {_number(metrics['val_acc'], '.1%')}, loss {_number(metrics['val_loss'], '.3f')}, macro F1 "
-            f"{_number(metrics['macro_f1'], '.3f')}{of}",
-        ),
+        *_figures(facts, of),
         ("device", f"{facts['device']} (requested: {facts['device_requested']})"),
         ("versions", f"genre-runtime {facts['version']}, onnxruntime {facts['onnxruntime']}"),
         *((f"  {device}", answer) for device, answer in facts["devices"].items()),
@@ -114,5 +113,34 @@ def describe_in_words(facts: dict[str, Any]) -> str:
     return "\n".join(f"{name:<15} {value}" for name, value in lines)
 
 
-def _number(value: float | None, form: str) -> str:
-    return "unknown" if value is None else format(value, form)
+_SHARES = ("n_tracks", "n_groups", "accuracy", "accuracy_interval", "accuracy_own_genres", "confident", "per_source")
+
+
+def _shares(values: Any) -> dict[str, Any]:
+    return {name: values.get(name) for name in _SHARES} if isinstance(values, Mapping) else {}
+
+
+def _figures(facts: dict[str, Any], of: str) -> list[tuple[str, str]]:
+    """Return the accuracy on music by artists that training had not, in words; from files where there are any."""
+    lines = []
+    for part, name in (("test", "test"), ("files", "from files")):
+        values = facts[part]
+        if not values.get("n_tracks") or values.get("accuracy") is None:
+            continue
+        text = f"{values['accuracy']:.1%} right{_between(values)}"
+        if values["n_groups"]:
+            text += f" of {values['n_tracks']:,} tracks by {values['n_groups']:,} other artists"
+        lines.append((name, text + (f" ({of})" if part == "test" else "")))
+        confident = values["confident"] or {}
+        if confident.get("precision") is not None:
+            right = f"{confident['precision']:.0%} of them right"
+            lines.append(("", f"{confident['coverage']:.0%} of the answers are confident, {right}"))
+    macro_f1 = facts["metrics"]["macro_f1"]
+    if macro_f1 is not None:
+        lines.append(("macro F1", f"{macro_f1:.3f} on test"))
+    return lines or [("test", "unknown: the sidecar has no figures")]
+
+
+def _between(values: Mapping[str, Any]) -> str:
+    interval = values["accuracy_interval"]
+    return f" [{interval[0]:.1%}, {interval[1]:.1%}]" if interval else ""

@@ -25,7 +25,9 @@ def test_info_table(model_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert facts["model"] == str(model_path)
     assert facts["genres"] == "noise, quiet, tone"
     assert "3 x 10 s at 22050 Hz" in out
-    assert "accuracy 75.0%, loss 0.500, macro F1 0.700, epoch 3 (grouped split)" in facts["validation"]
+    assert facts["test"] == "70.0% right [65.0%, 75.0%] of 1,200 tracks by 300 other artists (grouped split, epoch 3)"
+    assert "40% of the answers are confident, 85% of them right" in out
+    assert "75.0%" not in out.replace("75.0%]", ""), "validation, by which training chose, is not a figure to show"
     assert facts["device"] == "cpu (requested: cpu)"
     assert __version__ in facts["versions"]
     assert onnxruntime.__version__ in facts["versions"]

@@ -88,7 +88,9 @@ def test_empty_index_is_an_error(tmp_path: Path) -> None:
         read_tracks(tmp_path)
 
 
-@pytest.mark.parametrize(("row", "column"), [(("1", "rock"), "block"), (("1", "", "7", "", ""), "genre"), (("1",), "genre")])
+@pytest.mark.parametrize(
+    ("row", "column"), [(("1", "rock"), "block"), (("1", "", "7", "", ""), "genre"), (("1",), "genre")]
+)
 def test_incomplete_row_is_named_by_its_line(tmp_path: Path, row: tuple[str, ...], column: str) -> None:
     write_index(tmp_path / "fma_small" / "index.csv", FMA, [("0", "rock", "7", "1", "test"), row])
     with pytest.raises(DataError, match=rf"line 3, has no value for .*{column}"):

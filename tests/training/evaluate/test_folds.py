@@ -40,8 +40,10 @@ def test_refit_learns_everything_and_reports_the_folds(
     printed = capsys.readouterr().out
     checkpoint = load_checkpoint(tmp_path / "best_model.pt")
     assert checkpoint.epoch == 6
-    assert checkpoint.provenance["split"]["train"] == 96
-    assert checkpoint.held_out == {"validation": [], "test": []}
+    split, held_out = checkpoint.provenance["split"], checkpoint.held_out["test"]
+    assert (split["train"], split["validation"], split["test"]) == (96 - len(held_out), 0, len(held_out))
+    assert 4 <= len(held_out) <= 8
+    assert checkpoint.metrics["held_out"]["n_tracks"] == len(held_out)
     test = checkpoint.metrics["test"]
     assert test["n_tracks"] == 48 + 3 + 36  # every free clip once, GTZAN's own test part once
     assert len(checkpoint.metrics["folds"]) == 5

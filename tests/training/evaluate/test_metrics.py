@@ -27,7 +27,7 @@ from tests.synthetic import LABELS, RATE, tone
 
 CPU = torch.device("cpu")
 NAMES = ("blues", "jazz", "metal", "rock")
-INTERVALS = ("accuracy", "balanced_accuracy", "macro_f1")
+INTERVALS = ("accuracy", "accuracy_own_genres", "balanced_accuracy", "macro_f1")
 
 
 class Mean(nn.Module):
@@ -116,19 +116,34 @@ def test_confused_pairs_are_the_ten_most_frequent() -> None:
     assert pairs == [list(pair) for pair in expected]
 
 
-def test_intervals_are_asked_for() -> None:
+def scored(n_tracks: int, each: int = 1) -> dict[str, Any]:
+    """Metrics of tracks of which `each` are by one artist, and alike."""
+    probabilities, labels = guesses(n_tracks // each)
+    artists = np.arange(n_tracks // each).repeat(each)
+    return metrics(probabilities.repeat(each, axis=0), labels.repeat(each), NAMES, artists)
+
+
+def intervals(counts: list[list[int]], each: int = 1, seed: int = 0) -> dict[str, list[float]]:
+    """The intervals of a confusion matrix, `each` tracks of the same kind by one artist."""
+    matrix = np.array(counts)
+    true, answered = (side.ravel().repeat(matrix.ravel()) for side in np.indices(matrix.shape))
+    return bootstrap_intervals(true, answered, np.arange(len(true)) // each, len(matrix), seed)
+
+
+def test_intervals_need_artists() -> None:
     probabilities, labels = guesses(50)
-    plain, full = metrics(probabilities, labels, NAMES), metrics(probabilities, labels, NAMES, intervals=True)
-    added = {f"{name}_interval" for name in INTERVALS}
+    plain, full = metrics(probabilities, labels, NAMES), metrics(probabilities, labels, NAMES, np.arange(50))
+    added = {f"{name}_interval" for name in INTERVALS} | {"n_groups"}
     assert full.keys() - plain.keys() == added
     assert {key: value for key, value in full.items() if key not in added} == plain
+    assert full["n_groups"] == 50
 
 
 @pytest.mark.parametrize("name", INTERVALS)
-def test_intervals_hold_the_figure_and_shrink_with_the_number_of_tracks(name: str) -> None:
+def test_intervals_hold_the_figure_and_shrink_with_the_number_of_artists(name: str) -> None:
     widths = []
     for n_tracks in (100, 400, 1600):
-        result = metrics(*guesses(n_tracks), NAMES, intervals=True)
+        result = scored(n_tracks)
         low, high = result[f"{name}_interval"]
         assert 0 <= low < result[name] < high <= 1
         widths.append(high - low)
@@ -136,40 +151,60 @@ def test_intervals_hold_the_figure_and_shrink_with_the_number_of_tracks(name: st
     assert widths[2] == pytest.approx(widths[1] / 2, rel=0.35)
 
 
+@pytest.mark.parametrize("name", INTERVALS)
+def test_more_tracks_by_the_same_artists_say_nothing_new(name: str) -> None:
+    once, often = scored(200), scored(1600, each=8)
+    assert often["n_groups"] == once["n_groups"] == 200
+    np.testing.assert_allclose(often[f"{name}_interval"], once[f"{name}_interval"], atol=1e-9)
+
+
 def test_accuracy_interval_is_that_of_a_share() -> None:
     """240 of 400 right: the normal approximation gives 0.6 +- 1.96 sqrt(0.6 * 0.4 / 400)."""
-    interval = bootstrap_intervals(np.array([[120, 80], [80, 120]]))["accuracy_interval"]
     # A 90 % interval would be [0.560, 0.640].
-    np.testing.assert_allclose(interval, [0.552, 0.648], atol=0.004)
+    np.testing.assert_allclose(intervals([[120, 80], [80, 120]])["accuracy_interval"], [0.552, 0.648], atol=0.004)
 
 
-def test_intervals_are_those_of_drawing_tracks_one_by_one() -> None:
-    """The plain way: draw rows with replacement and let scikit-learn score each draw."""
+def test_intervals_are_those_of_drawing_artists_one_by_one() -> None:
+    """The plain way: draw artists with replacement and let scikit-learn score each draw."""
     probabilities, labels = guesses(200)
+    artists = np.minimum(np.arange(200) // 3, 50)  # the last one has fifty tracks
     predicted = probabilities.argmax(axis=1)
     rng = np.random.default_rng(7)
     draws: list[list[float]] = []
     for _ in range(300):
-        rows = rng.integers(0, 200, 200)
+        rows = np.concatenate([np.flatnonzero(artists == artist) for artist in rng.integers(0, 51, 51)])
         true, answer = labels[rows], predicted[rows]
         balanced, f1 = balanced_accuracy_score(true, answer), f1_score(true, answer, average="macro")
-        draws.append([accuracy_score(true, answer), balanced, f1])
+        draws.append([accuracy_score(true, answer), accuracy_score(true, answer), balanced, f1])
     expected = np.percentile(draws, [2.5, 97.5], axis=0).T
-    result = metrics(probabilities, labels, NAMES, intervals=True)
-    np.testing.assert_allclose([result[f"{name}_interval"] for name in INTERVALS], expected, atol=0.02)
+    result = metrics(probabilities, labels, NAMES, artists)
+    np.testing.assert_allclose([result[f"{name}_interval"] for name in INTERVALS], expected, atol=0.025)
 
 
 def test_intervals_are_the_same_every_time_and_of_a_single_track_too() -> None:
-    counts = np.array([[5, 2], [1, 8]])
-    assert bootstrap_intervals(counts) == bootstrap_intervals(counts) != bootstrap_intervals(counts, seed=1)
-    assert bootstrap_intervals(np.array([[0, 1], [0, 0]])) == {f"{name}_interval": [0, 0] for name in INTERVALS}
-    assert bootstrap_intervals(np.array([[4, 0], [0, 9]])) == {f"{name}_interval": [1, 1] for name in INTERVALS}
+    counts = [[5, 2], [1, 8]]
+    assert intervals(counts) == intervals(counts) != intervals(counts, seed=1)
+    for one, expected in ([[0, 1], [0, 0]], [0, 0]), ([[4, 0], [0, 9]], [1, 1]):
+        found = intervals(one)
+        assert [found[f"{name}_interval"] for name in INTERVALS if name != "accuracy_own_genres"] == [expected] * 3
 
 
 def test_resamples_average_over_the_genres_true_in_them() -> None:
     """The one track of the second genre is missing from about every third draw: the first alone is then perfect."""
-    intervals = bootstrap_intervals(np.array([[30, 0], [1, 0]]))
-    assert intervals["balanced_accuracy_interval"] == [0.5, 1.0]
+    assert intervals([[30, 0], [1, 0]])["balanced_accuracy_interval"] == [0.5, 1.0]
+
+
+def test_scores_by_genre_are_among_the_genres_of_the_data_set() -> None:
+    """The third track is called c, which its data set does not have; of the others b is the likeliest."""
+    probabilities = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.1, 0.3, 0.6], [0.2, 0.2, 0.6]])
+    labels = np.array([0, 1, 1, 2])
+    possible = np.array([[True, True, False]] * 3 + [[True, True, True]])
+    result = metrics(probabilities, labels, ("a", "b", "c"), np.arange(4), possible)
+    assert (result["accuracy"], result["accuracy_own_genres"]) == (0.75, 1.0)
+    assert [one["f1"] for one in result["per_genre"].values()] == [1.0, 1.0, 1.0]
+    assert result["confusion_matrix"][1] == [0, 1, 1]
+    assert result["macro_f1"] < 1
+    assert result["accuracy_own_genres_interval"] == [1.0, 1.0]
 
 
 def test_excerpt_gain_by_hand() -> None:
@@ -186,7 +221,7 @@ def test_excerpt_gain_by_hand() -> None:
 def test_figures_are_plain_values(tmp_path: Path) -> None:
     """They ride in a checkpoint read with weights_only, and in the sidecar."""
     probabilities, labels = guesses(60)
-    result: dict[str, Any] = metrics(probabilities, labels, NAMES, intervals=True)
+    result: dict[str, Any] = metrics(probabilities, labels, NAMES, np.arange(60))
     result["excerpts"] = excerpt_gain(np.log(probabilities)[:, None], labels, 1.0)
     torch.save(result, tmp_path / "metrics.pt")
     assert torch.load(tmp_path / "metrics.pt", weights_only=True) == json.loads(json.dumps(result)) == result

@@ -24,26 +24,36 @@ from genre_training.evaluate.metrics import (
 )
 from genre_training.evaluate.plots import save_curves, save_reliability
 from genre_training.evaluate.report import PICTURES, write_run_folder
-from genre_training.evaluate.score import summary
+from genre_training.evaluate.score import artists_in_words, summary
 from genre_training.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 NAMES = ("<b>", "jazz & $blues$", "rock", "silent")
 """A tag, an entity, what matplotlib takes for mathematics, and a genre that the test part lacks."""
+
+SOURCE = {
+    "n_tracks": 70,
+    "n_groups": 30,
+    "accuracy": 0.5,
+    "accuracy_interval": [0.4, 0.6],
+    "accuracy_own_genres": 0.625,
+    "accuracy_own_genres_interval": [0.55, 0.7],
+}
 
 VOID = {"meta", "br", "link", "img"}
 
 
 def scores(n_tracks: int, seed: int) -> dict[str, object]:
     rng = np.random.default_rng(seed)
-    labels = rng.integers(0, 3, n_tracks)
+    labels, groups = rng.integers(0, 3, n_tracks), np.arange(n_tracks) // 3
     logits = rng.standard_normal((n_tracks, 3, 4))
     logits[np.arange(n_tracks), :, labels] += 1.0
     probabilities = track_probabilities(logits, 0.8)
     return {
-        **metrics(probabilities, labels, NAMES, intervals=True),
-        "per_source": {"<i>source": {"n_tracks": n_tracks, "accuracy": 0.5, "accuracy_own_genres": 0.625}},
+        **metrics(probabilities, labels, NAMES, groups),
+        "per_source": {"<i>source": SOURCE},
+        "calibration_error": calibration_error(probabilities, labels),
         "calibration_error_uncalibrated": calibration_error(track_probabilities(logits), labels),
-        "confident": coverage_at_threshold(probabilities, labels, 0.7),
+        "confident": coverage_at_threshold(probabilities, labels, 0.7, groups),
         "excerpts": excerpt_gain(logits, labels, 0.8),
         "reliability": reliability(probabilities, labels),
     }
@@ -75,7 +85,7 @@ def checkpoint() -> Checkpoint:
         history=history,
         temperature=0.8,
         confidence_threshold=0.7,
-        metrics={"validation": scores(90, 0), "test": scores(1200, 1)},
+        metrics={"validation": scores(90, 0), "test": scores(1200, 1), "files": {"n_tracks": 0}},
         provenance={
             "clips_per_source": {"<i>source": 5000},
             "clips_left_out": {f"clip/<{i}>": "silent & short" for i in range(60)},
@@ -133,7 +143,7 @@ def test_run_folder_holds_everything(checkpoint: Checkpoint, run_folder: Path) -
     lines = (run_folder / "history.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line) for line in lines] == checkpoint.history
     stored = json.loads((run_folder / "metrics.json").read_text(encoding="utf-8"))
-    assert {part: stored[part] for part in ("validation", "test")} == checkpoint.metrics
+    assert {part: stored[part] for part in ("validation", "test", "files")} == checkpoint.metrics
     assert stored["temperature"] == 0.8
 
 
@@ -180,7 +190,14 @@ def test_report_states_the_figures(checkpoint: Checkpoint, html: str) -> None:
     true, answer, count = test["confused_pairs"][0]
     assert f"{test['accuracy']:.1%} [{low:.1%}, {high:.1%}]" in page.text
     assert f"{true}{answer}{count}" in page.text
-    for text in ("test, 1,200 tracks", "62.5%", "training.learning_rate1e-05", "32, 64, 128, 256", "3,710 train"):
+    for text in (
+        "test, 1,200 tracks of 400 artists",
+        "62.5% [55.0%, 70.0%]",
+        "No artist is in training",
+        "training.learning_rate1e-05",
+        "32, 64, 128, 256",
+        "3,710 train",
+    ):
         assert text in page.text
     assert sum(tag == "svg" for tag, _ in page.tags) == 3
 
@@ -223,10 +240,25 @@ def test_one_epoch_and_one_bin_can_be_drawn(checkpoint: Checkpoint, tmp_path: Pa
 def test_summary_for_the_terminal(checkpoint: Checkpoint) -> None:
     test = checkpoint.metrics["test"]
     lines = summary("test", test).splitlines()
-    assert lines[0] == "test: 1200 tracks, 95 % intervals in brackets"
+    assert lines[0] == "test: 1200 tracks of 400 artists"
     assert all(line.startswith("  ") for line in lines[1:])
     assert sum(line.startswith("  confused ") for line in lines) == 5
-    assert any(line.endswith("50.0%, among its own genres 62.5% (1200)") for line in lines)
+    assert any(line.endswith("50.0%, among its own genres 62.5% [55.0%, 70.0%] (70 of 30 artists)") for line in lines)
     assert summary("test", test).isascii()  # a console may know no more
-    silent = {**test, "confident": {"coverage": 0.0, "precision": None}, "confused_pairs": []}
+    silent = {
+        **test,
+        "confident": {"coverage": 0.0, "precision": None, "precision_interval": None},
+        "confused_pairs": [],
+    }
     assert "0.0% of the tracks\n" in summary("test", silent)
+
+
+def test_how_far_artists_are_apart_is_said_in_words() -> None:
+    clips = {"fma": 90, "own": 10}
+    for unknown, words in (
+        ({}, "No artist is in training and in test."),
+        ({"own": 10}, "Of clips whose artist is unknown (10 of own) this is not certain."),
+        ({"fma": 90, "own": 10}, "No clip names its artist, so the split is random"),
+    ):
+        assert words in artists_in_words({"clips_per_source": clips, "clips_without_artist": unknown})
+    assert "too good" in artists_in_words({"split": {"split": "stratified"}, "clips_per_source": clips})

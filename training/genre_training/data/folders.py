@@ -86,6 +86,25 @@ def read_audio_tracks(folder: Path) -> list[Track]:
     return tracks
 
 
+def read_twins(folder: Path, tracks: Sequence[Track]) -> list[Track]:
+    """Return the audio of clips that are there as pictures.
+
+    Parameters
+    ----------
+    folder : Path
+        The data folder, or a manifest.
+    tracks : sequence of Track
+        Its clips.
+
+    Raises
+    ------
+    DataError
+        An index lacks a column or a value.
+    """
+    pictures = {track.track_id for track in tracks if track.path.suffix == ".png"}
+    return [track for track in read_audio_tracks(folder) if track.track_id in pictures] if pictures else []
+
+
 def _fma_pictures(folder: Path) -> Iterator[Track]:
     columns = ("track_id", "genre", "block", "artist_id", "official")
     for _, row in numbered_rows(folder / "fma_small" / "index.csv", *columns):

@@ -10,8 +10,8 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import get_args
+from dataclasses import dataclass, field, replace
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from genre_training.data.track import PARTS, DataError, Indices, Track
 
 METHODS = get_args(SplitMethod)
 VALIDATION_FOLDS = 8
+REFIT_FOLDS = 16
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,28 @@ def everything_trains(n_tracks: int) -> Split:
     return Split(positions, positions[:0], positions[:0])
 
 
+def almost_everything_trains(tracks: list[Track], method: str, seed: int) -> Split:
+    """Return the split of a refit: a sixteenth of the artists is the test part, nothing validates.
+
+    Of too few artists for sixteen parts, none is held out.
+
+    Parameters
+    ----------
+    tracks : list of Track
+    method : {"grouped", "official", "stratified"}
+    seed : int
+    """
+    grouped = method != "stratified"
+    positions = np.arange(len(tracks))
+    try:
+        folds = _folds(tracks, positions, grouped, REFIT_FOLDS, seed)
+    except DataError:
+        folds = []
+    if len(folds) < REFIT_FOLDS:
+        return everything_trains(len(tracks))
+    return Split(np.setdiff1d(positions, folds[0]), positions[:0], folds[0])
+
+
 def stored_split(held_out: Mapping[str, Sequence[str]], track_ids: Sequence[str]) -> Split:
     """Restore a split by the names of its clips: a new split would differ once a clip was added or removed.
 
@@ -175,6 +198,14 @@ class TrainingData:
         Frames of an excerpt that is evaluated.
     track_ids : tuple of str
         Name of each clip.
+    groups : str array, shape (n_clips,) or empty
+        Artist of each clip, or what stands for it; empty if every clip is by another one.
+    is_file : bool array, shape (n_clips,) or empty
+        Whether a clip was read from an audio file, not from a picture.
+    twins : Tensor, float16, shape (n_twins, n_mels, n_frames)
+        Clips that are there as pictures, read from their audio files.
+    twin_positions : int64 array, shape (n_twins,)
+        Position of the picture of each.
     outliers : Tensor or None, shape (n_outliers, n_mels, n_frames)
         Sounds that are not music, for training with the label -1.
     """
@@ -188,7 +219,20 @@ class TrainingData:
     picture_frames: int
     excerpt_frames: int
     track_ids: tuple[str, ...] = ()
+    groups: NDArray[np.str_] = field(default_factory=lambda: np.zeros(0, dtype=str))
+    is_file: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    twins: Tensor = field(default_factory=lambda: torch.zeros(0))
+    twin_positions: Indices = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     outliers: Tensor | None = None
+
+    def groups_of(self, positions: Indices) -> NDArray[Any]:
+        """Return the artist of some clips.
+
+        Parameters
+        ----------
+        positions : int64 array, shape (n,)
+        """
+        return self.groups[positions] if len(self.groups) else positions
 
     def on(self, device: torch.device) -> TrainingData:
         """Return the same data with the clips on `device`, if it has room for them twice: batches need room too.
@@ -205,7 +249,12 @@ class TrainingData:
 
 
 def load_clips(
-    store: FeatureStore, recipe: Recipe, audio: AudioConfig, names: tuple[str, ...], split: Split
+    store: FeatureStore,
+    recipe: Recipe,
+    audio: AudioConfig,
+    names: tuple[str, ...],
+    split: Split,
+    twins: FeatureStore | None = None,
 ) -> TrainingData:
     """Load the clips of a feature store into memory.
 
@@ -219,6 +268,8 @@ def load_clips(
     names : tuple of str
         Genre of each label.
     split : Split
+    twins : FeatureStore, optional
+        Audio of clips that are pictures in `store`.
 
     Raises
     ------
@@ -226,6 +277,8 @@ def load_clips(
         A clip's genre is not among `names`.
     """
     training = recipe.training
+    position = {track.track_id: i for i, track in enumerate(store.tracks)}
+    pictured = [i for i, track in enumerate(twins.tracks) if track.track_id in position] if twins else []
     return TrainingData(
         clips=torch.from_numpy(np.array(store.log_mel)),
         labels=label_indices(store.tracks, names),
@@ -236,4 +289,8 @@ def load_clips(
         picture_frames=round(training.picture_seconds / audio.frame_seconds),
         excerpt_frames=round(training.excerpt_seconds / audio.frame_seconds),
         track_ids=tuple(track.track_id for track in store.tracks),
+        groups=np.array([track.group for track in store.tracks]),
+        is_file=np.array([track.path.suffix != ".png" for track in store.tracks]),
+        twins=torch.from_numpy(np.array(twins.log_mel[pictured])) if twins else torch.zeros(0),
+        twin_positions=np.array([position[twins.tracks[i].track_id] for i in pictured if twins], dtype=np.int64),
     )

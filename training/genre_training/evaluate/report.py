@@ -16,10 +16,11 @@ import tomli_w
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from genre_training.evaluate.plots import save_confusion_matrix, save_curves, save_reliability
-from genre_training.evaluate.score import headline
+from genre_training.evaluate.score import artists_in_words, headline, with_interval
 from genre_training.model.checkpoint import Checkpoint
 
 PARTS = ("validation", "test")
+OWN = "accuracy_own_genres"
 N_LEFT_OUT_SHOWN = 50
 
 
@@ -43,13 +44,14 @@ def page(checkpoint: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
         checkpoint,
         style=files(__package__).joinpath("templates", "report.css").read_text("utf-8"),
         pictures={name: _behind_svg(picture) for name, picture in pictures.items()},
-        headline_columns=["", *(f"{part}, {metrics[part]['n_tracks']:,} tracks" for part in PARTS)],
-        headline_rows=[(name, *(column[name] for column in columns)) for name in columns[0]],
+        headline_columns=["", *(_size(part, metrics[part]) for part in PARTS)],
+        headline_rows=[(name, *(column.get(name, "") for column in columns)) for name in columns[-1]],
         sources=[
-            (source, part, one["n_tracks"], f"{one['accuracy']:.1%}", f"{one['accuracy_own_genres']:.1%}")
-            for part in PARTS
-            for source, one in metrics[part]["per_source"].items()
+            (source, part, one["n_tracks"], one["n_groups"], f"{one['accuracy']:.1%}", with_interval(one, OWN))
+            for part in (*PARTS, "files")
+            for source, one in metrics[part].get("per_source", {}).items()
         ],
+        artists=artists_in_words(provenance),
         genres=[
             (genre, f"{one['precision']:.2f}", f"{one['recall']:.2f}", f"{one['f1']:.2f}", one["support"])
             for genre, one in metrics["test"]["per_genre"].items()
@@ -65,6 +67,10 @@ def page(checkpoint: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
         ],
         N_LEFT_OUT_SHOWN=N_LEFT_OUT_SHOWN,
     )
+
+
+def _size(part: str, values: Mapping[str, Any]) -> str:
+    return f"{part}, {values['n_tracks']:,} tracks of {values['n_groups']:,} artists"
 
 
 def _behind_svg(picture: str) -> str:

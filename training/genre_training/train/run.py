@@ -16,8 +16,15 @@ from genre_runtime import AudioConfig
 from genre_training import RUN_FOLDER, STATE_NAME, __version__
 from genre_training.config import Recipe
 from genre_training.data.features import FeatureStore, open_store
-from genre_training.data.folders import read_tracks
-from genre_training.data.splits import TrainingData, everything_trains, load_clips, split_tracks
+from genre_training.data.folders import read_tracks, read_twins
+from genre_training.data.splits import (
+    Split,
+    TrainingData,
+    almost_everything_trains,
+    everything_trains,
+    load_clips,
+    split_tracks,
+)
 from genre_training.data.track import PARTS, DataError, label_names
 from genre_training.evaluate.report import write_run_folder
 from genre_training.evaluate.score import score
@@ -78,7 +85,7 @@ def train(
     _check_unfinished(output / RUN_FOLDER, resume)
     store = _open_features(data_folder, cache, workers)
     split = split_tracks(store.tracks, recipe.data.split, recipe.data.seed, recipe.data.fold)
-    data = load_clips(store, recipe, AudioConfig(), label_names(store.tracks), split)
+    data = _load(store, recipe, AudioConfig(), label_names(store.tracks), split, data_folder, cache, workers)
 
     def scored(checkpoint: Checkpoint) -> Checkpoint:
         return replace(checkpoint, **score([checkpoint], data, device)._asdict())
@@ -97,10 +104,11 @@ def refit(
     resume: bool = False,
     workers: int | None = None,
 ) -> Path:
-    """Train a recipe on all clips, and take the scores from five finished folds of the same recipe.
+    """Train a recipe on almost all clips, and take the scores from five finished folds of the same recipe.
 
-    The folds keep their best epoch, this run keeps its last one, since no clip is left for validation. The weights of
-    the folds are kept in `output/folds`, so that `evaluate` can score them again.
+    The folds keep their best epoch, this run keeps its last one, since no clip is left for validation. A sixteenth of
+    the artists is held out, on which the calibration that came from the folds is checked. The weights of the folds are
+    kept in `output/folds`, so that `evaluate` can score them again.
 
     Parameters
     ----------
@@ -128,12 +136,12 @@ def refit(
     if replace(recipe, data=replace(recipe.data, fold=0)) != checkpoints[0].parsed_recipe():
         raise CheckpointError("the folds were trained with another recipe: remove them, or name the recipe they are of")
     store = _open_features(data_folder, cache, workers)
-    split = everything_trains(len(store.tracks))
-    data = load_clips(store, recipe, AudioConfig(), label_names(store.tracks), split)
+    split = almost_everything_trains(store.tracks, recipe.data.split, recipe.data.seed)
+    data = _load(store, recipe, AudioConfig(), label_names(store.tracks), split, data_folder, cache, workers)
 
     def scored(checkpoint: Checkpoint) -> Checkpoint:
         kept = keep_folds(checkpoints, output)
-        scores = score(kept, data, device)
+        scores = score(kept, data, device, refitted=checkpoint)
         validation = scores.metrics["validation"]
         figures = {"val_acc": validation["accuracy"], "val_loss": validation["log_loss"], "folds": len(kept)}
         return replace(checkpoint, **scores._asdict(), **figures)
@@ -167,10 +175,30 @@ def evaluate(
     checkpoint = load_checkpoint(path, (*MEASURED, "temperature", "confidence_threshold"))
     recipe, folds = checkpoint.parsed_recipe(), stored_folds(checkpoint, path)
     store = open_store(read_tracks(data_folder), checkpoint.audio, cache, workers)
-    data = load_clips(store, recipe, checkpoint.audio, checkpoint.labels, everything_trains(len(store.tracks)))
+    split = everything_trains(len(store.tracks))
+    data = _load(store, recipe, checkpoint.audio, checkpoint.labels, split, data_folder, cache, workers)
+    if checkpoint.folds:
+        return score(folds, data, device, refitted=checkpoint).metrics
     assert checkpoint.temperature is not None
     assert checkpoint.confidence_threshold is not None
     return score(folds, data, device, (checkpoint.temperature, checkpoint.confidence_threshold)).metrics
+
+
+def _load(
+    store: FeatureStore,
+    recipe: Recipe,
+    audio: AudioConfig,
+    names: tuple[str, ...],
+    split: Split,
+    data_folder: Path,
+    cache: Path,
+    workers: int | None,
+) -> TrainingData:
+    """Load the clips, and the audio of those that are there as pictures."""
+    twins = read_twins(data_folder, store.tracks)
+    with first_process_first():
+        files = open_store(twins, audio, cache, workers) if twins else None
+    return load_clips(store, recipe, audio, names, split, files)
 
 
 def _check_unfinished(folder: Path, resume: bool) -> None:
@@ -218,6 +246,7 @@ def _run(
     held_out = {part: [data.track_ids[i] for i in positions[part]] for part in PARTS[1:]}
     provenance = {
         "clips_per_source": dict(Counter(track.source for track in store.tracks)),
+        "clips_without_artist": dict(Counter(track.source for track in store.tracks if track.group == track.track_id)),
         "clips_left_out": store.left_out,
         "split": asdict(recipe.data) | {part: len(positions[part]) for part in PARTS},
         "versions": {
