@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genre_runtime import GenreClassifier
+from genre_runtime import FloatArray, GenreClassifier
 from genre_runtime.model.metadata import AudioConfig
 from genre_runtime.prediction import Prediction
-from genre_training.data.features import read_picture, track_log_mel
+from genre_training.data.features import picked_bands, read_picture, track_log_mel
 from genre_training.data.folders import read_audio_tracks, read_tracks
 from genre_training.data.splits import split_tracks
 from genre_training.data.track import Track, label_names
@@ -67,6 +67,51 @@ def test_features_of_audio_resemble_the_pictures(audio_tracks: list[Track]) -> N
     own = np.median([correlation(track, track) for track in tracks])
     assert own >= 0.9
     assert own > 0.15 + np.median([correlation(track, tracks[i - 7]) for i, track in enumerate(tracks[:20])])
+
+
+def test_each_row_of_a_picture_is_the_band_that_the_rule_says(audio_tracks: list[Track]) -> None:
+    """Over time, a row goes with its own band of the audio more than with the bands beside it."""
+    tracks = [track for track in audio_tracks if track.source == "fma_small"]
+    assert len(tracks) == 31
+    bands = np.array(picked_bands(100, 128))
+    fits = np.zeros((100, 3))
+    for track in tracks:
+        name = track.track_id.removeprefix("fma_small/")
+        picture = read_picture(DATA / "fma_small" / "logmel" / f"{name}.png", "fma_small", CONFIG)[bands]
+        heard = track_log_mel(track, CONFIG)[:, 1:251]  # a picture begins one frame later
+        n_frames = min(picture.shape[1], heard.shape[1])
+        rows = _standardised(picture[:, :n_frames])
+        for place, beside in enumerate((-1, 0, 1)):
+            others = _standardised(heard[np.clip(bands + beside, 0, 127), :n_frames])
+            fits[:, place] += (rows * others).mean(axis=1)
+    wrong = np.flatnonzero(fits[:99].argmax(axis=1) != 1)  # beside the last one there is none
+    assert not {24, 49, 74} & set(wrong.tolist())
+    assert len(wrong) <= 2
+
+
+def _standardised(rows: FloatArray) -> FloatArray:
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    result: FloatArray = centred / (centred.std(axis=1, keepdims=True) + 1e-3)
+    return result
+
+
+@pytest.mark.skipif(not MODEL.is_file(), reason=f"no model at {MODEL}: run `invoke train` and `invoke export`")
+@pytest.mark.parametrize(("source", "least_right"), [("fma_small", 0.48), ("gtzan", 0.48)])
+def test_shipped_model_answers_files_like_their_pictures(
+    audio_tracks: list[Track], source: str, least_right: float
+) -> None:
+    """A network that knows a data set by how its pictures were made answers files otherwise, and worse."""
+    tracks = [track for track in audio_tracks if track.source == source]
+    classifier = GenreClassifier.load(MODEL, device="cpu", threads=1)
+    alike = right = 0
+    for track in tracks:
+        name = track.track_id.removeprefix(f"{source}/")
+        picture = read_picture(DATA / source / "logmel" / f"{name}.png", source, CONFIG)
+        answer = classifier.classify_file(track.path).label
+        alike += answer == classifier.classify_log_mel(picture).label
+        right += answer == track.label
+    assert alike >= 0.9 * len(tracks)
+    assert right >= least_right * len(tracks)
 
 
 @pytest.mark.skipif(not MODEL.is_file(), reason=f"no model at {MODEL}: run `invoke train` and `invoke export`")

@@ -133,7 +133,7 @@ def _data(provenance: Any) -> str:
         return (
             f"Clips: {clips or 'unknown'}. The model was trained on **{split.get('train')} of them**, up to the last "
             f"epoch; {split.get('test')} were held out. The figures below are those of five models, trained with the "
-            f"same recipe on four fifths of the clips each (split `{split.get('split')}`, seed {split.get('seed')}) and "
+            f"same recipe on four fifths of the clips each (split `{split.get('split')}`, seed {split.get('seed')}), "
             "taken at their best epoch on validation: each clip is classified by a model that was not trained on its "
             "artist, and its confidence is judged by what the other four taught. “Held out” are the model's own "
             f"figures. {ending}"

@@ -37,7 +37,7 @@ def test_outliers_are_mentioned_only_if_the_recipe_has_them(published: Path, sha
 
 
 def test_audio_files_are_scored_by_part_of_the_split(classifier: GenreClassifier, tmp_path: Path) -> None:
-    """The test model calls loud tones "tone" and silence "quiet": two files are labelled wrong, one is gone, and one was trained on."""
+    """Two files are labelled wrong, since the test model calls tones "tone", one is gone, one was trained on."""
     rows = [
         ("x_1.wav", "tone", "a", "x"),
         ("x_2.wav", "quiet", "b", "x"),

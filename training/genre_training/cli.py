@@ -34,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     try:
-        return {"data": _data, "train": _train, "refit": _refit, "evaluate": _evaluate}[options.verb](options)
+        verbs = {"data": _data, "train": _train, "refit": _refit, "evaluate": _evaluate, "sources": _sources}
+        return verbs[options.verb](options)
     except MemoryError as error:  # of this computer, or a DeviceMemoryError of its GPU
         print(f"genre-train: {escaped(error) or 'out of memory'}; {_less_memory(options)}", file=sys.stderr)
         return 1
@@ -56,7 +57,7 @@ def _left_behind(options: argparse.Namespace) -> str:
     """Say what an interruption leaves, and how to continue."""
     if _unfinished(options):
         return "the same command with --resume continues after the last whole epoch; best_model.pt was not changed"
-    if options.verb == "evaluate":
+    if options.verb in ("evaluate", "sources"):
         return "nothing was changed"
     return "the same command continues from there"  # the download or the features
 
@@ -94,12 +95,17 @@ def _parser() -> argparse.ArgumentParser:
     refit.add_argument("--resume", action="store_true", help="continue an interrupted run")
     evaluate = verbs.add_parser("evaluate", help="score a checkpoint on its own split")
     evaluate.add_argument("--checkpoint", type=Path, default=Path("models/best_model.pt"))
-    for verb in (train, refit, evaluate):
+    sources = verbs.add_parser(
+        "sources", help="measure whether data sets are recognised by traces of how they were made"
+    )
+    sources.add_argument("--config", type=Path, default=Path("default"), help="TOML recipe or its bare name")
+    for verb in (train, refit, evaluate, sources):
         verb.add_argument("--data", type=Path, required=True, help="data folder")
         verb.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="folder for computed features")
         verb.add_argument(
             "--workers", type=_positive, metavar="N", help="processes that compute features (default: one per core)"
         )
+    for verb in (train, refit, evaluate):
         verb.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     return parser
 
@@ -164,4 +170,13 @@ def _evaluate(options: argparse.Namespace) -> int:
     with memory_guard(device):
         metrics = evaluate(options.checkpoint, options.data, options.cache, device, workers=options.workers)
     print_scores(metrics, load_checkpoint(options.checkpoint).provenance)
+    return 0
+
+
+def _sources(options: argparse.Namespace) -> int:
+    from genre_training.config import read_recipe
+    from genre_training.evaluate.sources import describe
+    from genre_training.train.run import sources
+
+    print(describe(sources(read_recipe(options.config), options.data, options.cache, workers=options.workers)))
     return 0

@@ -47,7 +47,7 @@ def test_info_of_a_model_without_metrics(model_path: Path, capsys: pytest.Captur
     path = model_path.with_suffix(".json")
     path.write_text(json.dumps({**json.loads(path.read_text()), "metrics": {}, "provenance": {}}))
     assert main(["info", "--model", str(model_path)]) == 0
-    assert "accuracy unknown, loss unknown" in capsys.readouterr().out
+    assert "unknown: the sidecar has no figures" in capsys.readouterr().out
 
 
 def test_demo(model_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

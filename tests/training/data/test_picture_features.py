@@ -9,8 +9,10 @@ import pytest
 
 from genre_runtime.model.features import log_mel_spectrogram
 from genre_runtime.model.metadata import AudioConfig
+from genre_training.config import NetworkConfig
 from genre_training.data.features import read_picture
 from genre_training.data.track import DataError
+from genre_training.model.network import network_bands
 from tests.training.miniature import compose, save_picture, write_fma, write_gtzan
 
 CONFIG = AudioConfig()
@@ -67,6 +69,21 @@ def test_picture_of_a_sound_resembles_its_spectrogram(tmp_path: Path, source: st
     first = 0 if source == "gtzan" else 1  # FMA pictures begin one frame later
     expected = log_mel_spectrogram(compose("bursts", seed, 30), CONFIG)[:, first : first + found.shape[1]]
     assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > (0.85 if source == "gtzan" else 0.99)
+
+
+def test_each_row_of_a_picture_is_the_band_that_the_network_sees(tmp_path: Path) -> None:
+    """Noise differs from band to band: a row that stood for another band would show."""
+    write_fma(tmp_path, n_clips=1)
+    config = NetworkConfig()
+    bands = list(network_bands(config, CONFIG.n_mels))
+    picture = read_picture(tmp_path / "fma_small" / "logmel" / "000000.png", "fma_small", CONFIG)[bands]
+    heard = log_mel_spectrogram(compose("bursts", 0, 30), CONFIG)[:, 1:251]
+    for beside, largest in ((0, 0.51), (-1, None), (1, None)):
+        differences = np.abs(picture - heard[np.clip(np.array(bands) + beside, 0, 127)]).max(axis=1)
+        if largest is not None:
+            assert differences.max() <= largest  # rounded to whole decibels
+        else:
+            assert differences[1:-1].min() > 1
 
 
 @pytest.mark.parametrize(

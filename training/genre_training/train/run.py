@@ -28,6 +28,7 @@ from genre_training.data.splits import (
 from genre_training.data.track import PARTS, DataError, label_names
 from genre_training.evaluate.report import write_run_folder
 from genre_training.evaluate.score import score
+from genre_training.evaluate.sources import Recognition, recognise_sources
 from genre_training.model.checkpoint import (
     MEASURED,
     Checkpoint,
@@ -40,6 +41,7 @@ from genre_training.model.checkpoint import (
     save_values,
     stored_folds,
 )
+from genre_training.model.network import network_bands
 from genre_training.train.augment import outlier_log_mels
 from genre_training.train.distributed import autocast_dtype, first_process_first, rank
 from genre_training.train.trainer import Trainer
@@ -182,6 +184,26 @@ def evaluate(
     assert checkpoint.temperature is not None
     assert checkpoint.confidence_threshold is not None
     return score(folds, data, device, (checkpoint.temperature, checkpoint.confidence_threshold)).metrics
+
+
+def sources(recipe: Recipe, data_folder: Path, cache: Path, *, workers: int | None = None) -> list[Recognition]:
+    """Measure how well the data sets of a folder are recognised from what a recipe's network sees.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    data_folder, cache : Path
+    workers : int, optional
+        As in `train`.
+
+    Raises
+    ------
+    DataError, LostWorkerError
+    """
+    store = _open_features(data_folder, cache, workers)
+    split = everything_trains(len(store.tracks))
+    data = _load(store, recipe, AudioConfig(), label_names(store.tracks), split, data_folder, cache, workers)
+    return recognise_sources(data, network_bands(recipe.network, data.clips.shape[1]), recipe.training.noise_db)
 
 
 def _load(
