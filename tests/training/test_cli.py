@@ -126,7 +126,7 @@ def test_interrupted_run_says_how_to_go_on_and_does(
     assert main(interrupted) == 1
     assert "has an interrupted run: continue it with --resume" in capsys.readouterr().err
     assert main([*interrupted, "training.epochs=3", "--resume"]) == 1
-    assert "of a run with another recipe" in capsys.readouterr().err
+    assert "training.epochs is 2 in the interrupted run and 3 now: resume with the same" in capsys.readouterr().err
     assert main([*interrupted, "--resume"]) == 0
     whole, resumed = (load_checkpoint(tmp_path / name / "best_model.pt") for name in ("whole", "models"))
     for name, weights in whole.model_state_dict.items():
