@@ -98,10 +98,13 @@ def model_card(metadata: ModelMetadata) -> str:
         _limits(provenance),
         "## Terms\n",
         _terms(provenance.get("clips_per_source", {})),
-        "## Parity\n",
-        "Largest difference from the reference (spectrograms: NumPy; logits and embedding: torch):\n",
-        parity_table(provenance.get("parity", {})) + "\n",
     ]
+    if parity := provenance.get("parity"):
+        parts += [
+            "## Parity\n",
+            "Largest difference from the reference (spectrograms: NumPy; logits and embedding: torch):\n",
+            parity_table(parity) + "\n",
+        ]
     return "\n".join(part for part in parts if part)
 
 
@@ -114,11 +117,16 @@ def _network(metadata: ModelMetadata) -> str:
     audio, provenance = metadata.audio, metadata.provenance
     network = provenance.get("recipe", {}).get("network", {})
     name = _NETWORKS.get(network.get("kind"), "A network")
+    n_parameters = provenance.get("n_parameters")
+    size = f" with {n_parameters / 1e6:.1f} M parameters" if n_parameters else ""
     branch = " and a branch of clip statistics" if network.get("statistics") else ""
+    answer = (
+        f"the mean probability of {metadata.n_excerpts} excerpts" if metadata.n_excerpts > 1 else "that of one excerpt"
+    )
     return (
-        f"{name}{branch} with {provenance.get('n_parameters', 0) / 1e6:.1f} M parameters on log-mel spectrograms "
-        f"({audio.sample_rate} Hz, n_fft {audio.n_fft}, hop {audio.hop_length}, {audio.n_mels} bands). The answer for "
-        f"a track is the mean probability of {metadata.n_excerpts} excerpts of {metadata.excerpt_seconds:g} s.\n"
+        f"{name}{branch}{size} on log-mel spectrograms ({audio.sample_rate} Hz, n_fft {audio.n_fft}, "
+        f"hop {audio.hop_length}, {audio.n_mels} bands). The answer for a track is {answer} of "
+        f"{metadata.excerpt_seconds:g} s.\n"
     )
 
 
@@ -126,19 +134,25 @@ def _data(provenance: Any) -> str:
     clips = ", ".join(f"{source} {count}" for source, count in provenance.get("clips_per_source", {}).items())
     split = provenance.get("split", {})
     versions = ", ".join(f"{name} {version}" for name, version in provenance.get("versions", {}).items())
-    ending = f"({versions}, {provenance.get('precision')})\n"
+    made = ", ".join(filter(None, (versions, provenance.get("precision"))))
+    ending = f" ({made})\n" if made else "\n"
+    leaks = split.get("split") == "stratified"
+    if leaks:
+        ending = (
+            f" The split divides clip by clip, so artists of test clips also train: the figures are too high.{ending}"
+        )
     if split.get("test") == 0:
         return (
             f"Clips: {clips or 'unknown'}. The model was trained on **all of them**, up to the last epoch. The figures "
-            "below are those of five models, trained with the same recipe on four fifths of the clips each "
-            f"(split `{split.get('split')}`, seed {split.get('seed')}) and taken at their best epoch on validation: "
-            "each clip is classified by a model that was not trained on its group. The calibration comes from the "
-            f"validation clips of the five models. {ending}"
+            "below are those of five models of the same recipe, each trained without its test and validation clips "
+            f"(split `{split.get('split')}`, seed {split.get('seed')}) and taken at its best epoch on validation: "
+            f"each clip is classified by a model that was not trained on {'it' if leaks else 'its group'}. The "
+            f"calibration comes from the validation clips of the five models.{ending}"
         )
     sizes = ", ".join(f"{split.get(part)} {part}" for part in ("train", "validation", "test"))
     return (
         f"Clips: {clips or 'unknown'}. Split `{split.get('split')}`, seed {split.get('seed')}, "
-        f"fold {split.get('fold')}: {sizes}. Epoch and calibration were chosen on the validation clips. {ending}"
+        f"fold {split.get('fold')}: {sizes}. Epoch and calibration were chosen on the validation clips.{ending}"
     )
 
 
@@ -162,6 +176,8 @@ def _figures(metrics: Any) -> str:
             coverage, precision = confident["coverage"], confident["precision"]
             note += f", {coverage:.0%} of the answers confident and {precision:.0%} of these correct"
         notes.append(note)
+    if not rows:
+        return "The accuracy was not measured.\n"
     head = ("part", "source", "tracks", "accuracy", "among the source's own genres")
     return f"{_table(head, rows)}\n{'; '.join(notes)}.\n"
 
@@ -182,8 +198,9 @@ def _confidence(metadata: ModelMetadata) -> str:
     reason = f"the threshold at which {TARGET_PRECISION:.0%} of the confident answers on validation clips are correct"
     if threshold >= 1:
         reason = f"because no threshold makes {TARGET_PRECISION:.0%} of the confident answers on validation correct"
-    text = f"Confident answers start at {threshold:.2f} (temperature {metadata.temperature:.2f}), {reason}."
     validated = metadata.metrics.get("validation", {}).get("per_genre", {})
+    text = f"Confident answers start at {threshold:.2f} (temperature {metadata.temperature:.2f})"
+    text += f", {reason}." if validated else "; this was not calibrated on validation clips."
     unseen = [label for label in metadata.labels if label not in validated]
     if validated and unseen:
         text += f" The validation part has no clip of {', '.join(unseen)}: their confidence is not verified."
@@ -216,16 +233,21 @@ def _per_genre(values: Any) -> str:
 
 
 def _limits(provenance: Any) -> str:
+    training = provenance.get("recipe", {}).get("training", {})
     not_music = "- Audio that is not music also gets a genre"
-    if share := provenance.get("recipe", {}).get("training", {}).get("outlier_share"):
+    n_batch = min(training.get("batch_size", 0), provenance.get("split", {}).get("train", 0))
+    if n_outliers := round(training.get("outlier_share", 0) * n_batch):  # none in a small batch
         not_music += (
-            f". To lower its confidence there, {share:.0%} of each training batch was synthesised noise, tones and "
-            "babble, with equal probabilities as the target"
+            f". To lower its confidence there, {n_outliers / n_batch:.0%} of each training batch was synthesised "
+            "noise, tones and babble, with equal probabilities as the target"
         )
+    naming = ""
+    if len(provenance.get("clips_per_source", {})) > 1:
+        naming = ", and the data sets name them differently: rock in one is metal or pop in another"
     return (
         "- The model knows only the genres listed above; other music gets one of them. Answers below the threshold "
         "(`confident` is false) are guesses.\n"
-        "- Genres overlap, and the data sets name them differently: rock in one is metal or pop in another.\n"
+        f"- Genres overlap{naming}.\n"
         f"{not_music}. Silence is never confident.\n"
     )
 
