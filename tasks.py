@@ -103,10 +103,12 @@ def crossvalidate(
     _member("genre-train", "refit", "--config", config, "--folds", *checkpoints, *folders, *changes, *resume)
 
 
-@task(help={"checkpoint": "trained model", "data": "data folder"})
-def evaluate(c: Context, checkpoint: str = "models/best_model.pt", data: str = DEFAULT_DATA) -> None:
+@task(help={"checkpoint": "trained model", "data": "data folder (default: that of the training, if it is known)"})
+def evaluate(c: Context, checkpoint: str = "models/best_model.pt", data: str = "") -> None:
     """Score a checkpoint on the split that it was trained with."""
-    _member("genre-train", "evaluate", "--checkpoint", checkpoint, "--data", data)
+    known = Path(ROOT, checkpoint).parent / "run" / "data_folder.txt"
+    folder = data or ("" if known.is_file() else DEFAULT_DATA)
+    _member("genre-train", "evaluate", "--checkpoint", checkpoint, *(["--data", folder] if folder else []))
 
 
 @task(

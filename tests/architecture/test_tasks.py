@@ -67,3 +67,16 @@ def test_crossvalidate_passes_changes_on_to_folds_and_refit(
     options = [parser.parse_args(command) for command in commands]
     assert [one.verb for one in options] == ["train"] * 5 + ["refit"]
     assert [one.set for one in options] == [*([*change.split(), f"data.fold={i}"] for i in range(5)), change.split()]
+
+
+def test_evaluate_names_a_folder_only_if_the_training_left_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr(tasks, "_member", lambda *command: commands.append(list(command)))
+    tasks.evaluate(Context(), str(tmp_path / "best_model.pt"))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "data_folder.txt").touch()
+    tasks.evaluate(Context(), str(tmp_path / "best_model.pt"))
+    tasks.evaluate(Context(), str(tmp_path / "best_model.pt"), data="music")
+    assert [command[4:] for command in commands] == [["--data", tasks.DEFAULT_DATA], [], ["--data", "music"]]

@@ -96,7 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     for verb in (train, refit):
         verb.add_argument("--set", nargs="+", default=[], metavar="TABLE.KEY=VALUE", help="change values of the recipe")
     for verb in (train, refit, evaluate):
-        verb.add_argument("--data", type=Path, required=True, help="data folder")
+        default = " (default: that of the training)" if verb is evaluate else ""
+        verb.add_argument("--data", type=Path, required=verb is not evaluate, help=f"data folder{default}")
         verb.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="folder for computed features")
         verb.add_argument(
             "--workers", type=_positive, metavar="N", help="processes that compute features (default: one per core)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -44,6 +45,8 @@ from genre_training.train.distributed import autocast_dtype, first_process_first
 from genre_training.train.trainer import Trainer
 
 CHECKPOINT_NAME = "best_model.pt"
+DATA_FOLDER_NAME = "data_folder.txt"
+"""In the run's folder: where the clips are. A checkpoint is published, so it must not hold a path of this computer."""
 N_OUTLIERS = 120
 
 
@@ -91,7 +94,7 @@ def train(
     def scored(checkpoint: Checkpoint) -> Checkpoint:
         return replace(checkpoint, **score([checkpoint], data, device)._asdict())
 
-    return _run(recipe, store, data, output, device, saved, scored)
+    return _run(recipe, store, data, data_folder, output, device, saved, scored)
 
 
 def refit(
@@ -154,11 +157,11 @@ def refit(
         figures = {"val_acc": validation["accuracy"], "val_loss": validation["log_loss"], "folds": len(kept)}
         return replace(checkpoint, **scores._asdict(), **figures)
 
-    return _run(recipe, store, data, output, device, saved, scored)
+    return _run(recipe, store, data, data_folder, output, device, saved, scored)
 
 
 def evaluate(
-    path: Path, data_folder: Path, cache: Path, device: torch.device, *, workers: int | None = None
+    path: Path, data_folder: Path | None, cache: Path, device: torch.device, *, workers: int | None = None
 ) -> dict[str, Any]:
     """Score a checkpoint again on the split that it was trained with.
 
@@ -166,7 +169,9 @@ def evaluate(
     ----------
     path : Path
         The checkpoint.
-    data_folder, cache : Path
+    data_folder : Path or None
+        None for the folder that the checkpoint was trained on, as its run noted it.
+    cache : Path
     device : torch.device
     workers : int, optional
         As in `train`.
@@ -182,7 +187,7 @@ def evaluate(
     """
     checkpoint = load_checkpoint(path, (*MEASURED, "temperature", "confidence_threshold"))
     recipe, folds = checkpoint.parsed_recipe(), stored_folds(checkpoint, path)
-    tracks = read_tracks(data_folder)
+    tracks = read_tracks(data_folder or _trained_on(path))
     label_indices(tracks, checkpoint.labels)
     for fold in folds:
         stored_split(fold.held_out, [track.track_id for track in tracks])
@@ -191,6 +196,17 @@ def evaluate(
     assert checkpoint.temperature is not None
     assert checkpoint.confidence_threshold is not None
     return score(folds, data, device, (checkpoint.temperature, checkpoint.confidence_threshold)).metrics
+
+
+def _trained_on(path: Path) -> Path:
+    """Return the data folder of the run that wrote a checkpoint."""
+    note = path.parent / RUN_FOLDER / DATA_FOLDER_NAME
+    if not note.is_file():
+        raise DataError(f"the data folder of {path} is not known, there is no {note}: name it with --data")
+    folder = Path(os.fsdecode(note.read_bytes()))
+    if not folder.exists():
+        raise DataError(f"{folder}, on which {path} was trained, does not exist: name the data folder with --data")
+    return folder
 
 
 def _interrupted_run(folder: Path, resume: bool) -> dict[str, Any] | None:
@@ -325,6 +341,7 @@ def _run(
     recipe: Recipe,
     store: FeatureStore,
     data: TrainingData,
+    data_folder: Path,
     output: Path,
     device: torch.device,
     saved: dict[str, Any] | None,
@@ -376,6 +393,7 @@ def _run(
         checkpoint = scored(replace(load_checkpoint(folder / CHECKPOINT_NAME), history=trainer.history))
         save_checkpoint(checkpoint, output / CHECKPOINT_NAME)
         write_run_folder(folder, checkpoint)
+        (folder / DATA_FOLDER_NAME).write_bytes(os.fsencode(data_folder.absolute()))
         (folder / STATE_NAME).unlink()
         (folder / CHECKPOINT_NAME).unlink()
     return output / CHECKPOINT_NAME
