@@ -74,25 +74,41 @@ def train(
     _member("genre-train", "train", "--config", config, *folders, *changes, *_flags(resume=resume))
 
 
-@task(help={"config": "recipe", "data": "data folder", "output": "output folder", "runs": "folder for the folds"})
+@task(
+    help={
+        "config": "recipe",
+        "data": "data folder",
+        "output": "output folder",
+        "runs": "folder for the folds",
+        "change": "changed values of the recipe, such as 'training.epochs=5'",
+    }
+)
 def crossvalidate(
-    c: Context, config: str = "default", data: str = DEFAULT_DATA, output: str = "models", runs: str = "runs"
+    c: Context,
+    config: str = "default",
+    data: str = DEFAULT_DATA,
+    output: str = "models",
+    runs: str = "runs",
+    change: str = "",
 ) -> None:
     """Train a recipe on five folds for its figures, then on all clips; an interrupted run is continued."""
     checkpoints = [f"{runs}/fold{fold}/best_model.pt" for fold in range(5)]
     for fold, checkpoint in enumerate(checkpoints):
         if not Path(ROOT, checkpoint).is_file():
             folder = str(Path(checkpoint).parent)
-            train(c, config, data, folder, f"data.fold={fold}", Path(ROOT, folder, "run", "last.pt").is_file())
+            train(c, config, data, folder, f"{change} data.fold={fold}", Path(ROOT, folder, "run", "last.pt").is_file())
     resume = _flags(resume=Path(ROOT, output, "run", "last.pt").is_file())
+    changes = ["--set", *change.split()] if change else []
     folders = ("--data", data, "--output", output)
-    _member("genre-train", "refit", "--config", config, "--folds", *checkpoints, *folders, *resume)
+    _member("genre-train", "refit", "--config", config, "--folds", *checkpoints, *folders, *changes, *resume)
 
 
-@task(help={"checkpoint": "trained model", "data": "data folder"})
-def evaluate(c: Context, checkpoint: str = "models/best_model.pt", data: str = DEFAULT_DATA) -> None:
+@task(help={"checkpoint": "trained model", "data": "data folder (default: that of the training, if it is known)"})
+def evaluate(c: Context, checkpoint: str = "models/best_model.pt", data: str = "") -> None:
     """Score a checkpoint on the split that it was trained with."""
-    _member("genre-train", "evaluate", "--checkpoint", checkpoint, "--data", data)
+    known = Path(ROOT, checkpoint).parent / "run" / "data_folder.txt"
+    folder = data or ("" if known.is_file() else DEFAULT_DATA)
+    _member("genre-train", "evaluate", "--checkpoint", checkpoint, *(["--data", folder] if folder else []))
 
 
 @task(

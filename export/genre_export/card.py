@@ -100,10 +100,13 @@ def model_card(metadata: ModelMetadata) -> str:
         _limits(provenance),
         "## Terms\n",
         _terms(provenance.get("clips_per_source", {})),
-        "## Parity\n",
-        "Largest difference from the reference (spectrograms: NumPy; logits and embedding: torch):\n",
-        parity_table(provenance.get("parity", {})) + "\n",
     ]
+    if parity := provenance.get("parity"):
+        parts += [
+            "## Parity\n",
+            "Largest difference from the reference (spectrograms: NumPy; logits and embedding: torch):\n",
+            parity_table(parity) + "\n",
+        ]
     return "\n".join(part for part in parts if part)
 
 
@@ -116,11 +119,16 @@ def _network(metadata: ModelMetadata) -> str:
     audio, provenance = metadata.audio, metadata.provenance
     network = provenance.get("recipe", {}).get("network", {})
     name = _NETWORKS.get(network.get("kind"), "A network")
+    n_parameters = provenance.get("n_parameters")
+    size = f" with {n_parameters / 1e6:.1f} M parameters" if n_parameters else ""
     branch = " and a branch of clip statistics" if network.get("statistics") else ""
+    answer = (
+        f"the mean probability of {metadata.n_excerpts} excerpts" if metadata.n_excerpts > 1 else "that of one excerpt"
+    )
     return (
-        f"{name}{branch} with {provenance.get('n_parameters', 0) / 1e6:.1f} M parameters on log-mel spectrograms "
-        f"({audio.sample_rate} Hz, n_fft {audio.n_fft}, hop {audio.hop_length}, {audio.n_mels} bands). The answer for "
-        f"a track is the mean probability of {metadata.n_excerpts} excerpts of {metadata.excerpt_seconds:g} s.\n"
+        f"{name}{branch}{size} on log-mel spectrograms ({audio.sample_rate} Hz, n_fft {audio.n_fft}, "
+        f"hop {audio.hop_length}, {audio.n_mels} bands). The answer for a track is {answer} of "
+        f"{metadata.excerpt_seconds:g} s.\n"
     )
 
 
@@ -128,7 +136,8 @@ def _data(provenance: Any) -> str:
     clips = ", ".join(f"{source} {count}" for source, count in provenance.get("clips_per_source", {}).items())
     split = provenance.get("split", {})
     versions = ", ".join(f"{name} {version}" for name, version in provenance.get("versions", {}).items())
-    ending = f"{artists_in_words(provenance)} ({versions}, {provenance.get('precision')})\n"
+    made = ", ".join(filter(None, (versions, provenance.get("precision"))))
+    ending = f"{artists_in_words(provenance)} ({made})\n" if made else f"{artists_in_words(provenance)}\n"
     if split.get("validation") == 0:
         return (
             f"Clips: {clips or 'unknown'}. The model was trained on **{split.get('train')} of them**, up to the last "
@@ -138,10 +147,10 @@ def _data(provenance: Any) -> str:
             "artist, and its confidence is judged by what the other four taught. “Held out” are the model's own "
             f"figures. {ending}"
         )
-    sizes = ", ".join(f"{split.get(part)} {part}" for part in ("train", "validation", "test"))
+    sizes = ", ".join(f"{split[part]} {part}" for part in ("train", "validation", "test") if part in split)
+    settings = "".join(f", {name} {split[name]}" for name in ("seed", "fold") if name in split)
     return (
-        f"Clips: {clips or 'unknown'}. Split `{split.get('split')}`, seed {split.get('seed')}, "
-        f"fold {split.get('fold')}: {sizes}. Epoch and calibration were chosen on the validation clips. {ending}"
+        f"Clips: {clips or 'unknown'}. Split `{split.get('split')}`{settings}: {sizes or 'unknown sizes'}. Epoch and calibration were chosen on the validation clips. {ending}"
     )
 
 
@@ -167,6 +176,8 @@ def _figures(metrics: Any) -> str:
                 f"{values['like_picture']:.1%} of {values['n_pictured']} test clips that exist as pictures too are "
                 "answered like the picture"
             )
+    if not rows:
+        return "The accuracy was not measured.\n"
     head = ("part", "source", "tracks", "artists", "accuracy", "among the source's own genres")
     return f"{_table(head, rows)}\nIn brackets 95 % intervals over artists. {'; '.join(notes)}.\n"
 
@@ -188,8 +199,9 @@ def _confidence(metadata: ModelMetadata) -> str:
     reason = f"the lowest threshold that makes at least {promise}, with a probability of 95 %"
     if threshold >= 1:
         reason = f"because no threshold makes {promise} with a probability of 95 %"
-    text = f"Confident answers start at {threshold:.2f} (temperature {metadata.temperature:.2f}), {reason}."
     tested = metadata.metrics.get("test", {}).get("per_genre", {})
+    text = f"Confident answers start at {threshold:.2f} (temperature {metadata.temperature:.2f})"
+    text += f", {reason}." if tested else "; this was not tested."
     unseen = [label for label in metadata.labels if label not in tested]
     if tested and unseen:
         text += f" The test part has no clip of {', '.join(unseen)}: their confidence is not verified."
@@ -224,16 +236,21 @@ def _per_genre(values: Any) -> str:
 
 
 def _limits(provenance: Any) -> str:
+    training = provenance.get("recipe", {}).get("training", {})
     not_music = "- Audio that is not music also gets a genre"
-    if share := provenance.get("recipe", {}).get("training", {}).get("outlier_share"):
+    n_batch = min(training.get("batch_size", 0), provenance.get("split", {}).get("train", 0))
+    if n_outliers := round(training.get("outlier_share", 0) * n_batch):  # none in a small batch
         not_music += (
-            f". To lower its confidence there, {share:.0%} of each training batch was synthesised noise, tones and "
-            "babble, with equal probabilities as the target"
+            f". To lower its confidence there, {n_outliers / n_batch:.0%} of each training batch was synthesised "
+            "noise, tones and babble, with equal probabilities as the target"
         )
+    naming = ""
+    if len(provenance.get("clips_per_source", {})) > 1:
+        naming = ", and the data sets name them differently: rock in one is metal or pop in another"
     return (
         "- The model knows only the genres listed above; other music gets one of them. Answers below the threshold "
         "(`confident` is false) are guesses.\n"
-        "- Genres overlap, and the data sets name them differently: rock in one is metal or pop in another.\n"
+        f"- Genres overlap{naming}.\n"
         f"{not_music}. Silence is never confident.\n"
     )
 

@@ -27,13 +27,40 @@ def test_weights_of_own_music_are_not_published_by_the_project(
     assert card.endswith("|\n")
 
 
-@pytest.mark.parametrize("share", [0.0, 0.05])
-def test_outliers_are_mentioned_only_if_the_recipe_has_them(published: Path, share: float) -> None:
+@pytest.mark.parametrize(
+    ("share", "batch_size", "n_train"), [(0.0, 64, 900), (0.05, 64, 900), (0.05, 8, 900), (0.05, 64, 8)]
+)
+def test_outliers_are_mentioned_only_if_batches_had_them(
+    published: Path, share: float, batch_size: int, n_train: int
+) -> None:
     metadata = read_metadata(published / "best_model.onnx")
-    recipe = {"training": {"outlier_share": share}}
-    card = model_card(replace(metadata, provenance={**metadata.provenance, "recipe": recipe}))
+    recipe = {"training": {"outlier_share": share, "batch_size": batch_size}}
+    split = {**metadata.provenance["split"], "train": n_train}
+    card = model_card(replace(metadata, provenance={**metadata.provenance, "recipe": recipe, "split": split}))
     assert "Audio that is not music also gets a genre" in card
-    assert ("5% of each training batch was synthesised noise" in card) == (share > 0)
+    had_some = share > 0 and min(batch_size, n_train) == 64
+    assert ("5% of each training batch was synthesised noise" in card) == had_some
+
+
+def test_card_of_a_model_of_which_little_is_known_claims_little(published: Path) -> None:
+    metadata = read_metadata(published / "best_model.onnx")
+    provenance = {
+        "clips_per_source": {"my music": 9},
+        "split": {"split": "stratified", "seed": 0, "train": 9, "test": 0},
+    }
+    card = model_card(replace(metadata, metrics={}, provenance=provenance))
+    absent = (
+        "None",
+        "synthesised",
+        "parameters",
+        "its group",
+        "name them differently",
+        "## Parity",
+        "on validation clips are",
+    )
+    assert [text for text in absent if text in card] == []
+    assert "The split is by clip: clips of one artist are in training and in test" in card
+    assert "The accuracy was not measured." in card
 
 
 def test_audio_files_are_scored_by_part_of_the_split(classifier: GenreClassifier, tmp_path: Path) -> None:

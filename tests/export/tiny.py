@@ -65,6 +65,7 @@ def tiny_checkpoint() -> Checkpoint:
         confidence_threshold=0.8125,
         provenance={
             "clips_per_source": {"gtzan": 400},
+            "clips_without_artist": {},
             "split": {"split": "grouped", "seed": 0, "fold": 0},
             "versions": {"torch": "2.6"},
         },

@@ -61,7 +61,7 @@ def test_everything_about_the_run_lies_beside_the_checkpoint(finished_run: Finis
     assert {path.name for path in finished_run.output.iterdir()} == {"best_model.pt", "run"}
     names = {path.name for path in (finished_run.output / "run").iterdir()}
     pictures = {f"{name}.{kind}" for name in ("curves", "confusion_matrix", "reliability") for kind in ("png", "svg")}
-    assert names == {"config.toml", "history.jsonl", "metrics.json", "report.html"} | pictures
+    assert names == {"config.toml", "data_folder.txt", "history.jsonl", "metrics.json", "report.html"} | pictures
 
 
 def test_evaluate_prints_the_same_figures(finished_run: FinishedRun, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,6 +69,23 @@ def test_evaluate_prints_the_same_figures(finished_run: FinishedRun, capsys: pyt
     found = figures(capsys.readouterr().out)
     assert len(found) >= 5
     assert found == figures(finished_run.printed)
+
+
+def test_evaluate_finds_the_folder_of_the_training_which_no_checkpoint_holds(
+    finished_run: FinishedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = finished_run.output / "best_model.pt"
+    assert str(finished_run.data) not in repr(torch.load(checkpoint, weights_only=True))
+    options = ["--cache", str(finished_run.cache), "--device", "cpu"]
+    assert main(["evaluate", "--checkpoint", str(checkpoint), *options]) == 0
+    assert figures(capsys.readouterr().out) == figures(finished_run.printed)
+    alone = shutil.copy(checkpoint, tmp_path)
+    assert main(["evaluate", "--checkpoint", str(alone), *options]) == 1
+    assert f"the data folder of {alone} is not known" in capsys.readouterr().err
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "data_folder.txt").write_text(str(tmp_path / "gone"), encoding="utf-8")
+    assert main(["evaluate", "--checkpoint", str(alone), *options]) == 1
+    assert f"{tmp_path / 'gone'}, on which {alone} was trained, does not exist: name" in capsys.readouterr().err
 
 
 def test_evaluate_keeps_to_the_split_when_clips_are_added(
@@ -126,7 +143,7 @@ def test_interrupted_run_says_how_to_go_on_and_does(
     assert main(interrupted) == 1
     assert "has an interrupted run: continue it with --resume" in capsys.readouterr().err
     assert main([*interrupted, "training.epochs=3", "--resume"]) == 1
-    assert "of a run with another recipe" in capsys.readouterr().err
+    assert "training.epochs is 2 in the interrupted run and 3 now: resume with the same" in capsys.readouterr().err
     assert main([*interrupted, "--resume"]) == 0
     whole, resumed = (load_checkpoint(tmp_path / name / "best_model.pt") for name in ("whole", "models"))
     for name, weights in whole.model_state_dict.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -59,6 +60,33 @@ def test_one_genre_alone_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
     write_audio(tmp_path / "audio" / "a.wav", compose("low", 0, 1))
     assert main(["train", "--data", str(tmp_path), "--device", "cpu", "--cache", str(tmp_path / "cache")]) == 1
     assert "has the genre low only: expected at least two genres" in capsys.readouterr().err
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(("n_rock", "n_jazz"), [(1, 1), (2, 1), (3, 1), (2, 2)])
+def test_too_few_clips_are_one_line_before_features(
+    n_rock: int, n_jazz: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for genre, n_clips in (("rock", n_rock), ("jazz", n_jazz)):
+        (tmp_path / "data" / genre).mkdir(parents=True)
+        for i in range(n_clips):
+            write_audio(tmp_path / "data" / genre / f"{i}.wav", compose("low", i, 1))
+    folders = ["--data", str(tmp_path / "data"), "--output", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")]
+    assert main(["train", "--device", "cpu", *folders]) == 1
+    line = one_error_line(capsys)
+    assert re.search("expected (at least three artists|training clips of two genres|at least two clips)", line), line
+    assert not (tmp_path / "cache").exists()
+    assert not (tmp_path / "out").exists()
+
+
+def test_batch_that_processes_cannot_share_is_one_line_before_features(
+    finished_run: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("genre_training.train.run.n_processes", lambda: 3)
+    folders = ["--data", str(finished_run.data), "--output", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")]
+    assert main(["train", "--device", "cpu", *folders, "--set", "training.batch_size=16"]) == 1
+    assert "a batch of 16 for 3 processes: expected at least two clips for each process" in one_error_line(capsys)
+    assert not (tmp_path / "cache").exists()
 
 
 def test_output_that_cannot_be_written_is_one_line(

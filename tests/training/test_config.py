@@ -135,16 +135,16 @@ def test_single_values_can_be_changed() -> None:
     [
         ("epochs=3", "expected table.key=value"),
         ("training.epochs", "expected table.key=value"),
-        ("training.epoch=3", "^--set training.epoch=3: unknown key training.epoch: expected one of epochs"),
-        ("training.epochs=many", "^--set training.epochs=many: training.epochs is 'many': expected a valid integer"),
+        ("training.epoch=3", "^change training.epoch=3: unknown key training.epoch: expected one of epochs"),
+        ("training.epochs=many", "^change training.epochs=many: training.epochs is 'many': expected a valid integer"),
         ("training.optimizer=sgd", "optimizer is 'sgd': expected 'adamw' or 'adam'"),
         ("training.schedule=steps", "schedule is 'steps': expected 'cosine' or 'plateau'"),
         ("network.kind=dense", "kind is 'dense': expected 'residual', 'crnn', 'transformer' or 'plain'"),
         ("data.fold=5", "fold is 5: expected less than 5"),
-        ("network.widths=[8, 0]", "^--set network.widths=.8, 0.: network.widths.1 is 0: expected greater than 0"),
+        ("network.widths=[8, 0]", "^change network.widths=.8, 0.: network.widths.1 is 0: expected greater than 0"),
         (
             "network.kind=crnn network.widths=[8, 9]",
-            "^--set network.kind=crnn and --set network.widths=.8, 9.: widths ends",
+            "^change network.kind=crnn and change network.widths=.8, 9.: widths ends",
         ),
         ("data.split=random", "split is 'random': expected 'grouped', 'official' or 'stratified'"),
     ],
@@ -152,3 +152,22 @@ def test_single_values_can_be_changed() -> None:
 def test_change_that_makes_no_sense_is_an_error(change: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read_recipe(Path("default"), re.split(" (?=network)", change))
+
+
+@pytest.mark.parametrize(
+    ("text", "change", "message"),
+    [
+        ("[training]\nepoch = 3", "training.epochs=4", r"recipe\.toml: unknown key training\.epoch:"),
+        ("[training]\nepochs = 0", "training.batch_size=4", r"recipe\.toml: training\.epochs is 0"),
+        ("training = 5", "training.epochs=4", r"recipe\.toml: training is 5"),
+        ("[training]\nepochs = 3", "training.epoch=4", "^change training.epoch=4: unknown key"),
+        ("[training]\nepochs = 3", "trainig.epochs=4", "^change trainig.epochs=4: unknown key trainig"),
+        ("[network]\nkind = 'crnn'\nwidths = [7]", "network.blocks=2", r"recipe\.toml: widths ends in 7"),
+        ("[network]\nwidths = [7]", "network.kind=crnn", "^change network.kind=crnn: widths ends in 7"),
+    ],
+)
+def test_error_names_the_file_or_the_change_that_caused_it(
+    tmp_path: Path, text: str, change: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_recipe(write(tmp_path, text), [change])

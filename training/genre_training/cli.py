@@ -86,7 +86,6 @@ def _parser() -> argparse.ArgumentParser:
     train = verbs.add_parser("train", help="train a recipe")
     train.add_argument("--config", type=Path, default=Path("default"), help="TOML recipe or its bare name")
     train.add_argument("--output", type=Path, default=Path("models"), help="folder for the checkpoint and its report")
-    train.add_argument("--set", nargs="+", default=[], metavar="TABLE.KEY=VALUE", help="change values of the recipe")
     train.add_argument("--resume", action="store_true", help="continue an interrupted run")
     refit = verbs.add_parser("refit", help="train a recipe on all clips, with the scores of five finished folds")
     refit.add_argument("--folds", type=Path, nargs="+", required=True, help="the checkpoints of the five folds")
@@ -99,8 +98,11 @@ def _parser() -> argparse.ArgumentParser:
         "sources", help="measure whether data sets are recognised by traces of how they were made"
     )
     sources.add_argument("--config", type=Path, default=Path("default"), help="TOML recipe or its bare name")
+    for verb in (train, refit):
+        verb.add_argument("--set", nargs="+", default=[], metavar="TABLE.KEY=VALUE", help="change values of the recipe")
     for verb in (train, refit, evaluate, sources):
-        verb.add_argument("--data", type=Path, required=True, help="data folder")
+        default = " (default: that of the training)" if verb is evaluate else ""
+        verb.add_argument("--data", type=Path, required=verb is not evaluate, help=f"data folder{default}")
         verb.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="folder for computed features")
         verb.add_argument(
             "--workers", type=_positive, metavar="N", help="processes that compute features (default: one per core)"
@@ -137,7 +139,7 @@ def _refit(options: argparse.Namespace) -> int:
     from genre_training.config import read_recipe
     from genre_training.train.run import refit
 
-    recipe = read_recipe(options.config)
+    recipe = read_recipe(options.config, options.set)
     return _trained(options, partial(refit, options.folds, recipe), "")
 
 

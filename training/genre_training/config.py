@@ -212,7 +212,7 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
     path : Path
         A TOML file, or the bare name of a recipe of this package.
     changes : sequence of str
-        Values that replace those of the recipe, each `table.key=value`.
+        Values that replace those of the recipe, each `table.key=value`; the file has to be valid without them.
 
     Raises
     ------
@@ -228,13 +228,14 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
         raise ConfigError(f"no recipe at {path}: give a TOML file or one of {known}") from error
     except ValueError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
+    recipe = _parse(Recipe, tables, str(path))  # by itself, so that an error below is due to the changes
     places: dict[tuple[str | int, ...], str] = {}
     for change in changes:
         table, key, value = _parse_change(change)
         if isinstance(tables.setdefault(table, {}), dict):
             tables[table][key] = value
-        places[table, key] = f"--set {change}"
-    return _parse(Recipe, tables, str(path), places)
+        places[table, key] = f"change {change}"
+    return _parse(Recipe, tables, "changes", places) if changes else recipe
 
 
 def parse_recipe(tables: Mapping[str, Any]) -> Recipe:
@@ -272,7 +273,7 @@ def _parse_change(change: str) -> tuple[str, str, Any]:
     name, equals, text = change.partition("=")
     table, dot, key = name.partition(".")
     if not equals or not dot:
-        raise ConfigError(f"--set {change}: expected table.key=value, such as training.epochs=5")
+        raise ConfigError(f"change {change}: expected table.key=value, such as training.epochs=5")
     try:
         return table, key, tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:  # a word without quotes

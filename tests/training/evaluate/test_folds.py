@@ -79,7 +79,9 @@ def test_folds_of_another_recipe_are_not_taken_for_this_one(
 ) -> None:
     folders = ("--data", str(finished_run.data), "--output", str(tmp_path), "--cache", str(finished_run.cache))
     assert main(["refit", "--folds", *map(str, folds), *folders]) == 1
-    assert "trained with another recipe" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "trained with another recipe" in error
+    assert "network.widths is (8, 16) in the folds and (32, 64, 128, 256) now" in error
 
 
 def test_fold_alone_cannot_be_evaluated(

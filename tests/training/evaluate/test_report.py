@@ -88,6 +88,7 @@ def checkpoint() -> Checkpoint:
         metrics={"validation": scores(90, 0), "test": scores(1200, 1), "files": {"n_tracks": 0}},
         provenance={
             "clips_per_source": {"<i>source": 5000},
+            "clips_without_artist": {},
             "clips_left_out": {f"clip/<{i}>": "silent & short" for i in range(60)},
             "split": {"split": "grouped", "seed": 0, "fold": 0, "train": 3710, "validation": 90, "test": 1200},
             "versions": {"torch": "2.x"},
@@ -261,4 +262,5 @@ def test_how_far_artists_are_apart_is_said_in_words() -> None:
         ({"fma": 90, "own": 10}, "No clip names its artist, so the split is random"),
     ):
         assert words in artists_in_words({"clips_per_source": clips, "clips_without_artist": unknown})
+    assert "not recorded" in artists_in_words({"clips_per_source": clips})
     assert "too good" in artists_in_words({"split": {"split": "stratified"}, "clips_per_source": clips})

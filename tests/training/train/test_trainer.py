@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from genre_training.config import DataConfig, Recipe
 from genre_training.data.splits import TrainingData
-from genre_training.evaluate.metrics import excerpt_logits, metrics, track_probabilities
+from genre_training.evaluate.metrics import excerpt_logits, fit_temperature, metrics, track_probabilities
 from genre_training.model.checkpoint import Checkpoint
 from genre_training.model.network import GenreNetwork
 from genre_training.train import trainer as loop
@@ -68,8 +68,25 @@ def test_saved_weights_are_those_that_were_validated(data: TrainingData) -> None
     network.load_state_dict(saved[-1].model_state_dict)
     part = data.split.validation
     logits = excerpt_logits(network, data.clips[part], data.excerpt_frames, CPU)
-    found = metrics(track_probabilities(logits), data.labels[part], data.names)
+    temperature = fit_temperature(logits, data.labels[part])
+    found = metrics(track_probabilities(logits, temperature), data.labels[part], data.names)
     assert found["log_loss"] == pytest.approx(saved[-1].val_loss, rel=1e-4)
+
+
+def test_overconfident_but_more_accurate_epoch_is_kept(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second epoch is right more often, but so sure of its errors that its log-loss is higher until calibrated."""
+    labels = data.labels[data.split.validation]
+    epochs = []
+    for n_right, scale in ((9, 2.0), (12, 12.0)):
+        answers = np.where(np.arange(len(labels)) < n_right, labels, (labels + 1) % 3)
+        epochs.append(scale * np.eye(3)[answers][:, None])
+    raw = [metrics(track_probabilities(logits), labels, data.names)["log_loss"] for logits in epochs]
+    assert raw[1] > raw[0]
+    remaining = iter(epochs)
+    monkeypatch.setattr(loop, "excerpt_logits", lambda *_: next(remaining))
+    trainer = Trainer(data, RECIPE, CPU)
+    assert [trainer.run_epoch() for _ in epochs] == [True, True]
+    assert [entry["val_acc"] for entry in trainer.history] == [0.6, 0.8]
 
 
 def test_same_seed_same_weights_other_seed_other_weights(data: TrainingData) -> None:

@@ -305,7 +305,9 @@ def artists_in_words(provenance: Mapping[str, Any]) -> str:
     """
     if provenance.get("split", {}).get("split") == "stratified":
         return "The split is by clip: clips of one artist are in training and in test, so the figures are too good."
-    unknown = provenance.get("clips_without_artist", {})
+    unknown = provenance.get("clips_without_artist")
+    if unknown is None:
+        return "It is not recorded whether an artist is in training and in test."
     clips = provenance.get("clips_per_source", {})
     flat = [source for source, count in unknown.items() if count == clips.get(source)]
     known = "No artist is in training and in test."

@@ -42,7 +42,8 @@ class Checkpoint:
     model_state_dict : dict of str to Tensor
         Weights.
     val_acc, val_loss : float or None
-        Accuracy (0 to 1) and log-loss on validation; None if no clip was held out.
+        Accuracy (0 to 1) and log-loss on validation after calibration, whose lowest value chose the epoch; None if no
+        clip was held out.
     labels : tuple of str
         Genre of each logit.
     audio : AudioConfig

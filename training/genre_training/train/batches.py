@@ -14,6 +14,7 @@ from genre_training.config import TrainingConfig
 from genre_training.data.splits import TrainingData
 from genre_training.data.track import Indices
 from genre_training.train.augment import Augmentation
+from genre_training.train.distributed import own_share, rank
 
 SILENCE_DB = -80.0
 
@@ -210,7 +211,7 @@ class Batches:
         return n_batches(len(self._data.split.train), self._config.batch_size)
 
     def of_epoch(self, epoch: int) -> Iterator[Batch]:
-        """Yield the batches of an epoch, augmented.
+        """Yield this process's share of the batches of an epoch, augmented.
 
         Parameters
         ----------
@@ -218,17 +219,22 @@ class Batches:
             From 1.
         """
         data, config, train = self._data, self._config, self._data.split.train
-        augment = Augmentation(config, data.crop_frames, len(data.names), self._bands, (self._seed, epoch))
+        # Two apart, since (seed, epoch, 1) draws the outliers. In the first process the zero changes nothing.
+        seed = (self._seed, epoch, 2 * rank())
+        augment = Augmentation(config, data.crop_frames, len(data.names), self._bands, seed)
         rng = np.random.default_rng((self._seed, epoch, 1))
         order = np.random.default_rng((self._seed, epoch))
         for drawn in epoch_batches(
             train, data.sources[train], data.labels[train], config.batch_size, self._exponents, order
         ):
-            clips, labels, weights = self._usable(drawn)
-            clips, labels, weights = self._with_outliers(clips, labels, weights, rng)
+            own = own_share(drawn)
+            clips, labels, weights = self._usable(own)
+            clips, labels, weights = self._with_outliers(
+                clips, labels, weights, own_share(self._outliers(rng, len(drawn)))
+            )
             crops, targets = augment(clips, labels)
             log_priors = self._log_priors * (labels >= 0)[:, None]
-            yield Batch(torch.from_numpy(drawn), crops, targets, weights, log_priors)
+            yield Batch(torch.from_numpy(own), crops, targets, weights, log_priors)
 
     def _usable(self, batch: Indices) -> tuple[Tensor, Tensor, Tensor]:
         """Return the clips of a batch, their labels and weights; a failed clip becomes silence of weight 0."""
@@ -243,16 +249,24 @@ class Batches:
             weights = weights * ~failed
         return clips, labels, weights
 
+    def _outliers(self, rng: np.random.Generator, size: int) -> Indices:
+        """Draw the sounds that replace the last clips of a batch; -1 for the other clips."""
+        drawn = np.full(size, -1, dtype=np.int64)
+        n_outliers = round(self._config.outlier_share * size)
+        if self._data.outliers is not None and n_outliers:
+            drawn[-n_outliers:] = rng.integers(len(self._data.outliers), size=n_outliers)
+        return drawn
+
     def _with_outliers(
-        self, clips: Tensor, labels: Tensor, weights: Tensor, rng: np.random.Generator
+        self, clips: Tensor, labels: Tensor, weights: Tensor, drawn: Indices
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Replace the last clips of a batch by sounds that are not music."""
-        n_outliers = round(self._config.outlier_share * len(clips))
-        if self._data.outliers is None or not n_outliers:
+        """Replace the last clips by sounds that are not music."""
+        chosen = torch.from_numpy(drawn[drawn >= 0]).to(clips.device)
+        if self._data.outliers is None or not len(chosen):
             return clips, labels, weights
-        chosen = torch.from_numpy(rng.integers(len(self._data.outliers), size=n_outliers)).to(clips.device)
+        n_music = len(clips) - len(chosen)
         return (
-            torch.cat([clips[:-n_outliers], self._data.outliers[chosen]]),
-            torch.cat([labels[:-n_outliers], labels.new_full((n_outliers,), -1)]),
-            torch.cat([weights[:-n_outliers], weights.new_ones(n_outliers)]),
+            torch.cat([clips[:n_music], self._data.outliers[chosen]]),
+            torch.cat([labels[:n_music], labels.new_full((len(chosen),), -1)]),
+            torch.cat([weights[:n_music], weights.new_ones(len(chosen))]),
         )

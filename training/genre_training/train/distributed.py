@@ -1,8 +1,9 @@
 """Devices, precision, and training in several processes as `torchrun` starts them.
 
-Every process draws the same batches and augments them with the same random numbers, then keeps its own share of the
-clips. So the result depends on the number of processes only by masks and dropout, which differ between processes, and
-by batch normalisation, which on CPUs sees a process's own clips only (CUDA synchronises it).
+Every process draws the same batches, then loads and augments its own share of the clips. So the result depends on the
+number of processes only by augmentation and dropout, whose random numbers differ between processes, by mixup, which
+blends clips of one process, and by batch normalisation, which on CPUs sees a process's own clips only (CUDA
+synchronises it).
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import distributed, nn
 
 from genre_runtime.errors import DeviceUnavailableError, GenreError
-from genre_training.data.track import DataError
+from genre_training.data.track import DataError, Indices
 
 
 class DeviceMemoryError(GenreError, MemoryError):
@@ -146,12 +147,12 @@ def share_gradients(network: nn.Module, device: torch.device) -> nn.Module:
     return nn.parallel.DistributedDataParallel(network)
 
 
-def own_share(batch: Tensor) -> Tensor:
+def own_share(batch: Indices) -> Indices:
     """Return this process's clips of a batch.
 
     Parameters
     ----------
-    batch : Tensor, shape (batch, ...)
+    batch : int array, shape (batch,)
 
     Raises
     ------
@@ -180,3 +181,18 @@ def mean_over_processes(value: float, device: torch.device) -> float:
     total = torch.tensor([value], dtype=torch.float64, device=device)
     distributed.all_reduce(total)
     return float(total.item() / n_processes())
+
+
+def union_over_processes(values: set[int]) -> set[int]:
+    """Return what is in the set of any process.
+
+    Parameters
+    ----------
+    values : set of int
+        Those of this process.
+    """
+    if n_processes() == 1:
+        return values
+    gathered: list[set[int]] = [set() for _ in range(n_processes())]
+    distributed.all_gather_object(gathered, values)
+    return set().union(*gathered)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
+import os
 import platform
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import torch
 from genre_runtime import AudioConfig
 from genre_training import RUN_FOLDER, STATE_NAME, __version__
 from genre_training.config import Recipe
-from genre_training.data.features import FeatureStore, open_store
+from genre_training.data.features import FeatureStore, label_indices, open_store
 from genre_training.data.folders import read_tracks, read_twins
 from genre_training.data.splits import (
     Split,
@@ -24,8 +24,9 @@ from genre_training.data.splits import (
     everything_trains,
     load_clips,
     split_tracks,
+    stored_split,
 )
-from genre_training.data.track import PARTS, DataError, label_names
+from genre_training.data.track import PARTS, DataError, Track, label_names
 from genre_training.evaluate.report import write_run_folder
 from genre_training.evaluate.score import score
 from genre_training.evaluate.sources import Recognition, recognise_sources
@@ -43,10 +44,12 @@ from genre_training.model.checkpoint import (
 )
 from genre_training.model.network import network_bands
 from genre_training.train.augment import outlier_log_mels
-from genre_training.train.distributed import autocast_dtype, first_process_first, rank
+from genre_training.train.distributed import autocast_dtype, first_process_first, n_processes, rank
 from genre_training.train.trainer import Trainer
 
 CHECKPOINT_NAME = "best_model.pt"
+DATA_FOLDER_NAME = "data_folder.txt"
+"""In the run's folder: where the clips are. A checkpoint is published, so it must not hold a path of this computer."""
 N_OUTLIERS = 120
 
 
@@ -84,15 +87,17 @@ def train(
     ------
     DataError, LostWorkerError, NonFiniteLossError, CheckpointError
     """
-    _check_unfinished(output / RUN_FOLDER, resume)
-    store = _open_features(data_folder, cache, workers)
-    split = split_tracks(store.tracks, recipe.data.split, recipe.data.seed, recipe.data.fold)
-    data = _load(store, recipe, AudioConfig(), label_names(store.tracks), split, data_folder, cache, workers)
+    saved = _interrupted_run(output / RUN_FOLDER, resume)
+
+    def divide(tracks: list[Track]) -> Split:
+        return split_tracks(tracks, recipe.data.split, recipe.data.seed, recipe.data.fold)
+
+    store, data = _open_data(recipe, data_folder, cache, workers, divide, saved, _left_out(saved))
 
     def scored(checkpoint: Checkpoint) -> Checkpoint:
         return replace(checkpoint, **score([checkpoint], data, device)._asdict())
 
-    return _run(recipe, store, data, output, device, resume, scored)
+    return _run(recipe, store, data, data_folder, output, device, saved, scored)
 
 
 def refit(
@@ -133,13 +138,21 @@ def refit(
     ------
     DataError, LostWorkerError, NonFiniteLossError, CheckpointError
     """
-    _check_unfinished(output / RUN_FOLDER, resume)
+    saved = _interrupted_run(output / RUN_FOLDER, resume)
     checkpoints = read_folds(folds)
-    if replace(recipe, data=replace(recipe.data, fold=0)) != checkpoints[0].parsed_recipe():
-        raise CheckpointError("the folds were trained with another recipe: remove them, or name the recipe they are of")
-    store = _open_features(data_folder, cache, workers)
-    split = almost_everything_trains(store.tracks, recipe.data.split, recipe.data.seed)
-    data = _load(store, recipe, AudioConfig(), label_names(store.tracks), split, data_folder, cache, workers)
+    changed = _changed_values(checkpoints[0].recipe, replace(recipe, data=replace(recipe.data, fold=0)).to_dict())
+    if changed:
+        raise CheckpointError(
+            f"the folds were trained with another recipe: {_changes(changed, 'in the folds')}; remove the folds, or "
+            "name the recipe they are of"
+        )
+
+    def divide(tracks: list[Track]) -> Split:
+        _check_held_out(checkpoints, tracks)
+        return almost_everything_trains(tracks, recipe.data.split, recipe.data.seed)
+
+    left_out = _left_out(saved) or checkpoints[0].provenance.get("clips_left_out", {})
+    store, data = _open_data(recipe, data_folder, cache, workers, divide, saved, left_out)
 
     def scored(checkpoint: Checkpoint) -> Checkpoint:
         kept = keep_folds(checkpoints, output)
@@ -148,11 +161,11 @@ def refit(
         figures = {"val_acc": validation["accuracy"], "val_loss": validation["log_loss"], "folds": len(kept)}
         return replace(checkpoint, **scores._asdict(), **figures)
 
-    return _run(recipe, store, data, output, device, resume, scored)
+    return _run(recipe, store, data, data_folder, output, device, saved, scored)
 
 
 def evaluate(
-    path: Path, data_folder: Path, cache: Path, device: torch.device, *, workers: int | None = None
+    path: Path, data_folder: Path | None, cache: Path, device: torch.device, *, workers: int | None = None
 ) -> dict[str, Any]:
     """Score a checkpoint again on the split that it was trained with.
 
@@ -160,7 +173,9 @@ def evaluate(
     ----------
     path : Path
         The checkpoint.
-    data_folder, cache : Path
+    data_folder : Path or None
+        None for the folder that the checkpoint was trained on, as its run noted it.
+    cache : Path
     device : torch.device
     workers : int, optional
         As in `train`.
@@ -176,9 +191,15 @@ def evaluate(
     """
     checkpoint = load_checkpoint(path, (*MEASURED, "temperature", "confidence_threshold"))
     recipe, folds = checkpoint.parsed_recipe(), stored_folds(checkpoint, path)
-    store = open_store(read_tracks(data_folder), checkpoint.audio, cache, workers)
+    data_folder = data_folder or _trained_on(path)
+    tracks = read_tracks(data_folder)
+    label_indices(tracks, checkpoint.labels)
+    for fold in folds:
+        stored_split(fold.held_out, [track.track_id for track in tracks])
+    store = open_store(tracks, checkpoint.audio, cache, workers)
     split = everything_trains(len(store.tracks))
-    data = _load(store, recipe, checkpoint.audio, checkpoint.labels, split, data_folder, cache, workers)
+    twins = _open_twins(data_folder, store, cache, workers)
+    data = load_clips(store, recipe, checkpoint.audio, checkpoint.labels, split, twins)
     if checkpoint.folds:
         return score(folds, data, device, refitted=checkpoint).metrics
     assert checkpoint.temperature is not None
@@ -200,61 +221,168 @@ def sources(recipe: Recipe, data_folder: Path, cache: Path, *, workers: int | No
     ------
     DataError, LostWorkerError
     """
-    store = _open_features(data_folder, cache, workers)
+    store = open_store(read_tracks(data_folder), AudioConfig(), cache, workers)
+    twins = _open_twins(data_folder, store, cache, workers)
     split = everything_trains(len(store.tracks))
-    data = _load(store, recipe, AudioConfig(), label_names(store.tracks), split, data_folder, cache, workers)
+    data = load_clips(store, recipe, AudioConfig(), label_names(store.tracks), split, twins)
     return recognise_sources(data, network_bands(recipe.network, data.clips.shape[1]), recipe.training.noise_db)
 
 
-def _load(
-    store: FeatureStore,
+def _open_twins(data_folder: Path, store: FeatureStore, cache: Path, workers: int | None) -> FeatureStore | None:
+    """Open the features of the audio of clips that are there as pictures."""
+    twins = read_twins(data_folder, store.tracks)
+    with first_process_first():
+        return open_store(twins, AudioConfig(), cache, workers) if twins else None
+
+
+def _trained_on(path: Path) -> Path:
+    """Return the data folder of the run that wrote a checkpoint."""
+    note = path.parent / RUN_FOLDER / DATA_FOLDER_NAME
+    if not note.is_file():
+        raise DataError(f"the data folder of {path} is not known, there is no {note}: name it with --data")
+    folder = Path(os.fsdecode(note.read_bytes()))
+    if not folder.exists():
+        raise DataError(f"{folder}, on which {path} was trained, does not exist: name the data folder with --data")
+    return folder
+
+
+def _interrupted_run(folder: Path, resume: bool) -> dict[str, Any] | None:
+    """Return what an interrupted run saved; refuse to overwrite one, or to resume one that does not exist."""
+    path = folder / STATE_NAME
+    if resume and not path.is_file():
+        raise CheckpointError(f"{folder} has no interrupted run to resume: leave out --resume")
+    if not resume and path.is_file():
+        raise CheckpointError(
+            f"{folder} has an interrupted run: continue it with --resume, or remove {path} to start from the beginning"
+        )
+    if not resume:
+        return None
+    saved = load_values(path, ("run", "state"))
+    if not isinstance(saved["run"], dict) or saved["run"].keys() != {"recipe", "clips", "held_out", "left_out"}:
+        raise CheckpointError(
+            f"{path} was written by another version of this project: remove it and leave out --resume"
+        )
+    return saved
+
+
+def _left_out(saved: dict[str, Any] | None) -> Collection[str]:
+    """Return the clips that the interrupted run could not read."""
+    return saved["run"]["left_out"] if saved else ()
+
+
+def _open_data(
     recipe: Recipe,
-    audio: AudioConfig,
-    names: tuple[str, ...],
-    split: Split,
     data_folder: Path,
     cache: Path,
     workers: int | None,
-) -> TrainingData:
-    """Load the clips, and the audio of those that are there as pictures."""
-    twins = read_twins(data_folder, store.tracks)
+    divide: Callable[[list[Track]], Split],
+    saved: dict[str, Any] | None,
+    left_out: Collection[str],
+) -> tuple[FeatureStore, TrainingData]:
+    """Open the features of a data folder, and report the clips left out.
+
+    All clips but those that were left out before are checked before features are computed, which may take hours; the
+    clips that could be read are checked again.
+    """
+    tracks = read_tracks(data_folder)
+    _checked_split(recipe, [track for track in tracks if track.track_id not in left_out], divide, saved)
     with first_process_first():
-        files = open_store(twins, audio, cache, workers) if twins else None
-    return load_clips(store, recipe, audio, names, split, files)
-
-
-def _check_unfinished(folder: Path, resume: bool) -> None:
-    """Refuse to overwrite an interrupted run, or to resume one that does not exist."""
-    state = folder / STATE_NAME
-    if resume and not state.is_file():
-        raise CheckpointError(f"{folder} has no interrupted run to resume: leave out --resume")
-    if not resume and state.is_file():
-        raise CheckpointError(
-            f"{folder} has an interrupted run: continue it with --resume, or remove {state} to start from the beginning"
-        )
-
-
-def _open_features(data_folder: Path, cache: Path, workers: int | None) -> FeatureStore:
-    """Open the feature store of a data folder, which needs at least two genres; report the clips left out."""
-    with first_process_first():
-        store = open_store(read_tracks(data_folder), AudioConfig(), cache, workers)
+        store = open_store(tracks, AudioConfig(), cache, workers)
     if store.left_out and rank() == 0:
         print(f"{len(store.left_out)} clips are left out:")
         for track_id, reason in store.left_out.items():
             print(f"  {track_id}: {reason}")
-    names = label_names(store.tracks)
+    split = _checked_split(recipe, store.tracks, divide, saved)
+    twins = _open_twins(data_folder, store, cache, workers)
+    return store, load_clips(store, recipe, AudioConfig(), label_names(store.tracks), split, twins)
+
+
+def _checked_split(
+    recipe: Recipe, tracks: list[Track], divide: Callable[[list[Track]], Split], saved: dict[str, Any] | None
+) -> Split:
+    """Divide clips; raise an error if a network cannot be trained on them, or if an interrupted run had others."""
+    names = label_names(tracks)
     if len(names) < 2:
-        raise DataError(f"{data_folder} has the genre {names[0]} only: expected at least two genres")
-    return store
+        raise DataError(f"the data folder has the genre {' '.join(names)} only: expected at least two genres")
+    if saved:
+        _check_resumed(recipe, tracks, saved["run"])
+    split = divide(tracks)
+    if saved and saved["run"]["held_out"] != _held_out(tracks, split):
+        raise CheckpointError(
+            "the interrupted run held out other clips: resume with the same artists and parts, or remove "
+            f"{RUN_FOLDER}/{STATE_NAME}"
+        )
+    sizes = {part: len(getattr(split, part)) for part in PARTS}
+    found = ", ".join(f"{size} {part}" for part, size in sizes.items())
+    if len({tracks[i].label for i in split.train}) < 2:
+        raise DataError(
+            f"the clips are divided into {found}, the training clips are all of the genre "
+            f"{tracks[split.train[0]].label}: expected training clips of two genres; add clips of other artists"
+        )
+    size = min(recipe.training.batch_size, sizes["train"])
+    if size % n_processes() or size < 2 * n_processes():
+        raise DataError(
+            f"the clips are divided into {found}, a batch of {size} for {n_processes()} processes: expected at least "
+            "two clips for each process, and the same number for all; add clips, or change training.batch_size"
+        )
+    return split
+
+
+def _held_out(tracks: Sequence[Track], split: Split) -> dict[str, list[str]]:
+    parts = {"validation": split.validation, "test": split.test}
+    return {part: [tracks[i].track_id for i in positions] for part, positions in parts.items()}
+
+
+def _changed_values(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return old and new value of each value of a recipe that changed, by `table.key`."""
+    old, new = ({f"{t}.{key}": value for t in tables for key, value in tables[t].items()} for tables in (before, now))
+    return {name: (old.get(name), value) for name, value in new.items() if old.get(name) != value}
+
+
+def _changes(changed: Mapping[str, tuple[Any, Any]], where: str) -> str:
+    return ", ".join(f"{name} is {old!r} {where} and {new!r} now" for name, (old, new) in changed.items())
+
+
+def _check_resumed(recipe: Recipe, tracks: Sequence[Track], run: Mapping[str, Any]) -> None:
+    """Raise an error that names what an interrupted run had instead of this recipe and these clips."""
+    clips, before = {track.track_id: track.label for track in tracks}, run["clips"]
+    genres, genres_before = set(clips.values()), set(before.values())
+    changed = _changed_values(run["recipe"], recipe.to_dict())
+    first = next((name for name in {**before, **clips} if before.get(name) != clips.get(name)), None)
+    if changed:
+        found = _changes(changed, "in the interrupted run")
+    elif genres != genres_before:
+        found = f"the interrupted run had the genres {sorted(genres_before)}, now there are {sorted(genres)}"
+    elif first is not None:
+        found = (
+            f"the interrupted run had {len(before)} clips, now there are {len(clips)}; the first that differs is "
+            f"{first} ({before.get(first, 'not there')} then, {clips.get(first, 'not there')} now)"
+        )
+    else:
+        return
+    raise CheckpointError(f"{found}: resume with the same recipe and clips, or remove {RUN_FOLDER}/{STATE_NAME}")
+
+
+def _check_held_out(checkpoints: Sequence[Checkpoint], tracks: Sequence[Track]) -> None:
+    """Raise an error unless the folds can be scored on these clips: otherwise it would come after the training."""
+    names = label_names(tracks)
+    for fold, checkpoint in enumerate(checkpoints):
+        if checkpoint.labels != names:
+            raise CheckpointError(
+                f"fold {fold} was trained on the genres {', '.join(checkpoint.labels)}, the data folder has "
+                f"{', '.join(names)}: refit on the data that the folds were trained on"
+            )
+        stored_split(checkpoint.held_out, [track.track_id for track in tracks])
 
 
 def _run(
     recipe: Recipe,
     store: FeatureStore,
     data: TrainingData,
+    data_folder: Path,
     output: Path,
     device: torch.device,
-    resume: bool,
+    saved: dict[str, Any] | None,
     scored: Callable[[Checkpoint], Checkpoint],
 ) -> Path:
     """Train all epochs; `scored` adds the scores to the checkpoint that was kept."""
@@ -264,13 +392,12 @@ def _run(
         outliers = outlier_log_mels(N_OUTLIERS, data.clips.shape[2], AudioConfig(), recipe.data.seed)
         shown = replace(data, outliers=torch.from_numpy(outliers).half())
     trainer = Trainer(shown, recipe, device)
-    positions = {"train": data.split.train, "validation": data.split.validation, "test": data.split.test}
-    held_out = {part: [data.track_ids[i] for i in positions[part]] for part in PARTS[1:]}
+    held_out = _held_out(store.tracks, data.split)
     provenance = {
         "clips_per_source": dict(Counter(track.source for track in store.tracks)),
         "clips_without_artist": dict(Counter(track.source for track in store.tracks if track.group == track.track_id)),
         "clips_left_out": store.left_out,
-        "split": asdict(recipe.data) | {part: len(positions[part]) for part in PARTS},
+        "split": asdict(recipe.data) | {part: len(getattr(data.split, part)) for part in PARTS},
         "versions": {
             "genre_training": __version__,
             "torch": str(torch.__version__),
@@ -280,23 +407,18 @@ def _run(
         "precision": str(autocast_dtype(device) or torch.float32),
     }
 
-    # What a resumed run has to have in common with the interrupted one.
-    lines = "".join(f"{track.track_id}\t{track.label}\n" for track in store.tracks)
-    clips = hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
-    run = {"recipe": recipe.to_dict(), "labels": list(data.names), "held_out": held_out, "clips": clips}
+    run = {
+        "recipe": recipe.to_dict(),
+        "clips": {track.track_id: track.label for track in store.tracks},
+        "held_out": held_out,
+        "left_out": list(store.left_out),
+    }
 
     def save_state() -> None:
         if rank() == 0:
             save_values({"run": run, "state": trainer.state()}, folder / STATE_NAME)
 
-    if resume:
-        saved = load_values(folder / STATE_NAME, ("run", "state"))
-        changed = [key for key, value in run.items() if saved["run"].get(key) != value]
-        if changed:
-            raise CheckpointError(
-                f"{folder / STATE_NAME} is of a run with another {' and '.join(changed)}: resume with the same recipe "
-                "and data, or remove it"
-            )
+    if saved:
         trainer.resume(saved["state"])
     else:
         save_state()
@@ -310,6 +432,7 @@ def _run(
         checkpoint = scored(replace(load_checkpoint(folder / CHECKPOINT_NAME), history=trainer.history))
         save_checkpoint(checkpoint, output / CHECKPOINT_NAME)
         write_run_folder(folder, checkpoint)
+        (folder / DATA_FOLDER_NAME).write_bytes(os.fsencode(data_folder.absolute()))
         (folder / STATE_NAME).unlink()
         (folder / CHECKPOINT_NAME).unlink()
     return output / CHECKPOINT_NAME

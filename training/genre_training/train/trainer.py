@@ -21,7 +21,7 @@ from genre_runtime import AudioConfig
 from genre_training.config import Recipe, TrainingConfig
 from genre_training.data.splits import TrainingData
 from genre_training.data.track import DataError
-from genre_training.evaluate.metrics import excerpt_logits, metrics, track_probabilities
+from genre_training.evaluate.metrics import excerpt_logits, fit_temperature, metrics, track_probabilities
 from genre_training.model.checkpoint import Checkpoint
 from genre_training.model.network import GenreNetwork
 from genre_training.train.augment import SpecAugment
@@ -30,9 +30,9 @@ from genre_training.train.distributed import (
     autocast_dtype,
     mean_over_processes,
     n_processes,
-    own_share,
     rank,
     share_gradients,
+    union_over_processes,
 )
 
 MAX_GRADIENT_NORM = 5.0
@@ -110,7 +110,7 @@ class Trainer:
     history : list of dict
         One entry per epoch, see `genre_training.model.checkpoint.Checkpoint`.
     best_loss : float
-        Lowest validation loss so far.
+        Lowest validation loss so far, each after calibration.
     """
 
     def __init__(self, data: TrainingData, recipe: Recipe, device: torch.device) -> None:
@@ -203,6 +203,7 @@ class Trainer:
         )
         val_loss = scores["log_loss"]
         self._schedule.after_epoch(val_loss)
+        self._batches.failed = union_over_processes(self._batches.failed)
         n_failed = len(self._batches.failed)
         entry = {
             "epoch": epoch,
@@ -230,7 +231,10 @@ class Trainer:
         return better
 
     def validate(self) -> dict[str, Any]:
-        """Return the metrics of the averaged weights on the validation part.
+        """Return the metrics of the averaged weights on the validation part, calibrated as the finished model is.
+
+        An overconfident network has a high log-loss even if most of its answers are right. The temperature mends that,
+        so it must not decide which epoch is kept.
 
         Raises
         ------
@@ -244,7 +248,8 @@ class Trainer:
                 "the network's answers are not finite numbers any more: lower learning_rate; the best checkpoint so "
                 "far is kept"
             )
-        result = metrics(track_probabilities(logits), data.labels[part], data.names)
+        labels = data.labels[part]
+        result = metrics(track_probabilities(logits, fit_temperature(logits, labels)), labels, data.names)
         # Each process has its own normalisation statistics, but all have to agree on whether an epoch is the best.
         return {**result, "log_loss": mean_over_processes(result["log_loss"], self._device)}
 
@@ -258,14 +263,14 @@ class Trainer:
         bar = tqdm(
             self._batches.of_epoch(epoch), f"epoch {epoch}/{config.epochs}", n_steps, unit="batch", disable=rank() > 0
         )
-        for whole in bar:
+        for drawn in bar:
             self._schedule.before_step((epoch - 1) * n_steps + len(losses))
-            batch = whole.map(lambda values: own_share(values).to(self._device))
+            batch = drawn.map(lambda values: values.to(self._device))
             loss = _step(self._model, self._optimizer, batch, config.label_smoothing)
             if not math.isfinite(loss):
                 raise NonFiniteLossError(
                     f"the loss is {loss} in epoch {epoch}, batch {len(losses) + 1} "
-                    f"(clips {whole.clips[:4].tolist()}...): lower learning_rate; the best checkpoint so far is kept"
+                    f"(clips {drawn.clips[:4].tolist()}...): lower learning_rate; the best checkpoint so far is kept"
                 )
             self._average.update_parameters(self._network)
             losses.append(loss)
