@@ -16,7 +16,7 @@ from tests.architecture.structure import Product, documented_parameters, measure
 
 LIMITS = {
     "modules": ("<=", 142),
-    "code lines": ("<=", 17_900),  # product lines would count parameter tables
+    "code lines": ("<=", 18_400),  # product lines would count parameter tables
     "longest module": ("<=", 500),
     "modules below 60 lines": ("<=", 8),
     "modules imported by one other": ("<=", 47),
