@@ -150,7 +150,8 @@ def _data(provenance: Any) -> str:
     sizes = ", ".join(f"{split[part]} {part}" for part in ("train", "validation", "test") if part in split)
     settings = "".join(f", {name} {split[name]}" for name in ("seed", "fold") if name in split)
     return (
-        f"Clips: {clips or 'unknown'}. Split `{split.get('split')}`{settings}: {sizes or 'unknown sizes'}. Epoch and calibration were chosen on the validation clips. {ending}"
+        f"Clips: {clips or 'unknown'}. Split `{split.get('split')}`{settings}: {sizes or 'unknown sizes'}. "
+        f"Epoch and calibration were chosen on the validation clips. {ending}"
     )
 
 

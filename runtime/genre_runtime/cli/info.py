@@ -128,8 +128,9 @@ def _figures(facts: dict[str, Any], of: str) -> list[tuple[str, str]]:
         if not values.get("n_tracks") or values.get("accuracy") is None:
             continue
         text = f"{values['accuracy']:.1%} right{_between(values)}"
-        if values["n_groups"]:
-            text += f" of {values['n_tracks']:,} tracks by {values['n_groups']:,} other artists"
+        text += f" of {values['n_tracks']:,} tracks"
+        if values["n_groups"] and values["n_groups"] < values["n_tracks"]:  # otherwise no artist is known
+            text += f" by {values['n_groups']:,} other artists"
         lines.append((name, text + (f" ({of})" if part == "test" else "")))
         confident = values["confident"] or {}
         if confident.get("precision") is not None:

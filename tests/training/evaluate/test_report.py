@@ -192,7 +192,7 @@ def test_report_states_the_figures(checkpoint: Checkpoint, html: str) -> None:
     assert f"{test['accuracy']:.1%} [{low:.1%}, {high:.1%}]" in page.text
     assert f"{true}{answer}{count}" in page.text
     for text in (
-        "test, 1,200 tracks of 400 artists",
+        "test, 1,200 tracks by 400 artists",
         "62.5% [55.0%, 70.0%]",
         "No artist is in training",
         "training.learning_rate1e-05",
@@ -241,10 +241,13 @@ def test_one_epoch_and_one_bin_can_be_drawn(checkpoint: Checkpoint, tmp_path: Pa
 def test_summary_for_the_terminal(checkpoint: Checkpoint) -> None:
     test = checkpoint.metrics["test"]
     lines = summary("test", test).splitlines()
-    assert lines[0] == "test: 1200 tracks of 400 artists"
+    assert lines[0] == "test: 1,200 tracks by 400 artists"
     assert all(line.startswith("  ") for line in lines[1:])
     assert sum(line.startswith("  confused ") for line in lines) == 5
-    assert any(line.endswith("50.0%, among its own genres 62.5% [55.0%, 70.0%] (70 of 30 artists)") for line in lines)
+    assert any(
+        line.endswith("50.0%, among its own genres 62.5% [55.0%, 70.0%] (70 tracks by 30 artists)") for line in lines
+    )
+    assert summary("test", {**test, "n_groups": 1200}).startswith("test: 1,200 tracks\n"), "no artist is known"
     assert summary("test", test).isascii()  # a console may know no more
     silent = {
         **test,

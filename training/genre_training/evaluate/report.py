@@ -16,7 +16,7 @@ import tomli_w
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from genre_training.evaluate.plots import save_confusion_matrix, save_curves, save_reliability
-from genre_training.evaluate.score import artists_in_words, headline, with_interval
+from genre_training.evaluate.score import artists_in_words, headline, tracks_in_words, with_interval
 from genre_training.model.checkpoint import Checkpoint
 
 PARTS = ("validation", "test")
@@ -70,7 +70,7 @@ def page(checkpoint: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
 
 
 def _size(part: str, values: Mapping[str, Any]) -> str:
-    return f"{part}, {values['n_tracks']:,} tracks of {values['n_groups']:,} artists"
+    return f"{part}, {tracks_in_words(values)}"
 
 
 def _behind_svg(picture: str) -> str:

@@ -283,6 +283,18 @@ def headline(values: Mapping[str, Any]) -> dict[str, str]:
     return rows
 
 
+def tracks_in_words(values: Mapping[str, Any]) -> str:
+    """Return the number of tracks and, if it says more, that of artists: unknown artists count one for each track.
+
+    Parameters
+    ----------
+    values : mapping
+        Metrics of a part or a data set.
+    """
+    tracks, artists = values["n_tracks"], values["n_groups"]
+    return f"{tracks:,} tracks" if tracks == artists else f"{tracks:,} tracks by {artists:,} artist{'s'[: artists > 1]}"
+
+
 def confident_in_words(confident: Mapping[str, Any]) -> str:
     """Return how many answers are confident and how many of these are right.
 
@@ -335,7 +347,7 @@ def summary(part: str, values: Mapping[str, Any]) -> str:
     rows = list(headline(values).items()) + _source_rows(values)
     pairs = values["confused_pairs"][:N_PRINTED_PAIRS]
     rows += [("confused", f"{true} taken for {answer} ({count})") for true, answer, count in pairs]
-    return _table(f"{part}: {values['n_tracks']} tracks of {values['n_groups']} artists", rows)
+    return _table(f"{part}: {tracks_in_words(values)}", rows)
 
 
 def _files_summary(values: Mapping[str, Any]) -> str:
@@ -344,7 +356,7 @@ def _files_summary(values: Mapping[str, Any]) -> str:
     rows.append(("confident answers", confident_in_words(values["confident"])))
     if values["n_pictured"]:
         rows.append(("like the picture", f"{values['like_picture']:.1%} of {values['n_pictured']} clips that have one"))
-    return _table(f"test, from audio files: {values['n_tracks']} tracks of {values['n_groups']} artists", rows)
+    return _table(f"test, from audio files: {tracks_in_words(values)}", rows)
 
 
 def _source_rows(values: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -352,7 +364,7 @@ def _source_rows(values: Mapping[str, Any]) -> list[tuple[str, str]]:
         (
             source,
             f"{one['accuracy']:.1%}, among its own genres {with_interval(one, 'accuracy_own_genres')} "
-            f"({one['n_tracks']} of {one['n_groups']} artists)",
+            f"({tracks_in_words(one)})",
         )
         for source, one in values["per_source"].items()
     ]
@@ -392,7 +404,7 @@ def print_scores(values: Mapping[str, Any], provenance: Mapping[str, Any]) -> No
         if part in values:
             name = "held out of the network trained on the rest" if part == "held_out" else part
             print(summary(name, values[part]))
-    if values["files"]["n_tracks"]:
+    if 0 < values["files"]["n_tracks"] < values["test"]["n_tracks"]:  # otherwise all clips are files
         print(_files_summary(values["files"]))
     for fold, sources in enumerate(values.get("folds", [])):
         figures = ", ".join(f"{source} {one['accuracy_own_genres']:.1%}" for source, one in sources.items())
