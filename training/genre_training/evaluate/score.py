@@ -112,7 +112,6 @@ def score(
     per_fold = []
     for fold, (checkpoint, split) in enumerate(zip(checkpoints, splits, strict=True)):
         network = checkpoint.trained_network().to(device)
-
         validation, test = (_answer(network, part, data, device) for part in (split.validation, split.test))
         fitted = _fit([validation], data)
         per_fold.append(_per_source(test.positions, track_probabilities(test.logits, fitted.temperature), data))
@@ -207,19 +206,12 @@ def _files(answers: _Answers, data: TrainingData, calibration: _Calibration, of_
         return {"n_tracks": 0}
     probabilities = track_probabilities(answers.file_logits, of_files.temperature)
     labels, groups = data.labels[answers.files], data.groups_of(answers.files)
-    right = probabilities.argmax(axis=1) == labels
-    own = np.where(_possible(answers.files, data), probabilities, -1).argmax(axis=1) == labels
     pictured = np.flatnonzero(np.isin(answers.files, data.twin_positions))
     place = {position: row for row, position in enumerate(answers.positions.tolist())}
     rows = [place[position] for position in answers.files[pictured].tolist()]
     pictures = track_probabilities(answers.logits[rows], calibration.temperature[rows]).argmax(axis=1)
     return {
-        "n_tracks": len(labels),
-        "n_groups": len(np.unique(groups)),
-        "accuracy": float(right.mean()),
-        "accuracy_interval": share_interval(right, groups),
-        "accuracy_own_genres": float(own.mean()),
-        "accuracy_own_genres_interval": share_interval(own, groups),
+        **_shares(answers.files, probabilities, data),
         "per_source": _per_source(answers.files, probabilities, data),
         "confident": coverage_at_threshold(probabilities, labels, of_files.threshold, groups),
         "n_pictured": len(pictured),
@@ -239,22 +231,26 @@ def _possible(positions: Indices, data: TrainingData) -> NDArray[np.bool_]:
 def _per_source(
     positions: Indices, probabilities: NDArray[np.float64], data: TrainingData
 ) -> dict[str, dict[str, Any]]:
-    result = {}
-    labels, groups, sources = data.labels[positions], data.groups_of(positions), data.sources[positions]
+    sources = data.sources[positions]
+    return {
+        source: _shares(positions[sources == source], probabilities[sources == source], data)
+        for source in np.unique(sources).tolist()
+    }
+
+
+def _shares(positions: Indices, probabilities: NDArray[np.float64], data: TrainingData) -> dict[str, Any]:
+    """Return the shares of right answers among all genres, and among those of each clip's own source."""
+    labels, groups = data.labels[positions], data.groups_of(positions)
     right = probabilities.argmax(axis=1) == labels
-    # A source has only some genres: the second accuracy takes the likeliest of those.
     own = np.where(_possible(positions, data), probabilities, -1).argmax(axis=1) == labels
-    for source in np.unique(sources).tolist():
-        rows = sources == source
-        result[source] = {
-            "n_tracks": int(rows.sum()),
-            "n_groups": len(np.unique(groups[rows])),
-            "accuracy": float(right[rows].mean()),
-            "accuracy_interval": share_interval(right[rows], groups[rows]),
-            "accuracy_own_genres": float(own[rows].mean()),
-            "accuracy_own_genres_interval": share_interval(own[rows], groups[rows]),
-        }
-    return result
+    return {
+        "n_tracks": len(labels),
+        "n_groups": len(np.unique(groups)),
+        "accuracy": float(right.mean()),
+        "accuracy_interval": share_interval(right, groups),
+        "accuracy_own_genres": float(own.mean()),
+        "accuracy_own_genres_interval": share_interval(own, groups),
+    }
 
 
 def headline(values: Mapping[str, Any]) -> dict[str, str]:
