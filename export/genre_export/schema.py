@@ -26,7 +26,11 @@ Share = TypeAliasType(
     "Share", Annotated[float | None, Field(ge=0, le=1, description="0 to 1; null if there is nothing to count.")]
 )
 Interval = TypeAliasType(
-    "Interval", Annotated[tuple[Share, Share], Field(description="95 % interval over artists, [low, high].")]
+    "Interval",
+    Annotated[
+        tuple[Share, Share] | None,
+        Field(description="95 % interval over artists, [low, high]; null for fewer than five artists."),
+    ],
 )
 ConfusionMatrix = TypeAliasType(
     "ConfusionMatrix",
@@ -93,7 +97,7 @@ class Confident(TypedDict, total=False):
     """Share of the answers that are confident."""
     precision: Share
     """Share of these that are correct."""
-    precision_interval: Interval | None
+    precision_interval: Interval
 
 
 @_open

@@ -21,6 +21,7 @@ from genre_training.evaluate.metrics import (
     excerpt_gain,
     excerpt_logits,
     metrics,
+    share_interval,
     track_probabilities,
 )
 from tests.synthetic import LABELS, RATE, tone
@@ -123,7 +124,7 @@ def scored(n_tracks: int, each: int = 1) -> dict[str, Any]:
     return metrics(probabilities.repeat(each, axis=0), labels.repeat(each), NAMES, artists)
 
 
-def intervals(counts: list[list[int]], each: int = 1, seed: int = 0) -> dict[str, list[float]]:
+def intervals(counts: list[list[int]], each: int = 1, seed: int = 0) -> dict[str, Any]:
     """The intervals of a confusion matrix, `each` tracks of the same kind by one artist."""
     matrix = np.array(counts)
     true, answered = (side.ravel().repeat(matrix.ravel()) for side in np.indices(matrix.shape))
@@ -181,12 +182,18 @@ def test_intervals_are_those_of_drawing_artists_one_by_one() -> None:
     np.testing.assert_allclose([result[f"{name}_interval"] for name in INTERVALS], expected, atol=0.025)
 
 
-def test_intervals_are_the_same_every_time_and_of_a_single_track_too() -> None:
+def test_intervals_are_the_same_every_time() -> None:
     counts = [[5, 2], [1, 8]]
     assert intervals(counts) == intervals(counts) != intervals(counts, seed=1)
-    for one, expected in ([[0, 1], [0, 0]], [0, 0]), ([[4, 0], [0, 9]], [1, 1]):
-        found = intervals(one)
-        assert [found[f"{name}_interval"] for name in INTERVALS if name != "accuracy_own_genres"] == [expected] * 3
+    found = intervals([[4, 0], [0, 9]])
+    assert [found[f"{name}_interval"] for name in INTERVALS if name != "accuracy_own_genres"] == [[1, 1]] * 3
+
+
+def test_fewer_than_five_artists_have_no_interval() -> None:
+    assert set(intervals([[4, 0], [0, 0]]).values()) == {4, None}
+    right = np.array([True, False, True, True, False])
+    assert share_interval(right, np.arange(5) % 4) is None
+    assert share_interval(right, np.arange(5)) is not None
 
 
 def test_resamples_average_over_the_genres_true_in_them() -> None:
@@ -204,7 +211,7 @@ def test_scores_by_genre_are_among_the_genres_of_the_data_set() -> None:
     assert [one["f1"] for one in result["per_genre"].values()] == [1.0, 1.0, 1.0]
     assert result["confusion_matrix"][1] == [0, 1, 1]
     assert result["macro_f1"] < 1
-    assert result["accuracy_own_genres_interval"] == [1.0, 1.0]
+    assert result["accuracy_own_genres_interval"] is None  # four artists are too few
 
 
 def test_excerpt_gain_by_hand() -> None:

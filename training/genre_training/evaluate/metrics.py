@@ -27,6 +27,8 @@ TARGET_PRECISION = 0.8
 """Share of the confident answers that is right, with a probability of 95 %, on music by other artists."""
 FEWEST_ARTISTS = 20
 """A threshold needs confident answers for tracks of that many: fewer say nothing about others."""
+FEWEST_DRAWN = 5
+"""An interval needs that many artists: drawn with replacement, fewer are too much alike."""
 N_CONFUSED_PAIRS = 10
 N_RESAMPLES = 1000
 
@@ -277,7 +279,7 @@ def _draws(groups: Groups, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[
     return drawn.astype(np.float64), number
 
 
-def share_interval(right: NDArray[np.bool_], groups: Groups) -> list[float]:
+def share_interval(right: NDArray[np.bool_], groups: Groups) -> list[float] | None:
     """Compute the 95 % interval of a share of tracks, by drawing groups.
 
     Parameters
@@ -288,10 +290,12 @@ def share_interval(right: NDArray[np.bool_], groups: Groups) -> list[float]:
 
     Returns
     -------
-    list of float
-        [low, high].
+    list of float or None
+        [low, high]; None for fewer than `FEWEST_DRAWN` groups.
     """
     draws, group = _draws(groups)
+    if draws.shape[1] < FEWEST_DRAWN:
+        return None
     n_right, n_all = np.bincount(group, right), np.bincount(group)
     low, high = np.percentile(draws @ n_right / (draws @ n_all), [2.5, 97.5])
     return [float(low), float(high)]
@@ -314,9 +318,13 @@ def bootstrap_intervals(
     Returns
     -------
     dict
-        `n_groups`, and [low, high] as `accuracy_interval`, `balanced_accuracy_interval` and `macro_f1_interval`.
+        `n_groups`, and [low, high] as `accuracy_interval`, `balanced_accuracy_interval` and `macro_f1_interval`; None
+        for fewer than `FEWEST_DRAWN` groups.
     """
     draws, group = _draws(groups, seed)
+    if draws.shape[1] < FEWEST_DRAWN:
+        names = ("accuracy_interval", "balanced_accuracy_interval", "macro_f1_interval")
+        return {"n_groups": draws.shape[1], **dict.fromkeys(names)}
     counts = np.zeros((draws.shape[1], n_labels, n_labels))
     np.add.at(counts, (group, labels, predicted), 1)
     matrices = np.tensordot(draws, counts, axes=1)

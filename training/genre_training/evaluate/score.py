@@ -372,7 +372,7 @@ def _table(title: str, rows: Sequence[tuple[str, str]]) -> str:
 
 
 def with_interval(values: Mapping[str, Any], name: str) -> str:
-    """Return a share and its interval in percent.
+    """Return a share and its interval in percent; the share alone if there are too few artists for an interval.
 
     Parameters
     ----------
@@ -381,8 +381,8 @@ def with_interval(values: Mapping[str, Any], name: str) -> str:
     name : str
         Of the share; its interval is `<name>_interval`.
     """
-    low, high = values[f"{name}_interval"]
-    return f"{values[name]:.1%} [{low:.1%}, {high:.1%}]"
+    interval = values[f"{name}_interval"]
+    return f"{values[name]:.1%}" + (f" [{interval[0]:.1%}, {interval[1]:.1%}]" if interval else "")
 
 
 def print_scores(values: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
