@@ -111,7 +111,9 @@ def test_audio_scores_agree_with_what_training_measured(models: Path) -> None:
     """From features in torch or from files through ONNX: the held-out clips get nearly the same accuracy."""
     metrics = json.loads((models / "best_model.json").read_text(encoding="utf-8"))["metrics"]
     files = metrics["audio_files"]
-    assert (files["n_files"], files["n_failed"]) == (60, 0)
-    assert files["all"]["test"]["n_tracks"] == metrics["test"]["n_tracks"]
-    assert abs(files["all"]["test"]["accuracy"] - metrics["test"]["accuracy"]) <= 0.2
-    assert files["all"]["trained"]["accuracy"] >= 0.9
+    assert files["n_failed"] == 0
+    assert files["all"].keys() == {"validation", "test"}, "files that the model was trained on say nothing"
+    n_validated, n_tested = (files["all"][part]["n_tracks"] for part in ("validation", "test"))
+    assert files["n_files"] == n_validated + n_tested < 60
+    assert n_tested == metrics["test"]["n_tracks"] == metrics["files"]["n_tracks"]
+    assert abs(files["all"]["test"]["accuracy"] - metrics["files"]["accuracy"]) <= 0.2

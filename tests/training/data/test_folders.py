@@ -102,8 +102,9 @@ def test_manifest_names_files_groups_and_parts(music: Path) -> None:
 def test_sub_genres_of_every_index_and_manifest_are_kept(music: Path) -> None:
     touch(music, "audio/x_1.wav", "gtzan/logmel/a.png", "fma_small/logmel/2.png", "own.wav", "other.wav")
     manifest(music / "audio", "file,genre,artist,source,sub_genre", "x_1.wav,pop,Ada,x, Synth Pop ", name="index.csv")
-    manifest(music / "gtzan", "clip,genre,split,sub_genre", "a,reggae,train,Dub", name="index.csv")
-    manifest(music / "fma_small", "track_id,genre,block,sub_genre", "2,hiphop,0,Hip-Hop", name="index.csv")
+    manifest(music / "gtzan", "clip,genre,split,artist,sub_genre", "a,reggae,train,,Dub", name="index.csv")
+    columns = "track_id,genre,block,artist_id,official,sub_genre"
+    manifest(music / "fma_small", columns, "2,hiphop,0,1,test,Hip-Hop", name="index.csv")
     manifest(music, "path,label,sub_genre", "own.wav,Rock,Surf", "other.wav,rock,")
     assert {track.track_id: track.sub_genre for track in read_tracks(music)} == {
         "x/1": "synth pop",

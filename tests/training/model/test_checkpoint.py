@@ -182,6 +182,5 @@ def test_shipped_checkpoint_loads() -> None:
     checkpoint = load_checkpoint(
         Path(__file__).parents[3] / "models" / "best_model.pt", ("recipe", "held_out", "temperature")
     )
-    assert checkpoint.folds == 5
-    assert checkpoint.parsed_recipe().training.epochs == checkpoint.epoch
+    assert 1 <= checkpoint.epoch <= checkpoint.parsed_recipe().training.epochs
     assert len(checkpoint.labels) == checkpoint.trained_network().head.out_features
