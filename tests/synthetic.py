@@ -19,6 +19,7 @@ TEST = {
     "n_groups": 300,
     "accuracy": 0.7,
     "accuracy_interval": [0.65, 0.75],
+    "macro_f1": 0.7,
     "confident": {"coverage": 0.4, "precision": 0.85},
 }
 """Figures of the test part."""

@@ -96,14 +96,14 @@ def _standardised(rows: FloatArray) -> FloatArray:
 
 
 @pytest.mark.skipif(not MODEL.is_file(), reason=f"no model at {MODEL}: run `invoke train` and `invoke export`")
-@pytest.mark.parametrize(("source", "least_right"), [("fma_small", 0.48), ("gtzan", 0.48)])
+@pytest.mark.parametrize(("source", "least_alike", "least_right"), [("fma_small", 0.9, 0.48), ("gtzan", 0.85, 0.48)])
 def test_shipped_model_answers_files_like_their_pictures(
-    audio_tracks: list[Track], source: str, least_right: float
+    audio_tracks: list[Track], source: str, least_alike: float, least_right: float
 ) -> None:
     """A network that knows a data set by how its pictures were made answers files otherwise, and worse.
 
-    It is 0.90 for FMA's 31 clips; 0.35 with a network that had learnt three rows in the place of others. GTZAN's FLAC
-    files hold the first half of their clips only.
+    It is 0.90 for FMA's 31 clips, 29 of which the model was trained on; it was 0.35 with a network that had learnt
+    three rows in the place of others. GTZAN's FLAC files hold the first half of their clips only.
     """
     tracks = [track for track in audio_tracks if track.source == source and track.path.suffix == ".opus"]
     classifier = GenreClassifier.load(MODEL, device="cpu", threads=1)
@@ -114,7 +114,7 @@ def test_shipped_model_answers_files_like_their_pictures(
         answer = classifier.classify_file(track.path).label
         alike += answer == classifier.classify_log_mel(picture).label
         right += answer == track.label
-    assert alike >= 0.85 * len(tracks)
+    assert alike >= least_alike * len(tracks)
     assert right >= least_right * len(tracks)
 
 

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from genre_export.parity import parity_table
 from genre_runtime import GenreClassifier, ModelMetadata, Prediction
 from genre_training.data.folders import read_audio_tracks
 from genre_training.data.track import DataError, Track
-from genre_training.evaluate.metrics import TARGET_PRECISION
+from genre_training.evaluate.metrics import TARGET_PRECISION, share_interval
 from genre_training.evaluate.score import artists_in_words, confident_in_words, with_interval
 
 
@@ -31,8 +32,8 @@ def score_audio_files(classifier: GenreClassifier, data_folder: Path, held_out: 
     Returns
     -------
     dict
-        `n_files`, `n_failed`, and for each data set and `all`: number of tracks and accuracy by part (`validation`,
-        `test`). Files that the model was trained on are not classified.
+        `n_files`, `n_failed`, and for each data set and `all`: number of tracks and artists, accuracy and its 95 %
+        interval over artists by part (`validation`, `test`). Files that the model was trained on are not classified.
 
     Raises
     ------
@@ -56,9 +57,19 @@ def score_audio_files(classifier: GenreClassifier, data_folder: Path, held_out: 
     for source in ("all", *sorted({track.source for track in tracks})):
         scores[source] = {}
         for part in ("validation", "test"):
-            correct = [ok for track, its_part, ok in outcomes if its_part == part and source in ("all", track.source)]
-            if correct:
-                scores[source][part] = {"n_tracks": len(correct), "accuracy": sum(correct) / len(correct)}
+            chosen = [
+                (ok, track.group)
+                for track, its_part, ok in outcomes
+                if its_part == part and source in ("all", track.source)
+            ]
+            if chosen:
+                correct, artists = (np.array(values) for values in zip(*chosen, strict=True))
+                scores[source][part] = {
+                    "n_tracks": len(correct),
+                    "n_groups": len(np.unique(artists)),
+                    "accuracy": float(correct.mean()),
+                    "accuracy_interval": share_interval(correct, artists),
+                }
     return scores
 
 
@@ -143,8 +154,8 @@ def _data(provenance: Any) -> str:
             f"Clips: {clips or 'unknown'}. The model was trained on **{split.get('train')} of them**, up to the last "
             f"epoch; {split.get('test')} were held out. The figures below are those of five models, trained with the "
             f"same recipe on four fifths of the clips each (split `{split.get('split')}`, seed {split.get('seed')}), "
-            "taken at their best epoch on validation: each clip is classified by a model that was not trained on its "
-            "artist, and its confidence is judged by what the other four taught. “Held out” are the model's own "
+            "taken at their best epoch on validation: each test clip is classified by a model that was trained without "
+            "it, and its confidence is judged by what the other four taught. “Held out” are the model's own "
             f"figures. {ending}"
         )
     sizes = ", ".join(f"{split[part]} {part}" for part in ("train", "validation", "test") if part in split)
@@ -167,8 +178,8 @@ def _figures(metrics: Any) -> str:
             rows.append((name, source, one["n_tracks"], one["n_groups"], *shares))
         if "macro_f1" in values:
             notes.append(
-                f"{name}: macro F1 {values['macro_f1']:.3f}, log-loss {values['log_loss']:.3f}, expected calibration "
-                f"error {values['calibration_error']:.3f}"
+                f"{name}: macro F1 among all genres {values['macro_f1']:.3f}, log-loss {values['log_loss']:.3f}, "
+                f"expected calibration error {values['calibration_error']:.3f}"
             )
         if values["confident"]["precision"] is not None:
             notes.append(f"{name}, confident answers: {confident_in_words(values['confident'])}")
@@ -196,10 +207,10 @@ def _folds(folds: Any) -> str:
 
 def _confidence(metadata: ModelMetadata) -> str:
     threshold = metadata.confidence_threshold
-    promise = f"{TARGET_PRECISION:.0%} of the confident answers correct on music by other artists"
-    reason = f"the lowest threshold that makes at least {promise}, with a probability of 95 %"
+    bound = f"a lower bound of {TARGET_PRECISION:.0%} (95 %, over artists)"
+    reason = f"the lowest threshold at which the share of correct confident answers has {bound}"
     if threshold >= 1:
-        reason = f"because no threshold makes {promise} with a probability of 95 %"
+        reason = f"because at no threshold the share of correct confident answers has {bound}"
     tested = metadata.metrics.get("test", {}).get("per_genre", {})
     text = f"Confident answers start at {threshold:.2f} (temperature {metadata.temperature:.2f})"
     text += f", {reason}." if tested else "; this was not tested."
@@ -213,14 +224,16 @@ def _audio_files(scores: Any) -> str:
     if not scores:
         return ""
     rows = [
-        (source, part, one["n_tracks"], f"{one['accuracy']:.1%}")
+        (source, part, one["n_tracks"], one["n_groups"], with_interval(one, "accuracy"))
         for source, parts in scores.items()
         if isinstance(parts, dict)
         for part, one in parts.items()
     ]
     return (
-        f"Accuracy of the ONNX graph on audio files that the model was not trained on ({scores['n_files']} files, "
-        f"{scores['n_failed']} failed):\n\n" + _table(("source", "part", "files", "accuracy"), rows)
+        "Accuracy of the ONNX graph, from decoding to the answer, on audio files that the model was not trained on "
+        f"({scores['n_files']} files, {scores['n_failed']} failed). Above, the network answered the spectrograms that "
+        "training computes, whose excerpts begin up to 0.1 s elsewhere:\n\n"
+        + _table(("source", "part", "files", "artists", "accuracy"), rows)
     )
 
 

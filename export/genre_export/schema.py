@@ -171,11 +171,13 @@ class FileScores(TypedDict, total=False):
 
 
 @_open
-class GraphScores(TypedDict):
+class GraphScores(TypedDict, total=False):
     """Accuracy of the exported graph on audio files."""
 
-    n_tracks: Count
-    accuracy: Share
+    n_tracks: Required[Count]
+    n_groups: Count
+    accuracy: Required[Share]
+    accuracy_interval: Interval
 
 
 class AudioFiles(BaseModel):

@@ -81,7 +81,7 @@ def test_card_has_the_figures_of_the_sidecar(published: Path) -> None:
         "| test | all | 40 | 25 | 57.5% [50.0%, 75.0%] | 65.0% [55.0%, 77.5%] |",
         "| test | gtzan | 40 | 25 | 62.5% [50.0%, 75.0%] | 65.0% [55.0%, 77.5%] |",
         "confident answers: 30.0% of the tracks, 90.0% [80.0%, 100.0%] of them right",
-        "No artist is in training and in test.",
+        "No artist, as the data sets name them, is in training and in test.",
         "| jazz | 0.50 | 0.75 | 0.60 | 13 |",
         "Confident answers start at 0.81 (temperature 1.70)",
         "no cleared licence",

@@ -46,15 +46,15 @@ function figures(health, { macro_f1, epoch, test, files, provenance }) {
     const [low, high] = part?.accuracy_interval ?? [];
     return Number.isFinite(low) ? `${share(part.accuracy)} (95 % interval ${share(low)} to ${share(high)})` : share(part?.accuracy);
   };
-  const tracks = ({ n_tracks, n_groups }) => (n_groups < n_tracks ? `${n_tracks} by ${n_groups} artists that training did not have` : n_tracks);
+  const tracks = ({ n_tracks, n_groups }) => (n_groups < n_tracks ? `${n_tracks} by ${n_groups} artists` : n_tracks);
   const asked = health.device === health.device_requested ? "" : ` (requested: ${health.device_requested})`;
   const sources = Object.entries(provenance?.clips_per_source ?? {}).map(([name, count]) => `${name} ${count}`);
   const split = provenance?.split ?? {};
   const rows = {
     Model: health.model,
     "Runs on": health.device && health.device + asked,
-    "Right on other artists": within(test),
-    "Right from audio files": within(files),
+    "Right on test tracks": within(test),
+    "Right from test files": within(files),
     "Confident answers": test?.confident && `${share(test.confident.coverage)}, ${share(test.confident.precision) ?? "none"} of them right`,
     "Test tracks": test && tracks(test),
     "Macro F1": plain(macro_f1),

@@ -14,6 +14,7 @@ from genre_api.problems import ServiceError, problem_responses
 from genre_api.routes.page import best_type
 from genre_api.schemas import Confusion, Genres, History, Metrics
 from genre_api.service import TheClassifier, TheService
+from genre_runtime import GenreClassifier
 
 router = APIRouter(tags=["model"])
 
@@ -81,7 +82,8 @@ async def metrics(service: TheService) -> Metrics:
     return Metrics(
         model_exists=exists,
         model_path=classifier.model_path.name if classifier else None,
-        **{name: _number(values.get(name)) for name in ("val_acc", "val_loss", "macro_f1")},
+        **{name: _number(values.get(name)) for name in ("val_acc", "val_loss")},
+        macro_f1=_number((test or {}).get("macro_f1")),
         epoch=values["epoch"] if isinstance(values.get("epoch"), int) else None,
         ready=service.reason is None,
         test=test,
@@ -123,7 +125,7 @@ async def confusion(request: Request, classifier: TheClassifier) -> Response:
     wanted = best_type(request.headers.get("accept"), ("application/json", SVG, PNG))
     if wanted is None:
         raise ServiceError(406, "not_acceptable", f"accept one of application/json, {SVG} and {PNG}")
-    labels, matrix = list(classifier.labels), classifier.metadata.metrics.get("confusion_matrix")
+    labels, matrix = list(classifier.labels), _tested(classifier).get("confusion_matrix")
     if not _is_matrix(matrix, len(labels)):
         raise _not_recorded("confusion matrix")
     headers = {"Vary": "Accept"}
@@ -132,6 +134,12 @@ async def confusion(request: Request, classifier: TheClassifier) -> Response:
     if wanted == PNG:
         return Response(confusion_png(labels, matrix), media_type=PNG, headers=headers)
     return JSONResponse(Confusion(labels=labels, matrix=matrix).model_dump(), headers=headers)
+
+
+def _tested(classifier: GenreClassifier) -> Mapping[str, Any]:
+    """Return the figures of the test part; what older sidecars have outside of it is of validation."""
+    test = classifier.metadata.metrics.get("test")
+    return test if isinstance(test, Mapping) else {}
 
 
 def finite(value: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
-from contextlib import suppress
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -83,9 +82,6 @@ def _metadata_of(facts: Mapping[str, Mapping[str, Any]], address: str) -> ModelM
         raise NoServiceError(address, "it has no list of genres")
     metrics, matrix = dict(facts["metrics"]), facts["confusion"].get("matrix")
     metrics |= {"history": facts["history"].get("history"), "confusion_matrix": matrix}
-    test = metrics.get("test")
-    if matrix is not None and not (isinstance(test, dict) and "per_genre" in test):  # an older service
-        metrics["test"] = {**(test or {}), "per_genre": scores_by_matrix(labels, matrix)}
     provenance = metrics.pop("provenance", None)
     return ModelMetadata(
         labels=tuple(labels),
@@ -100,30 +96,6 @@ def _metadata_of(facts: Mapping[str, Mapping[str, Any]], address: str) -> ModelM
 def _threshold(value: object) -> float:
     """Return the threshold of confident answers; 0 if the service is an older one, which does not publish it."""
     return value if isinstance(value, float) and 0 < value <= 1 else 0.0
-
-
-def scores_by_matrix(labels: list[str], matrix: list[list[int]]) -> dict[str, dict[str, float]]:
-    """Return precision, recall, F1 and number of tracks of each genre.
-
-    Parameters
-    ----------
-    labels : list of str
-    matrix : list of list of int
-        Confusion matrix, rows are the true genres.
-    """
-    scores = {}
-    with suppress(TypeError, IndexError):
-        for place, label in enumerate(labels):
-            right, support = matrix[place][place], sum(matrix[place])
-            answered = sum(row[place] for row in matrix)
-            total = answered + support
-            scores[label] = {
-                "precision": right / answered if answered else 0.0,
-                "recall": right / support if support else 0.0,
-                "f1": 2 * right / total if total else 0.0,
-                "support": float(support),
-            }
-    return scores
 
 
 def _prediction_of(values: dict[str, Any], path: Path, address: str) -> Prediction:

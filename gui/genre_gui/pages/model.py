@@ -33,10 +33,10 @@ def headline(metadata: ModelMetadata) -> list[tuple[str, str]]:
     test, files = _mapping(metrics.get("test")), _mapping(metrics.get("files"))
     confident = _mapping(test.get("confident"))
     return [
-        (_percent(test.get("accuracy")), "right on other artists"),
-        (_percent(files.get("accuracy")), "right from audio files"),
+        (_percent(test.get("accuracy")), "right on test tracks"),
+        (_percent(files.get("accuracy")), "right from test files"),
         (_percent(confident.get("precision")), "of confident answers right"),
-        (_decimal(metrics.get("macro_f1")), "macro F1"),
+        (_decimal(test.get("macro_f1")), "macro F1"),
         (f"{metrics['epoch']}" if isinstance(metrics.get("epoch"), int) else UNKNOWN, "epoch"),
     ]
 

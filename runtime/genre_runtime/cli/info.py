@@ -113,7 +113,16 @@ def describe_in_words(facts: dict[str, Any]) -> str:
     return "\n".join(f"{name:<15} {value}" for name, value in lines)
 
 
-_SHARES = ("n_tracks", "n_groups", "accuracy", "accuracy_interval", "accuracy_own_genres", "confident", "per_source")
+_SHARES = (
+    "n_tracks",
+    "n_groups",
+    "macro_f1",
+    "accuracy",
+    "accuracy_interval",
+    "accuracy_own_genres",
+    "confident",
+    "per_source",
+)
 
 
 def _shares(values: Any) -> dict[str, Any]:
@@ -123,6 +132,7 @@ def _shares(values: Any) -> dict[str, Any]:
 def _figures(facts: dict[str, Any], of: str) -> list[tuple[str, str]]:
     """Return the accuracy on music by artists that training had not, in words; from files where there are any."""
     lines = []
+    by_clip = facts["provenance"].get("split", {}).get("split") == "stratified"  # artists are on both sides
     for part, name in (("test", "test"), ("files", "from files")):
         values = facts[part]
         if not values.get("n_tracks") or values.get("accuracy") is None:
@@ -130,15 +140,15 @@ def _figures(facts: dict[str, Any], of: str) -> list[tuple[str, str]]:
         text = f"{values['accuracy']:.1%} right{_between(values)}"
         text += f" of {values['n_tracks']:,} tracks"
         if values["n_groups"] and values["n_groups"] < values["n_tracks"]:  # otherwise no artist is known
-            text += f" by {values['n_groups']:,} other artists"
+            text += f" by {values['n_groups']:,} {'' if by_clip else 'other '}artists"
         lines.append((name, text + (f" ({of})" if part == "test" else "")))
         confident = values["confident"] or {}
         if confident.get("precision") is not None:
             right = f"{confident['precision']:.0%} of them right"
             lines.append(("", f"{confident['coverage']:.0%} of the answers are confident, {right}"))
-    macro_f1 = facts["metrics"]["macro_f1"]
-    if macro_f1 is not None:
-        lines.append(("macro F1", f"{macro_f1:.3f} on test"))
+    macro_f1 = facts["test"].get("macro_f1")
+    if lines and macro_f1 is not None:
+        lines.append(("macro F1", f"{macro_f1:.3f} on test, among all genres"))
     return lines or [("test", "unknown: the sidecar has no figures")]
 
 

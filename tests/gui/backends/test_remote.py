@@ -23,7 +23,7 @@ from genre_gui.backends.errors import (
     ServiceError,
     load_failure,
 )
-from genre_gui.backends.remote import RemoteBackend, connecting, scores_by_matrix
+from genre_gui.backends.remote import RemoteBackend, connecting
 from genre_gui.pages.model import describe
 from genre_gui.tracks import State
 from genre_gui.workers.background import wait_for_threads
@@ -121,7 +121,13 @@ def test_what_the_service_tells_of_its_model_is_shown(
         assert not window.header.device.winfo_ismapped(), "a device could be chosen that the service does not take"
         window.show_page("Model")
         window.update()
-        assert [number.cget("text") for number, _ in window.model.numbers][:3] == ["75.0%", "0.500", "0.700"]
+        assert [number.cget("text") for number, _ in window.model.numbers] == [
+            "70.0%",
+            "unknown",
+            "85.0%",
+            "0.700",
+            "3",
+        ]
         assert "noise, quiet, tone" in window.model.facts.cget("text")
         assert "Input" not in window.model.facts.cget("text")
         assert not window.model.open.winfo_ismapped()
@@ -416,12 +422,6 @@ def test_load_error_of_a_service_is_reported_as_by_the_runtime(code: str, kind: 
 def test_no_address(url: str) -> None:
     with pytest.raises(AddressError, match=r"expected for example http://127\.0\.0\.1:8000"):
         connecting(url)
-
-
-def test_scores_follow_from_the_confusion_matrix() -> None:
-    scores = scores_by_matrix(["a", "b"], [[3, 1], [2, 0]])
-    assert scores["a"] == {"precision": 0.6, "recall": 0.75, "f1": pytest.approx(2 * 0.6 * 0.75 / 1.35), "support": 4.0}
-    assert scores["b"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 2.0}
 
 
 def test_link_tells_each_change_once(song: Path) -> None:

@@ -194,7 +194,7 @@ def test_report_states_the_figures(checkpoint: Checkpoint, html: str) -> None:
     for text in (
         "test, 1,200 tracks by 400 artists",
         "62.5% [55.0%, 70.0%]",
-        "No artist is in training",
+        "No artist, as the data sets name them, is in training",
         "training.learning_rate1e-05",
         "32, 64, 128, 256",
         "3,710 train",
@@ -260,7 +260,7 @@ def test_summary_for_the_terminal(checkpoint: Checkpoint) -> None:
 def test_how_far_artists_are_apart_is_said_in_words() -> None:
     clips = {"fma": 90, "own": 10}
     for unknown, words in (
-        ({}, "No artist is in training and in test."),
+        ({}, "No artist, as the data sets name them, is in training and in test."),
         ({"own": 10}, "Of clips whose artist is unknown (10 of own) this is not certain."),
         ({"fma": 90, "own": 10}, "No clip names its artist, so the split is random"),
     ):

@@ -142,9 +142,21 @@ def test_file_has_the_fixed_keys_and_plain_values(tmp_path: Path) -> None:
     save_checkpoint(make_checkpoint(), tmp_path / "a.pt")
     values = torch.load(tmp_path / "a.pt", weights_only=True)
     fixed = {"epoch", "model_state_dict", "optimizer_state_dict", "val_acc", "val_loss"}
-    assert values.keys() == fixed | {"labels", "audio", "network", "history"}
+    assert values.keys() == fixed | {"labels", "audio", "network", "history", "bands"}
     assert values["labels"] == ["a", "b"]
     assert values["network"]["widths"] == (4, 8)
+
+
+def test_weights_of_other_bands_are_refused(tmp_path: Path) -> None:
+    """The bands that networks pick have changed once; weights do not tell which they learnt from."""
+    values = make_checkpoint().to_dict()
+    for changed in (
+        {**values, "bands": [*values["bands"][:-1], 127]},
+        {k: v for k, v in values.items() if k != "bands"},
+    ):
+        torch.save(changed, tmp_path / "a.pt")
+        with pytest.raises(CheckpointError, match=r"a\.pt was trained on other mel bands .*train it again"):
+            load_checkpoint(tmp_path / "a.pt")
 
 
 def test_unknown_validation_is_in_the_file_too(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from genre_runtime.library.scan import expand
 from genre_training.data.fma import SUBSETS, read_fma_tracks
-from genre_training.data.track import PARTS, DataError, Track
+from genre_training.data.track import BLOCK, PARTS, DataError, Track
 
 MANIFEST_NAME = "manifest.csv"
 KNOWN_NAMES = ("fma_metadata", *(f"fma_{subset}" for subset in SUBSETS), "gtzan", "audio", MANIFEST_NAME)
@@ -76,7 +76,8 @@ def read_audio_tracks(folder: Path) -> list[Track]:
         stem = Path(row["file"]).stem
         track_id = f"{row['source']}/{stem.partition('_')[2] or stem}"  # "fma_000002": source, then clip
         path = folder / "audio" / row["file"]
-        group = f"{row['source']}/{row['artist']}"
+        artist = row["artist"].removeprefix("fma:")
+        group = f"{row['source']}/{artist}" if artist else track_id
         same = pictures.get(track_id)
         if same:
             tracks.append(replace(same, path=path))
@@ -110,7 +111,7 @@ def _fma_pictures(folder: Path) -> Iterator[Track]:
     for _, row in numbered_rows(folder / "fma_small" / "index.csv", *columns):
         path = folder / "fma_small" / "logmel" / f"{row['track_id']}.png"
         # The artist keeps a split honest; a block of tracks uploaded together stands for an unknown one.
-        group = f"fma_small/{row['artist_id'] or 'block ' + row['block']}"
+        group = f"fma_small/{row['artist_id'] or BLOCK + row['block']}"
         official = "test" if row["official"] == "test" else "train"
         yield Track(
             f"fma_small/{row['track_id']}",

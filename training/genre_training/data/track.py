@@ -56,6 +56,20 @@ class Track:
     sub_genre: str | None = None
 
 
+BLOCK = "block "
+"""Begins the name of a group that stands for an unknown artist: tracks that were uploaded together."""
+
+
+def artist_is_known(track: Track) -> bool:
+    """Return whether the group of a clip is an artist.
+
+    Parameters
+    ----------
+    track : Track
+    """
+    return track.group != track.track_id and not track.group.startswith(f"{track.source}/{BLOCK}")
+
+
 def label_names(tracks: Iterable[Track]) -> tuple[str, ...]:
     """Return the genres of some tracks, sorted.
 

@@ -129,17 +129,19 @@ def score(
         judged_files = _joined([one.each(len(test.files)) for one, test in zip(others, tests, strict=True)])
     test = _joined(tests)
     scores: dict[str, Any] = {
-        "validation": _part(_joined(validations), data, found.temperature),
+        "validation": _part(_once(_joined(validations)), data, found.temperature),
         "test": _part(test, data, judged.temperature) | _calibrated(test, data, judged),
         "files": _files(test, data, judged, judged_files),
     }
     if n_folds > 1:
         scores["folds"] = per_fold
-    if refitted and refitted.held_out.get("test"):
-        part = np.flatnonzero(np.isin(data.track_ids, refitted.held_out["test"]))
+    part = np.flatnonzero(np.isin(data.track_ids, refitted.held_out.get("test", ()) if refitted else ()))
+    if refitted and len(part):
+        kept = ~np.isin(artists, artists[part])
+        others_only = _fit([_only(test, kept) for test in tests], data)
         held_out = _answer(refitted.trained_network().to(device), part, data, device)
-        scores["held_out"] = _part(held_out, data, found.temperature) | _calibrated(
-            held_out, data, found.each(len(part))
+        scores["held_out"] = _part(held_out, data, others_only.temperature) | _calibrated(
+            held_out, data, others_only.each(len(part))
         )
     return Scores(float(found.temperature), float(found.threshold), scores)
 
@@ -159,6 +161,12 @@ def _answer(network: torch.nn.Module, part: Indices, data: TrainingData, device:
 
 def _joined(parts: Sequence[Any]) -> Any:
     return type(parts[0])(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
+def _once(answers: _Answers) -> _Answers:
+    """Return one answer for each clip: some clips validate in several folds."""
+    rows = np.unique(answers.positions, return_index=True)[1]
+    return answers._replace(positions=answers.positions[rows], logits=answers.logits[rows])
 
 
 def _only(answers: _Answers, kept: NDArray[np.bool_]) -> _Answers:
@@ -318,7 +326,7 @@ def artists_in_words(provenance: Mapping[str, Any]) -> str:
         return "It is not recorded whether an artist is in training and in test."
     clips = provenance.get("clips_per_source", {})
     flat = [source for source, count in unknown.items() if count == clips.get(source)]
-    known = "No artist is in training and in test."
+    known = "No artist, as the data sets name them, is in training and in test."
     if not unknown:
         return known
     if len(flat) == len(clips):

@@ -28,6 +28,7 @@ from genre_training.model.network import standardise
 
 N_FOLDS = 5
 FEWEST_CLIPS = 25
+"""Of each data set, by `N_FOLDS` artists at least."""
 MOST_CLIPS = 150
 """Of each data set, so that the largest does not decide."""
 
@@ -108,17 +109,20 @@ def recognise_sources(data: TrainingData, bands: Sequence[int], noise_db: float,
         noise = 2 * torch.rand(clips.shape, generator=generator) - 1
         return clip_statistics(clips.float() + noise_db * noise, bands)
 
+    finite = torch.isfinite(data.clips).all(dim=2).all(dim=1).numpy()
     found = []
     for label, name in enumerate(data.names):
         members = [
             rng.permutation(rows)[:MOST_CLIPS]
             for source in np.unique(data.sources)
-            if len(rows := np.flatnonzero((data.labels == label) & (data.sources == source))) >= FEWEST_CLIPS
+            if len(rows := np.flatnonzero((data.labels == label) & (data.sources == source) & finite)) >= FEWEST_CLIPS
+            and len(np.unique(data.groups_of(rows))) >= N_FOLDS
         ]
         if len(members) > 1:
             rows = np.concatenate(members)
             found.append(_recognise(name, statistics(data.clips[rows]), data.sources[rows], data.groups_of(rows)))
-    if len(data.twin_positions) >= FEWEST_CLIPS:
+    artists_of_twins = np.unique(data.groups_of(data.twin_positions))
+    if len(data.twin_positions) >= FEWEST_CLIPS and len(artists_of_twins) >= N_FOLDS:
         both = torch.cat([data.clips[data.twin_positions], data.twins])
         kinds = np.repeat(["picture", "file"], len(data.twin_positions))
         artists = np.tile(data.groups_of(data.twin_positions), 2)

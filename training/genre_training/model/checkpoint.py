@@ -1,6 +1,7 @@
 """Checkpoints: one file of plain values and tensors, written whole or not at all.
 
-The file holds a dict with the attributes of `Checkpoint` as keys; those that are None are left out.
+The file holds a dict with the attributes of `Checkpoint` as keys; those that are None are left out. `bands`, the mel
+bands that the network sees, is there as well.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor
 from genre_runtime import AudioConfig, replacing
 from genre_runtime.errors import GenreError
 from genre_training.config import TEST_FOLDS, NetworkConfig, Recipe, parse_network, parse_recipe
-from genre_training.model.network import GenreNetwork
+from genre_training.model.network import GenreNetwork, network_bands
 
 REQUIRED_KEYS = ("epoch", "model_state_dict", "val_acc", "val_loss", "labels", "audio", "network")
 MEASURED = ("recipe", "held_out")
@@ -91,6 +92,7 @@ class Checkpoint:
         """Return plain values and tensors, as the file holds them."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         values |= {"labels": list(self.labels), "audio": asdict(self.audio), "network": asdict(self.network)}
+        values["bands"] = list(network_bands(self.network, self.audio.n_mels))
         return {key: value for key, value in values.items() if key in REQUIRED_KEYS or value not in (None, {}, [])}
 
     def parsed_recipe(self) -> Recipe:
@@ -167,9 +169,15 @@ def load_checkpoint(path: Path, more: Sequence[str] = ()) -> Checkpoint:
     try:
         known["audio"] = AudioConfig.from_dict(values["audio"])
         known["network"] = parse_network(values["network"])
-        return Checkpoint(**{**known, "labels": tuple(values["labels"])})
+        checkpoint = Checkpoint(**{**known, "labels": tuple(values["labels"])})
     except (KeyError, TypeError, ValueError) as error:
         raise _other_version(error) from error
+    # The weights do not tell from which bands they learnt: with others, the answers would be wrong unnoticed.
+    if values.get("bands") != list(network_bands(checkpoint.network, checkpoint.audio.n_mels)):
+        raise CheckpointError(
+            f"{path} was trained on other mel bands than this version picks, by an earlier one: train it again"
+        )
+    return checkpoint
 
 
 def load_values(path: Path, required: Sequence[str]) -> dict[str, Any]:
@@ -251,7 +259,7 @@ def keep_folds(checkpoints: Sequence[Checkpoint], output: Path) -> list[Checkpoi
         }
         values = checkpoint.to_dict()
         path = _fold_path(output, fold)
-        kept_values = {key: values[key] for key in (*REQUIRED_KEYS, *MEASURED)}
+        kept_values = {key: values[key] for key in (*REQUIRED_KEYS, *MEASURED, "bands")}
         save_values({**kept_values, "model_state_dict": weights}, path)
         kept.append(load_checkpoint(path))
     return kept

@@ -26,7 +26,7 @@ from genre_training.data.splits import (
     split_tracks,
     stored_split,
 )
-from genre_training.data.track import PARTS, DataError, Track, label_names
+from genre_training.data.track import PARTS, DataError, Track, artist_is_known, label_names
 from genre_training.evaluate.report import write_run_folder
 from genre_training.evaluate.score import score
 from genre_training.evaluate.sources import Recognition, recognise_sources
@@ -395,7 +395,7 @@ def _run(
     held_out = _held_out(store.tracks, data.split)
     provenance = {
         "clips_per_source": dict(Counter(track.source for track in store.tracks)),
-        "clips_without_artist": dict(Counter(track.source for track in store.tracks if track.group == track.track_id)),
+        "clips_without_artist": dict(Counter(track.source for track in store.tracks if not artist_is_known(track))),
         "clips_left_out": store.left_out,
         "split": asdict(recipe.data) | {part: len(getattr(data.split, part)) for part in PARTS},
         "versions": {
