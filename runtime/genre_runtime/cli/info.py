@@ -96,7 +96,7 @@ def describe_in_words(facts: dict[str, Any]) -> str:
     split = facts["provenance"].get("split", {}).get("split", "unknown")
     of = f"{split} split, epoch {metrics['epoch']}"
     if facts["n_folds"]:  # the model was trained on almost every clip, so its figures are those of other models
-        of = f"{split} split, {facts['n_folds']} folds"
+        of = f"{split} split, figures of {facts['n_folds']} folds; the model itself was trained on almost every clip"
     lines = [
         ("model", facts["model"]),
         ("genres", ", ".join(facts["labels"])),
