@@ -13,7 +13,7 @@ from genre_export.parity import parity_table
 from genre_runtime import GenreClassifier, ModelMetadata, Prediction
 from genre_training.data.folders import read_audio_tracks
 from genre_training.data.track import DataError, Track
-from genre_training.evaluate.metrics import TARGET_PRECISION, share_interval
+from genre_training.evaluate.metrics import TARGET_PRECISION, right_answers
 from genre_training.evaluate.score import artists_in_words, confident_in_words, with_interval
 
 
@@ -63,13 +63,7 @@ def score_audio_files(classifier: GenreClassifier, data_folder: Path, held_out: 
                 if its_part == part and source in ("all", track.source)
             ]
             if chosen:
-                correct, artists = (np.array(values) for values in zip(*chosen, strict=True))
-                scores[source][part] = {
-                    "n_tracks": len(correct),
-                    "n_groups": len(np.unique(artists)),
-                    "accuracy": float(correct.mean()),
-                    "accuracy_interval": share_interval(correct, artists),
-                }
+                scores[source][part] = right_answers(*(np.array(values) for values in zip(*chosen, strict=True)))
     return scores
 
 

@@ -164,14 +164,13 @@ def _trained(options: argparse.Namespace, run: Callable[..., Path], title: str) 
 
 def _evaluate(options: argparse.Namespace) -> int:
     from genre_training.evaluate.score import print_scores
-    from genre_training.model.checkpoint import load_checkpoint
     from genre_training.train.distributed import choose_device, memory_guard
     from genre_training.train.run import evaluate
 
     device = choose_device(options.device)
     with memory_guard(device):
-        metrics = evaluate(options.checkpoint, options.data, options.cache, device, workers=options.workers)
-    print_scores(metrics, load_checkpoint(options.checkpoint).provenance)
+        checkpoint = evaluate(options.checkpoint, options.data, options.cache, device, workers=options.workers)
+    print_scores(checkpoint.metrics, checkpoint.provenance)
     return 0
 
 

@@ -301,6 +301,28 @@ def share_interval(right: NDArray[np.bool_], groups: Groups) -> list[float] | No
     return [float(low), float(high)]
 
 
+def right_answers(right: NDArray[np.bool_], groups: Groups) -> dict[str, Any]:
+    """Return the share of right answers with what it is of.
+
+    Parameters
+    ----------
+    right : bool array, shape (n_tracks,)
+        At least one track.
+    groups : array, shape (n_tracks,)
+
+    Returns
+    -------
+    dict
+        `n_tracks`, `n_groups`, `accuracy` and `accuracy_interval`, see `share_interval`.
+    """
+    return {
+        "n_tracks": len(right),
+        "n_groups": len(np.unique(groups)),
+        "accuracy": float(right.mean()),
+        "accuracy_interval": share_interval(right, groups),
+    }
+
+
 def bootstrap_intervals(
     labels: Labels, predicted: Labels, groups: Groups, n_labels: int, seed: int = 0
 ) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from genre_training.evaluate.metrics import (
     fit_temperature,
     metrics,
     reliability,
+    right_answers,
     share_interval,
     track_probabilities,
 )
@@ -252,10 +253,7 @@ def _shares(positions: Indices, probabilities: NDArray[np.float64], data: Traini
     right = probabilities.argmax(axis=1) == labels
     own = np.where(_possible(positions, data), probabilities, -1).argmax(axis=1) == labels
     return {
-        "n_tracks": len(labels),
-        "n_groups": len(np.unique(groups)),
-        "accuracy": float(right.mean()),
-        "accuracy_interval": share_interval(right, groups),
+        **right_answers(right, groups),
         "accuracy_own_genres": float(own.mean()),
         "accuracy_own_genres_interval": share_interval(own, groups),
     }

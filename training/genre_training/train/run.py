@@ -166,7 +166,7 @@ def refit(
 
 def evaluate(
     path: Path, data_folder: Path | None, cache: Path, device: torch.device, *, workers: int | None = None
-) -> dict[str, Any]:
+) -> Checkpoint:
     """Score a checkpoint again on the split that it was trained with.
 
     Parameters
@@ -182,8 +182,8 @@ def evaluate(
 
     Returns
     -------
-    dict
-        What `train` or `refit` stored as `metrics`.
+    Checkpoint
+        With the `metrics` that `train` or `refit` stored.
 
     Raises
     ------
@@ -198,13 +198,14 @@ def evaluate(
         stored_split(fold.held_out, [track.track_id for track in tracks])
     store = open_store(tracks, checkpoint.audio, cache, workers)
     split = everything_trains(len(store.tracks))
-    twins = _open_twins(data_folder, store, cache, workers)
+    twins = _open_twins(data_folder, store, checkpoint.audio, cache, workers)
     data = load_clips(store, recipe, checkpoint.audio, checkpoint.labels, split, twins)
     if checkpoint.folds:
-        return score(folds, data, device, refitted=checkpoint).metrics
+        return replace(checkpoint, metrics=score(folds, data, device, refitted=checkpoint).metrics)
     assert checkpoint.temperature is not None
     assert checkpoint.confidence_threshold is not None
-    return score(folds, data, device, (checkpoint.temperature, checkpoint.confidence_threshold)).metrics
+    calibration = checkpoint.temperature, checkpoint.confidence_threshold
+    return replace(checkpoint, metrics=score(folds, data, device, calibration).metrics)
 
 
 def sources(recipe: Recipe, data_folder: Path, cache: Path, *, workers: int | None = None) -> list[Recognition]:
@@ -222,17 +223,19 @@ def sources(recipe: Recipe, data_folder: Path, cache: Path, *, workers: int | No
     DataError, LostWorkerError
     """
     store = open_store(read_tracks(data_folder), AudioConfig(), cache, workers)
-    twins = _open_twins(data_folder, store, cache, workers)
+    twins = _open_twins(data_folder, store, AudioConfig(), cache, workers)
     split = everything_trains(len(store.tracks))
     data = load_clips(store, recipe, AudioConfig(), label_names(store.tracks), split, twins)
     return recognise_sources(data, network_bands(recipe.network, data.clips.shape[1]), recipe.training.noise_db)
 
 
-def _open_twins(data_folder: Path, store: FeatureStore, cache: Path, workers: int | None) -> FeatureStore | None:
+def _open_twins(
+    data_folder: Path, store: FeatureStore, audio: AudioConfig, cache: Path, workers: int | None
+) -> FeatureStore | None:
     """Open the features of the audio of clips that are there as pictures."""
     twins = read_twins(data_folder, store.tracks)
     with first_process_first():
-        return open_store(twins, AudioConfig(), cache, workers) if twins else None
+        return open_store(twins, audio, cache, workers) if twins else None
 
 
 def _trained_on(path: Path) -> Path:
@@ -293,7 +296,7 @@ def _open_data(
         for track_id, reason in store.left_out.items():
             print(f"  {track_id}: {reason}")
     split = _checked_split(recipe, store.tracks, divide, saved)
-    twins = _open_twins(data_folder, store, cache, workers)
+    twins = _open_twins(data_folder, store, AudioConfig(), cache, workers)
     return store, load_clips(store, recipe, AudioConfig(), label_names(store.tracks), split, twins)
 
 
