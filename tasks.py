@@ -57,6 +57,7 @@ def data(c: Context, subset: str = "medium", data: str = DEFAULT_DATA, keep_arch
         "data": "data folder, or a CSV manifest",
         "output": "output folder",
         "change": "changed values of the recipe, such as 'data.fold=1 training.epochs=5'",
+        "init": "weights to start from: a file, or a name",
         "resume": "continue an interrupted run",
     }
 )
@@ -66,10 +67,11 @@ def train(
     data: str = DEFAULT_DATA,
     output: str = "models",
     change: str = "",
+    init: str = "",
     resume: bool = False,
 ) -> None:
     """Train a recipe; write best_model.pt and a report of the run."""
-    changes = ["--set", *change.split()] if change else []
+    changes = _recipe_changes(change, init)
     folders = ("--data", data, "--output", output)
     _member("genre-train", "train", "--config", config, *folders, *changes, *_flags(resume=resume))
 
@@ -81,6 +83,7 @@ def train(
         "output": "output folder",
         "runs": "folder for the folds",
         "change": "changed values of the recipe, such as 'training.epochs=5'",
+        "init": "weights to start from: a file, or a name",
     }
 )
 def crossvalidate(
@@ -90,17 +93,26 @@ def crossvalidate(
     output: str = "models",
     runs: str = "runs",
     change: str = "",
+    init: str = "",
 ) -> None:
     """Train a recipe on five folds for its figures, then on all clips; an interrupted run is continued."""
     checkpoints = [f"{runs}/fold{fold}/best_model.pt" for fold in range(5)]
     for fold, checkpoint in enumerate(checkpoints):
         if not Path(ROOT, checkpoint).is_file():
             folder = str(Path(checkpoint).parent)
-            train(c, config, data, folder, f"{change} data.fold={fold}", Path(ROOT, folder, "run", "last.pt").is_file())
-    resume = _flags(resume=Path(ROOT, output, "run", "last.pt").is_file())
-    changes = ["--set", *change.split()] if change else []
+            resume = Path(ROOT, folder, "run", "last.pt").is_file()
+            train(c, config, data, folder, f"{change} data.fold={fold}", init, resume)
+    more = _flags(resume=Path(ROOT, output, "run", "last.pt").is_file())
+    changes = _recipe_changes(change, init)
     folders = ("--data", data, "--output", output)
-    _member("genre-train", "refit", "--config", config, "--folds", *checkpoints, *folders, *changes, *resume)
+    _member("genre-train", "refit", "--config", config, "--folds", *checkpoints, *folders, *changes, *more)
+
+
+@task(help={"audio": "checkpoints of the audio branch", "picture": "checkpoints of the picture branch"})
+def fuse(c: Context, audio: str, picture: str, data: str = DEFAULT_DATA, output: str = "models") -> None:
+    """Join an audio branch and a picture branch into one model."""
+    branches = ("--audio", *audio.split(), "--picture", *picture.split())
+    _member("genre-train", "fuse", *branches, "--data", data, "--output", output)
 
 
 @task(help={"checkpoint": "trained model", "data": "data folder (default: that of the training, if it is known)"})
@@ -231,6 +243,10 @@ def check(c: Context) -> None:
 def test(c: Context, only: str = "") -> None:
     """Set up if necessary, check, then run all tests, one file per process at a time."""
     _python("-m", "pytest", "-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", *(["-k", only] if only else []))
+
+
+def _recipe_changes(change: str, init: str) -> list[str]:
+    return [*(["--init", init] if init else []), *(["--set", *change.split()] if change else [])]
 
 
 def _flags(**options: bool) -> list[str]:

@@ -125,6 +125,8 @@ def _piece(seconds: float = 30.0, rate: int = 48_000) -> FloatArray:
 
 
 LOSSLESS = (".flac", ".alac.m4a", ".aiff", ".wv", ".tta", ".oga", ".mka", ".w64", ".caf")
+FARTHEST = {".oga": 0.03}
+"""FFmpeg's time stamps are wrong by up to 0.1 s after a seek in FLAC in Ogg."""
 LOSSY = (".mp3", ".m4a", ".opus", ".ogg", ".wma", ".webm", ".aac", ".mp2")
 
 
@@ -144,6 +146,7 @@ def original(shipped: GenreClassifier) -> Prediction:
 def test_one_song_has_one_answer_in_every_format(
     shipped: GenreClassifier, original: Prediction, tmp_path: Path, suffix: str
 ) -> None:
+    farthest = FARTHEST.get(suffix, 0.005 if suffix in LOSSLESS else 0.25)
     path = tmp_path / f"song{suffix}"
     path.write_bytes(coded(suffix, _piece(), 48_000, bit_rate=192_000))
     for source in (path, path.read_bytes()):
@@ -154,4 +157,4 @@ def test_one_song_has_one_answer_in_every_format(
         assert found.announced_seconds is None
         assert len(found.excerpts) == len(original.excerpts)
         for label, probability in original.probabilities.items():
-            assert found.probabilities[label] == pytest.approx(probability, abs=0.02 if suffix in LOSSLESS else 0.25)
+            assert found.probabilities[label] == pytest.approx(probability, abs=farthest)

@@ -96,14 +96,15 @@ def _standardised(rows: FloatArray) -> FloatArray:
 
 
 @pytest.mark.skipif(not MODEL.is_file(), reason=f"no model at {MODEL}: run `invoke train` and `invoke export`")
-@pytest.mark.parametrize(("source", "least_alike", "least_right"), [("fma_small", 0.9, 0.48), ("gtzan", 0.85, 0.48)])
-def test_shipped_model_answers_files_like_their_pictures(
+@pytest.mark.parametrize(("source", "least_alike", "least_right"), [("fma_small", 0.75, 0.48), ("gtzan", 0.85, 0.8)])
+def test_shipped_picture_branch_answers_files_like_their_pictures(
     audio_tracks: list[Track], source: str, least_alike: float, least_right: float
 ) -> None:
-    """A network that knows a data set by how its pictures were made answers files otherwise, and worse.
+    """A branch that knows a data set by how its pictures were made answers spectrograms of files otherwise.
 
-    It is 0.90 for FMA's 31 clips, 29 of which the model was trained on; it was 0.35 with a network that had learnt
-    three rows in the place of others. GTZAN's FLAC files hold the first half of their clips only.
+    25 of FMA's 31 clips are alike, and 53 of GTZAN's 60; it was 0.35 with a network that had learnt three rows in the
+    place of others. Both branches together are right in 15 and 50. GTZAN's FLAC files hold the first half of their
+    clips only.
     """
     tracks = [track for track in audio_tracks if track.source == source and track.path.suffix == ".opus"]
     classifier = GenreClassifier.load(MODEL, device="cpu", threads=1)
@@ -111,20 +112,21 @@ def test_shipped_model_answers_files_like_their_pictures(
     for track in tracks:
         name = track.track_id.removeprefix(f"{source}/")
         picture = read_picture(DATA / source / "logmel" / f"{name}.png", source, CONFIG)
-        answer = classifier.classify_file(track.path).label
-        alike += answer == classifier.classify_log_mel(picture).label
-        right += answer == track.label
+        computed = track_log_mel(track, CONFIG)
+        alike += classifier.classify_log_mel(computed).label == classifier.classify_log_mel(picture).label
+        right += classifier.classify_file(track.path).label == track.label
     assert alike >= least_alike * len(tracks)
     assert right >= least_right * len(tracks)
 
 
 @pytest.mark.skipif(not MODEL.is_file(), reason=f"no model at {MODEL}: run `invoke train` and `invoke export`")
 def test_shipped_model_hears_genres_in_audio_files(audio_tracks: list[Track]) -> None:
-    """Thirty files spread evenly over the folder; 18 were right when this was written, by guessing it would be 2."""
+    """Thirty files spread evenly over the folder; 24 were right when this was written, by guessing it would be 2."""
     chosen = audio_tracks[:: len(audio_tracks) // 30][:30]
     classifier = GenreClassifier.load(MODEL, device="cpu", threads=1)
     results = list(classifier.classify_files([track.path for track in chosen]))
     assert all(isinstance(result, Prediction) for result in results)
+    assert {getattr(result, "music", None) for result in results} == {"music"}
     right = [getattr(result, "label", None) == track.label for result, track in zip(results, chosen, strict=True)]
     commonest = Counter(track.label for track in chosen).most_common(1)[0][1]
-    assert sum(right) >= 14 > commonest + 3  # more than any one answer to all would reach
+    assert sum(right) >= 20 > commonest + 3  # more than any one answer to all would reach

@@ -43,7 +43,7 @@ NOT_MUSIC = {
     "quiet noise": noise(30).astype(np.float64) / 30,
     "dither": np.random.default_rng(0).integers(-1, 2, T.size) / 2**15,
     "direct current": np.full(T.size, 0.5),
-    "a click each half second": (np.arange(T.size) % 11_025 == 0) * 0.9,
+    "a click each half second": (np.arange(T.size) % (RATE // 2) == 0) * 0.9,
 }
 
 
@@ -53,7 +53,8 @@ def test_what_is_no_music_is_answered_with_a_reason(classifier: GenreClassifier,
     assert not prediction.confident, f"{name}: {prediction.label} {prediction.confidence:.0%}"
     assert prediction.reason
     silent = name in ("dither", "direct current")
-    assert (prediction.reason == "the track is silent") == silent
+    assert (prediction.reason == "the track is silent") == (prediction.music == "silence") == silent
+    assert (prediction.music == "tone") == any(word in name for word in ("sine", "square", "dial"))
 
 
 @pytest.mark.parametrize(

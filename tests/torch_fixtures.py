@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.export.tiny import published_model
+from tests.export.tiny import published_model, tiny_fused_checkpoint
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -24,3 +24,9 @@ def one_thread() -> Iterator[None]:
 def published(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
     """Folder of the published tiny model; to be read only."""
     return published_model(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="session")
+def published_fused(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
+    """Folder of the published tiny model of two branches; to be read only."""
+    return published_model(tmp_path_factory.getbasetemp(), tiny_fused_checkpoint)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -16,6 +16,13 @@ _PREDICTION: dict[str, Any] = {
     "confident": True,
     "reason": None,
     "probabilities": _PROBABILITIES,
+    "music": "music",
+    "tags": {"music": 0.98, "singing": 0.8, "hard rock": 0.7, "electric guitar": 0.6, "energetic": 0.5},
+    "styles": ["hard rock"],
+    "moods": ["energetic"],
+    "instruments": ["electric guitar"],
+    "voice": ["singing"],
+    "genre_set": ["rock"],
     "excerpts": [_EXCERPT],
     "duration_seconds": 10.0,
     "announced_seconds": None,
@@ -105,6 +112,11 @@ class Prediction(BaseModel):
 
     `path` is the client's name of the track; `reason` says why a result is not confident. With the option
     `spectrogram`, the field of that name is a PNG in Base64: the excerpts side by side, the lowest band at the bottom.
+
+    `genre_set` contains the fewest genres, most probable first, that include the right one with the probability in the
+    model's sidecar; it is empty if the track is not music. `music` is null if the model has no tags and the track is
+    not silent. `tags` contains the tags that reach their threshold, with their probabilities; `styles`, `moods`,
+    `instruments` and `voice` are the tags of each kind, most probable first.
     """
 
     model_config = with_example(_PREDICTION)
@@ -114,6 +126,13 @@ class Prediction(BaseModel):
     confident: bool
     reason: str | None
     probabilities: dict[str, float]
+    music: Literal["music", "speech", "noise", "tone", "silence"] | None
+    tags: dict[str, float]
+    styles: list[str]
+    moods: list[str]
+    instruments: list[str]
+    voice: list[str]
+    genre_set: list[str]
     excerpts: list[Excerpt]
     duration_seconds: float
     announced_seconds: float | None

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from genre_export.parity import parity_table
-from genre_runtime import GenreClassifier, ModelMetadata, Prediction
+from genre_runtime import AudioConfig, GenreClassifier, ModelMetadata, Prediction
 from genre_training.data.folders import read_audio_tracks
 from genre_training.data.track import DataError, Track
 from genre_training.evaluate.metrics import TARGET_PRECISION, right_answers
@@ -67,7 +67,13 @@ def score_audio_files(classifier: GenreClassifier, data_folder: Path, held_out: 
     return scores
 
 
-_NETWORKS = {"residual": "A residual CNN", "crnn": "A CRNN", "transformer": "A transformer", "plain": "A plain CNN"}
+_NETWORKS = {
+    "mobilenet": "A MobileNetV3",
+    "residual": "A residual CNN",
+    "crnn": "A CRNN",
+    "transformer": "A transformer",
+    "plain": "A plain CNN",
+}
 
 _TERMS = {
     "fma_small": "FMA (Defferrard et al., ISMIR 2017): tracks are Creative Commons, each under its artist's licence, "
@@ -93,8 +99,10 @@ def model_card(metadata: ModelMetadata) -> str:
         "## What it is\n",
         _network(metadata),
         f"Genres ({len(metadata.labels)}): {', '.join(metadata.labels)}.\n",
+        _answers(metadata),
         "## Training data\n",
         _data(provenance),
+        _branches_data(provenance),
         "## Accuracy\n",
         _figures(metrics),
         _folds(metrics.get("folds")),
@@ -102,9 +110,10 @@ def model_card(metadata: ModelMetadata) -> str:
         _audio_files(metrics.get("audio_files")),
         _per_genre(metrics.get("test")),
         "## Limits\n",
-        _limits(provenance),
+        _limits(metadata),
         "## Terms\n",
-        _terms(provenance.get("clips_per_source", {})),
+        _terms(_sources(provenance)),
+        _starting_weights(provenance),
     ]
     if parity := provenance.get("parity"):
         parts += [
@@ -121,19 +130,53 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _network(metadata: ModelMetadata) -> str:
-    audio, provenance = metadata.audio, metadata.provenance
+    provenance, fine = metadata.provenance, metadata.fine_audio
     network = provenance.get("recipe", {}).get("network", {})
-    name = _NETWORKS.get(network.get("kind"), "A network")
     n_parameters = provenance.get("n_parameters")
     size = f" with {n_parameters / 1e6:.1f} M parameters" if n_parameters else ""
-    branch = " and a branch of clip statistics" if network.get("statistics") else ""
+    statistics = " and a branch of clip statistics" if network.get("statistics") else ""
+    name = _NETWORKS.get(network.get("kind"), "A network")
+    if fine is None:
+        what = f"{name}{statistics}{size} on {_spectrograms(metadata.audio)}."
+    else:
+        recipe = provenance.get("branches", {}).get("audio", {}).get("recipe", {})
+        audio_name = _NETWORKS.get(recipe.get("network", {}).get("kind"), "A network")
+        what = (
+            f"Two networks{size}, whose probabilities are multiplied: an audio branch, {_lower(audio_name)} on "
+            f"{_spectrograms(fine)}, and a picture branch, {_lower(name)}{statistics} on "
+            f"{_spectrograms(metadata.audio)}. The audio branch learnt from audio files only, the picture branch from "
+            "clips that are published as spectrograms as well. A spectrogram given instead of audio is classified by "
+            "the picture branch alone."
+        )
     answer = (
         f"the mean probability of {metadata.n_excerpts} excerpts" if metadata.n_excerpts > 1 else "that of one excerpt"
     )
+    return f"{what} The answer for a track is {answer} of {metadata.excerpt_seconds:g} s.\n"
+
+
+def _lower(name: str) -> str:
+    return name[0].lower() + name[1:]
+
+
+def _spectrograms(audio: AudioConfig) -> str:
+    sizes = f"n_fft {audio.n_fft}, hop {audio.hop_length}, {audio.n_mels} bands"
+    return f"log-mel spectrograms ({audio.sample_rate} Hz, {sizes})"
+
+
+def _answers(metadata: ModelMetadata) -> str:
+    """Describe what the model answers beside one genre: answer sets and tags."""
+    text = f"An answer set contains the genres whose probability is at least {metadata.genre_set_threshold:.1%}.\n"
+    if not metadata.tags:
+        return text
+    kinds = dict.fromkeys(tag.kind for tag in metadata.tags)
+    named = {kind: [tag for tag in metadata.tags if tag.kind == kind] for kind in kinds}
+    rows = [
+        (kind, len(tags), ", ".join(f"{tag.name} {tag.threshold:.2f}" for tag in tags)) for kind, tags in named.items()
+    ]
     return (
-        f"{name}{branch}{size} on log-mel spectrograms ({audio.sample_rate} Hz, n_fft {audio.n_fft}, "
-        f"hop {audio.hop_length}, {audio.n_mels} bands). The answer for a track is {answer} of "
-        f"{metadata.excerpt_seconds:g} s.\n"
+        f"{text}\nThe model also answers {len(metadata.tags)} tags, independently of each other and of the genre. They "
+        "are classes of AudioSet, and a tag is named if its mean probability reaches its threshold:\n\n"
+        + _table(("kind", "tags", "each with its threshold"), rows)
     )
 
 
@@ -160,6 +203,20 @@ def _data(provenance: Any) -> str:
     )
 
 
+def _branches_data(provenance: Any) -> str:
+    lines = []
+    for name, branch in provenance.get("branches", {}).items():
+        if clips := branch.get("clips_per_source"):
+            lines.append(f"- {name} branch: {', '.join(f'{source} {count}' for source, count in clips.items())}\n")
+    return "Clips of each branch:\n\n" + "".join(lines) if lines else ""
+
+
+def _sources(provenance: Any) -> list[str]:
+    """Return the data sets of all branches, each once."""
+    parts = [provenance, *provenance.get("branches", {}).values()]
+    return list(dict.fromkeys(source for part in parts for source in part.get("clips_per_source", {})))
+
+
 def _figures(metrics: Any) -> str:
     rows: list[Sequence[object]] = []
     notes = []
@@ -167,6 +224,8 @@ def _figures(metrics: Any) -> str:
         values = metrics.get(part)
         if not values or not values["n_tracks"]:
             continue
+        if part == "files" and values["n_tracks"] == metrics["test"]["n_tracks"]:
+            continue  # all test clips are files
         for source, one in {"all": values, **values["per_source"]}.items():
             shares = with_interval(one, "accuracy"), with_interval(one, "accuracy_own_genres")
             rows.append((name, source, one["n_tracks"], one["n_groups"], *shares))
@@ -243,7 +302,8 @@ def _per_genre(values: Any) -> str:
     )
 
 
-def _limits(provenance: Any) -> str:
+def _limits(metadata: ModelMetadata) -> str:
+    provenance: Any = metadata.provenance
     training = provenance.get("recipe", {}).get("training", {})
     not_music = "- Audio that is not music also gets a genre"
     n_batch = min(training.get("batch_size", 0), provenance.get("split", {}).get("train", 0))
@@ -252,6 +312,8 @@ def _limits(provenance: Any) -> str:
             f". To lower its confidence there, {n_outliers / n_batch:.0%} of each training batch was synthesised "
             "noise, tones and babble, with equal probabilities as the target"
         )
+    if metadata.tags:
+        not_music = "- Speech, noise and tones are recognised by the tags, and get their name instead of a genre"
     naming = ""
     if len(provenance.get("clips_per_source", {})) > 1:
         naming = ", and the data sets name them differently: rock in one is metal or pop in another"
@@ -260,6 +322,23 @@ def _limits(provenance: Any) -> str:
         "(`confident` is false) are guesses.\n"
         f"- Genres overlap{naming}.\n"
         f"{not_music}. Silence is never confident.\n"
+    )
+
+
+def _starting_weights(provenance: Any) -> str:
+    """Name the weights of other projects that the training started from."""
+    parts = {"model": provenance, **{f"{name} branch": one for name, one in provenance.get("branches", {}).items()}}
+    lines = []
+    for name, part in parts.items():
+        if init := part.get("init"):
+            facts = [init.get("source"), init.get("copyright"), init.get("licence") and f"{init['licence']} licence"]
+            facts += [f"trained on {init['heard']}"] if init.get("heard") else []
+            known = "; ".join(fact for fact in facts if fact) or "source and licence are not known here"
+            lines.append(f"- {name}: `{init['name']}` ({known})\n")
+    if not lines:
+        return ""
+    return "The training started from weights of other projects, whose licence is in `THIRD_PARTY.md`:\n\n" + "".join(
+        lines
     )
 
 

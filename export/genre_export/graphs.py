@@ -1,14 +1,17 @@
-"""The two ONNX graphs of a model: the log-mel front end, the network behind it, and how both are written.
+"""The two ONNX graphs of a model: the log-mel front ends, the networks behind them, and how both are written.
 
-The front end is a torch module that exports to matrix products. The discrete Fourier transform of N = N1 x N2 points is
-two small matrix products with twiddle factors in between (Cooley and Tukey, 1965): sample n = N2 n1 + n2, bin
-k = k1 + N1 k2. For 2,048 points that is a fifteenth of the work of one product with the whole DFT matrix, and unlike
-ONNX's STFT operator it runs on every execution provider. With real input, bins k and N - k have equal power, so only
-k1 = 0 .. N1 / 2 are computed, and the mel filters are arranged to match.
+A front end is a torch module that exports to matrix products. The discrete Fourier transform of N = N1 x N2 points is
+two of them (Cooley and Tukey, 1965): sample n = N2 n1 + n2, bin k = k1 + N1 k2. The window and the twiddle factors are
+part of the first, which has one matrix for each n2. Unlike ONNX's STFT operator it runs on every execution provider,
+and three things make it fast. With real input, bins k and N - k have equal power, so only k1 = 0 .. N1 / 2 are
+computed, and only those k2 that reach the highest mel band. Time is the last axis, so the second product is one for all
+frames, and what it gives is in order of frequency. A mel band adds up few bins, so each block of bands is a product
+with its own bins only.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Mapping
@@ -24,28 +27,39 @@ from torch import Tensor, nn
 
 from genre_runtime import (
     AUDIO_METADATA_KEY,
+    FINE_AUDIO_METADATA_KEY,
+    KALDI_FLOOR,
+    KALDI_OFFSET,
+    KALDI_SPAN,
     LABELS_METADATA_KEY,
     POWER_FLOOR,
+    PRE_EMPHASIS,
+    TAGS_METADATA_KEY,
     AudioConfig,
     ModelMetadata,
     hann_window,
     mel_filterbank,
 )
+from genre_training.model.fusion import FusedNetwork, published_tags
+from genre_training.model.network import GenreNetwork
+from genre_training.model.tags import TAG_CLASSES, TagClass
+
+N_MEL_BLOCKS = 8
 
 
-def factors(n_fft: int) -> tuple[int, int]:
-    """Split a transform length into two factors N1 >= N2 of similar size; N2 is 1 for a prime.
+def factors(config: AudioConfig) -> tuple[int, int]:
+    """Split a transform length into the two factors N1 and N2 with the fewest multiplications.
 
-    The larger factor comes first, because its samples are real and only half of its rows are computed: 64 x 32 is a
-    tenth faster than 32 x 64.
+    N2 divides the hop as well, so that the samples of a frame can be arranged hop by hop.
 
     Parameters
     ----------
-    n_fft : int
-        Samples, at least 1.
+    config : AudioConfig
     """
-    n2 = next(i for i in range(math.isqrt(n_fft), 0, -1) if n_fft % i == 0)
-    return n_fft // n2, n2
+    share = 2 * config.f_max / config.sample_rate  # of the bins
+    common = math.gcd(config.n_fft, config.hop_length)
+    pairs = [(config.n_fft // n2, n2) for n2 in range(1, common + 1) if common % n2 == 0]
+    return min(pairs, key=lambda pair: (pair[0] + 2) * (config.window_length + 2 * share * pair[1] ** 2))
 
 
 class LogMelFrontEnd(nn.Module):
@@ -56,44 +70,58 @@ class LogMelFrontEnd(nn.Module):
     config : AudioConfig
     """
 
-    window: Tensor
     first: Tensor
-    twiddle_real: Tensor
-    twiddle_imag: Tensor
     second: Tensor
-    mel: Tensor
 
     def __init__(self, config: AudioConfig) -> None:
         super().__init__()
         self.config = config
-        self.n_pieces = -(-config.n_fft // config.hop_length)
-        n1, n2 = factors(config.n_fft)
-        self.n1, self.n2 = n1, n2
-        self.n_rows = n1 // 2 + 1  # k1 = 0 .. N1 / 2
-        k1, k2 = np.arange(self.n_rows), np.arange(n2)
-        first = np.exp(-2j * np.pi * np.outer(k1, np.arange(n1)) / n1)
-        twiddle = np.exp(-2j * np.pi * np.outer(k1, np.arange(n2)) / config.n_fft)
-        second = np.exp(-2j * np.pi * np.outer(np.arange(n2), k2) / n2)
-        self._constant("window", hann_window(config.n_fft))
-        self._constant("first", np.concatenate([first.real, first.imag]))  # (2 rows, N1)
-        self._constant("twiddle_real", twiddle.real)  # (rows, N2)
-        self._constant("twiddle_imag", twiddle.imag)
-        # [real | imag] times this gives [real | imag]: (2 N2, 2 N2)
-        self._constant("second", np.block([[second.real, second.imag], [-second.imag, second.real]]))
-        self._constant("mel", self._mel_in_computed_order())  # (rows N2, n_mels)
+        n_fft, hop = config.n_fft, config.hop_length
+        n1, self.n2 = factors(config)
+        start = (n_fft - config.window_length) // 2
+        self.padding = n_fft // 2 - start
+        # A frame starts with its window: a shift in time does not change the power.
+        self.n_samples = -(-config.window_length // self.n2) * self.n2
+        self.n_pieces = -(-self.n_samples // hop)
+        window = np.zeros(self.n_samples)
+        window[: config.window_length] = hann_window(config)[start : start + config.window_length]
+        k1, samples = np.arange(n1 // 2 + 1), np.arange(self.n_samples)
+        self.n_rows = k1.size
+        first = np.exp(-2j * np.pi * (np.outer(k1, samples) % n_fft) / n_fft) * window
+        first = first.reshape(self.n_rows, -1, self.n2).transpose(2, 0, 1)
+        self._constant("first", np.concatenate([first.real, first.imag], axis=1))  # (N2, 2 rows, n_samples / N2)
+        bins = self._bins(k1, n1)
+        k2 = bins[:, 0] // n1
+        second = np.exp(-2j * np.pi * np.outer(k2, np.arange(self.n2)) / self.n2)
+        pairs = np.stack([second.real, -second.imag, second.imag, second.real], axis=-1)  # real and imaginary parts
+        pairs = pairs.reshape(k2.size, self.n2, 2, 2).transpose(0, 2, 1, 3)
+        self._constant("second", pairs.reshape(2 * k2.size, 2 * self.n2))
+        self.spans = self._mel_blocks(np.minimum(bins, n_fft - bins).ravel())
 
     def _constant(self, name: str, values: NDArray[Any]) -> None:
         self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)))
 
-    def _mel_in_computed_order(self) -> NDArray[np.float64]:
-        """Return the mel filters, one row for each computed (k1, k2); a bin computed twice counts once."""
+    def _bins(self, k1: NDArray[np.int64], n1: int) -> NDArray[np.int64]:
+        """Return the computed bins, one row for each k2, which are 0, N2 - 1, 1, N2 - 2 and so on: by frequency."""
         n_fft = self.config.n_fft
-        bins = np.add.outer(np.arange(self.n_rows), self.n1 * np.arange(self.n2)).ravel()
-        folded = np.minimum(bins, n_fft - bins)
-        filters = np.zeros((folded.size, self.config.n_mels))
-        _, positions = np.unique(folded, return_index=True)
-        filters[positions] = mel_filterbank(self.config).T
-        return filters
+        k2 = np.array([i // 2 if i % 2 == 0 else self.n2 - (i + 1) // 2 for i in range(self.n2)])
+        bins = np.add.outer(n1 * k2, k1)
+        last = np.flatnonzero(mel_filterbank(self.config).any(axis=0)).max(initial=0)
+        needed: NDArray[np.int64] = bins[np.minimum(bins, n_fft - bins).min(axis=1) <= last]
+        return needed
+
+    def _mel_blocks(self, bins: NDArray[np.int64]) -> list[tuple[int, int]]:
+        """Register the mel filters in blocks of bands, and return which of the computed bins each block needs."""
+        filters = np.zeros((self.config.n_mels, bins.size))
+        _, positions = np.unique(bins, return_index=True)  # a bin that is computed twice counts once
+        filters[:, positions] = mel_filterbank(self.config)[:, bins[positions]]
+        spans = []
+        for i, block in enumerate(np.array_split(filters, min(N_MEL_BLOCKS, self.config.n_mels))):
+            used = np.flatnonzero(block.any(axis=0))
+            start, stop = (int(used[0]), int(used[-1]) + 1) if used.size else (0, 1)
+            self._constant(f"mel_{i}", block[:, start:stop])
+            spans.append((start, stop))
+        return spans
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Compute log-mel spectrograms.
@@ -105,39 +133,42 @@ class LogMelFrontEnd(nn.Module):
         Returns
         -------
         float32 tensor, shape (batch, n_mels, n_frames)
-            dB relative to each clip's loudest bin, in [-top_db, 0].
+            As `log_mel_spectrogram` scales it.
         """
-        power = self._power(self._frames(waveform) * self.window)  # (batch, n_frames, rows N2)
-        decibels = 10 * torch.log10(torch.clamp(power @ self.mel, min=POWER_FLOOR))
+        power = self._power(self._frames(waveform))
+        blocks = [getattr(self, f"mel_{i}") @ power[:, start:stop] for i, (start, stop) in enumerate(self.spans)]
+        mel = torch.cat(blocks, dim=1)
+        if self.config.scale == "kaldi":
+            return (torch.log(mel + KALDI_FLOOR) + KALDI_OFFSET) / KALDI_SPAN
+        decibels = 10 * torch.log10(torch.clamp(mel, min=POWER_FLOOR))
         relative = decibels - decibels.amax(dim=(1, 2), keepdim=True)
-        return torch.clamp(relative, min=-self.config.top_db).transpose(1, 2)
+        return torch.clamp(relative, min=-self.config.top_db)
 
     def _frames(self, waveform: Tensor) -> Tensor:
-        """Cut centred frames (batch, n_frames, n_fft) by placing hops side by side, which needs no gather."""
-        config = self.config
-        n_frames = 1 + waveform.shape[1] // config.hop_length
-        half = config.n_fft // 2
-        padded = nn.functional.pad(waveform, (half, self.n_pieces * config.hop_length))
+        """Cut frames (batch, N2, n_samples / N2, n_frames) by placing hops side by side, which needs no gather."""
+        hop, n2 = self.config.hop_length, self.n2
+        n_frames = self.config.n_frames(waveform.shape[1])
+        if self.config.scale == "kaldi":
+            waveform = waveform[:, 1:] - PRE_EMPHASIS * waveform[:, :-1]
         n_hops = n_frames + self.n_pieces - 1
-        hops = padded[:, : n_hops * config.hop_length].reshape(-1, n_hops, config.hop_length)
-        pieces = [hops[:, i : i + n_frames] for i in range(self.n_pieces)]
-        return torch.cat(pieces, dim=2)[:, :, : config.n_fft]
+        padded = nn.functional.pad(waveform, (self.padding, n_hops * hop - self.padding - waveform.shape[1]))
+        n_used = min(hop, self.n_samples)
+        hops = padded.reshape(-1, n_hops, hop)[:, :, :n_used].transpose(1, 2)
+        hops = hops.reshape(-1, n_used // n2, n2, n_hops).transpose(1, 2)
+        pieces = [hops[:, :, : (self.n_samples - i * hop) // n2, i : i + n_frames] for i in range(self.n_pieces)]
+        return torch.cat(pieces, dim=2)
 
     def _power(self, frames: Tensor) -> Tensor:
-        """Compute the power spectrum (batch, n_frames, rows N2) in the order of `_mel_in_computed_order`."""
-        shape = frames.shape[:2]
-        grid = frames.reshape(*shape, self.n1, self.n2)
-        real, imag = torch.matmul(self.first, grid).split(self.n_rows, dim=2)
-        turned_real = real * self.twiddle_real - imag * self.twiddle_imag
-        turned_imag = real * self.twiddle_imag + imag * self.twiddle_real
-        spectrum = torch.cat([turned_real, turned_imag], dim=3) @ self.second
-        real, imag = spectrum.split(self.n2, dim=3)
-        power: Tensor = real * real + imag * imag
-        return power.reshape(*shape, self.n_rows * self.n2)
+        """Compute the power spectrum (batch, n_bins, n_frames) in the order of `_bins`."""
+        n_frames = frames.shape[3]
+        halfway = (self.first @ frames).reshape(-1, 2 * self.n2, self.n_rows * n_frames)
+        spectrum = (self.second @ halfway).reshape(-1, self.second.shape[0] // 2, 2, self.n_rows * n_frames)
+        power: Tensor = (spectrum * spectrum).sum(dim=2)
+        return power.reshape(-1, self.second.shape[0] // 2 * self.n_rows, n_frames)
 
 
 OPSET = 20
-PLAIN_FACTS = ("excerpt_seconds", "n_excerpts", "temperature", "confidence_threshold")
+PLAIN_FACTS = ("excerpt_seconds", "n_excerpts", "temperature", "confidence_threshold", "genre_set_threshold")
 HEADLINE_METRICS = ("val_acc", "val_loss", "epoch", "macro_f1")
 
 
@@ -173,25 +204,89 @@ class LogMelGraph(nn.Module):
         return logits / self.temperature, embedding
 
 
-class WaveformGraph(nn.Module):
-    """Front end and network in one graph.
+class BranchesGraph(nn.Module):
+    """Everything behind the front ends.
 
     Parameters
     ----------
-    network : Module
-        Maps log-mel spectrograms to logits and embedding.
+    network : GenreNetwork or FusedNetwork
+    temperature : float
+        Positive.
+
+    Attributes
+    ----------
+    outputs : list of str
+        Names of the outputs, in order.
+    """
+
+    def __init__(self, network: GenreNetwork | FusedNetwork, temperature: float) -> None:
+        super().__init__()
+        self.network = _with_published_tags(network)
+        self.temperature = temperature
+        self.outputs = ["logits", "tags", "embedding"] if model_tags(network) else ["logits", "embedding"]
+
+    def forward(self, log_mel: Tensor, fine_log_mel: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Run the network.
+
+        Parameters
+        ----------
+        log_mel : float32 tensor, shape (batch, n_mels, n_frames)
+        fine_log_mel : float32 tensor, shape (batch, n_mels, n_fine_frames), or None
+            For a model of two branches.
+
+        Returns
+        -------
+        tuple of float32 tensor
+            By the names of `outputs`: `logits` (batch, n_labels), `tags` (batch, n_tags), `embedding` (batch,
+            n_features).
+        """
+        if isinstance(self.network, FusedNetwork):
+            assert fine_log_mel is not None  # a model of two branches has two front ends
+            logits, tags, embedding = self.network(log_mel, fine_log_mel)
+            return logits / self.temperature, tags, embedding
+        logits, embedding = self.network(log_mel)
+        if "tags" in self.outputs:
+            return logits / self.temperature, self.network.read_classes(embedding), embedding
+        return logits / self.temperature, embedding
+
+
+class WaveformGraph(nn.Module):
+    """Front ends and networks in one graph.
+
+    Parameters
+    ----------
+    network : GenreNetwork or FusedNetwork
     temperature : float
         Positive.
     audio : AudioConfig
+        Front end of the network, or of the picture branch.
+    fine_audio : AudioConfig or None
+        Front end of the audio branch of a model of two branches.
+
+    Attributes
+    ----------
+    outputs : list of str
+        Names of the outputs, in order.
+    classifier : LogMelGraph
+        The network, or the picture branch.
     """
 
-    def __init__(self, network: nn.Module, temperature: float, audio: AudioConfig) -> None:
+    def __init__(
+        self,
+        network: GenreNetwork | FusedNetwork,
+        temperature: float,
+        audio: AudioConfig,
+        fine_audio: AudioConfig | None = None,
+    ) -> None:
         super().__init__()
         self.front_end = LogMelFrontEnd(audio)
-        self.classifier = LogMelGraph(network, temperature)
+        self.fine_front_end = LogMelFrontEnd(fine_audio) if fine_audio else None
+        self.behind = BranchesGraph(network, temperature)
+        self.classifier = LogMelGraph(network.picture if isinstance(network, FusedNetwork) else network, temperature)
+        self.outputs = [*self.behind.outputs, "log_mel", *(["fine_log_mel"] if fine_audio else [])]
 
-    def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Run front end and network.
+    def forward(self, waveform: Tensor) -> tuple[Tensor, ...]:
+        """Run front ends and networks.
 
         Parameters
         ----------
@@ -199,13 +294,39 @@ class WaveformGraph(nn.Module):
 
         Returns
         -------
-        logits : float32 tensor, shape (batch, n_labels)
-        embedding : float32 tensor, shape (batch, n_features)
-        log_mel : float32 tensor, shape (batch, n_mels, n_frames)
+        tuple of float32 tensor
+            By the names of `outputs`: those of `BranchesGraph`, `log_mel` (batch, n_mels, n_frames) and `fine_log_mel`
+            (batch, n_mels, n_fine_frames).
         """
-        log_mel = self.front_end(waveform)
-        logits, embedding = self.classifier(log_mel)
-        return logits, embedding, log_mel
+        spectrograms = [one(waveform) for one in (self.front_end, self.fine_front_end) if one is not None]
+        return (*self.behind(*spectrograms), *spectrograms)
+
+
+def model_tags(network: GenreNetwork | FusedNetwork) -> tuple[TagClass, ...]:
+    """Return the tags that a model answers: none without an audio branch, whose head knows them.
+
+    Parameters
+    ----------
+    network : GenreNetwork or FusedNetwork
+    """
+    audio = network.audio if isinstance(network, FusedNetwork) else network
+    return TAG_CLASSES if audio.config.branch == "audio" and audio.classes else ()
+
+
+def _with_published_tags(network: GenreNetwork | FusedNetwork) -> GenreNetwork | FusedNetwork:
+    """Return a copy of a network whose head of AudioSet's classes has the published ones only."""
+    network = copy.deepcopy(network)
+    audio = network.audio if isinstance(network, FusedNetwork) else network
+    if audio.classes is not None:
+        whole = audio.classes[-1]
+        assert isinstance(whole, nn.Linear)
+        part = nn.Linear(whole.in_features, len(TAG_CLASSES))
+        places = torch.tensor(published_tags())
+        part.load_state_dict({name: values[places] for name, values in whole.state_dict().items()})
+        audio.classes[-1] = part
+    if isinstance(network, FusedNetwork):
+        network.places = torch.arange(len(TAG_CLASSES))
+    return network
 
 
 def write_waveform_graph(graph: WaveformGraph, path: Path, metadata: Mapping[str, str]) -> None:
@@ -220,7 +341,7 @@ def write_waveform_graph(graph: WaveformGraph, path: Path, metadata: Mapping[str
     """
     audio = graph.front_end.config
     example = torch.randn(2, 4 * audio.sample_rate) * 0.1
-    _write(graph, example, (0, 1), ["waveform"], ["logits", "embedding", "log_mel"], path, metadata)
+    _write(graph, [example], (0, 1), ["waveform"], graph.outputs, path, metadata)
 
 
 def write_log_mel_graph(graph: LogMelGraph, audio: AudioConfig, path: Path, metadata: Mapping[str, str]) -> None:
@@ -234,14 +355,31 @@ def write_log_mel_graph(graph: LogMelGraph, audio: AudioConfig, path: Path, meta
     metadata : mapping of str to str
         From `graph_metadata`.
     """
-    example = torch.rand(2, audio.n_mels, 37) * -audio.top_db
-    _write(graph, example, (0, 2), ["log_mel"], ["logits", "embedding"], path, metadata)
+    _write(graph, [_example_log_mel(audio)], (0, 2), ["log_mel"], ["logits", "embedding"], path, metadata)
+
+
+def write_branches_graph(graph: WaveformGraph, path: Path) -> None:
+    """Write what is behind the front ends of a graph, with dynamic batch and numbers of frames.
+
+    Parameters
+    ----------
+    graph : WaveformGraph
+    path : Path
+    """
+    configs = {"log_mel": graph.front_end, "fine_log_mel": graph.fine_front_end}
+    examples = {name: _example_log_mel(one.config) for name, one in configs.items() if one is not None}
+    _write(graph.behind, list(examples.values()), (0, 2), list(examples), graph.behind.outputs, path, {})
+
+
+def _example_log_mel(audio: AudioConfig) -> Tensor:
+    n_frames = audio.n_frames(4 * audio.sample_rate)
+    return torch.rand(2, audio.n_mels, n_frames) * (-audio.top_db if audio.scale == "decibel" else 1.0)
 
 
 def graph_metadata(metadata: ModelMetadata) -> dict[str, str]:
     """Return the metadata of a graph: facts of the sidecar, each as JSON.
 
-    The runtime compares `genre.audio` and `genre.labels` with the sidecar. The rest, with the metrics of
+    The runtime compares front ends, labels and names of tags with the sidecar. The rest, with the metrics of
     `HEADLINE_METRICS`, is for programs that have only the graph.
 
     Parameters
@@ -252,6 +390,8 @@ def graph_metadata(metadata: ModelMetadata) -> dict[str, str]:
     facts = {
         AUDIO_METADATA_KEY: asdict(metadata.audio),
         LABELS_METADATA_KEY: list(metadata.labels),
+        FINE_AUDIO_METADATA_KEY: asdict(metadata.fine_audio) if metadata.fine_audio else None,
+        TAGS_METADATA_KEY: [tag.name for tag in metadata.tags],
         **{f"genre.{name}": getattr(metadata, name) for name in PLAIN_FACTS},
         "genre.metrics": {name: metadata.metrics.get(name) for name in HEADLINE_METRICS},
         "genre.versions": metadata.provenance.get("versions", {}),
@@ -262,7 +402,7 @@ def graph_metadata(metadata: ModelMetadata) -> dict[str, str]:
 
 def _write(
     graph: nn.Module,
-    example: Tensor,
+    examples: list[Tensor],
     dynamic_axes: tuple[int, ...],
     inputs: list[str],
     outputs: list[str],
@@ -271,10 +411,10 @@ def _write(
 ) -> None:
     program = torch.onnx.export(
         graph.eval(),
-        (example,),
+        tuple(examples),
         input_names=inputs,
         output_names=outputs,
-        dynamic_shapes=(dict.fromkeys(dynamic_axes, torch.export.Dim.DYNAMIC),),
+        dynamic_shapes=tuple(dict.fromkeys(dynamic_axes, torch.export.Dim.DYNAMIC) for _ in examples),
         opset_version=OPSET,
         dynamo=True,
         verbose=False,
@@ -282,7 +422,7 @@ def _write(
     assert program is not None  # None only if torch writes the file
     model = program.model_proto
     # The exporter names dimensions by formulas of its own symbols.
-    words = {("waveform", 1): "n_samples", ("log_mel", 2): "n_frames"}
+    words = {("waveform", 1): "n_samples", ("log_mel", 2): "n_frames", ("fine_log_mel", 2): "n_fine_frames"}
     for value in (*model.graph.input, *model.graph.output):
         for axis, dimension in enumerate(value.type.tensor_type.shape.dim):
             if dimension.dim_param:

@@ -18,7 +18,7 @@ import numpy as np
 
 from genre_export import __version__
 from genre_export.card import model_card, score_audio_files
-from genre_export.graphs import WaveformGraph, graph_metadata, write_log_mel_graph, write_waveform_graph
+from genre_export.graphs import WaveformGraph, graph_metadata, model_tags, write_log_mel_graph, write_waveform_graph
 from genre_export.parity import Run, check_parity, measure_parity
 from genre_export.schema import SCHEMA_FILE, check_sidecar, schema_text
 from genre_runtime import (
@@ -27,6 +27,7 @@ from genre_runtime import (
     GenreClassifier,
     GraphFile,
     ModelMetadata,
+    Tag,
     import_onnxruntime,
 )
 from genre_training.model.checkpoint import Checkpoint, load_checkpoint
@@ -82,6 +83,8 @@ GRAPH_FILES = {"waveform": "best_model.onnx", "log_mel": "best_model.logmel.onnx
 SIDECAR_FILE = "best_model.json"
 CARD_FILE = "MODEL_CARD.md"
 VARIANTS = ("float16", "int8")
+TAG_THRESHOLD, ANSWER_SET_THRESHOLD = 0.5, 0.05
+"""Of a checkpoint in which they were not chosen on validation clips."""
 
 
 def publish(checkpoint_path: Path, output: Path, data_folder: Path | None = None) -> dict[str, float]:
@@ -111,7 +114,9 @@ def publish(checkpoint_path: Path, output: Path, data_folder: Path | None = None
     """
     checkpoint = load_checkpoint(checkpoint_path)
     audio, labels = checkpoint.audio, checkpoint.labels
-    graph = WaveformGraph(checkpoint.trained_network(), checkpoint.temperature or 1.0, audio).eval()
+    graph = WaveformGraph(
+        checkpoint.trained_network(), checkpoint.temperature or 1.0, audio, checkpoint.fine_audio
+    ).eval()
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output, prefix=".export-") as folder:
         staging = Path(folder)
@@ -221,6 +226,7 @@ def write_sidecar(metadata: ModelMetadata, path: Path) -> None:
 def _metadata(checkpoint: Checkpoint, audio: AudioConfig, labels: tuple[str, ...]) -> ModelMetadata:
     """Return the sidecar without graphs."""
     metrics: dict[str, Any] = checkpoint.metrics
+    network = checkpoint.trained_network()
     test = metrics.get("test", {})
     return ModelMetadata(
         labels=labels,
@@ -229,6 +235,12 @@ def _metadata(checkpoint: Checkpoint, audio: AudioConfig, labels: tuple[str, ...
         excerpt_seconds=checkpoint.excerpt_seconds or 10.0,
         temperature=checkpoint.temperature or 1.0,
         confidence_threshold=1.0 if checkpoint.confidence_threshold is None else checkpoint.confidence_threshold,
+        fine_audio=checkpoint.fine_audio,
+        tags=tuple(
+            Tag(tag.name, tag.kind, checkpoint.tag_thresholds.get(tag.name, TAG_THRESHOLD), tag.genre)
+            for tag in model_tags(network)
+        ),
+        genre_set_threshold=checkpoint.genre_set_threshold or ANSWER_SET_THRESHOLD,
         metrics={
             "val_acc": checkpoint.val_acc,
             "val_loss": checkpoint.val_loss,
@@ -241,14 +253,14 @@ def _metadata(checkpoint: Checkpoint, audio: AudioConfig, labels: tuple[str, ...
         provenance={
             **checkpoint.provenance,
             "recipe": checkpoint.recipe,
-            "n_parameters": sum(tensor.numel() for tensor in checkpoint.trained_network().parameters()),
+            "n_parameters": sum(tensor.numel() for tensor in network.parameters()),
             "genre_export": __version__,
         },
     )
 
 
 def runner(graph: Path | bytes) -> Run:
-    """Return a function that runs a graph on the CPU and maps a batch to outputs by name.
+    """Return a function that runs a graph on the CPU and maps batches, one for each input, to outputs by name.
 
     Parameters
     ----------
@@ -257,10 +269,11 @@ def runner(graph: Path | bytes) -> Run:
     """
     content = graph if isinstance(graph, bytes) else str(graph)
     session = import_onnxruntime().InferenceSession(content, providers=["CPUExecutionProvider"])
-    (name,) = [value.name for value in session.get_inputs()]
+    inputs = [value.name for value in session.get_inputs()]
     outputs = [value.name for value in session.get_outputs()]
 
-    def run(batch: FloatArray) -> dict[str, FloatArray]:
-        return dict(zip(outputs, session.run(outputs, {name: batch.astype(np.float32)}), strict=True))
+    def run(*batches: FloatArray) -> dict[str, FloatArray]:
+        given = {name: batch.astype(np.float32) for name, batch in zip(inputs, batches, strict=True)}
+        return dict(zip(outputs, session.run(outputs, given), strict=True))
 
     return run

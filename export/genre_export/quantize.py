@@ -1,14 +1,14 @@
 """Variants of a published model in float16 and int8: converts, measures, and publishes those that pay.
 
-Only the network is converted. The front end stays in float32, because a range of 80 dB exceeds both formats: the
-waveform graph of a variant is the front end of the published graph, followed by the converted network.
+Only the networks are converted. The front ends stay in float32, because a range of 80 dB exceeds both formats: the
+waveform graph of a variant is the front ends of the published graph, followed by the converted networks.
 """
 
 from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 from tqdm import tqdm
 
-from genre_export.graphs import LogMelGraph, write_log_mel_graph
+from genre_export.graphs import WaveformGraph, write_branches_graph
 from genre_export.publish import (
     SIDECAR_FILE,
     VARIANTS,
@@ -72,7 +72,7 @@ def float16_network(network: ModelProto) -> ModelProto:
     return result
 
 
-def int8_network(network: ModelProto, log_mels: FloatArray) -> ModelProto:
+def int8_network(network: ModelProto, spectrograms: Mapping[str, FloatArray]) -> ModelProto:
     """Convert the convolutional body of a spectrogram graph to int8, with ranges from real spectrograms.
 
     Activations are unsigned, because on x86 one instruction multiplies unsigned by signed integers.
@@ -81,8 +81,8 @@ def int8_network(network: ModelProto, log_mels: FloatArray) -> ModelProto:
     ----------
     network : ModelProto
         The float32 graph.
-    log_mels : float32 array, shape (n_clips, n_mels, n_frames)
-        Music; clips on which nothing else is measured.
+    spectrograms : mapping of str to float32 array, shape (n_clips, n_mels, n_frames)
+        By the graph's inputs: music; clips on which nothing else is measured.
     """
     nodes = _convolutional_nodes(network)
     with tempfile.TemporaryDirectory() as folder:
@@ -91,7 +91,7 @@ def int8_network(network: ModelProto, log_mels: FloatArray) -> ModelProto:
         quantize_static(
             source,
             target,
-            _Spectrograms(log_mels),
+            _Spectrograms(network, spectrograms),
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
@@ -103,29 +103,30 @@ def int8_network(network: ModelProto, log_mels: FloatArray) -> ModelProto:
         return onnx.load(target)
 
 
-def with_front_end(waveform_graph: ModelProto, network: ModelProto) -> ModelProto:
-    """Join the front end of a waveform graph and a network; inputs and outputs stay the same.
+def with_front_ends(waveform_graph: ModelProto, network: ModelProto) -> ModelProto:
+    """Join the front ends of a waveform graph and what is behind them; inputs and outputs stay the same.
 
     Parameters
     ----------
     waveform_graph : ModelProto
     network : ModelProto
-        A spectrogram graph.
+        From `write_branches_graph`, converted.
     """
-    front_end = Extractor(waveform_graph).extract_model(["waveform"], ["log_mel"])
+    spectrograms = [output.name for output in waveform_graph.graph.output if output.name.endswith("log_mel")]
+    front_ends = Extractor(waveform_graph).extract_model(["waveform"], spectrograms)
     behind = ModelProto()
     behind.CopyFrom(network)
-    # Values of both exports have the same names, and extraction and quantisation add metadata.
-    for model in (front_end, behind):
+    # Values of both parts have the same names, and extraction and quantisation add metadata.
+    for model in (front_ends, behind):
         del model.metadata_props[:]
-    behind.ir_version = front_end.ir_version
+    behind.ir_version = front_ends.ir_version
     behind = compose.add_prefix(behind, "network/")
     names = [output.name for output in network.graph.output]
     joined = compose.merge_models(
-        front_end,
+        front_ends,
         behind,
-        io_map=[("log_mel", "network/log_mel")],
-        outputs=[*(f"network/{name}" for name in names), "log_mel"],
+        io_map=[(name, f"network/{name}") for name in spectrograms],
+        outputs=[*(f"network/{name}" for name in names), *spectrograms],
     )
     for name in names:
         _rename(joined, f"network/{name}", name)
@@ -152,14 +153,16 @@ def with_metadata_of(model: ModelProto, published: ModelProto) -> ModelProto:
 
 
 class _Spectrograms(CalibrationDataReader):  # type: ignore[misc]  # published without types
-    """Feeds spectrograms to the quantisation, one by one."""
+    """Feeds the spectrograms of each clip to the quantisation, clip by clip."""
 
-    def __init__(self, log_mels: FloatArray) -> None:
-        self._clips: Iterator[FloatArray] = iter(tqdm(log_mels, "int8 calibration", unit="clip", leave=False))
+    def __init__(self, network: ModelProto, spectrograms: Mapping[str, FloatArray]) -> None:
+        self._names = [value.name for value in network.graph.input]
+        clips = list(zip(*(spectrograms[name] for name in self._names), strict=True))
+        self._clips = iter(tqdm(clips, "int8 calibration", unit="clip", leave=False))
 
     def get_next(self) -> dict[str, Any] | None:
         clip = next(self._clips, None)
-        return None if clip is None else {"log_mel": clip[None]}
+        return None if clip is None else {name: one[None] for name, one in zip(self._names, clip, strict=True)}
 
 
 def _convolutional_nodes(network: ModelProto) -> list[str]:
@@ -241,7 +244,8 @@ def publish_variants(checkpoint_path: Path, models: Path, data_folder: Path, cac
         staging = Path(folder)
         found = _answers(networks, data, metadata, staging)
         calibration = data.calibration(checkpoint)
-        sidecars = {name: _make(name, metadata, models, staging, calibration) for name in VARIANTS}
+        branches = _branches(checkpoint, metadata.temperature, staging)
+        sidecars = {name: _make(name, metadata, models, staging, branches, calibration) for name in VARIANTS}
         paths = [
             models / metadata.graphs["waveform"].file,
             *(staging / variant_files(one)["waveform"] for one in VARIANTS),
@@ -276,9 +280,17 @@ def variants_table(scores: Sequence[VariantScore]) -> str:
     return "\n".join(lines)
 
 
-def _convert(variant: str, network: ModelProto, calibration: FloatArray) -> ModelProto:
-    """Convert a spectrogram graph to the variant's precision."""
+def _convert(variant: str, network: ModelProto, calibration: Mapping[str, FloatArray]) -> ModelProto:
+    """Convert what is behind the front ends to the variant's precision."""
     return float16_network(network) if variant == "float16" else int8_network(network, calibration)
+
+
+def _branches(checkpoint: Checkpoint, temperature: float, staging: Path) -> ModelProto:
+    """Export what is behind the front ends of a checkpoint."""
+    path = staging / "branches.onnx"
+    graph = WaveformGraph(checkpoint.trained_network(), temperature, checkpoint.audio, checkpoint.fine_audio)
+    write_branches_graph(graph, path)
+    return onnx.load(path)
 
 
 def _answers(
@@ -289,9 +301,7 @@ def _answers(
     same: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in (BASELINE, *VARIANTS)}
     for network in tqdm(networks, "networks measured", unit="network", leave=False):
         clips = data.held_out(network)
-        path = staging / "measured.onnx"
-        write_log_mel_graph(LogMelGraph(network.trained_network(), metadata.temperature), metadata.audio, path, {})
-        float32 = onnx.load(path)
+        float32 = _branches(network, metadata.temperature, staging)
         graphs = {BASELINE: float32} | {name: _convert(name, float32, clips.calibration) for name in VARIANTS}
         given = {name: best_genres(runner(graph.SerializeToString()), clips, name) for name, graph in graphs.items()}
         for name, one in given.items():
@@ -300,11 +310,20 @@ def _answers(
     return {name: Answers(np.concatenate(correct[name]), np.concatenate(same[name])) for name in correct}
 
 
-def _make(variant: str, metadata: ModelMetadata, models: Path, staging: Path, calibration: FloatArray) -> ModelMetadata:
+def _make(
+    variant: str,
+    metadata: ModelMetadata,
+    models: Path,
+    staging: Path,
+    branches: ModelProto,
+    calibration: Mapping[str, FloatArray],
+) -> ModelMetadata:
     """Write both graphs of a variant and their sidecar into `staging`; return the sidecar."""
     published = {kind: onnx.load(models / graph.file) for kind, graph in metadata.graphs.items()}
-    network = _convert(variant, published["log_mel"], calibration)
-    graphs = {"waveform": with_front_end(published["waveform"], network), "log_mel": network}
+    graphs = {
+        "waveform": with_front_ends(published["waveform"], _convert(variant, branches, calibration)),
+        "log_mel": _convert(variant, published["log_mel"], calibration),
+    }
     for kind, name in variant_files(variant).items():
         onnx.save(with_metadata_of(graphs[kind], published[kind]), staging / name)
     sidecar = replace(metadata, graphs=graph_files(staging, variant_files(variant)))

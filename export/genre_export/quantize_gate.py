@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, from_numpy, nn
 from tqdm import tqdm
 
 from genre_export.parity import Run, parity_signals
 from genre_runtime import AudioConfig, FloatArray, GenreClassifier, ModelMetadata, create_session, read_metadata
-from genre_training.data.features import FeatureStore, label_indices, open_store
-from genre_training.data.folders import read_tracks
+from genre_training.data.features import label_indices, open_store
+from genre_training.data.folders import read_audio_tracks, read_tracks
 from genre_training.data.track import DataError
-from genre_training.evaluate.metrics import Labels, excerpt_logits, track_probabilities
+from genre_training.evaluate.metrics import Labels, track_probabilities
 from genre_training.model.checkpoint import Checkpoint, stored_folds
 
 N_CALIBRATION = 128
@@ -28,26 +26,32 @@ N_CALIBRATION = 128
 
 @dataclass(frozen=True)
 class Clips:
-    """Spectrograms to measure a network on.
+    """Spectrograms to measure a network on, each by the name of the output of the waveform graph that it is.
 
     Attributes
     ----------
-    validation : Tensor, float16, shape (n_clips, n_mels, clip_frames)
-    labels : int64 array, shape (n_clips,)
-    calibration : float32 array, shape (n_calibration, n_mels, n_frames)
+    spectrograms : dict of str to float16 array, shape (n_clips, n_mels, clip_frames)
+        Of all clips.
+    rows : dict of str to list of int
+        The validation clips among them.
+    labels : int64 array, shape (n_validation,)
+    calibration : dict of str to float32 array, shape (n_calibration, n_mels, n_frames)
         One excerpt each of some training clips.
-    n_frames : int
+    n_frames : dict of str to int
         Frames of an excerpt.
     """
 
-    validation: Tensor
+    spectrograms: Mapping[str, NDArray[np.float16]]
+    rows: Mapping[str, list[int]]
     labels: Labels
-    calibration: FloatArray
-    n_frames: int
+    calibration: Mapping[str, FloatArray]
+    n_frames: Mapping[str, int]
 
 
 class VariantData:
     """The clips of a data folder, divided by the checkpoint that was trained on some of them.
+
+    A model that needs fine spectrograms is measured on audio files only, any other on pictures as well.
 
     Parameters
     ----------
@@ -66,10 +70,20 @@ class VariantData:
 
     def __init__(self, metadata: ModelMetadata, data_folder: Path, cache: Path) -> None:
         self._metadata, self._folder = metadata, data_folder
-        self._store: FeatureStore = open_store(read_tracks(data_folder), metadata.audio, cache)
-        self._ids = [track.track_id for track in self._store.tracks]
+        configs = {"log_mel": metadata.audio}
+        if metadata.fine_audio:
+            configs["fine_log_mel"] = metadata.fine_audio
+        fine = any(config.scale == "kaldi" for config in configs.values())
+        tracks = read_audio_tracks(data_folder) if fine else read_tracks(data_folder)
+        stores = {name: open_store(tracks, config, cache) for name, config in configs.items()}
+        self._spectrograms = {name: store.log_mel for name, store in stores.items()}
+        places = {name: {one.track_id: i for i, one in enumerate(store.tracks)} for name, store in stores.items()}
+        self._tracks = [one for one in tracks if all(one.track_id in known for known in places.values())]
+        self._places = {name: [known[one.track_id] for one in self._tracks] for name, known in places.items()}
+        seconds = metadata.excerpt_seconds
+        self._n_frames = {name: round(seconds / config.frame_seconds) for name, config in configs.items()}
 
-    def calibration(self, checkpoint: Checkpoint) -> FloatArray:
+    def calibration(self, checkpoint: Checkpoint) -> dict[str, FloatArray]:
         """Return one excerpt each of some training clips of a checkpoint, as in `Clips.calibration`.
 
         Parameters
@@ -82,12 +96,16 @@ class VariantData:
             There are none.
         """
         held_out = {name for ids in checkpoint.held_out.values() for name in ids}
-        trained = [i for i, name in enumerate(self._ids) if name not in held_out]
+        trained = [i for i, track in enumerate(self._tracks) if track.track_id not in held_out]
         if not trained:
             raise DataError(f"{self._folder} contains no training clip of the checkpoint: expected its data folder")
         drawn = np.random.default_rng(0).choice(trained, min(N_CALIBRATION, len(trained)), replace=False)
-        start = max(0, (self._store.log_mel.shape[2] - self._n_frames) // 2)
-        return self._store.log_mel[np.sort(drawn), :, start : start + self._n_frames].astype(np.float32)
+        chosen = {}
+        for name, log_mel in self._spectrograms.items():
+            start = max(0, (log_mel.shape[2] - self._n_frames[name]) // 2)
+            rows = [self._places[name][i] for i in np.sort(drawn)]
+            chosen[name] = log_mel[rows, :, start : start + self._n_frames[name]].astype(np.float32)
+        return chosen
 
     def held_out(self, checkpoint: Checkpoint) -> Clips:
         """Return the validation clips of a checkpoint.
@@ -102,22 +120,19 @@ class VariantData:
             The folder contains none of them, or no others.
         """
         validation = set(checkpoint.held_out.get("validation", ()))
-        rows = [i for i, name in enumerate(self._ids) if name in validation]
-        if not rows:
+        chosen = [i for i, track in enumerate(self._tracks) if track.track_id in validation]
+        if not chosen:
             raise DataError(
                 f"{self._folder} contains 0 of the {len(validation)} validation clips of the checkpoint: expected the "
                 "data folder that it was trained with"
             )
         return Clips(
-            validation=from_numpy(np.array(self._store.log_mel[rows])),
-            labels=label_indices([self._store.tracks[i] for i in rows], self._metadata.labels),
+            spectrograms=self._spectrograms,
+            rows={name: [places[i] for i in chosen] for name, places in self._places.items()},
+            labels=label_indices([self._tracks[i] for i in chosen], self._metadata.labels),
             calibration=self.calibration(checkpoint),
             n_frames=self._n_frames,
         )
-
-    @property
-    def _n_frames(self) -> int:
-        return round(self._metadata.excerpt_seconds / self._metadata.audio.frame_seconds)
 
 
 def measured_networks(checkpoint: Checkpoint, path: Path) -> Iterator[Checkpoint]:
@@ -239,14 +254,26 @@ def best_genres(run: Run, clips: Clips, name: str) -> NDArray[np.int64]:
     int64 array, shape (n_clips,)
         Index of the best genre of each clip.
     """
-    network = _GraphNetwork(run)
-    logits = []
-    with tqdm(total=len(clips.validation), desc=f"accuracy, {name}", unit="clip", leave=False) as bar:
-        for batch in clips.validation.split(CLIPS_AT_ONCE):
-            logits.append(excerpt_logits(network, batch, clips.n_frames, torch.device("cpu")))
-            bar.update(len(batch))
-    best: NDArray[np.int64] = track_probabilities(np.concatenate(logits)).argmax(axis=1)
-    return best
+    frames = next((log_mel.shape[2], clips.n_frames[name]) for name, log_mel in clips.spectrograms.items())
+    n_excerpts = max(1, round(frames[0] / frames[1]))
+    best = []
+    with tqdm(total=len(clips.labels), desc=f"accuracy, {name}", unit="clip", leave=False) as bar:
+        for first in range(0, len(clips.labels), CLIPS_AT_ONCE):
+            batches = [
+                _excerpts(log_mel[clips.rows[one][first : first + CLIPS_AT_ONCE]], clips.n_frames[one], n_excerpts)
+                for one, log_mel in clips.spectrograms.items()
+            ]
+            logits = [run(*excerpts)["logits"] for excerpts in zip(*batches, strict=True)]
+            best.append(track_probabilities(np.stack(logits, axis=1).astype(np.float64)).argmax(axis=1))
+            bar.update(len(best[-1]))
+    return np.concatenate(best)
+
+
+def _excerpts(clips: NDArray[np.float16], n_frames: int, n_excerpts: int) -> list[FloatArray]:
+    """Return excerpts spread evenly over each clip; a clip that failed counts as one more wrong answer."""
+    whole = np.nan_to_num(clips.astype(np.float32))
+    starts = np.linspace(0, max(0, whole.shape[2] - n_frames), n_excerpts).round().astype(int)
+    return [whole[:, :, start : start + n_frames] for start in starts]
 
 
 def measure_times(paths: Sequence[Path], scratch: Path, n_rounds: int = N_ROUNDS) -> list[Timing]:
@@ -323,15 +350,3 @@ def _track(path: Path) -> Path:
     left = np.resize(0.8 * signals / np.abs(signals).max(), TRACK_SECONDS * TRACK_RATE).astype(np.float32)
     soundfile.write(path, np.stack([left, np.roll(left, TRACK_RATE // 100)], axis=1), TRACK_RATE, format="MP3")
     return path
-
-
-class _GraphNetwork(nn.Module):
-    """A graph with the interface of the network that it was exported from."""
-
-    def __init__(self, run: Run) -> None:
-        super().__init__()
-        self._run = run
-
-    def forward(self, log_mel: Tensor) -> tuple[Tensor, Tensor]:
-        outputs = self._run(log_mel.numpy())
-        return from_numpy(outputs["logits"]), from_numpy(outputs["embedding"])

@@ -11,13 +11,14 @@ import json
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Literal, Required
+from typing import Annotated, Any, Literal, Required, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypeAliasType, TypedDict
 
-from genre_runtime import AudioConfig, GenreError, GraphFile, ModelMetadata
+from genre_runtime import AudioConfig, GenreError, GraphFile, ModelMetadata, Tag
 from genre_runtime.errors import InvalidModelError
+from genre_training.model.tags import TagKind
 
 SCHEMA_FILE = "model.schema.json"
 
@@ -180,6 +181,26 @@ class GraphScores(TypedDict, total=False):
     accuracy_interval: Interval
 
 
+@_open
+class GenreSets(TypedDict):
+    """Figures of the answer sets on the clips that `test` is about."""
+
+    right: Share
+    """Share of the sets that contain the true genre."""
+    mean_size: Annotated[float, Field(ge=0)]
+    """Mean number of genres in a set."""
+
+
+@_open
+class Fusion(TypedDict):
+    """How the branches are joined: logits = sum over branches of weight * log probability."""
+
+    weights: dict[str, float]
+    """By branch, audio and picture."""
+    reliability: dict[str, Share]
+    """Of the audio branch, by genre: at 0 its answer counts as a guess."""
+
+
 class AudioFiles(BaseModel):
     """Accuracy from the audio files through the waveform graph, by data set (or all) and by part of the split."""
 
@@ -213,6 +234,14 @@ class Metrics(TypedDict, total=False):
     files: FileScores
     folds: list[dict[str, SourceScores]]
     """Test figures by data set, one entry for each fold of a cross-validation."""
+    audio_branch: FileScores
+    """Of a model of two branches: the audio branch alone, on the clips of `test`."""
+    picture_branch: FileScores
+    """The picture branch alone, on the same clips."""
+    picture: Scores
+    """Figures of the picture branch on its own test clips, which are there as spectrograms only."""
+    fusion: Fusion
+    genre_sets: GenreSets
     audio_files: AudioFiles
 
 
@@ -246,6 +275,20 @@ class Variant(TypedDict, total=False):
 
 
 @_open
+class StartingWeights(TypedDict, total=False):
+    """Weights of another project from which the training started."""
+
+    name: Required[str]
+    sha256: str
+    """Of the file."""
+    source: str
+    licence: str
+    copyright: str
+    heard: str
+    """What they were trained on."""
+
+
+@_open
 class Provenance(TypedDict, total=False):
     """What the model was made from."""
 
@@ -268,16 +311,21 @@ class Provenance(TypedDict, total=False):
     parity: dict[str, Annotated[float, Field(ge=0)]]
     """Largest difference of each implementation from its reference."""
     variant: Variant
+    init: StartingWeights
+    branches: dict[str, dict[str, Any]]
+    """Of a model of two branches: the provenance of each, audio and picture."""
 
 
 class Graphs(TypedDict):
     """The graph of each kind."""
 
     waveform: GraphFile
-    """Input waveform (batch, n_samples), float32 in [-1, 1] at the sample rate; outputs logits (batch, n_labels),
-    embedding (batch, n_features), log_mel (batch, n_mels, n_frames)."""
+    """Input waveform (batch, n_samples), float32 in [-1, 1] at the sample rate; outputs logits (batch, n_labels), if
+    the sidecar has tags their logits tags (batch, n_tags), embedding (batch, n_features), log_mel (batch, n_mels,
+    n_frames), and with fine_audio also fine_log_mel (batch, n_mels, n_fine_frames)."""
     log_mel: GraphFile
-    """Input log_mel (batch, n_mels, n_frames), dB; outputs logits and embedding."""
+    """Input log_mel (batch, n_mels, n_frames); outputs logits and embedding, of the picture branch if the model has two
+    branches: another embedding than that of the waveform graph."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -292,7 +340,7 @@ class Sidecar(ModelMetadata):
     graphs: Graphs  # type: ignore[assignment]  # to mypy, a TypedDict maps to object
     metrics: Metrics
     provenance: Provenance
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     """Changes if a reader of an older sidecar would misread it."""
 
 
@@ -305,13 +353,20 @@ def schema_text() -> str:
     """Return the JSON Schema of the sidecar (draft 2020-12), as export writes it beside the sidecar."""
     schema = _types().json_schema()
     parts = schema["$defs"]
-    for part, source in ((schema, ModelMetadata), (parts["AudioConfig"], AudioConfig), (parts["GraphFile"], GraphFile)):
+    described = {"AudioConfig": AudioConfig, "GraphFile": GraphFile, "Tag": Tag}
+    for part, source in ((schema, ModelMetadata), *((parts[name], source) for name, source in described.items())):
         part["description"], descriptions = _described(source)
         part["required"] = list(part["properties"])
         for name, values in part["properties"].items():
             values.pop("default", None)
             if name in descriptions:
                 values.setdefault("description", descriptions[name])
+    parts["AudioConfig"]["properties"]["scale"] |= {
+        "enum": ["decibel", "kaldi"],
+        "description": "Decibels relative to the clip's loudest bin, or Kaldi's scale, which keeps the level.",
+    }
+    parts["Tag"]["properties"]["kind"]["enum"] = list(get_args(TagKind))
+    parts["Tag"]["properties"]["name"]["minLength"] = 1
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **_without_titles(schema)}
     return json.dumps(schema, indent=2) + "\n"
 

@@ -88,8 +88,30 @@ class Track:
         if prediction is None:
             message = sentence(self.result) if isinstance(self.result, GenreError) else ""
             return Cells(name, message, "", "", self.state)
-        confidence, duration = f"{prediction.confidence:.0%}", clock(prediction.duration_seconds)
-        return Cells(name, prediction.label, confidence, duration, self.state)
+        confidence = f"{prediction.confidence:.0%}" if prediction.is_music else ""
+        return Cells(name, genre_or_sound(prediction), confidence, clock(prediction.duration_seconds), self.state)
+
+
+def genre_or_sound(prediction: Prediction) -> str:
+    """Return the genre, or what a track is that is not music, such as `speech`.
+
+    Parameters
+    ----------
+    prediction : Prediction
+    """
+    return prediction.label if prediction.is_music else prediction.music or "silence"
+
+
+def tags(prediction: Prediction) -> tuple[str, ...]:
+    """Return the styles, moods, voice and instruments of a track; none if it is not music.
+
+    Parameters
+    ----------
+    prediction : Prediction
+    """
+    if not prediction.is_music:
+        return ()
+    return (*prediction.styles, *prediction.moods, *prediction.voice, *prediction.instruments)
 
 
 def _sort_key(track: Track, column: str) -> tuple[int, float, str]:
@@ -102,8 +124,10 @@ def _sort_key(track: Track, column: str) -> tuple[int, float, str]:
     if prediction is None:
         return 1, 0.0, name
     if column == "genre":
-        return 0, 0.0, prediction.label
-    return 0, prediction.confidence if column == "confidence" else prediction.duration_seconds, name
+        return 0, 0.0, genre_or_sound(prediction)
+    if column == "duration":
+        return 0, prediction.duration_seconds, name
+    return (0, prediction.confidence, name) if prediction.is_music else (1, 0.0, name)
 
 
 def filter_and_sort(
@@ -115,7 +139,8 @@ def filter_and_sort(
     ----------
     tracks : iterable of Track
     text : str
-        Words that folder, name, genre or state of a track must contain, in either case.
+        Words that folder, name, genre, state, styles, moods, instruments or voice of a track must contain, in either
+        case.
     column : str, optional
         A field of `Cells`; None for the order in which the tracks were added.
     descending : bool
@@ -132,5 +157,6 @@ def filter_and_sort(
 
 
 def _searched(track: Track) -> str:
-    label = track.prediction.label if track.prediction else ""
-    return f"{one_line(str(track.path))} {label} {track.state}".casefold()
+    prediction = track.prediction
+    names = (genre_or_sound(prediction), *tags(prediction)) if prediction else ()
+    return " ".join((one_line(str(track.path)), *names, track.state)).casefold()

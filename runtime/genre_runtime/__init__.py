@@ -15,8 +15,10 @@ The other members of this project import from here as well, and from `genre_runt
 but from no other module:
 
 - the model: `GraphFile`, `default_model_path`, `read_metadata`, `create_session`, `import_onnxruntime`,
-  `available_devices`, `DEVICES`, `AUDIO_METADATA_KEY`, `LABELS_METADATA_KEY`
-- the front end: `hann_window`, `mel_filterbank`, `POWER_FLOOR`
+  `available_devices`, `DEVICES`, `Tag`, `TAG_KINDS`, `AUDIO_METADATA_KEY`, `FINE_AUDIO_METADATA_KEY`,
+  `LABELS_METADATA_KEY`, `TAGS_METADATA_KEY`
+- the front ends: `FINE_AUDIO`, `hann_window`, `mel_filterbank`, `band_centres`, `kaldi_mel`, `POWER_FLOOR`,
+  `PRE_EMPHASIS`, `KALDI_FLOOR`, `KALDI_OFFSET`, `KALDI_SPAN`
 - audio: `AudioSource`, `Excerpt`, `ExcerptStream`, `FloatArray`, `TrackLength`, `is_silent`, `mono`, `open_audio`,
   `probe`, `resample`, `stream_excerpts`
 - results: `FileResult`, `summarise`
@@ -38,29 +40,40 @@ if TYPE_CHECKING:
     from genre_runtime.audio.readers import open_audio
     from genre_runtime.audio.source import AudioSource, DecodeLimits, probe
     from genre_runtime.audio.waveform import is_silent, mono, resample
-    from genre_runtime.classifier import GenreClassifier
+    from genre_runtime.classifier import GenreClassifier, summarise
     from genre_runtime.decoders.pool import MAX_PROCESSES, DecoderPool, can_start
     from genre_runtime.errors import GenreError
     from genre_runtime.model.features import (
+        KALDI_FLOOR,
+        KALDI_OFFSET,
+        KALDI_SPAN,
         POWER_FLOOR,
+        PRE_EMPHASIS,
+        band_centres,
         hann_window,
+        kaldi_mel,
         log_mel_spectrogram,
         mel_filterbank,
         spectrogram_palette,
     )
     from genre_runtime.model.metadata import (
         AUDIO_METADATA_KEY,
+        FINE_AUDIO,
+        FINE_AUDIO_METADATA_KEY,
         LABELS_METADATA_KEY,
+        TAG_KINDS,
+        TAGS_METADATA_KEY,
         AudioConfig,
         GraphFile,
         ModelMetadata,
+        Tag,
         default_model_path,
         read_metadata,
     )
     from genre_runtime.model.session import DEVICES, available_devices, create_session, import_onnxruntime
     from genre_runtime.output_files import replacing, write_whole
     from genre_runtime.parallel import available_cores
-    from genre_runtime.prediction import ExcerptPrediction, FileResult, Prediction, summarise
+    from genre_runtime.prediction import ExcerptPrediction, FileResult, Prediction
     from genre_runtime.terminal import escaped, escaped_streams, silence_decoders
 
 # As soon as it is imported, ONNX Runtime 1.32 looks up a host of its manufacturer, stores events in
@@ -74,23 +87,40 @@ _MODULES = {
     "audio.readers": ("open_audio",),
     "audio.source": ("AudioSource", "DecodeLimits", "probe"),
     "audio.waveform": ("is_silent", "mono", "resample"),
-    "classifier": ("GenreClassifier",),
+    "classifier": ("GenreClassifier", "summarise"),
     "decoders.pool": ("MAX_PROCESSES", "DecoderPool", "can_start"),
     "errors": ("GenreError",),
-    "model.features": ("POWER_FLOOR", "hann_window", "log_mel_spectrogram", "mel_filterbank", "spectrogram_palette"),
+    "model.features": (
+        "KALDI_FLOOR",
+        "KALDI_OFFSET",
+        "KALDI_SPAN",
+        "POWER_FLOOR",
+        "PRE_EMPHASIS",
+        "band_centres",
+        "hann_window",
+        "kaldi_mel",
+        "log_mel_spectrogram",
+        "mel_filterbank",
+        "spectrogram_palette",
+    ),
     "model.metadata": (
         "AUDIO_METADATA_KEY",
+        "FINE_AUDIO",
+        "FINE_AUDIO_METADATA_KEY",
         "LABELS_METADATA_KEY",
+        "TAGS_METADATA_KEY",
+        "TAG_KINDS",
         "AudioConfig",
         "GraphFile",
         "ModelMetadata",
+        "Tag",
         "default_model_path",
         "read_metadata",
     ),
     "model.session": ("DEVICES", "available_devices", "create_session", "import_onnxruntime"),
     "output_files": ("replacing", "write_whole"),
     "parallel": ("available_cores",),
-    "prediction": ("ExcerptPrediction", "FileResult", "Prediction", "summarise"),
+    "prediction": ("ExcerptPrediction", "FileResult", "Prediction"),
     "terminal": ("escaped", "escaped_streams", "silence_decoders"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
@@ -100,9 +130,17 @@ __version__ = "0.1.0"
 __all__ = [
     "AUDIO_METADATA_KEY",
     "DEVICES",
+    "FINE_AUDIO",
+    "FINE_AUDIO_METADATA_KEY",
+    "KALDI_FLOOR",
+    "KALDI_OFFSET",
+    "KALDI_SPAN",
     "LABELS_METADATA_KEY",
     "MAX_PROCESSES",
     "POWER_FLOOR",
+    "PRE_EMPHASIS",
+    "TAGS_METADATA_KEY",
+    "TAG_KINDS",
     "AudioConfig",
     "AudioSource",
     "DecodeLimits",
@@ -117,10 +155,12 @@ __all__ = [
     "GraphFile",
     "ModelMetadata",
     "Prediction",
+    "Tag",
     "TrackLength",
     "__version__",
     "available_cores",
     "available_devices",
+    "band_centres",
     "can_start",
     "create_session",
     "default_model_path",
@@ -129,6 +169,7 @@ __all__ = [
     "hann_window",
     "import_onnxruntime",
     "is_silent",
+    "kaldi_mel",
     "log_mel_spectrogram",
     "mel_filterbank",
     "mono",

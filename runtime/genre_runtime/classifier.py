@@ -1,9 +1,9 @@
-"""`GenreClassifier`: classifies files, waveforms and spectrograms."""
+"""`GenreClassifier`: classifies files, waveforms and spectrograms; `summarise`: from excerpts to the track."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from threading import Event
@@ -21,7 +21,7 @@ from genre_runtime.model.metadata import ModelMetadata, check_named, default_mod
 from genre_runtime.model.onnx_model import OnnxModel
 from genre_runtime.model.session import probe_devices
 from genre_runtime.parallel import available_cores, ordered_map
-from genre_runtime.prediction import ExcerptPrediction, Prediction, summarise
+from genre_runtime.prediction import NOT_MUSIC, ExcerptPrediction, Prediction
 
 if TYPE_CHECKING:
     from genre_runtime.decoders.pool import DecoderPool
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 MAX_THREADS = 1024
 MAX_DECIBELS = 1e6
 """Largest absolute value of a spectrogram; the squares of much larger values overflow float32."""
+
+_LISTED_KINDS = {"style": "styles", "mood": "moods", "instrument": "instruments", "voice": "voice"}
+"""Attribute of a result that lists the tags of a kind."""
 
 ExcerptCount = int | Literal["all"] | None
 """How many excerpts of a track are analysed: a number, "all", or None for the number in the model's sidecar."""
@@ -149,6 +152,8 @@ class GenreClassifier:
     def classify_log_mel(self, log_mel: NDArray[Any]) -> Prediction:
         """Classify a log-mel spectrogram that was computed with the model's `AudioConfig`.
 
+        Of a model of two branches only the picture branch answers: without tags, and without an embedding.
+
         Parameters
         ----------
         log_mel : float array, shape (n_mels, n_frames)
@@ -256,8 +261,97 @@ class GenreClassifier:
     def _summary(self, results: list[ExcerptPrediction], length: TrackLength, path: Path | None) -> Prediction:
         return summarise(
             results,
-            threshold=self.metadata.confidence_threshold,
+            metadata=self.metadata,
             length=length,
             device=self.device,
             path=path,
         )
+
+
+def summarise(
+    excerpts: Sequence[ExcerptPrediction],
+    *,
+    metadata: ModelMetadata,
+    length: TrackLength,
+    device: str,
+    path: Path | None,
+) -> Prediction:
+    """Average the excerpts that are not silent, or all if all are silent, into the track's result.
+
+    Parameters
+    ----------
+    excerpts : sequence of ExcerptPrediction
+        At least one, all with the same labels.
+    metadata : ModelMetadata
+        The sidecar: thresholds and tags.
+    length : TrackLength
+        How much of the track could be read.
+    device : str
+        Where the model ran.
+    path : Path or None
+        The file, if there is one.
+    """
+    audible = [excerpt for excerpt in excerpts if not excerpt.silent]
+    used = audible or excerpts
+    labels = list(used[0].probabilities)
+    mean: NDArray[np.float64] = np.mean([[e.probabilities[label] for label in labels] for e in used], axis=0)
+    order = np.argsort(-mean, kind="stable")
+    probabilities = {labels[i]: float(mean[i]) for i in order}
+    label, confidence = next(iter(probabilities.items()))
+    shares = _tag_shares(audible, metadata)
+    music = _kind_of_sound(shares, metadata) if audible else "silence"
+    threshold, reason = metadata.confidence_threshold, NOT_MUSIC.get(music or "")
+    if not audible:
+        reason = "the track is silent" if length.is_silent else "the excerpts are silent"
+    elif reason is None and confidence < threshold:
+        reason = f"the best genre reaches {confidence:.0%}, confident answers start at {threshold:.0%}"
+    kinds = {tag.name: tag.kind for tag in metadata.tags if shares.get(tag.name, 0) >= tag.threshold}
+    named = {name: share for name, share in shares.items() if name in kinds}
+    lists: dict[str, Any] = {
+        plural: tuple(name for name in named if kinds[name] == kind) for kind, plural in _LISTED_KINDS.items()
+    }
+    embeddings = [excerpt.embedding for excerpt in used if excerpt.embedding is not None]
+    return Prediction(
+        label=label,
+        confidence=confidence,
+        confident=reason is None,
+        reason=reason,
+        probabilities=probabilities,
+        excerpts=tuple(excerpts),
+        duration_seconds=length.duration_seconds,
+        announced_seconds=length.announced_seconds,
+        device=device,
+        path=path,
+        embedding=np.mean(embeddings, axis=0) if embeddings else None,
+        genre_set=_answer_set(probabilities, metadata.genre_set_threshold) if music in (None, "music") else (),
+        music=music,
+        tags=named,
+        **lists,
+    )
+
+
+def _tag_shares(audible: Sequence[ExcerptPrediction], metadata: ModelMetadata) -> dict[str, float]:
+    """Return the mean probability of each tag, most probable first; nothing without tags."""
+    rows = [excerpt.tags for excerpt in audible if excerpt.tags is not None]
+    if not rows:
+        return {}
+    means: NDArray[np.float64] = np.mean(rows, axis=0, dtype=np.float64)
+    return {metadata.tags[i].name: float(means[i]) for i in np.argsort(-means, kind="stable")}
+
+
+def _kind_of_sound(shares: Mapping[str, float], metadata: ModelMetadata) -> str | None:
+    """Return "music", or what else is most probable; None if the model does not know music."""
+    musical = [tag for tag in metadata.tags if tag.kind == "music" and tag.name in shares]
+    if not musical:
+        return None
+    others = {tag.name: tag.kind for tag in metadata.tags if tag.kind in NOT_MUSIC}
+    best = max(others, key=lambda name: shares[name], default=None)
+    if best is None or any(shares[tag.name] >= min(tag.threshold, shares[best]) for tag in musical):
+        return "music"
+    return others[best]
+
+
+def _answer_set(probabilities: Mapping[str, float], threshold: float) -> tuple[str, ...]:
+    """Return the most probable genre, and the others whose probability is at least the threshold."""
+    first, *others = probabilities
+    return first, *(genre for genre in others if probabilities[genre] >= threshold)

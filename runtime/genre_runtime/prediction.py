@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from genre_runtime.audio.excerpts import FloatArray, TrackLength
+from genre_runtime.audio.excerpts import FloatArray
 from genre_runtime.errors import GenreError, RecordedError
 
 PROBABILITY_DIGITS = 6
+
+NOT_MUSIC = {"speech": "speech, not music", "noise": "noise, not music", "tone": "a tone, not music"}
+"""Reason of an answer that is not confident, by the kind of sound."""
+
+_SOUNDS = ("music", "silence", *NOT_MUSIC)
+NAME_LISTS = ("styles", "moods", "instruments", "voice", "genre_set")
+"""Attributes of a result that list names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,8 @@ class ExcerptPrediction:
         Too quiet to classify; left out of the track's result.
     embedding : float32 array, shape (n_features,), or None
         Input of the network's last layer; similar music has similar directions.
+    tags : float32 array, shape (n_tags,), or None
+        Probability of each tag of the model; they are independent. None for a model without tags.
     """
 
     start_seconds: float
@@ -40,6 +46,7 @@ class ExcerptPrediction:
     probabilities: Mapping[str, float]
     silent: bool = False
     embedding: FloatArray | None = field(default=None, repr=False, compare=False)
+    tags: FloatArray | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +60,7 @@ class Prediction:
     confidence : float
         Its probability, 0 to 1.
     confident : bool
-        Whether the confidence reaches the model's threshold and the track is not silent.
+        Whether the confidence reaches the model's threshold and the track is music, not silence or speech.
     reason : str or None
         Why the result is not confident, in words.
     probabilities : mapping of str to float
@@ -69,6 +76,15 @@ class Prediction:
         Mean over the excerpts; not part of `to_dict`.
     announced_seconds : float or None
         Length according to the file's header if noticeably less could be read, else None.
+    genre_set : tuple of str
+        The answer set: the genres whose probability reaches the threshold in the model's sidecar, most probable first;
+        nine of ten contain the right genre. Empty if the track is not music.
+    music : {"music", "speech", "noise", "tone", "silence"} or None
+        What the track is; None if the model has no tags and the track is not silent.
+    tags : mapping of str to float
+        Tags that reach their threshold, with their mean probability over the excerpts, most probable first.
+    styles, moods, instruments, voice : tuple of str
+        The tags of each kind, most probable first. A style does not change the label.
     """
 
     label: str
@@ -82,6 +98,13 @@ class Prediction:
     path: Path | None = None
     embedding: FloatArray | None = field(default=None, repr=False, compare=False)
     announced_seconds: float | None = None
+    genre_set: tuple[str, ...] = ()
+    music: str | None = None
+    tags: Mapping[str, float] = field(default_factory=dict)
+    styles: tuple[str, ...] = ()
+    moods: tuple[str, ...] = ()
+    instruments: tuple[str, ...] = ()
+    voice: tuple[str, ...] = ()
 
     @property
     def remark(self) -> str | None:
@@ -97,6 +120,9 @@ class Prediction:
             "confident": self.confident,
             "reason": self.reason,
             "probabilities": _rounded(self.probabilities),
+            "music": self.music,
+            "tags": _rounded(self.tags),
+            **{name: list(getattr(self, name)) for name in NAME_LISTS},
             "excerpts": [
                 {
                     "start_seconds": round(excerpt.start_seconds, 3),
@@ -118,8 +144,8 @@ class Prediction:
         Parameters
         ----------
         values : mapping
-            `excerpts`, `device`, `reason`, `path` and `announced_seconds` may be missing, as in results of older
-            versions; unknown keys are ignored.
+            `excerpts`, `device`, `reason`, `path`, `announced_seconds`, `genre_set`, `music` and all that is about
+            tags may be missing, as in results of older versions; unknown keys are ignored.
         embedding : float32 array, shape (n_features,), optional
 
         Raises
@@ -129,11 +155,14 @@ class Prediction:
         """
         probabilities = _probabilities(values["probabilities"])
         label, confident, reason = values["label"], values["confident"], values.get("reason")
-        path, announced = values.get("path"), values.get("announced_seconds")
+        path, announced, music = values.get("path"), values.get("announced_seconds"), values.get("music")
         if label not in probabilities:
             raise ValueError(f"label {label!r} is none of the genres")
         if not isinstance(confident, bool):
             raise ValueError(f"confident is {confident!r}")
+        if music is not None and music not in _SOUNDS:
+            raise ValueError(f"music is {music!r}")
+        lists: dict[str, Any] = {name: _names(values.get(name, []), name) for name in NAME_LISTS}
         return cls(
             label=label,
             confidence=_number(values["confidence"], "confidence", 1),
@@ -146,10 +175,13 @@ class Prediction:
             path=None if path is None else Path(path),
             embedding=embedding,
             announced_seconds=None if announced is None else _number(announced, "announced_seconds"),
+            music=music,
+            tags=_shares(values.get("tags", {}), "tags"),
+            **lists,
         )
 
     def brief(self, n_genres: int | None = 2) -> Prediction:
-        """Return a copy for long lists: without excerpts and embedding, with the best genres only.
+        """Return a copy for long lists: without excerpts, embedding and the shares of tags, with the best genres only.
 
         Parameters
         ----------
@@ -157,12 +189,19 @@ class Prediction:
             How many genres are kept; None for all.
         """
         best = {sys.intern(label): share for label, share in islice(self.probabilities.items(), n_genres)}
-        return replace(self, label=sys.intern(self.label), probabilities=best, excerpts=(), embedding=None)
+        lists: dict[str, Any] = {name: tuple(map(sys.intern, getattr(self, name))) for name in NAME_LISTS}
+        label = sys.intern(self.label)
+        return replace(self, label=label, probabilities=best, excerpts=(), embedding=None, tags={}, **lists)
 
     @property
     def is_silent(self) -> bool:
         """Whether all excerpts are silent."""
-        return all(excerpt.silent for excerpt in self.excerpts)
+        return self.music == "silence" or (bool(self.excerpts) and all(excerpt.silent for excerpt in self.excerpts))
+
+    @property
+    def is_music(self) -> bool:
+        """Whether the genre means something: False for silence, speech, noise and a tone."""
+        return self.music in (None, "music") and not self.is_silent
 
     @property
     def runner_up(self) -> tuple[str, float]:
@@ -254,57 +293,6 @@ def partly_read(duration_seconds: float, announced_seconds: float | None) -> str
     return f"only {duration_seconds:.1f} of {announced_seconds:.1f} s could be read"
 
 
-def summarise(
-    excerpts: Sequence[ExcerptPrediction],
-    *,
-    threshold: float,
-    length: TrackLength,
-    device: str,
-    path: Path | None,
-) -> Prediction:
-    """Average the excerpts that are not silent, or all if all are silent, into the track's result.
-
-    Parameters
-    ----------
-    excerpts : sequence of ExcerptPrediction
-        At least one, all with the same labels.
-    threshold : float
-        Smallest confidence of a confident result, 0 to 1.
-    length : TrackLength
-        How much of the track could be read.
-    device : str
-        Where the model ran.
-    path : Path or None
-        The file, if there is one.
-    """
-    audible = [excerpt for excerpt in excerpts if not excerpt.silent]
-    used = audible or excerpts
-    labels = list(used[0].probabilities)
-    mean: NDArray[np.float64] = np.mean([[e.probabilities[label] for label in labels] for e in used], axis=0)
-    order = np.argsort(-mean, kind="stable")
-    probabilities = {labels[i]: float(mean[i]) for i in order}
-    label, confidence = next(iter(probabilities.items()))
-    reason = None
-    if not audible:
-        reason = "the track is silent" if length.is_silent else "the excerpts are silent"
-    elif confidence < threshold:
-        reason = f"the best genre reaches {confidence:.0%}, confident answers start at {threshold:.0%}"
-    embeddings = [excerpt.embedding for excerpt in used if excerpt.embedding is not None]
-    return Prediction(
-        label=label,
-        confidence=confidence,
-        confident=reason is None,
-        reason=reason,
-        probabilities=probabilities,
-        excerpts=tuple(excerpts),
-        duration_seconds=length.duration_seconds,
-        announced_seconds=length.announced_seconds,
-        device=device,
-        path=path,
-        embedding=np.mean(embeddings, axis=0) if embeddings else None,
-    )
-
-
 def _rounded(probabilities: Mapping[str, float]) -> dict[str, float]:
     return {label: round(value, PROBABILITY_DIGITS) for label, value in probabilities.items()}
 
@@ -317,9 +305,22 @@ def _excerpt(values: Mapping[str, Any]) -> ExcerptPrediction:
 
 
 def _probabilities(values: Any) -> dict[str, float]:
-    if not isinstance(values, dict) or not values:
-        raise ValueError("probabilities are not an object")
+    shares = _shares(values, "probabilities")
+    if not shares:
+        raise ValueError("probabilities are empty")
+    return shares
+
+
+def _shares(values: Any, name: str) -> dict[str, float]:
+    if not isinstance(values, dict):
+        raise ValueError(f"{name} are not an object")
     return {label: _number(value, f"the probability of {label!r}", 1) for label, value in values.items()}
+
+
+def _names(values: Any, name: str) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise ValueError(f"{name} is not a list of names")
+    return tuple(values)
 
 
 def _number(value: Any, name: str, most: float = math.inf) -> float:

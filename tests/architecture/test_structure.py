@@ -15,8 +15,9 @@ from tests.architecture.__main__ import NAMES, ROOT, main
 from tests.architecture.structure import Product, documented_parameters, measures, read_product
 
 LIMITS = {
-    "modules": ("<=", 142),
-    "code lines": ("<=", 18_400),  # product lines would count parameter tables
+    "modules": ("<=", 148),  # 6 of them for two branches: network, weights, tags; model, fit and run of the fusion
+    # Product lines would count parameter tables. 1,300 of these are for two branches, tags and answer sets.
+    "code lines": ("<=", 19_900),
     "longest module": ("<=", 500),
     "modules below 60 lines": ("<=", 8),
     "modules imported by one other": ("<=", 47),

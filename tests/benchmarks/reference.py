@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from genre_runtime import log_mel_spectrogram
 from genre_training.model.checkpoint import load_checkpoint
 
 
@@ -40,6 +41,7 @@ class Reference:
         assert checkpoint.temperature is not None
         assert checkpoint.excerpt_seconds is not None
         self.audio, self.labels, self.temperature = checkpoint.audio, checkpoint.labels, checkpoint.temperature
+        self.fine_audio = checkpoint.fine_audio
         self.n_excerpt = round(checkpoint.excerpt_seconds * self.audio.sample_rate)
         self.network = checkpoint.trained_network()
 
@@ -47,9 +49,12 @@ class Reference:
         """Return the probability of each genre, averaged over the whole track; a rest below ten seconds is left out."""
         waveform, _ = librosa.load(path, sr=self.audio.sample_rate, mono=True)
         starts = range(0, max(1, waveform.size - self.n_excerpt + 1), self.n_excerpt)
-        log_mels = np.stack([self._log_mel(waveform[start : start + self.n_excerpt]) for start in starts])
+        excerpts = [waveform[start : start + self.n_excerpt] for start in starts]
+        inputs = [np.stack([self._log_mel(excerpt) for excerpt in excerpts])]
+        if self.fine_audio is not None:  # librosa does not know Kaldi's scale
+            inputs.append(np.stack([log_mel_spectrogram(excerpt, self.fine_audio) for excerpt in excerpts]))
         with torch.inference_mode():
-            logits, _ = self.network(torch.from_numpy(log_mels))
+            logits = self.network(*map(torch.from_numpy, inputs))[0]
             probabilities = torch.softmax(logits / self.temperature, dim=1).mean(dim=0)
         return dict(zip(self.labels, probabilities.tolist(), strict=True))
 
@@ -58,6 +63,7 @@ class Reference:
             y=excerpt,
             sr=self.audio.sample_rate,
             n_fft=self.audio.n_fft,
+            win_length=self.audio.window_length,
             hop_length=self.audio.hop_length,
             n_mels=self.audio.n_mels,
             fmin=self.audio.f_min,

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.torch_fixtures import one_thread, published
+from tests.torch_fixtures import one_thread, published, published_fused
 
-__all__ = ["logging_as_before", "one_thread", "published"]
+__all__ = ["logging_as_before", "one_thread", "published", "published_fused"]
 
 
 @pytest.fixture(autouse=True)

@@ -11,12 +11,16 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from onnx.utils import Extractor
 
+from genre_export.graphs import WaveformGraph
 from genre_export.parity import TOLERANCES
 from genre_runtime.audio.excerpts import FloatArray
 from genre_runtime.model.features import log_mel_spectrogram
-from genre_runtime.model.metadata import AUDIO_METADATA_KEY, LABELS_METADATA_KEY, AudioConfig
-from tests.export.tiny import LABELS, NETWORK, TEMPERATURE, tiny_network
+from genre_runtime.model.metadata import AUDIO_METADATA_KEY, FINE_AUDIO, LABELS_METADATA_KEY, AudioConfig
+from genre_training.model.fusion import published_tags
+from genre_training.model.tags import TAG_CLASSES
+from tests.export.tiny import LABELS, NETWORK, TEMPERATURE, tiny_fused_network, tiny_network
 from tests.synthetic import RATE, noise
 
 CONFIG = AudioConfig()
@@ -71,7 +75,7 @@ def test_any_batch_and_each_clip_on_its_own(waveform_graph: Any, batch: int) -> 
         np.testing.assert_allclose(outputs[name][-1], alone[name][0], atol=1e-3)
 
 
-@pytest.mark.parametrize("n_samples", [1, 2645, 2646, 2647, RATE, 10 * RATE, 120 * RATE])
+@pytest.mark.parametrize("n_samples", [1, 3839, 3840, 3841, RATE, 10 * RATE, 120 * RATE])
 def test_any_length_from_one_sample_to_two_minutes(waveform_graph: Any, n_samples: int) -> None:
     waveform = noise(120)[:n_samples]
     outputs = run(waveform_graph, waveform[None])
@@ -107,6 +111,9 @@ def test_graph_says_of_itself_what_the_sidecar_says(published: Path, kind: str) 
     del provenance["parity"]  # measured on the finished graphs, so it cannot be part of them
     assert facts == {
         AUDIO_METADATA_KEY: sidecar["audio"],
+        "genre.fine_audio": None,
+        "genre.tags": [],
+        "genre.genre_set_threshold": 0.05,
         LABELS_METADATA_KEY: sidecar["labels"],
         "genre.temperature": sidecar["temperature"],
         "genre.confidence_threshold": sidecar["confidence_threshold"],
@@ -121,12 +128,71 @@ def test_graph_says_of_itself_what_the_sidecar_says(published: Path, kind: str) 
     assert facts["genre.versions"] == {"torch": "2.6"}
 
 
-def test_front_end_needs_no_fourier_operator(published: Path) -> None:
-    """The CUDA provider has no kernel for them; matrix products run everywhere."""
-    operators = {node.op_type for node in onnx.load(published / FILES["waveform"]).graph.node}
+def test_front_ends_need_no_fourier_operator_and_no_gather(published_fused: Path) -> None:
+    """The CUDA provider has no kernel for the first; matrix products run everywhere."""
+    model = onnx.load(published_fused / FILES["waveform"])
+    front_ends = Extractor(model).extract_model(["waveform"], ["log_mel", "fine_log_mel"])
+    arithmetic = shape_arithmetic(front_ends)
+    operators = {node.op_type for node in front_ends.graph.node if node.name not in arithmetic}
     assert "MatMul" in operators
-    assert not operators & {"STFT", "DFT", "Loop", "Scan", "If"}
-    assert not any(node.domain for node in onnx.load(published / FILES["waveform"]).graph.node)
+    assert not operators & {"STFT", "DFT", "Loop", "Scan", "If", "Gather", "GatherND", "GatherElements"}
+    assert not any(node.domain for node in model.graph.node)
+
+
+def shape_arithmetic(model: onnx.ModelProto) -> set[str]:
+    """Names of the nodes whose outputs are integers: they compute numbers of frames."""
+    inferred = onnx.shape_inference.infer_shapes(model)
+    integers = {
+        value.name for value in inferred.graph.value_info if value.type.tensor_type.elem_type == onnx.TensorProto.INT64
+    }
+    return {node.name for node in model.graph.node if integers.issuperset(node.output)}
+
+
+@pytest.fixture(scope="module")
+def fused_graphs(published_fused: Path) -> dict[str, Any]:
+    return {kind: open_graph(published_fused / name) for kind, name in FILES.items()}
+
+
+@pytest.mark.parametrize("n_samples", [1, 2, 320, 3841, 3 * RATE])
+def test_two_branches_come_back_as_torch_computes_them(fused_graphs: dict[str, Any], n_samples: int) -> None:
+    batch = np.stack([noise(3)[:n_samples], 3 * noise(3, seed=1)[:n_samples]])
+    outputs = run(fused_graphs["waveform"], batch)
+    assert list(outputs) == ["logits", "tags", "embedding", "log_mel", "fine_log_mel"]
+    log_mels = np.stack([log_mel_spectrogram(clip, CONFIG) for clip in batch])
+    fine = np.stack([log_mel_spectrogram(clip, FINE_AUDIO) for clip in batch])
+    np.testing.assert_allclose(outputs["log_mel"], log_mels, atol=TOLERANCES["onnx log_mel"].limit)
+    np.testing.assert_allclose(outputs["fine_log_mel"], fine, atol=TOLERANCES["onnx fine_log_mel"].limit)
+    network = tiny_fused_network()
+    with torch.inference_mode():
+        logits, tags, embedding = network(torch.from_numpy(log_mels), torch.from_numpy(fine))
+        picture, _ = network.picture(torch.from_numpy(log_mels))
+    assert outputs["tags"].shape == (2, len(TAG_CLASSES))
+    np.testing.assert_allclose(outputs["logits"], logits / TEMPERATURE, atol=1e-3)
+    np.testing.assert_allclose(outputs["tags"], tags, atol=1e-3)
+    np.testing.assert_allclose(outputs["embedding"], embedding, atol=1e-3)
+    from_log_mel = run(fused_graphs["log_mel"], log_mels)
+    assert list(from_log_mel) == ["logits", "embedding"]
+    np.testing.assert_allclose(from_log_mel["logits"], picture / TEMPERATURE, atol=1e-3)
+
+
+def test_dimensions_of_two_branches_have_names(fused_graphs: dict[str, Any]) -> None:
+    shapes = {value.name: value.shape for value in fused_graphs["waveform"].get_outputs()}
+    assert shapes["tags"] == ["batch", len(TAG_CLASSES)]
+    assert shapes["log_mel"] == ["batch", CONFIG.n_mels, "n_frames"]
+    assert shapes["fine_log_mel"] == ["batch", FINE_AUDIO.n_mels, "n_fine_frames"]
+
+
+@torch.inference_mode()
+def test_audio_branch_alone_answers_tags() -> None:
+    network = tiny_fused_network().audio
+    graph = WaveformGraph(network, TEMPERATURE, FINE_AUDIO).eval()
+    waveform = torch.from_numpy(noise(1))[None]
+    outputs = dict(zip(graph.outputs, graph(waveform), strict=True))
+    assert list(outputs) == ["logits", "tags", "embedding", "log_mel"]
+    logits, embedding = network(graph.front_end(waveform))
+    expected = network.read_classes(embedding)[:, published_tags()]
+    torch.testing.assert_close(outputs["tags"], expected)
+    torch.testing.assert_close(outputs["logits"], logits / TEMPERATURE)
 
 
 @pytest.mark.parametrize("name", ["best_model.onnx", "best_model.logmel.onnx"])

@@ -17,12 +17,13 @@ from onnx import ModelProto
 
 from genre_export import quantize as publish_variants_module
 from genre_export.cli import main
+from genre_export.graphs import WaveformGraph, write_branches_graph
 from genre_export.quantize import (
     float16_network,
     int8_network,
     publish_variants,
     variants_table,
-    with_front_end,
+    with_front_ends,
     with_metadata_of,
 )
 from genre_export.quantize_gate import Clips, Timing, VariantScore, measure_times
@@ -30,11 +31,11 @@ from genre_export.schema import check_sidecar
 from genre_runtime import GenreClassifier
 from genre_runtime.audio.excerpts import FloatArray
 from genre_runtime.model.features import log_mel_spectrogram
-from genre_runtime.model.metadata import AudioConfig, read_metadata
+from genre_runtime.model.metadata import FINE_AUDIO, AudioConfig, read_metadata
 from genre_training.data.track import DataError
 from genre_training.model.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from tests.export.replaced_files import in_order_of_replacement
-from tests.export.tiny import LABELS
+from tests.export.tiny import LABELS, TEMPERATURE, tiny_fused_network
 from tests.synthetic import RATE, noise, tone, write_audio
 from tests.training.miniature import write_index
 
@@ -63,7 +64,10 @@ def graphs(published: Path) -> dict[str, ModelProto]:
 @pytest.fixture(scope="module")
 def networks(graphs: dict[str, ModelProto]) -> dict[str, ModelProto]:
     log_mels = np.stack([log_mel_spectrogram(clip, AudioConfig()) for clip in waveforms()])
-    return {"float16": float16_network(graphs["log_mel"]), "int8": int8_network(graphs["log_mel"], log_mels)}
+    return {
+        "float16": float16_network(graphs["log_mel"]),
+        "int8": int8_network(graphs["log_mel"], {"log_mel": log_mels}),
+    }
 
 
 @pytest.mark.parametrize(("name", "largest"), [("float16", 0.05), ("int8", 0.25)])
@@ -72,7 +76,7 @@ def test_variant_answers_nearly_as_float32_but_not_quite(
 ) -> None:
     """Almost equal, since it is the same network; not equal, since it is in lower precision and not a copy."""
     expected = run(graphs["waveform"], "waveform", waveforms())
-    found = run(with_front_end(graphs["waveform"], networks[name]), "waveform", waveforms())
+    found = run(with_front_ends(graphs["waveform"], networks[name]), "waveform", waveforms())
     assert list(found) == list(expected)
     assert np.ptp(expected["logits"], axis=1).min() > 2 * largest  # else closeness would say little
     assert 0 < np.abs(found["logits"] - expected["logits"]).max() < largest
@@ -85,7 +89,7 @@ def test_variant_answers_nearly_as_float32_but_not_quite(
 def test_every_convolution_is_in_lower_precision_and_the_front_end_is_not(
     graphs: dict[str, ModelProto], networks: dict[str, ModelProto], name: str, precision: int
 ) -> None:
-    joined = with_front_end(graphs["waveform"], networks[name])
+    joined = with_front_ends(graphs["waveform"], networks[name])
     types = {tensor.name: tensor.data_type for tensor in joined.graph.initializer}
     made_by = {value: node for node in joined.graph.node for value in node.output}
     convolutions = [node for node in joined.graph.node if node.op_type == "Conv"]
@@ -103,12 +107,31 @@ def test_every_convolution_is_in_lower_precision_and_the_front_end_is_not(
 def test_variant_keeps_facts_and_shapes_of_the_published_graph(
     graphs: dict[str, ModelProto], networks: dict[str, ModelProto], name: str
 ) -> None:
-    finished = with_metadata_of(with_front_end(graphs["waveform"], networks[name]), graphs["waveform"])
+    finished = with_metadata_of(with_front_ends(graphs["waveform"], networks[name]), graphs["waveform"])
     assert list(finished.metadata_props) == list(graphs["waveform"].metadata_props)
     assert list(finished.graph.output) == list(graphs["waveform"].graph.output)
     for batch, n_samples in ((1, 1), (3, 5000)):
         outputs = run(finished, "waveform", np.ones((batch, n_samples), np.float32))
         assert outputs["logits"].shape == (batch, len(LABELS))
+
+
+def test_variants_of_two_branches_answer_nearly_as_float32(published_fused: Path, tmp_path: Path) -> None:
+    waveform_graph = onnx.load(published_fused / "best_model.onnx")
+    graph = WaveformGraph(tiny_fused_network(), TEMPERATURE, AudioConfig(), FINE_AUDIO)
+    write_branches_graph(graph, tmp_path / "branches.onnx")
+    branches = onnx.load(tmp_path / "branches.onnx")
+    configs = {"log_mel": AudioConfig(), "fine_log_mel": FINE_AUDIO}
+    clips = waveforms()
+    spectrograms = {
+        name: np.stack([log_mel_spectrogram(clip, config) for clip in clips]) for name, config in configs.items()
+    }
+    expected = run(waveform_graph, "waveform", clips)
+    for converted, largest in ((float16_network(branches), 0.05), (int8_network(branches, spectrograms), 0.25)):
+        found = run(with_front_ends(waveform_graph, converted), "waveform", clips)
+        assert list(found) == list(expected)
+        assert 0 < np.abs(found["logits"] - expected["logits"]).max() < largest
+        np.testing.assert_allclose(found["tags"], expected["tags"], atol=largest)
+        np.testing.assert_array_equal(found["fine_log_mel"], expected["fine_log_mel"])
 
 
 @pytest.fixture(scope="module")
@@ -255,7 +278,7 @@ def test_model_trained_on_every_clip_is_measured_by_its_folds(
 
     def one_of_three(_session: Any, clips: Clips, name: str) -> NDArray[np.int64]:
         assert clips.labels.shape == (1,)
-        assert len(clips.calibration) == N_CLIPS - 2, "what a fold held out must not calibrate it"
+        assert len(clips.calibration["log_mel"]) == N_CLIPS - 2, "what a fold held out must not calibrate it"
         wrong = name == "int8" and next(right) % 5 == 3
         return clips.labels + 1 if wrong else clips.labels
 

@@ -16,7 +16,7 @@ from genre_export import publish as publish_module
 from genre_export.publish import publish
 from genre_export.schema import SidecarError, check_sidecar, schema_text
 from genre_runtime.errors import InvalidModelError
-from genre_runtime.model.metadata import SCHEMA_VERSION, AudioConfig, GraphFile, ModelMetadata
+from genre_runtime.model.metadata import SCHEMA_VERSION, AudioConfig, GraphFile, ModelMetadata, Tag
 from genre_training.model.checkpoint import save_checkpoint
 from tests.export.tiny import tiny_checkpoint
 
@@ -26,13 +26,13 @@ VALIDATOR = Draft202012Validator(SCHEMA)
 
 
 @pytest.fixture(scope="module")
-def text(published: Path) -> str:
-    return (published / "best_model.json").read_text(encoding="utf-8")
+def text(published_fused: Path) -> str:
+    return (published_fused / "best_model.json").read_text(encoding="utf-8")
 
 
 def test_schema_is_valid_and_every_field_has_a_description() -> None:
     assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    for part in (SCHEMA, SCHEMA["$defs"]["AudioConfig"], SCHEMA["$defs"]["GraphFile"]):
+    for part in (SCHEMA, *(SCHEMA["$defs"][name] for name in ("AudioConfig", "GraphFile", "Tag"))):
         assert part["description"]
         assert all(values.get("description") or "$ref" in values for values in part["properties"].values())
     Draft202012Validator.check_schema(SCHEMA)
@@ -44,8 +44,9 @@ def test_shipped_sidecar_is_valid() -> None:
 
 
 def test_published_sidecar_is_valid_and_its_schema_lies_beside_it(text: str, published: Path) -> None:
-    check_sidecar(text)
-    VALIDATOR.validate(json.loads(text))
+    for sidecar in (text, (published / "best_model.json").read_text(encoding="utf-8")):
+        check_sidecar(sidecar)
+        VALIDATOR.validate(json.loads(sidecar))
     assert (published / "model.schema.json").read_text(encoding="utf-8") == schema_text()
 
 
@@ -57,6 +58,7 @@ def test_schema_describes_every_field_of_the_runtime_and_no_other() -> None:
         "schema_version": (SCHEMA, names(ModelMetadata) | {"schema_version"}),
         "audio": (SCHEMA["$defs"]["AudioConfig"], names(AudioConfig)),
         "graph": (SCHEMA["$defs"]["GraphFile"], names(GraphFile)),
+        "tag": (SCHEMA["$defs"]["Tag"], names(Tag)),
     }
     for part, expected in described.values():
         assert set(part["properties"]) == set(part["required"]) == expected
@@ -86,11 +88,11 @@ def setting(*path: str | int, to: Any) -> Callable[[dict[str, Any]], None]:
     return change
 
 
-def without(*path: str) -> Callable[[dict[str, Any]], None]:
+def without(*path: str | int) -> Callable[[dict[str, Any]], None]:
     """Return a function that removes the value at `path`."""
 
     def change(values: dict[str, Any]) -> None:
-        place = values
+        place: Any = values
         for step in path[:-1]:
             place = place[step]
         del place[path[-1]]
@@ -100,7 +102,7 @@ def without(*path: str) -> Callable[[dict[str, Any]], None]:
 
 DAMAGES = {
     "no schema_version": without("schema_version"),
-    "another schema_version": setting("schema_version", to=2),
+    "another schema_version": setting("schema_version", to=1),
     "a key too many": setting("author", to="me"),
     "no labels": without("labels"),
     "empty labels": setting("labels", to=[]),
@@ -119,6 +121,18 @@ DAMAGES = {
     "negative f_min": setting("audio", "f_min", to=-1.0),
     "f_max is null": setting("audio", "f_max", to=None),
     "top_db of zero": setting("audio", "top_db", to=0),
+    "a scale that is not known": setting("audio", "scale", to="sone"),
+    "fine audio without scale": without("fine_audio", "scale"),
+    "fine audio is a list": setting("fine_audio", to=[]),
+    "tags are null": setting("tags", to=None),
+    "a tag without threshold": without("tags", 0, "threshold"),
+    "a tag with a key too many": setting("tags", 0, "place", to=137),
+    "a tag of an unknown kind": setting("tags", 0, "kind", to="smell"),
+    "a tag without letters": setting("tags", 0, "name", to=""),
+    "a tag's threshold of zero": setting("tags", 0, "threshold", to=0),
+    "a tag's threshold beyond one": setting("tags", 0, "threshold", to=1.5),
+    "a share of zero": setting("genre_set_threshold", to=0),
+    "a share beyond one": setting("genre_set_threshold", to=1.1),
     "no graphs": without("graphs"),
     "one graph": without("graphs", "log_mel"),
     "three graphs": setting("graphs", "picture", to={"file": "a.onnx", "sha256": "0" * 64}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,16 @@ def test_cells_say_how_a_track_stands() -> None:
     assert cells[2].state == "failed"
     assert cells[2].genre.startswith("No file at")
     assert cells[3] == ("d.mp3", "", "", "", "waiting")
+
+
+def test_a_track_that_is_not_music_has_no_genre() -> None:
+    song, talk = Track(0, Path("song.mp3")), Track(1, Path("talk.mp3"))
+    song.finish(replace(prediction(song.path, confidence=0.4), music="music", styles=("house",)))
+    talk.finish(replace(prediction(talk.path), music="speech", confident=False, styles=("house",)))
+    assert talk.cells()[1:3] == ("speech", "")
+    assert filter_and_sort([song, talk], "house") == [0]
+    assert filter_and_sort([song, talk], "speech") == [1]
+    assert filter_and_sort([song, talk], column="confidence", descending=True) == [0, 1]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from genre_runtime.errors import DeviceUnavailableError, ModelNotFoundError
 from tests.gui.conftest import DEADLINE_SECONDS, OpenWindow, drive, finished, named, states
 from tests.gui.fake_backend import FakeBackend
 from tests.gui.test_controller import Gate
-from tests.synthetic import RATE, cut_short, noise, tone, write_audio
+from tests.synthetic import RATE, TAGS, cut_short, noise, tone, write_audio, write_model
 
 LONG_NAME = "a_name_without_any_gap_" * 10 + "the_end.wav"
 
@@ -68,7 +68,7 @@ def test_rows_and_detail_show_real_files(open_window: OpenWindow, tmp_path: Path
     add(window, write_audio(tmp_path / "song.wav", tone(35)), silence, broken)
     assert row(window, 0)[:2] == ["song.wav", "tone"]
     assert row(window, 0)[3:] == ["0:35", "done"]
-    assert row(window, 1)[1] == "quiet"
+    assert row(window, 1)[1:3] == ["silence", ""]
     assert row(window, 1)[4] == "not sure"
     assert row(window, 2)[1].startswith("Not an audio file")
     assert window.winfo_children() == children, "something besides the window has opened"
@@ -80,11 +80,27 @@ def test_rows_and_detail_show_real_files(open_window: OpenWindow, tmp_path: Path
     drive(window, lambda: window.controller.spectrograms(0) is not None)
     drive(window, lambda: any(detail.spectrogram.type(item) == "image" for item in detail.spectrogram.find_all()))
     window.tracks.table.select(1)
-    drive(window, lambda: text(detail.answer) == "quiet")
-    assert text(detail.message) == "Not sure: the track is silent."
+    drive(window, lambda: text(detail.answer) == "silence")
+    assert text(detail.message) == "The track is silent."
     window.tracks.table.select(2)
     drive(window, lambda: text(detail.message).startswith("Not an audio file"))
     assert not detail.bars.winfo_ismapped()
+
+
+def test_rows_and_detail_show_tags_answer_set_and_speech(open_window: OpenWindow, tmp_path: Path) -> None:
+    model = write_model(tmp_path, tags=TAGS, threshold=0.95)
+    window = open_window(lambda _: LocalBackend.load(ModelRequest(model, "cpu")))
+    talk = write_audio(tmp_path / "talk.wav", noise(3))
+    add(window, write_audio(tmp_path / "song.wav", tone(3)), talk)
+    assert row(window, 0)[1] == "tone"
+    assert row(window, 1)[1:3] == ["speech", ""]
+    detail = window.tracks.detail
+    assert text(detail.tags) == "house  ·  happy"
+    assert text(detail.message).endswith("\nPerhaps tone or noise.")
+    window.tracks.table.select(1)
+    drive(window, lambda: text(detail.answer) == "speech")
+    assert text(detail.message) == "Speech, not music."
+    assert not detail.tags.winfo_ismapped()
 
 
 def test_the_card_says_how_much_of_a_file_was_readable(open_window: OpenWindow, tmp_path: Path) -> None:

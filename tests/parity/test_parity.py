@@ -1,4 +1,4 @@
-"""Five front ends and two ways through the network give the same numbers, and the gate notices when they do not."""
+"""All implementations of both front ends and of the network give the same numbers, and the gate notices when not."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from genre_export.parity import (
 )
 from genre_runtime.audio.excerpts import FloatArray
 from genre_runtime.model.features import log_mel_spectrogram
-from genre_runtime.model.metadata import AudioConfig
-from tests.export.tiny import TEMPERATURE, tiny_network
+from genre_runtime.model.metadata import FINE_AUDIO, AudioConfig
+from tests.export.tiny import TEMPERATURE, tiny_fused_network
 from tests.parity.__main__ import pairs_table
 
 CONFIG = AudioConfig()
@@ -43,12 +43,12 @@ def runner(path: Path) -> Run:
 
 @pytest.fixture(scope="module")
 def graph() -> WaveformGraph:
-    return WaveformGraph(tiny_network(), TEMPERATURE, CONFIG).eval()
+    return WaveformGraph(tiny_fused_network(), TEMPERATURE, CONFIG, FINE_AUDIO).eval()
 
 
 @pytest.fixture(scope="module")
-def runners(published: Path) -> tuple[Run, Run]:
-    return runner(published / "best_model.onnx"), runner(published / "best_model.logmel.onnx")
+def runners(published_fused: Path) -> tuple[Run, Run]:
+    return runner(published_fused / "best_model.onnx"), runner(published_fused / "best_model.logmel.onnx")
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,15 @@ def test_differences_are_really_measured(worst: dict[str, float]) -> None:
 @pytest.mark.parametrize("name", SIGNALS)
 def test_reference_equals_librosa_for_every_signal(name: str) -> None:
     mel = librosa.feature.melspectrogram(
-        y=SIGNALS[name], sr=22_050, n_fft=2048, hop_length=2646, n_mels=128, fmin=0, fmax=11_025, pad_mode="constant"
+        y=SIGNALS[name],
+        sr=32_000,
+        n_fft=3072,
+        win_length=2972,
+        hop_length=3840,
+        n_mels=128,
+        fmin=0,
+        fmax=11_025,
+        pad_mode="constant",
     )
     expected = librosa.power_to_db(mel, ref=np.max, top_db=80)
     found = log_mel_spectrogram(SIGNALS[name], CONFIG)
@@ -87,13 +95,13 @@ def test_signals_cover_the_extremes() -> None:
 
 @pytest.mark.parametrize(
     ("batch", "n_samples"),
-    [(1, 1), (64, 1), (64, 2646), (33, 22_050), (8, 30 * 22_050), (2, 120 * 22_050), (1, 600 * 22_050)],
+    [(1, 1), (64, 1), (64, 3840), (33, 22_050), (8, 30 * 32_000), (2, 60 * 32_000), (1, 120 * 32_000)],
     ids=lambda value: str(value),
 )
 def test_every_shape_equals_the_reference_and_each_clip_itself_alone(
     runners: tuple[Run, Run], batch: int, n_samples: int
 ) -> None:
-    """From one sample to ten minutes, alone and among 63 others that are up to 36 dB louder."""
+    """From one sample to two minutes, alone and among 63 others that are up to 36 dB louder."""
     run_waveform, run_log_mel = runners
     rng = np.random.default_rng(n_samples)
     waveforms = 0.01 * rng.standard_normal((batch, n_samples), dtype=np.float32)
@@ -101,23 +109,28 @@ def test_every_shape_equals_the_reference_and_each_clip_itself_alone(
     outputs = run_waveform(waveforms)
     for i in {0, batch - 1}:
         reference = log_mel_spectrogram(waveforms[i], CONFIG)
-        log_mel, logits = outputs["log_mel"][i], outputs["logits"][i]
+        log_mel, fine, logits = (outputs[name][i] for name in ("log_mel", "fine_log_mel", "logits"))
         np.testing.assert_allclose(log_mel, reference, atol=TOLERANCES["onnx log_mel"].limit)
+        fine_reference = log_mel_spectrogram(waveforms[i], FINE_AUDIO)
+        np.testing.assert_allclose(fine, fine_reference, atol=TOLERANCES["onnx fine_log_mel"].limit)
         alone = run_waveform(waveforms[i : i + 1])["logits"][0]
         np.testing.assert_allclose(logits, alone, atol=TOLERANCES["onnx batch independence"].limit)
-        by_spectrogram = run_log_mel(reference[None])["logits"][0]
-        np.testing.assert_allclose(logits, by_spectrogram, atol=TOLERANCES["onnx logits from log_mel"].limit)
+        by_reference, by_graph = (run_log_mel(one[None])["logits"][0] for one in (reference, log_mel))
+        np.testing.assert_allclose(by_graph, by_reference, atol=TOLERANCES["onnx logits from log_mel"].limit)
 
 
 def test_each_two_front_ends_are_compared(graph: WaveformGraph, runners: tuple[Run, Run]) -> None:
-    pairs = measure_pairs(graph, runners[0])
+    pairs = measure_pairs(graph, runners[0], "log_mel")
     assert len(pairs) == 5 * 4 / 2
     assert min(pairs.values()) > 0
     assert max(pairs.values()) <= TOLERANCES["torchaudio log_mel"].limit
     lines = pairs_table(pairs).splitlines()
-    assert lines[0] == "| dB | librosa | torchaudio | torch | onnx |"
+    assert lines[0] == "| dB | torch | onnx | librosa | torchaudio |"
     assert [line.count("|  |") for line in lines[2:]] == [0, 1, 1, 2]
     assert len({line.count("|") for line in lines}) == 1
+    fine = measure_pairs(graph, runners[0], "fine_log_mel")
+    assert {name for pair in fine for name in pair} == {"numpy", "torch", "onnx", "torchaudio"}
+    assert max(fine.values()) <= 2 * TOLERANCES["torchaudio fine_log_mel"].limit
 
 
 def test_table_names_every_tolerance_with_its_reason(worst: dict[str, float]) -> None:
@@ -150,6 +163,8 @@ def spoilt(run: Run, output: str, amount: float) -> Run:
     ("name", "output", "amount"),
     [
         ("onnx log_mel", "log_mel", 0.02),
+        ("onnx fine_log_mel", "fine_log_mel", 0.002),
+        ("onnx tags", "tags", 0.002),
         ("onnx logits", "logits", 0.002),
         ("onnx embedding", "embedding", 0.002),
         ("onnx logits", "logits", np.nan),

@@ -11,10 +11,13 @@ import pytest
 
 from genre_runtime import GenreClassifier, Prediction
 from genre_runtime.audio.excerpts import Excerpt, ExcerptStream, TrackLength
+from genre_runtime.classifier import summarise
 from genre_runtime.errors import InvalidInputError
-from genre_runtime.model.metadata import default_model_path
-from genre_runtime.prediction import ExcerptPrediction, summarise
+from genre_runtime.model.metadata import AudioConfig, ModelMetadata, default_model_path
+from genre_runtime.prediction import ExcerptPrediction
 from tests.synthetic import LABELS, RATE, noise, tone, write_audio, write_model
+
+METADATA = ModelMetadata(("a", "b", "c"), AudioConfig(), {})
 
 
 def assert_same(a: Prediction, b: Prediction, tolerance: float = 0.0) -> None:
@@ -46,13 +49,13 @@ def test_probabilities_are_those_of_the_graph(classifier: GenreClassifier) -> No
 @pytest.mark.parametrize(("confidence", "confident"), [(0.75, True), (0.5, True), (0.4999, False)])
 def test_an_answer_at_the_threshold_is_confident(confidence: float, confident: bool) -> None:
     excerpt = ExcerptPrediction(0.0, 10.0, {"a": confidence, "b": 1 - confidence - 0.2, "c": 0.2})
-    answer = summarise([excerpt], threshold=0.5, length=TrackLength(10.0), device="cpu", path=None)
+    answer = summarise([excerpt], metadata=METADATA, length=TrackLength(10.0), device="cpu", path=None)
     assert (answer.confident, answer.reason is None) == (confident, confident)
 
 
 def test_probabilities_are_written_with_six_digits() -> None:
     excerpt = ExcerptPrediction(1.0004, 11.0, {"a": 2 / 3, "b": 1 / 3})
-    answer = summarise([excerpt], threshold=0.5, length=TrackLength(11.0), device="cpu", path=None).to_dict()
+    answer = summarise([excerpt], metadata=METADATA, length=TrackLength(11.0), device="cpu", path=None).to_dict()
     assert answer["confidence"] == 0.666667
     assert answer["probabilities"] == answer["excerpts"][0]["probabilities"] == {"a": 0.666667, "b": 0.333333}
     assert answer["excerpts"][0]["start_seconds"] == 1.0

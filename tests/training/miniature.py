@@ -92,7 +92,9 @@ def write_gtzan(folder: Path, n_clips: int = 4) -> None:
     for genre in GENRES:
         for i in range(n_clips):
             name = f"{genre}.{i:05d}"
-            log_mel = log_mel_spectrogram(compose(genre, 100 + i, 30), AudioConfig(hop_length=512))
+            log_mel = log_mel_spectrogram(
+                compose(genre, 100 + i, 30), AudioConfig(hop_length=round(RATE * 512 / 22_050))
+            )
             columns = np.floor((np.arange(387) + 0.5) * 1291 / 387).astype(int)
             save_picture(log_mel[:, columns], folder / "gtzan" / "logmel" / f"{name}.png")
             rows.append((name, genre, "train" if i else "validation", f"{genre} {i}" if i % 2 else ""))

@@ -31,11 +31,13 @@ def write(folder: Path, text: str) -> Path:
 def test_bundled_recipes_read_by_path_and_by_name(path: Path) -> None:
     recipe = read_recipe(path)
     assert recipe == read_recipe(Path(path.stem))
-    assert recipe.data.split == {"report": "stratified", "fma_medium": "official"}.get(path.stem, "grouped")
+    assert recipe.data.split == {"report": "stratified", "fma_medium": "official", "residual": "grouped"}.get(
+        path.stem, "artists"
+    )
 
 
 def test_there_is_a_default_recipe() -> None:
-    assert read_recipe(Path("default")).network.statistics > 0
+    assert read_recipe(Path("residual")).network.statistics > 0
 
 
 def test_tables_override_single_values(tmp_path: Path) -> None:
@@ -52,7 +54,9 @@ def test_empty_recipe_is_the_defaults(tmp_path: Path) -> None:
 
 
 def test_round_trip_through_plain_values() -> None:
-    recipe = Recipe(DataConfig("stratified", 5, 2), NetworkConfig("crnn", (3, 6), 1, 0.1), TrainingConfig(epochs=3))
+    recipe = Recipe(
+        DataConfig("stratified", 5, 2), NetworkConfig("crnn", widths=(3, 6), dropout=0.1), TrainingConfig(epochs=3)
+    )
     assert parse_recipe(recipe.to_dict()) == recipe
     assert parse_recipe(json.loads(json.dumps(recipe.to_dict()))) == recipe  # tuples come back as lists
 
@@ -126,7 +130,7 @@ def test_folder_and_binary_file_are_errors(tmp_path: Path) -> None:
 
 
 def test_single_values_can_be_changed() -> None:
-    recipe = read_recipe(Path("default"), ["data.fold=3", "network.kind=crnn", "network.widths=[4, 8]"])
+    recipe = read_recipe(Path("residual"), ["data.fold=3", "network.kind=crnn", "network.widths=[4, 8]"])
     assert (recipe.data.fold, recipe.network.kind, recipe.network.widths) == (3, "crnn", (4, 8))
 
 
@@ -139,19 +143,19 @@ def test_single_values_can_be_changed() -> None:
         ("training.epochs=many", "^change training.epochs=many: training.epochs is 'many': expected a valid integer"),
         ("training.optimizer=sgd", "optimizer is 'sgd': expected 'adamw' or 'adam'"),
         ("training.schedule=steps", "schedule is 'steps': expected 'cosine' or 'plateau'"),
-        ("network.kind=dense", "kind is 'dense': expected 'residual', 'crnn', 'transformer' or 'plain'"),
+        ("network.kind=dense", "kind is 'dense': expected 'mobilenet', 'residual', 'crnn', 'transformer' or 'plain'"),
         ("data.fold=5", "fold is 5: expected less than 5"),
         ("network.widths=[8, 0]", "^change network.widths=.8, 0.: network.widths.1 is 0: expected greater than 0"),
         (
             "network.kind=crnn network.widths=[8, 9]",
             "^change network.kind=crnn and change network.widths=.8, 9.: widths ends",
         ),
-        ("data.split=random", "split is 'random': expected 'grouped', 'official' or 'stratified'"),
+        ("data.split=random", "split is 'random': expected 'grouped', 'artists', 'official' or 'stratified'"),
     ],
 )
 def test_change_that_makes_no_sense_is_an_error(change: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        read_recipe(Path("default"), re.split(" (?=network)", change))
+        read_recipe(Path("residual"), re.split(" (?=network)", change))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pathlib import Path
 from genre_runtime import escaped, escaped_streams
 from genre_runtime.errors import GenreError
 from genre_training import RUN_FOLDER, STATE_NAME
+from genre_training.config import Recipe
 
 DEFAULT_CACHE = Path(".cache/features")
 
@@ -34,8 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     try:
-        verbs = {"data": _data, "train": _train, "refit": _refit, "evaluate": _evaluate, "sources": _sources}
-        return verbs[options.verb](options)
+        return VERBS[options.verb](options)
     except MemoryError as error:  # of this computer, or a DeviceMemoryError of its GPU
         print(f"genre-train: {escaped(error) or 'out of memory'}; {_less_memory(options)}", file=sys.stderr)
         return 1
@@ -57,7 +57,7 @@ def _left_behind(options: argparse.Namespace) -> str:
     """Say what an interruption leaves, and how to continue."""
     if _unfinished(options):
         return "the same command with --resume continues after the last whole epoch; best_model.pt was not changed"
-    if options.verb in ("evaluate", "sources"):
+    if options.verb in ("fuse", "evaluate", "sources"):
         return "nothing was changed"
     return "the same command continues from there"  # the download or the features
 
@@ -92,6 +92,17 @@ def _parser() -> argparse.ArgumentParser:
     refit.add_argument("--config", type=Path, default=Path("default"), help="TOML recipe or its bare name")
     refit.add_argument("--output", type=Path, default=Path("models"), help="folder for the checkpoint and its report")
     refit.add_argument("--resume", action="store_true", help="continue an interrupted run")
+    fuse = verbs.add_parser("fuse", help="join an audio branch and a picture branch into one model")
+    for branch in ("audio", "picture"):
+        fuse.add_argument(
+            f"--{branch}",
+            type=Path,
+            nargs="+",
+            required=True,
+            metavar="CHECKPOINT",
+            help=f"of the {branch} branch; further ones of the same recipe only answer the clips that they held out",
+        )
+    fuse.add_argument("--output", type=Path, default=Path("models"), help="folder for the checkpoint and its report")
     evaluate = verbs.add_parser("evaluate", help="score a checkpoint on its own split")
     evaluate.add_argument("--checkpoint", type=Path, default=Path("models/best_model.pt"))
     sources = verbs.add_parser(
@@ -99,15 +110,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     sources.add_argument("--config", type=Path, default=Path("default"), help="TOML recipe or its bare name")
     for verb in (train, refit):
+        verb.add_argument("--init", metavar="NAME|FILE", help="weights to start from, instead of the recipe's")
         verb.add_argument("--set", nargs="+", default=[], metavar="TABLE.KEY=VALUE", help="change values of the recipe")
-    for verb in (train, refit, evaluate, sources):
+    for verb in (train, refit, fuse, evaluate, sources):
         default = " (default: that of the training)" if verb is evaluate else ""
         verb.add_argument("--data", type=Path, required=verb is not evaluate, help=f"data folder{default}")
         verb.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="folder for computed features")
         verb.add_argument(
             "--workers", type=_positive, metavar="N", help="processes that compute features (default: one per core)"
         )
-    for verb in (train, refit, evaluate):
+    for verb in (train, refit, fuse, evaluate):
         verb.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     return parser
 
@@ -128,19 +140,27 @@ def _data(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from genre_training.config import read_recipe
     from genre_training.train.run import train
 
-    recipe = read_recipe(options.config, options.set)
-    return _trained(options, partial(train, recipe), f"training {options.config}")
+    recipe, weights = _recipe(options)
+    return _trained(options, partial(train, recipe, weights=weights), f"training {options.config}")
+
+
+def _recipe(options: argparse.Namespace) -> tuple[Recipe, Path | None]:
+    """Return the recipe, and the file of the weights that it starts from if one was named."""
+    from genre_training.config import read_recipe
+
+    named = options.init
+    path = Path(named) if named and Path(named).suffix else None
+    changes = [f'network.init="{path.stem if path else named}"'] if named else []
+    return read_recipe(options.config, [*options.set, *changes]), path
 
 
 def _refit(options: argparse.Namespace) -> int:
-    from genre_training.config import read_recipe
     from genre_training.train.run import refit
 
-    recipe = read_recipe(options.config, options.set)
-    return _trained(options, partial(refit, options.folds, recipe), "")
+    recipe, weights = _recipe(options)
+    return _trained(options, partial(refit, options.folds, recipe, weights=weights), "")
 
 
 def _trained(options: argparse.Namespace, run: Callable[..., Path], title: str) -> int:
@@ -162,14 +182,33 @@ def _trained(options: argparse.Namespace, run: Callable[..., Path], title: str) 
     return 0
 
 
-def _evaluate(options: argparse.Namespace) -> int:
+def _fuse(options: argparse.Namespace) -> int:
     from genre_training.evaluate.score import print_scores
+    from genre_training.model.checkpoint import load_checkpoint
     from genre_training.train.distributed import choose_device, memory_guard
-    from genre_training.train.run import evaluate
+    from genre_training.train.fuse import fuse_branches
 
     device = choose_device(options.device)
     with memory_guard(device):
-        checkpoint = evaluate(options.checkpoint, options.data, options.cache, device, workers=options.workers)
+        folders = (options.data, options.output, options.cache)
+        path = fuse_branches(options.audio, options.picture, *folders, device, workers=options.workers)
+    checkpoint = load_checkpoint(path)
+    print(f"both branches were written to {path}, report in {path.parent / RUN_FOLDER}")
+    print_scores(checkpoint.metrics, checkpoint.provenance)
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from genre_training.evaluate.score import print_scores
+    from genre_training.model.checkpoint import load_checkpoint
+    from genre_training.train.distributed import choose_device, memory_guard
+    from genre_training.train.fuse import evaluate_fused
+    from genre_training.train.run import evaluate
+
+    device = choose_device(options.device)
+    score = evaluate_fused if load_checkpoint(options.checkpoint).audio_network else evaluate
+    with memory_guard(device):
+        checkpoint = score(options.checkpoint, options.data, options.cache, device, workers=options.workers)
     print_scores(checkpoint.metrics, checkpoint.provenance)
     return 0
 
@@ -181,3 +220,13 @@ def _sources(options: argparse.Namespace) -> int:
 
     print(describe(sources(read_recipe(options.config), options.data, options.cache, workers=options.workers)))
     return 0
+
+
+VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "data": _data,
+    "train": _train,
+    "refit": _refit,
+    "fuse": _fuse,
+    "evaluate": _evaluate,
+    "sources": _sources,
+}

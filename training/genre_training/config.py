@@ -22,8 +22,9 @@ HEAD_WIDTH = 16
 SMALLEST_HEIGHT = 20
 """Bands of a transformer's patch: ten rows, after the first convolution has halved the bands."""
 
-NetworkKind = Literal["residual", "crnn", "transformer", "plain"]
-SplitMethod = Literal["grouped", "official", "stratified"]
+NetworkKind = Literal["mobilenet", "residual", "crnn", "transformer", "plain"]
+Branch = Literal["picture", "audio"]
+SplitMethod = Literal["grouped", "artists", "official", "stratified"]
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 _Positive = Annotated[int, Field(ge=1, le=100_000)]
@@ -50,7 +51,7 @@ class DataConfig:
 
     Attributes
     ----------
-    split : {"grouped", "official", "stratified"}
+    split : {"grouped", "artists", "official", "stratified"}
         See `genre_training.data.splits`.
     seed : int
         Seed of the split and of the training.
@@ -69,10 +70,22 @@ class NetworkConfig:
 
     Attributes
     ----------
-    kind : {"residual", "crnn", "transformer", "plain"}
-        Its backbone, see `genre_training.model.backbones`.
+    kind : {"mobilenet", "residual", "crnn", "transformer", "plain"}
+        Its backbone, see `genre_training.model.backbones` and `genre_training.model.mobilenet`.
+    branch : {"picture", "audio"}
+        What it reads: `picture`, a coarse log-mel spectrogram, which the pictures of FMA and GTZAN are as well, or
+        `audio`, a fine one, which only audio files give.
+    init : str
+        Weights to start from: a name of `genre_training.model.pretrained`, or nothing. Kind `mobilenet` only.
+    tags : bool
+        Whether the network answers AudioSet's classes as well. It learns to answer as the weights of `init` do, so
+        these need such a head.
+    stretch : int
+        Each frame of a picture is repeated so many times. Kind `mobilenet` only: its weights know frames of 10 ms.
+    width : float
+        Fraction of MobileNetV3's full width. Kind `mobilenet` only.
     widths : tuple of int
-        Channels of each stage.
+        Channels of each stage; as `blocks`, not for kind `mobilenet`.
     blocks : int
         Residual blocks per stage, convolutions per stage (plain) or layers (transformer).
     dropout : float
@@ -88,6 +101,11 @@ class NetworkConfig:
     """
 
     kind: NetworkKind = "residual"
+    branch: Branch = "picture"
+    init: str = ""
+    tags: bool = False
+    stretch: Annotated[int, Field(ge=1, le=12)] = 1
+    width: Annotated[float, Field(ge=0.1, le=4)] = 0.4
     widths: Annotated[tuple[Annotated[int, Field(gt=0)], ...], Field(min_length=1)] = (32, 64, 128, 256)
     blocks: Annotated[int, Field(ge=1)] = 1
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
@@ -97,6 +115,13 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         last = self.widths[-1]
+        if self.kind != "mobilenet" and (self.init or self.stretch > 1 or self.branch == "audio"):
+            raise ValueError(
+                f"init is {self.init!r}, stretch {self.stretch} and branch {self.branch!r} of a {self.kind} network: "
+                "expected these changed for kind 'mobilenet' only"
+            )
+        if self.tags and not self.init:
+            raise ValueError("tags is true and init is empty: expected weights that know AudioSet's classes")
         if self.kind == "crnn" and last % 2:
             raise ValueError(f"widths ends in {last}: expected an even number for a crnn, half for each direction")
         if self.kind == "transformer" and (last % HEAD_WIDTH or self.n_bands < SMALLEST_HEIGHT):
@@ -119,6 +144,19 @@ class TrainingConfig:
     schedule : {"cosine", "plateau"}
         `cosine`: linear warm-up over `warmup_epochs`, then a cosine down to zero. `plateau`: the peak rate, halved
         whenever the validation loss has stopped falling.
+    probe : float
+        Before the first epoch, the last layer is fitted to the embeddings of the starting weights, as a logistic
+        regression of this inverse strength of regularisation; 0 starts from a random last layer. Fine-tuning then
+        changes less of what the weights know (Kumar et al., 2022).
+    init_rate : float
+        Share of the learning rate for the layers that start from `network.init`: 0 keeps their weights.
+    init_statistics : bool
+        Whether these layers keep their normalisation statistics: right for few clips of the sort that they know.
+    tag_weight : float
+        Weight of the mean squared difference from the starting weights' own answers on AudioSet's classes
+        (self-distillation), if `network.tags`.
+    layer_decay : float
+        Each of these layers learns at this share of the rate of the next one (AdamW only).
     weight_decay : float
         AdamW's.
     warmup_epochs : float
@@ -136,6 +174,8 @@ class TrainingConfig:
         Largest SpecAugment mask in bands and frames, two of each; 0 turns it off.
     time_stretch : float
         Largest change of a crop's speed, as a share; 0 turns it off.
+    gain_db : float
+        Largest change of a clip's level, for the audio branch: pictures have no level.
     band_shift : int
         Largest shift of a crop in bands, as another key would shift it; 0 turns it off.
     equaliser_db : float
@@ -168,6 +208,11 @@ class TrainingConfig:
     optimizer: Literal["adamw", "adam"] = "adamw"
     learning_rate: Annotated[float, Field(ge=1e-9, le=100)] = 2e-3
     schedule: Literal["cosine", "plateau"] = "cosine"
+    probe: _UpTo100 = 0.0
+    init_rate: _Share = 1.0
+    init_statistics: bool = False
+    layer_decay: _Share = 1.0
+    tag_weight: _UpTo100 = 0.05
     weight_decay: _UpTo100 = 0.05
     warmup_epochs: Annotated[float, Field(ge=0, le=100_000)] = 2
     label_smoothing: Annotated[float, Field(ge=0, le=0.99)] = 0.1
@@ -178,6 +223,7 @@ class TrainingConfig:
     frequency_mask: _Count = 24
     time_mask: _Count = 16
     time_stretch: _UpToHalf = 0.0
+    gain_db: _Decibels = 0.0
     band_shift: Annotated[int, Field(ge=0, le=20)] = 0
     equaliser_db: _Decibels = 3.0
     low_pass_share: _Share = 0.3

@@ -1,10 +1,12 @@
 // One file of the list: its progress, then its genres or an error.
 
-import { announce, element, partlyRead, percent, sentence, size } from "./dom.js";
+import { announce, capitalised, element, partlyRead, percent, sentence, size } from "./dom.js";
 import { spectrogram } from "./spectrogram.js";
 import { timeline } from "./timeline.js";
 
 const SHOWN = 5;
+const KINDS = { styles: "style", moods: "mood", instruments: "instrument", voice: "voice" };
+const either = new Intl.ListFormat("en-GB", { type: "disjunction" });
 
 export class Card {
   state = "waiting";
@@ -45,9 +47,10 @@ export class Card {
     const { spectrogram: drawing, ...rest } = answer;
     this.answer = rest; // stored separately, since it would make a download ten times as large
     this.#settle("done", "", ...this.#result(rest, drawing));
-    const sure = answer.confident ? "" : "not sure, perhaps ";
     const remark = partlyRead(answer);
-    const said = `${this.name}: ${sure}${answer.label}, ${percent(answer.confidence)}.`;
+    const best = `${answer.label}, ${percent(answer.confidence)}`;
+    const genre = answer.confident ? best : `not sure, perhaps ${choice(answer) ?? best}`;
+    const said = `${this.name}: ${isMusic(answer) ? genre : sound(answer)}.`;
     announce(remark === null ? said : `${said} ${sentence(remark)}`);
   }
 
@@ -146,17 +149,45 @@ export class Card {
     );
     const remark = partlyRead(answer);
     const partly = remark === null ? [] : [element("p", { class: "state partly" }, sentence(remark))];
-    return [verdict(answer), ...partly, details];
+    return [verdict(answer), labels(answer), ...partly, details].filter((part) => part !== null);
   }
 }
 
+/** Whether the genre means something; `music` is null for a model that does not know. */
+function isMusic({ music }) {
+  return (music ?? "music") === "music";
+}
+
+function sound({ music, reason }) {
+  return music === "silence" ? "silence" : (reason ?? `${music}, not music`);
+}
+
+/** The answer set in words; null if it is the best genre alone, or too large to tell anything. */
+function choice({ genre_set: genres = [] }) {
+  return genres.length > 1 && genres.length <= SHOWN ? either.format(genres) : null;
+}
+
+/** Styles, moods, instruments and voice; null if the model names none. */
+function labels(answer) {
+  const named = Object.entries(KINDS).flatMap(([list, kind]) => (answer[list] ?? []).map((name) => [name, kind]));
+  if (!named.length || !isMusic(answer)) return null;
+  const items = named.map(([name, kind]) => element("li", { class: kind, title: kind }, name));
+  return element("ul", { class: "labels", "aria-label": "Styles, moods, instruments and voice" }, ...items);
+}
+
 function verdict(answer) {
+  if (!isMusic(answer)) {
+    const why = answer.music === "silence" && answer.reason ? element("p", { class: "state" }, sentence(answer.reason)) : null;
+    return element("div", {}, element("p", { class: "verdict" }, element("strong", {}, capitalised(sound(answer)))), why);
+  }
   const genre = [element("strong", {}, answer.label), ` ${percent(answer.confidence)}`];
   if (answer.confident) return element("p", { class: "verdict" }, ...genre);
+  const genres = choice(answer);
+  const unsure = genres === null ? genre : [element("strong", {}, genres)];
   return element(
     "div",
     {},
-    element("p", { class: "verdict" }, element("span", { class: "badge" }, "Not sure"), " perhaps ", ...genre),
+    element("p", { class: "verdict" }, element("span", { class: "badge" }, "Not sure"), " perhaps ", ...unsure),
     element("p", { class: "state" }, sentence(answer.reason ?? "the service gives no reason")),
   );
 }

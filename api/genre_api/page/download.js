@@ -2,7 +2,10 @@
 
 import { element } from "./dom.js";
 
-const COLUMNS = ["path", "label", "confidence", "confident", "reason", "duration_seconds", "device", "error", "announced_seconds"];
+const COLUMNS = [
+  ...["path", "label", "confidence", "confident", "reason", "duration_seconds", "device", "error", "announced_seconds"],
+  ...["music", "genre_set", "styles", "moods", "instruments", "voice"],
+];
 
 function result({ name, answer, refusal }) {
   if (answer) return { ...answer, path: name };
@@ -26,9 +29,9 @@ export function toCsv(cards) {
 }
 
 function cell(value) {
-  let text = String(value ?? "");
+  let text = Array.isArray(value) ? value.join("; ") : String(value ?? "");
   // A spreadsheet would run a name that begins like a formula; numbers of ours never do.
-  if (typeof value === "string" && /^'*[=+\-@\t\r\n]/.test(text)) text = `'${text}`;
+  if (typeof value !== "number" && /^'*[=+\-@\t\r\n]/.test(text)) text = `'${text}`;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 

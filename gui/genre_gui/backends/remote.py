@@ -116,8 +116,9 @@ def _check(prediction: Prediction, values: Mapping[str, Any]) -> None:
     if any(excerpt.keys() - _EXCERPT_KEYS for excerpt in values["excerpts"]):
         raise ValueError("an excerpt has unknown values")
     labels = prediction.probabilities.keys() | {label for excerpt in excerpts for label in excerpt.probabilities}
-    if not all(map(_is_name, labels)):
-        raise ValueError("the name of a genre is not valid")
+    named = (*prediction.styles, *prediction.moods, *prediction.instruments, *prediction.voice, *prediction.genre_set)
+    if not all(map(_is_name, (*labels, *prediction.tags, *named))):
+        raise ValueError("the name of a genre or tag is not valid")
     seconds = [prediction.duration_seconds, prediction.announced_seconds or 0.0]
     if max(*seconds, *(max(excerpt.start_seconds, excerpt.end_seconds) for excerpt in excerpts)) > MAX_SECONDS:
         raise ValueError(f"a time exceeds {MAX_SECONDS:.0f} s")

@@ -10,7 +10,7 @@ import customtkinter
 
 from genre_gui.playback import NoOutputError, Player
 from genre_gui.text import capitalised, device_name, one_line, sentence, shortened
-from genre_gui.tracks import UNFINISHED, Track
+from genre_gui.tracks import UNFINISHED, Track, genre_or_sound, tags
 from genre_gui.widgets.charts import Bars, Timeline
 from genre_gui.widgets.controls import button, label
 from genre_gui.widgets.spectrogram import ExcerptSpectrogram, Spectrogram
@@ -21,6 +21,8 @@ from genre_runtime.library.report.plots import clock
 WIDTH = 380
 PLAY, PAUSE = "▶  Play", "❚❚  Pause"
 LONGEST_FOLDER = 60
+MAX_TAGS = 8
+"""Tags shown at most: some tracks have a dozen of instruments."""
 
 
 class TrackDetail(customtkinter.CTkFrame):  # type: ignore[misc]
@@ -51,17 +53,18 @@ class TrackDetail(customtkinter.CTkFrame):  # type: ignore[misc]
         self.answer = self._row(2, label(self, size=30, bold=True), MIDDLE)
         self.message = self._row(3, label(self, size=13), NARROW)
         self.bars, self.timeline, self.spectrogram = Bars(self), Timeline(self), Spectrogram(self)
-        self.bars.place_in_row(4, MIDDLE)
+        self.tags = self._row(4, label(self, size=12, colour=MUTED), NARROW)
+        self.bars.place_in_row(5, MIDDLE)
         self._headings = [label(self, text, size=12, colour=MUTED) for text in ("Genre over time", "Spectrogram")]
-        self._row(5, self._headings[0], MIDDLE)
+        self._row(6, self._headings[0], MIDDLE)
         self.play = button(self, PLAY, self.toggle, "text")
         self.play.configure(height=26)
-        self.play.grid(row=5, column=0, padx=(0, MIDDLE), pady=(NARROW, 0), sticky="e")
+        self.play.grid(row=6, column=0, padx=(0, MIDDLE), pady=(NARROW, 0), sticky="e")
         self.timeline.on_seek = self._seek
-        self.timeline.place_in_row(6, NARROW)
-        self._row(7, self._headings[1], NARROW)
-        self.spectrogram.place_in_row(8, NARROW, MIDDLE)
-        self.grid_rowconfigure(8, weight=1)
+        self.timeline.place_in_row(7, NARROW)
+        self._row(8, self._headings[1], NARROW)
+        self.spectrogram.place_in_row(9, NARROW, MIDDLE)
+        self.grid_rowconfigure(9, weight=1)
         self.show(None, None)
 
     def show(self, track: Track | None, metadata: ModelMetadata | None) -> None:
@@ -91,7 +94,8 @@ class TrackDetail(customtkinter.CTkFrame):  # type: ignore[misc]
             if len(prediction.excerpts) == 1:
                 analysed = "one excerpt"
             facts = f"{clock(prediction.duration_seconds)}  ·  {analysed}  ·  {device_name(prediction.device)}"
-            self._texts(name, f"{folder}\n{facts}", prediction.label, _confidence_text(prediction, metadata))
+            message, named = _confidence_text(prediction, metadata), "  ·  ".join(tags(prediction)[:MAX_TAGS])
+            self._texts(name, f"{folder}\n{facts}", genre_or_sound(prediction), message, named)
             self.message.configure(text_color=MUTED if prediction.confident and prediction.remark is None else WARNING)
             labels = metadata.labels if metadata else tuple(sorted(prediction.probabilities))
             self.bars.show(prediction, metadata.confidence_threshold if metadata else 0.0)
@@ -143,12 +147,12 @@ class TrackDetail(customtkinter.CTkFrame):  # type: ignore[misc]
         self.follow_player()
 
     def _show_texts(self, name: str, place: str, message: str, colour: Any = TEXT) -> None:
-        self._texts(name, place, "", message)
+        self._texts(name, place, "", message, "")
         self.message.configure(text_color=colour)
         self._show_charts(False)
 
     def _texts(self, *texts: str) -> None:
-        for shown, text in zip((self.name, self.place, self.answer, self.message), texts, strict=True):
+        for shown, text in zip((self.name, self.place, self.answer, self.message, self.tags), texts, strict=True):
             shown.configure(text=text)
             if text:
                 shown.grid()
@@ -169,7 +173,11 @@ class TrackDetail(customtkinter.CTkFrame):  # type: ignore[misc]
 
 def _confidence_text(prediction: Prediction, metadata: ModelMetadata | None) -> str:
     remark = "" if prediction.remark is None else f"\n{capitalised(prediction.remark)}."
+    if not prediction.is_music:
+        return f"{capitalised(one_line(prediction.reason or 'not music'))}.{remark}"
     if not prediction.confident:
+        if 1 < len(prediction.genre_set) <= Bars.N_ROWS:  # a larger set tells nothing
+            remark = f"\nPerhaps {' or '.join(prediction.genre_set)}.{remark}"
         return f"Not sure: {one_line(prediction.reason or 'no reason given')}.{remark}"
     threshold = metadata.confidence_threshold if metadata else 0.0  # 0 from an older service
     start = f"; confident from {threshold:.0%}" if threshold else ""

@@ -29,7 +29,7 @@ Classify audio files by genre. Results appear in the order of the files, as soon
 searched for names of audio files; hidden files and other names are skipped and counted. A file that is named itself is
 read whatever its name. Files with the same bytes are analysed once. A file that cannot be classified is named on
 stderr, has an entry with the reason in jsonl, json and csv, and does not end the run. A question mark marks answers
-that are not confident.
+that are not confident. Speech, noise, tones and silence have their name in the place of a genre.
 """
 
 EXAMPLES = """examples:
@@ -69,7 +69,7 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--format",
         choices=FORMATS,
-        help="table for people, jsonl and json with every probability and excerpt, csv (default: the suffix of "
+        help="table for people, jsonl and json with every probability, tag and excerpt, csv (default: the suffix of "
         "--output, else table)",
     )
     parser.add_argument(
@@ -186,7 +186,8 @@ def classify(
                     print(f"genre: {printable(result.path)}: {outcome}", file=sys.stderr)
                 else:
                     outcome = _as_asked(outcome, options)
-                    counts.update(silent=outcome.is_silent, unsure=not (outcome.is_silent or outcome.confident))
+                    counts.update(silent=outcome.is_silent, unsure=outcome.is_music and not outcome.confident)
+                    counts.update(not_music=not (outcome.is_music or outcome.is_silent))
                     counts.update(partly_read=outcome.announced_seconds is not None)
                 same_as = None if result.same_as is None else shown(result.same_as)
                 writer.write(replace(result, path=shown(Path(result.path)), outcome=outcome, same_as=same_as))
@@ -205,8 +206,8 @@ def _as_asked(prediction: Prediction, options: argparse.Namespace) -> Prediction
     """Apply --min-confidence and --top."""
     least, top = getattr(options, "min_confidence", None), getattr(options, "top", None)
     if least is not None:
-        reason = prediction.reason if prediction.is_silent else None
-        if not prediction.is_silent and prediction.confidence < least:
+        reason = None if prediction.is_music else prediction.reason
+        if prediction.is_music and prediction.confidence < least:
             reason = f"the best genre reaches {prediction.confidence:.0%}, asked for were {least:.0%}"
         prediction = replace(prediction, confident=reason is None, reason=reason)
     if top is not None:
@@ -227,6 +228,8 @@ def _explain_marks(counts: Counter[str], threshold: float) -> None:
         words.append(f"{files} below the confidence threshold of {threshold:.0%}")
     if counts["silent"]:
         words.append(f"{counts['silent']} silent {_plural(counts['silent'], 'file')}")
+    if counts["not_music"]:
+        words.append(f"{counts['not_music']} {_plural(counts['not_music'], 'file')} without music")
     if words:
         print(f"? {', '.join(words)}", file=sys.stderr)
 

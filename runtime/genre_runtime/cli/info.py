@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -69,9 +70,12 @@ def describe(classifier: GenreClassifier) -> dict[str, Any]:
         "model": str(classifier.model_path),
         "labels": list(metadata.labels),
         "audio": asdict(metadata.audio),
+        "fine_audio": None if metadata.fine_audio is None else asdict(metadata.fine_audio),
+        "tags": [asdict(tag) for tag in metadata.tags],
         "excerpt_seconds": metadata.excerpt_seconds,
         "n_excerpts": metadata.n_excerpts,
         "confidence_threshold": metadata.confidence_threshold,
+        "genre_set_threshold": metadata.genre_set_threshold,
         "metrics": {key: metrics.get(key) for key in ("val_acc", "val_loss", "epoch", "macro_f1")},
         "test": _shares(metrics.get("test")),
         "files": _shares(metrics.get("files")),
@@ -97,11 +101,14 @@ def describe_in_words(facts: dict[str, Any]) -> str:
     of = f"{split} split, epoch {metrics['epoch']}"
     if facts["n_folds"]:  # the model was trained on almost every clip, so its figures are those of other models
         of = f"{split} split, figures of {facts['n_folds']} folds; the model itself was trained on almost every clip"
+    n_tags = Counter(tag["kind"] for tag in facts["tags"])
     lines = [
         ("model", facts["model"]),
         ("genres", ", ".join(facts["labels"])),
+        ("tags", ", ".join(f"{n} {kind}" for kind, n in n_tags.most_common()) or "none"),
         ("analyses", f"{facts['n_excerpts']} x {facts['excerpt_seconds']:g} s at {audio['sample_rate']} Hz"),
         ("confident from", f"{facts['confidence_threshold']:.0%}"),
+        ("answer sets", f"genres of at least {facts['genre_set_threshold']:.1%}, right nine times out of ten"),
         *_figures(facts, of),
         ("device", f"{facts['device']} (requested: {facts['device_requested']})"),
         ("versions", f"genre-runtime {facts['version']}, onnxruntime {facts['onnxruntime']}"),
@@ -137,6 +144,8 @@ def _figures(facts: dict[str, Any], of: str) -> list[tuple[str, str]]:
         values = facts[part]
         if not values.get("n_tracks") or values.get("accuracy") is None:
             continue
+        if part == "files" and values["n_tracks"] == facts["test"].get("n_tracks"):
+            continue  # all test clips are files
         text = f"{values['accuracy']:.1%} right{_between(values)}"
         text += f" of {values['n_tracks']:,} tracks"
         if values["n_groups"] and values["n_groups"] < values["n_tracks"]:  # otherwise no artist is known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections import defaultdict
@@ -33,7 +34,7 @@ Found = tuple[FileResult, bytes | None]
 
 
 def plan_of(classifier: GenreClassifier, excerpts: ExcerptCount) -> str:
-    """Return what answers depend on besides the file: the model, the decoder, and the number of excerpts.
+    """Return what answers depend on besides the file: model, thresholds, decoder, and number of excerpts.
 
     Parameters
     ----------
@@ -43,7 +44,9 @@ def plan_of(classifier: GenreClassifier, excerpts: ExcerptCount) -> str:
     """
     metadata = classifier.metadata
     count = metadata.n_excerpts if excerpts is None else excerpts
-    return f"{metadata.graphs['waveform'].sha256} {metadata.confidence_threshold} {count} decoder {DECODER_VERSION}"
+    rules = repr((metadata.confidence_threshold, metadata.genre_set_threshold, metadata.tags))
+    digest = hashlib.sha256(rules.encode()).hexdigest()[:12]
+    return f"{metadata.graphs['waveform'].sha256} {digest} {count} decoder {DECODER_VERSION}"
 
 
 class Library:

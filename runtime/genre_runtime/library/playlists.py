@@ -36,7 +36,7 @@ class Playlists:
     tracks : mapping of str to list of Prediction
         By name of the genre, in the order of the results.
     n_unsure, n_failed : int
-        Files left out because they are unsure or below the required confidence, or were not classified.
+        Files left out because they are unsure, below the required confidence or not music, or were not classified.
     unwritable : list of str
         Paths with a line break, which M3U cannot represent.
     """
@@ -79,7 +79,7 @@ def sort_into_playlists(
     for path, track in found.items():
         if track is None:
             playlists.n_failed += 1
-        elif not (unsure or track.confident) or track.confidence < min_confidence:
+        elif not track.is_music or not (unsure or track.confident) or track.confidence < min_confidence:
             playlists.n_unsure += 1
         elif "\n" in path or "\r" in path:
             playlists.unwritable.append(path)

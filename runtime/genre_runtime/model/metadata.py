@@ -26,9 +26,11 @@ MODEL_VARIABLE = "GENRE_MODEL"
 MODEL_NAME = "best_model.onnx"
 _LOG_MEL_SUFFIX = ".logmel.onnx"
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 AUDIO_METADATA_KEY = "genre.audio"
 LABELS_METADATA_KEY = "genre.labels"
+FINE_AUDIO_METADATA_KEY = "genre.fine_audio"
+TAGS_METADATA_KEY = "genre.tags"
 GRAPH_KINDS = ("waveform", "log_mel")
 
 
@@ -73,6 +75,7 @@ def check_named(model_path: Path) -> None:
         raise ModelNotFoundError(model_path, "`invoke export` writes it and its sidecar")
 
 
+SCALES = ("decibel", "kaldi")
 _LIMIT_WORDS = {"ge": "at least", "gt": "more than", "le": "at most"}
 
 
@@ -102,40 +105,56 @@ def check_limits(values: Any) -> None:
 
 @dataclass(frozen=True)
 class AudioConfig:
-    """Constants of the log-mel front end: Hann window, power spectrum, Slaney mel bands.
+    """Constants of a log-mel front end.
 
-    Frame `t` is centred at sample `t * hop_length`; the signal is padded with zeros. Decibels are relative to the
-    clip's loudest mel bin and not below `-top_db`. `librosa.feature.melspectrogram` followed by
-    `librosa.power_to_db(ref=numpy.max)` computes the same numbers.
+    Two scales are known. `decibel` is what `librosa.feature.melspectrogram` followed by
+    `librosa.power_to_db(ref=numpy.max)` computes: periodic Hann window, Slaney mel bands of unit area, decibels
+    relative to the clip's loudest mel bin and not below `-top_db`. `kaldi` is what the weights of EfficientAT were
+    taught on: pre-emphasis, symmetric Hann window, triangular bands of unit height on Kaldi's mel scale, and
+    `(ln(power + 1e-5) + 4.5) / 5`, so a clip's level is kept.
+
+    Frame `t` is centred at sample `t * hop_length`; the signal is padded with zeros.
 
     Attributes
     ----------
     sample_rate : int
         Hz, mono.
     n_fft : int
-        Length of a frame and of its Hann window, samples.
+        Length of a frame, samples.
+    window_length : int
+        Length of the Hann window in the middle of the frame, samples; at most n_fft.
     hop_length : int
         From the centre of one frame to the next, samples.
     n_mels : int
-        Number of Slaney mel bands.
+        Number of mel bands.
     f_min : float
         Lower edge of the first band, Hz.
     f_max : float
         Upper edge of the last band, Hz; above f_min and at most half of sample_rate.
     top_db : float
-        Dynamic range below the clip's loudest band, dB.
+        Dynamic range below the clip's loudest band, dB; for the scale `decibel`.
+    scale : {"decibel", "kaldi"}
     """
 
-    sample_rate: int = field(default=22_050, metadata={"ge": 1})
-    n_fft: int = field(default=2_048, metadata={"ge": 1})
-    hop_length: int = field(default=2_646, metadata={"ge": 1})
+    sample_rate: int = field(default=32_000, metadata={"ge": 1})
+    n_fft: int = field(default=3_072, metadata={"ge": 1})
+    window_length: int = field(default=2_972, metadata={"ge": 1})
+    hop_length: int = field(default=3_840, metadata={"ge": 1})
     n_mels: int = field(default=128, metadata={"ge": 1})
     f_min: float = field(default=0.0, metadata={"ge": 0})
     f_max: float = field(default=11_025.0, metadata={"gt": 0})
     top_db: float = field(default=80.0, metadata={"gt": 0})
+    scale: str = "decibel"
 
     def __post_init__(self) -> None:
         check_limits(self)
+        if self.scale not in SCALES:
+            raise ValueError(f"AudioConfig has the scale {self.scale!r}: expected {' or '.join(SCALES)}")
+        if self.window_length > self.n_fft:
+            raise ValueError(
+                f"AudioConfig has a window_length of {self.window_length} samples in frames of {self.n_fft}: expected "
+                "at most as many"
+            )
         if not self.f_min < self.f_max <= self.sample_rate / 2:
             raise ValueError(
                 f"AudioConfig has f_min {self.f_min} and f_max {self.f_max}: "
@@ -148,8 +167,10 @@ class AudioConfig:
         Parameters
         ----------
         n_samples : int
-            At `sample_rate`.
+            At `sample_rate`, at least 1.
         """
+        if self.scale == "kaldi":  # pre-emphasis takes differences, of which there is one less
+            return 1 + (n_samples - 1) // self.hop_length
         return 1 + n_samples // self.hop_length
 
     @property
@@ -183,6 +204,10 @@ class AudioConfig:
         return cls(**values)
 
 
+FINE_AUDIO = AudioConfig(n_fft=1_024, window_length=800, hop_length=320, f_max=15_000.0, scale="kaldi")
+"""Front end of the audio branch: frames of 10 ms, as the weights of EfficientAT know them."""
+
+
 @dataclass(frozen=True)
 class GraphFile:
     """One ONNX file of a model.
@@ -199,6 +224,44 @@ class GraphFile:
     sha256: str = field(metadata={"pattern": "^[0-9a-f]{64}$"})
 
 
+TAG_KINDS = ("music", "style", "mood", "instrument", "voice", "speech", "noise", "tone")
+
+
+@dataclass(frozen=True)
+class Tag:
+    """One tag of a model: a label that is independent of the others.
+
+    Attributes
+    ----------
+    name : str
+        Unique in a model.
+    kind : str
+        One of `TAG_KINDS`.
+    threshold : float
+        Smallest mean probability at which the tag is named.
+    genre : str or None
+        The genre that a style belongs to.
+    """
+
+    name: str
+    kind: str
+    threshold: float = field(metadata={"gt": 0, "le": 1})
+    genre: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_name(self.name, "tag")
+        if self.kind not in TAG_KINDS:
+            raise ValueError(f"the tag {self.name!r} has the kind {self.kind!r}: expected {', '.join(TAG_KINDS)}")
+        if self.genre is not None:
+            _check_name(self.genre, "genre of a tag")
+            if self.kind != "style":
+                raise ValueError(f"the tag {self.name!r} is a {self.kind} with a genre: only a style has one")
+        try:
+            check_limits(self)
+        except ValueError as error:
+            raise ValueError(f"the tag {self.name!r}: {error}") from error
+
+
 @dataclass(frozen=True)
 class ModelMetadata:
     """The sidecar of a model.
@@ -208,7 +271,7 @@ class ModelMetadata:
     labels : tuple of str
         Genre of each output of the graphs, in order.
     audio : AudioConfig
-        Front end of the waveform graph.
+        Front end of the graph log_mel: of the picture branch, if the model has two branches.
     graphs : mapping of str to GraphFile
         The graph of each kind: waveform and log_mel.
     excerpt_seconds : float
@@ -219,6 +282,12 @@ class ModelMetadata:
         Calibration temperature; the logits of the graphs are already divided by it.
     confidence_threshold : float
         Smallest confidence of a confident answer, chosen on validation data.
+    fine_audio : AudioConfig or None
+        Front end of the audio branch of a model of two branches, at the same sample rate.
+    tags : tuple of Tag
+        Tag of each output `tags` of the waveform graph, in order.
+    genre_set_threshold : float
+        Smallest probability of a genre in the answer set, chosen so that nine of ten sets contain the right one.
     metrics : mapping
         Figures of the model on each part of the data; `model.schema.json` describes them.
     provenance : mapping
@@ -232,6 +301,9 @@ class ModelMetadata:
     n_excerpts: int = field(default=3, metadata={"ge": 1, "le": 1000})
     temperature: float = field(default=1.0, metadata={"gt": 0, "le": 1000})
     confidence_threshold: float = field(default=0.5, metadata={"gt": 0, "le": 1})
+    fine_audio: AudioConfig | None = None
+    tags: tuple[Tag, ...] = ()
+    genre_set_threshold: float = field(default=0.05, metadata={"gt": 0, "le": 1})
     metrics: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
@@ -257,9 +329,12 @@ class ModelMetadata:
             values = json.loads(text)
             version = values.pop("schema_version")
             if version != SCHEMA_VERSION:
-                raise ValueError(f"schema_version is {version!r}: expected {SCHEMA_VERSION}")
+                raise ValueError(f"schema_version is {version!r}: this version of the program reads {SCHEMA_VERSION}")
             values["labels"] = tuple(values["labels"])
             values["audio"] = AudioConfig.from_dict(values["audio"])
+            if values.get("fine_audio") is not None:
+                values["fine_audio"] = AudioConfig.from_dict(values["fine_audio"])
+            values["tags"] = tuple(Tag(**tag) for tag in values.get("tags", ()))
             values["graphs"] = {name: GraphFile(**graph) for name, graph in values["graphs"].items()}
             metadata = cls(**values)
             metadata._check()
@@ -272,11 +347,18 @@ class ModelMetadata:
     def _check(self) -> None:
         if not self.labels or not all(isinstance(label, str) and label for label in self.labels):
             raise ValueError(f"labels are {list(self.labels)}: expected a list of names")
-        unfit = [label for label in self.labels if not label.isprintable() or not label.strip()]
-        if unfit:
-            raise ValueError(f"the label {unfit[0]!r} cannot be printed: expected visible characters in one line")
+        for label in self.labels:
+            _check_name(label, "label")
         if len(set(self.labels)) != len(self.labels):
             raise ValueError(f"labels are {list(self.labels)}: expected each label once, not twice")
+        names = [tag.name for tag in self.tags]
+        if len(set(names)) != len(names):
+            raise ValueError(f"tags are {names}: expected each tag once, not twice")
+        if self.fine_audio is not None and self.fine_audio.sample_rate != self.audio.sample_rate:
+            raise ValueError(
+                f"fine_audio has a sample_rate of {self.fine_audio.sample_rate} Hz, audio of {self.audio.sample_rate} "
+                "Hz: expected the same"
+            )
         if set(self.graphs) != set(GRAPH_KINDS):
             raise ValueError(f"graphs are {sorted(self.graphs)}: expected {sorted(GRAPH_KINDS)}")
         for graph in self.graphs.values():
@@ -290,6 +372,11 @@ class ModelMetadata:
                 "expected two objects"
             )
         check_limits(self)
+
+
+def _check_name(name: object, what: str) -> None:
+    if not isinstance(name, str) or not name.isprintable() or not name.strip():
+        raise ValueError(f"the {what} {name!r} cannot be printed: expected visible characters in one line")
 
 
 def read_metadata(model_path: Path) -> ModelMetadata:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -15,7 +15,7 @@ from genre_runtime.audio.excerpts import MIN_EXCERPT_SECONDS, Excerpt, FloatArra
 from genre_runtime.audio.waveform import is_silent
 from genre_runtime.errors import InvalidInputError, InvalidModelError
 from genre_runtime.model.metadata import ModelMetadata
-from genre_runtime.model.session import OUTPUTS, create_session, one_line
+from genre_runtime.model.session import create_session, one_line, output_names
 from genre_runtime.prediction import ExcerptPrediction
 
 if TYPE_CHECKING:
@@ -150,18 +150,21 @@ class OnnxModel:
         InvalidInputError
             The graph's output is NaN or infinite.
         """
-        rate = self._metadata.audio.sample_rate
+        rate, n_tags = self._metadata.audio.sample_rate, len(self._metadata.tags)
         results: list[ExcerptPrediction] = []
         for batch in _batches(excerpts, self.max_batch):
             outputs = self.run(np.stack([excerpt.waveform for excerpt in batch]))
             for excerpt, row in zip(batch, outputs, strict=True):
                 end = excerpt.start_seconds + excerpt.waveform.size / rate
                 silent = is_silent(excerpt.waveform)
-                results.append(self._prediction(excerpt.start_seconds, end, row, silent))
+                results.append(self._prediction(excerpt.start_seconds, end, row, n_tags, silent=silent))
         return results
 
     def classify_log_mel(self, log_mel: FloatArray) -> list[ExcerptPrediction]:
         """Classify a spectrogram, cut into excerpts.
+
+        Of a model of two branches only the picture branch answers. Its embedding is left out, since it is not
+        comparable with that of both branches.
 
         Parameters
         ----------
@@ -179,9 +182,10 @@ class OnnxModel:
         results = []
         for start in range(0, max(1, log_mel.shape[1] - shortest + 1), n_excerpt):
             piece = log_mel[:, start : start + n_excerpt].astype(np.float32)
-            (row,) = _outputs(self._log_mel_session, {"log_mel": piece[None]})
+            (row,) = _outputs(self._log_mel_session, self._metadata, "log_mel", piece[None])
             end = (start + piece.shape[1]) * audio.frame_seconds
-            results.append(self._prediction(start * audio.frame_seconds, end, row, bool(np.ptp(piece) == 0)))
+            result = self._prediction(start * audio.frame_seconds, end, row, 0, silent=bool(np.ptp(piece) == 0))
+            results.append(result if self._metadata.fine_audio is None else replace(result, embedding=None))
         return results
 
     def run_graph(self, waveforms: FloatArray) -> FloatArray:
@@ -193,20 +197,21 @@ class OnnxModel:
 
         Returns
         -------
-        float32 array, shape (batch, n_labels + n_features)
-            Logits, then the embedding.
+        float32 array, shape (batch, n_labels + n_tags + n_features)
+            Logits, logits of the tags, then the embedding.
         """
-        return _outputs(self._session, {"waveform": waveforms})
+        return _outputs(self._session, self._metadata, "waveform", waveforms)
 
-    def _prediction(self, start: float, end: float, row: FloatArray, silent: bool) -> ExcerptPrediction:
+    def _prediction(self, start: float, end: float, row: FloatArray, n_tags: int, *, silent: bool) -> ExcerptPrediction:
         labels = self._metadata.labels
-        logits, embedding = row[: len(labels)], row[len(labels) :]
-        if not np.isfinite(logits).all():
+        logits, tags, embedding = np.split(row, np.cumsum((len(labels), n_tags)))
+        if not np.isfinite(logits).all() or not np.isfinite(tags).all():
             raise InvalidInputError("the model's output is NaN or infinite: the input is far from any audio level")
         exponentials = np.exp(logits.astype(np.float64) - logits.max())
         probabilities = exponentials / exponentials.sum()
         by_label = dict(zip(labels, probabilities.tolist(), strict=True))
-        return ExcerptPrediction(start, end, by_label, silent, embedding)
+        shares = (0.5 + 0.5 * np.tanh(tags / 2)).astype(np.float32)  # the sigmoid, which does not overflow this way
+        return ExcerptPrediction(start, end, by_label, silent, embedding, shares if n_tags else None)
 
     @cached_property
     def _log_mel_session(self) -> InferenceSession:
@@ -216,18 +221,17 @@ class OnnxModel:
         return session
 
 
-def _outputs(session: InferenceSession, inputs: dict[str, FloatArray]) -> FloatArray:
-    (name, batch), *_ = inputs.items()
+def _outputs(session: InferenceSession, metadata: ModelMetadata, kind: str, batch: FloatArray) -> FloatArray:
     try:
-        outputs = session.run(list(OUTPUTS), inputs)
+        outputs = session.run(list(output_names(metadata, kind)), {kind: batch})
     except Exception as error:  # the classes of ONNX Runtime inherit Exception itself
         raise InvalidModelError(
-            f"ONNX Runtime cannot run the model on {name} {batch.shape}: {one_line(error)}; the graph is damaged, "
+            f"ONNX Runtime cannot run the model on {kind} {batch.shape}: {one_line(error)}; the graph is damaged, "
             "or the device is short of memory: export the model again, or use another device"
         ) from error
     if any(len(output) != len(batch) for output in outputs):
         raise InvalidModelError(
-            f"the model answers {name} {batch.shape} with {len(outputs[0])} rows: expected one for each clip; export "
+            f"the model answers {kind} {batch.shape} with {len(outputs[0])} rows: expected one for each clip; export "
             "the model again"
         )
     return np.concatenate(outputs, axis=1)

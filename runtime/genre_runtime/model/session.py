@@ -24,16 +24,32 @@ from genre_runtime.errors import (
     MissingDependencyError,
     ModelNotFoundError,
 )
-from genre_runtime.model.metadata import AUDIO_METADATA_KEY, LABELS_METADATA_KEY, ModelMetadata
+from genre_runtime.model.metadata import (
+    AUDIO_METADATA_KEY,
+    FINE_AUDIO_METADATA_KEY,
+    LABELS_METADATA_KEY,
+    TAGS_METADATA_KEY,
+    ModelMetadata,
+)
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 
-OUTPUTS = ("logits", "embedding")
-"""Outputs that every graph must have; each (batch, n)."""
-
 _FLOAT32 = "tensor(float)"
+
+
+def output_names(metadata: ModelMetadata, kind: str) -> tuple[str, ...]:
+    """Return the outputs that a graph must have, each (batch, n).
+
+    Parameters
+    ----------
+    metadata : ModelMetadata
+        The sidecar.
+    kind : {"waveform", "log_mel"}
+        Input of the graph.
+    """
+    return ("logits", "tags", "embedding") if metadata.tags and kind == "waveform" else ("logits", "embedding")
 
 
 def check_graph(session: InferenceSession, metadata: ModelMetadata, kind: str, name: str) -> None:
@@ -53,10 +69,10 @@ def check_graph(session: InferenceSession, metadata: ModelMetadata, kind: str, n
     ------
     InvalidModelError
     """
-    _check_facts(session, metadata, name)
+    _check_facts(session, metadata, kind, name)
     _check_input(session, metadata, kind, name)
     outputs = {output.name: output for output in session.get_outputs()}
-    for wanted in OUTPUTS:
+    for wanted in output_names(metadata, kind):
         if wanted not in outputs:
             raise InvalidModelError(f"{name} has the outputs {', '.join(outputs)}: expected {wanted} among them")
         found = outputs[wanted]
@@ -68,17 +84,24 @@ def check_graph(session: InferenceSession, metadata: ModelMetadata, kind: str, n
     n_labels = outputs["logits"].shape[-1]
     if n_labels != len(metadata.labels):
         raise InvalidModelError(f"{name} has {n_labels} outputs but the sidecar names {len(metadata.labels)} labels")
+    if metadata.tags and kind == "waveform" and outputs["tags"].shape[-1] != len(metadata.tags):
+        raise InvalidModelError(
+            f"{name} has {outputs['tags'].shape[-1]} tags but the sidecar names {len(metadata.tags)}: export the model "
+            "again"
+        )
 
 
-def _check_facts(session: InferenceSession, metadata: ModelMetadata, name: str) -> None:
+def _check_facts(session: InferenceSession, metadata: ModelMetadata, kind: str, name: str) -> None:
     try:
         stored: dict[str, Any] = session.get_modelmeta().custom_metadata_map
     except UnicodeDecodeError as error:
         raise InvalidModelError(f"{name} has metadata that is not text: export the model again") from error
-    for key, expected in (
-        (AUDIO_METADATA_KEY, asdict(metadata.audio)),
-        (LABELS_METADATA_KEY, list(metadata.labels)),
-    ):
+    facts: dict[str, Any] = {AUDIO_METADATA_KEY: asdict(metadata.audio), LABELS_METADATA_KEY: list(metadata.labels)}
+    if kind == "waveform" and metadata.fine_audio is not None:
+        facts[FINE_AUDIO_METADATA_KEY] = asdict(metadata.fine_audio)
+    if kind == "waveform" and metadata.tags:
+        facts[TAGS_METADATA_KEY] = [tag.name for tag in metadata.tags]
+    for key, expected in facts.items():
         try:
             found = json.loads(stored[key])
         except (KeyError, ValueError, RecursionError) as error:

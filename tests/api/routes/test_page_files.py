@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from tests.api.browser import card, choose, choose_named, chromium, opened, wait_until
 from tests.api.live import Live, live
 from tests.api.requests import audio_bytes
-from tests.synthetic import LABELS, RATE, tone, write_model
+from tests.synthetic import LABELS, RATE, TAGS, noise, tone, write_model
 
 HOSTILE = """=cmd|' /C x'!A0, "<img src=x onerror=alert(1)>" \u202egpj.wav"""
 
@@ -85,10 +85,28 @@ def test_of_many_files_the_answers_stand_close_together(page: Page) -> None:
 def test_uncertain_answers_say_why(page: Page) -> None:
     choose(page, silence=wav(np.zeros(3 * RATE, np.float32)))
     done = card(page, "done")
-    assert "Not sure" in done.locator(".verdict").inner_text()
+    assert done.locator(".verdict").inner_text() == "Silence"
     expect(done).to_contain_text("The track is silent.")
     assert done.locator("rect.silent").count() == 1
-    expect(page.get_by_role("status")).to_contain_text("not sure")
+    expect(page.get_by_role("status")).to_contain_text("silence.wav: silence.")
+
+
+def test_tags_answer_set_and_speech(browser: Browser, tmp_path: Path) -> None:
+    model = write_model(tmp_path, tags=TAGS, threshold=0.95)
+    with live(tmp_path, model) as service, opened(browser, service.address) as page:
+        choose(page, song=wav(tone(3)))
+        song = card(page, "done")
+        expect(page.get_by_role("status")).to_contain_text("song.wav: not sure, perhaps tone or noise.")
+        expect(song.locator(".verdict")).to_have_text("Not sure perhaps tone or noise")
+        assert song.locator(".labels li").all_inner_texts() == ["house", "happy"]
+        choose(page, talk=wav(noise(3)))
+        talk = card(page, "done", 1)
+        assert talk.locator(".verdict").inner_text() == "Speech, not music"
+        assert talk.locator(".labels").count() == 0
+        expect(page.get_by_role("status")).to_contain_text("talk.wav: speech, not music.")
+        rows = list(csv.DictReader(io.StringIO(saved(page, "Download CSV"))))
+        assert [row["music"] for row in rows] == ["music", "speech"]
+        assert (rows[0]["genre_set"], rows[0]["styles"]) == ("tone; noise", "house")
 
 
 def test_a_partly_readable_file_says_so(page: Page) -> None:

@@ -14,7 +14,7 @@ from tests.api.browser import card, choose, choose_named, chromium, opened, payl
 from tests.api.figures import MATRIX, add_figures
 from tests.api.live import Live, live
 from tests.api.requests import audio_bytes
-from tests.synthetic import write_model
+from tests.synthetic import TAGS, write_model
 
 KEY = "a-long-key"
 HISTORY = [
@@ -26,7 +26,7 @@ HISTORY = [
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     folder = tmp_path_factory.mktemp("page")
-    model = write_model(folder)
+    model = write_model(folder, tags=TAGS)
     add_figures(model, history=HISTORY, confusion_matrix=MATRIX)
     with live(folder, model, max_body_bytes=1_000_000) as service:
         yield service
@@ -137,6 +137,7 @@ def test_accessible_on_any_screen(browser: Browser, service: Live, scheme: str, 
         card(page, "done")
         card(page, "failed")
         expect(page.locator("#model figure")).to_have_count(3)
+        expect(page.locator(".labels")).to_have_count(1)
         page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         results = Axe().run(page)

@@ -18,7 +18,7 @@ from genre_runtime.errors import ModelNotFoundError
 from tests.api.conftest import SECRET, MakeClient
 from tests.api.requests import assert_problem, audio_bytes, upload
 from tests.runtime.av_files import CONTAINERS, write_with_pyav
-from tests.synthetic import RATE, noise, tone
+from tests.synthetic import RATE, TAGS, noise, tone, write_audio, write_model
 
 
 def prediction_of(answer: dict[str, Any]) -> dict[str, Any]:
@@ -45,6 +45,20 @@ def test_prediction_is_the_classifiers(
     assert answer["path"] == "song"
     assert set(answer["timings"]) == {"queue_seconds", "decode_seconds", "model_seconds", "total_seconds"}
     assert 0 < answer["timings"]["decode_seconds"] < answer["timings"]["total_seconds"]
+
+
+def test_answers_of_a_model_with_tags(make_client: MakeClient, tmp_path: Path) -> None:
+    tagging = GenreClassifier.load(write_model(tmp_path, tags=TAGS), device="cpu")
+    client = make_client(lambda: tagging)
+    song = upload(client, audio_bytes()).json()
+    assert (song["music"], song["styles"], song["moods"], song["instruments"]) == ("music", ["house"], ["happy"], [])
+    assert (song["genre_set"], list(song["tags"])) == (["tone", "noise"], ["music", "house", "happy"])
+    path = write_audio(tmp_path / "talk.wav", noise(3))
+    talk = upload(client, path.read_bytes()).json()
+    assert (talk["music"], talk["reason"], talk["genre_set"]) == ("speech", "speech, not music", [])
+    spectrogram = np.zeros((tagging.metadata.audio.n_mels, 100)).tolist()
+    answer = client.post("/api/predict", json={"spec": spectrogram}).json()
+    assert (answer["tags"], answer["styles"]) == ({}, [])
 
 
 @pytest.mark.parametrize("suffix", CONTAINERS)

@@ -38,7 +38,7 @@ from genre_runtime.errors import (
 from tests.gui.conftest import DEADLINE_SECONDS, OpenController, OpenWindow, drive, finished, named, wait
 from tests.gui.odd_service import PREDICTION, READY, Reply, odd_service, problem
 from tests.gui.test_window import text
-from tests.synthetic import cut_short, noise, tone, write_audio
+from tests.synthetic import TAGS, cut_short, noise, tone, write_audio, write_model
 
 pytest.importorskip("genre_api", reason="the service is not installed")
 
@@ -101,6 +101,25 @@ def test_how_much_was_readable_comes_through_the_service(model_path: Path, tmp_p
         answer = classify(service.address, part)
     assert isinstance(answer, Prediction)
     assert answer.remark == "only 3.0 of 30.0 s could be read"
+
+
+def test_tags_come_through_the_service(tmp_path: Path) -> None:
+    model, song = write_model(tmp_path, tags=TAGS), write_audio(tmp_path / "song.wav", tone(3))
+    local = LocalBackend.load(ModelRequest(model, "cpu")).classify(song, whole=False, stop=NEVER)
+    with live(tmp_path, model) as service:
+        remote = classify(service.address, song)
+    assert isinstance(local, Prediction)
+    assert isinstance(remote, Prediction)
+    assert remote.to_dict() == local.to_dict()
+    assert (remote.music, remote.styles, remote.genre_set) == ("music", ("house",), ("tone", "noise"))
+
+
+@pytest.mark.parametrize("wrong", [{"styles": ["a\nb"]}, {"moods": "sad"}, {"tags": {"": 0.5}}, {"music": "a song"}])
+def test_tags_that_are_not_names_are_refused(song: Path, wrong: dict[str, Any]) -> None:
+    with odd_service(lambda _: (200, {**PREDICTION, **wrong}, {})) as address:
+        answer = classify(address, song)
+    assert isinstance(answer, ServiceError)
+    assert "its answer is not a prediction" in str(answer)
 
 
 @pytest.mark.parametrize("announced", ["30", -1, float("inf"), True, [30]])

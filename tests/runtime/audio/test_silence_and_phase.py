@@ -83,7 +83,7 @@ def test_cancelling_channels_are_decoded_as_one_of_them(apart: Apart, tmp_path: 
     assert found.pitches == pytest.approx([440, 440], abs=15)
 
 
-SILENT_RATE = 22_050
+SILENT_RATE = 32_000
 """The model's own: a resampler rings where direct current begins and ends."""
 
 SILENT: dict[str, FloatArray] = {

@@ -21,7 +21,7 @@ def test_table(genre: Genre, music: Path) -> None:
     status, out, err = genre("classify", music)
     heading, first, second = out.splitlines()
     assert status == 0
-    assert heading.split() == ["genre", "sure", "otherwise", "file"]
+    assert heading.split() == ["genre", "sure", "otherwise", "also", "file"]
     assert first.split()[0] == "tone"
     assert first.endswith(str(music / "tone.wav"))
     assert second.endswith(str(music / "sub" / "noise.FLAC"))
@@ -91,6 +91,12 @@ def test_csv(genre: Genre, music: Path) -> None:
         "error",
         "same_as",
         "announced_seconds",
+        "music",
+        "genre_set",
+        "styles",
+        "moods",
+        "instruments",
+        "voice",
     ]
     assert float(rows[0]["confidence"]) > 0.5
     assert rows[0]["error"] == ""

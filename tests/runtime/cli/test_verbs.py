@@ -24,7 +24,7 @@ def test_info_table(model_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     facts = dict(line.split(maxsplit=1) for line in out.splitlines())
     assert facts["model"] == str(model_path)
     assert facts["genres"] == "noise, quiet, tone"
-    assert "3 x 10 s at 22050 Hz" in out
+    assert "3 x 10 s at 32000 Hz" in out
     assert facts["test"] == "70.0% right [65.0%, 75.0%] of 1,200 tracks by 300 other artists (grouped split, epoch 3)"
     assert "40% of the answers are confident, 85% of them right" in out
     assert "75.0%" not in out.replace("75.0%]", ""), "validation, by which training chose, is not a figure to show"
@@ -37,7 +37,7 @@ def test_info_json(model_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main(["info", "--model", str(model_path), "--format", "json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["labels"] == list(LABELS)
-    assert facts["audio"]["sample_rate"] == 22_050
+    assert facts["audio"]["sample_rate"] == 32_000
     assert facts["metrics"] == {"val_acc": 0.75, "val_loss": 0.5, "epoch": 3, "macro_f1": 0.7}
     assert facts["device_requested"] == "auto"
     assert facts["devices"][facts["device"]] == "works"

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from genre_runtime.audio.excerpts import TrackLength
+from genre_runtime.classifier import summarise
 from genre_runtime.errors import UnreadableAudioError
 from genre_runtime.library.results.write import WRITERS
-from genre_runtime.prediction import ExcerptPrediction, FileResult, Prediction, summarise
+from genre_runtime.model.metadata import AudioConfig, ModelMetadata
+from genre_runtime.prediction import ExcerptPrediction, FileResult, Prediction
 
 THRESHOLD = 0.6
 EXCERPT_SECONDS = 10.0
@@ -31,8 +33,9 @@ def predict(
         ExcerptPrediction(number * EXCERPT_SECONDS, (number + 1) * EXCERPT_SECONDS, values, silent=number in silent)
         for number, values in enumerate(excerpts)
     ]
+    metadata = ModelMetadata(tuple(excerpts[0]), AudioConfig(), {}, confidence_threshold=THRESHOLD)
     duration = len(parts) * EXCERPT_SECONDS if seconds is None else seconds
-    return summarise(parts, threshold=THRESHOLD, length=TrackLength(duration), device="cpu", path=Path(path))
+    return summarise(parts, metadata=metadata, length=TrackLength(duration), device="cpu", path=Path(path))
 
 
 def small_library() -> list[FileResult]:

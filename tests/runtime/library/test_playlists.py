@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
@@ -80,6 +81,14 @@ def test_which_answers_are_taken(
     genre_playlist(library, "--output", tmp_path / "lists", *words)
     found = {path.stem: [title for _, title, _ in read_m3u(path)] for path in (tmp_path / "lists").iterdir()}
     assert found == titles
+
+
+def test_what_is_not_music_is_in_no_playlist(genre_playlist: Playlist, tmp_path: Path) -> None:
+    answers = [predict("/a.mp3", {"rock": 0.9, "jazz": 0.1}), predict("/b.mp3", {"rock": 0.9, "jazz": 0.1})]
+    speech = replace(answers[1], music="speech", confident=False)
+    (tmp_path / "all.jsonl").write_text(written(named([answers[0], speech])), encoding="utf-8")
+    genre_playlist(tmp_path / "all.jsonl", "--output", tmp_path / "lists", "--unsure")
+    assert [title for _, title, _ in read_m3u(tmp_path / "lists" / "rock.m3u8")] == ["a"]
 
 
 def test_nothing_to_write_is_said(genre_playlist: Playlist, library: Path, tmp_path: Path) -> None:

@@ -10,28 +10,37 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genre_runtime.errors import EmptyAudioError, InvalidInputError
-from genre_runtime.model.features import hz_to_mel, log_mel_spectrogram, mel_filterbank, mel_to_hz
-from genre_runtime.model.metadata import AudioConfig
-from tests.golden.make import GOLDEN, SIGNALS
+from genre_runtime.model.features import (
+    KALDI_FLOOR,
+    KALDI_OFFSET,
+    KALDI_SPAN,
+    hz_to_mel,
+    log_mel_spectrogram,
+    mel_filterbank,
+    mel_to_hz,
+)
+from genre_runtime.model.metadata import FINE_AUDIO, AudioConfig
+from tests.golden.make import FRONT_ENDS, GOLDEN, SIGNALS
 from tests.synthetic import noise, tone
 
 CONFIG = AudioConfig()
-GOLDEN_TOLERANCE_DB = 2e-3
-"""Stored digits, and the last bits of float32 FFTs that differ between builds of NumPy."""
+GOLDEN_TOLERANCE = {"coarse": 2e-3, "fine": 2e-4}
+"""Decibels, and units of the scale `kaldi`: stored digits, and the last bits of FFTs, which differ between NumPys."""
 
 
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
 @pytest.mark.parametrize("name", SIGNALS)
-def test_golden_values(name: str) -> None:
-    golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
+def test_golden_values(name: str, front_end: str) -> None:
+    golden = json.loads(GOLDEN.read_text(encoding="utf-8"))[front_end]
     log_mel = log_mel_spectrogram(SIGNALS[name](), AudioConfig.from_dict(golden["audio"]))
     found = log_mel[np.ix_(golden["bands"], golden["frames"])]
-    np.testing.assert_allclose(found, golden["log_mel"][name], rtol=0, atol=GOLDEN_TOLERANCE_DB)
+    np.testing.assert_allclose(found, golden["log_mel"][name], rtol=0, atol=GOLDEN_TOLERANCE[front_end])
 
 
 def test_golden_values_are_those_of_the_settings_in_use() -> None:
     golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
-    assert AudioConfig.from_dict(golden["audio"]) == CONFIG, "run `invoke golden`"
-    assert set(golden["log_mel"]) == set(SIGNALS)
+    assert {name: AudioConfig.from_dict(golden[name]["audio"]) for name in golden} == FRONT_ENDS, "run `invoke golden`"
+    assert all(set(golden[name]["log_mel"]) == set(SIGNALS) for name in golden)
 
 
 @pytest.mark.parametrize("samples", [tone(), noise(), tone() + noise(), 1e-4 * noise(seed=3)])
@@ -124,3 +133,13 @@ def test_wrong_shapes_are_refused() -> None:
         log_mel_spectrogram(np.zeros((2, 100), np.float32), CONFIG)
     with pytest.raises(EmptyAudioError):
         log_mel_spectrogram(np.zeros(0, np.float32), CONFIG)
+
+
+def test_the_fine_front_end_keeps_the_level() -> None:
+    """On the scale `kaldi`, a factor of ten in amplitude is ln(100) / 5, and silence is the floor."""
+    loud, soft = (log_mel_spectrogram(gain * noise(), FINE_AUDIO) for gain in (np.float32(1), np.float32(0.1)))
+    assert loud.shape == (FINE_AUDIO.n_mels, FINE_AUDIO.n_frames(noise().size))
+    assert np.median(loud - soft) == pytest.approx(np.log(100) / KALDI_SPAN, abs=0.01)
+    floor = (np.log(KALDI_FLOOR) + KALDI_OFFSET) / KALDI_SPAN
+    np.testing.assert_allclose(log_mel_spectrogram(np.zeros(1_000, np.float32), FINE_AUDIO), floor, rtol=1e-5)
+    assert log_mel_spectrogram(np.ones(1, np.float32), FINE_AUDIO).shape == (FINE_AUDIO.n_mels, 1)

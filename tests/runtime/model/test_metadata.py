@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 
 from genre_runtime.errors import InvalidModelError, ModelNotFoundError
-from genre_runtime.model.metadata import AudioConfig, GraphFile, ModelMetadata, read_metadata
+from genre_runtime.model.metadata import (
+    FINE_AUDIO,
+    AudioConfig,
+    GraphFile,
+    ModelMetadata,
+    Tag,
+    read_metadata,
+)
+
+TAG = {"name": "house", "kind": "style", "threshold": 0.5, "genre": "electronic"}
 
 METADATA = ModelMetadata(
     labels=("jazz", "rock"),
@@ -21,6 +30,9 @@ METADATA = ModelMetadata(
     n_excerpts=5,
     temperature=1.5,
     confidence_threshold=0.25,
+    fine_audio=FINE_AUDIO,
+    tags=(Tag("music", "music", 0.5), Tag("house", "style", 0.25, "electronic")),
+    genre_set_threshold=0.8,
     metrics={"val_acc": 0.5, "history": [{"epoch": 1}]},
     provenance={"seed": 1},
 )
@@ -32,15 +44,18 @@ METADATA = ModelMetadata(
         ("sample_rate", 0),
         ("sample_rate", 22_050.0),
         ("n_fft", -1),
+        ("window_length", 0),
+        ("window_length", 3_073),
         ("hop_length", True),
         ("n_mels", "128"),
         ("f_min", -1.0),
         ("f_min", 11_025.0),
-        ("f_max", 11_026.0),
+        ("f_max", 16_001.0),
         ("f_max", float("nan")),
         ("top_db", 0.0),
         ("top_db", float("inf")),
         ("top_db", None),
+        ("scale", "mel"),
     ],
 )
 def test_audio_config_refuses_what_no_front_end_can_do(name: str, value: Any) -> None:
@@ -50,12 +65,14 @@ def test_audio_config_refuses_what_no_front_end_can_do(name: str, value: Any) ->
 
 CHANGES = {
     "sample_rate": 44_100,
-    "n_fft": 1_024,
+    "n_fft": 4_096,
+    "window_length": 1_024,
     "hop_length": 512,
     "n_mels": 64,
     "f_min": 20.0,
     "f_max": 8_000.0,
     "top_db": 60.0,
+    "scale": "kaldi",
 }
 
 
@@ -68,7 +85,7 @@ def test_fingerprint_changes_with_every_field() -> None:
 
 def test_fingerprint_is_the_same_in_every_release() -> None:
     """Existing feature stores are named by it."""
-    assert AudioConfig().fingerprint() == "8b3925e87a8e"
+    assert AudioConfig().fingerprint() == "d15048e9a359"
 
 
 def test_audio_config_from_dict_wants_every_field_and_no_other() -> None:
@@ -98,7 +115,7 @@ def _changed(**changes: Any) -> str:
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"schema_version": 2}, "schema_version is 2"),
+        ({"schema_version": 1}, "schema_version is 1: .* reads 2"),
         ({"labels": ["rock", "rock"]}, "twice"),
         ({"labels": []}, "labels"),
         ({"labels": ["rock", 3]}, "labels"),
@@ -117,6 +134,22 @@ def _changed(**changes: Any) -> str:
         ({"n_excerpts": 0}, "n_excerpts"),
         ({"n_excerpts": 2.5}, "n_excerpts"),
         ({"n_excerpts": True}, "n_excerpts"),
+        ({"genre_set_threshold": 0}, "genre_set_threshold"),
+        ({"genre_set_threshold": 1.1}, "genre_set_threshold"),
+        ({"fine_audio": {"sample_rate": 32_000}}, "missing"),
+        ({"fine_audio": asdict(AudioConfig(sample_rate=44_100))}, "44100 Hz, audio of 32000 Hz: expected the same"),
+        ({"tags": None}, "NoneType"),
+        ({"tags": [{"name": "music", "kind": "music"}]}, "threshold"),
+        ({"tags": [TAG | {"name": ""}]}, "the tag '' cannot be printed"),
+        ({"tags": [TAG | {"name": "a\nb"}]}, "cannot be printed"),
+        ({"tags": [TAG | {"name": 3}]}, "cannot be printed"),
+        ({"tags": [TAG | {"kind": "colour"}]}, "'house' has the kind 'colour': expected music, style"),
+        ({"tags": [TAG | {"threshold": 0}]}, "'house': threshold is 0: expected a finite number of more than 0"),
+        ({"tags": [TAG | {"threshold": "0.5"}]}, "threshold"),
+        ({"tags": [TAG | {"kind": "mood"}]}, "'house' is a mood with a genre: only a style has one"),
+        ({"tags": [TAG | {"genre": 3}]}, "genre of a tag"),
+        ({"tags": [TAG | {"colour": "red"}]}, "colour"),
+        ({"tags": [TAG, TAG]}, "each tag once, not twice"),
         ({"metrics": None}, "metrics"),
         ({"surprise": 1}, "surprise"),
     ],
@@ -126,7 +159,7 @@ def test_sidecar_out_of_range_is_refused_by_name(changes: dict[str, Any], compla
         ModelMetadata.from_json(_changed(**changes))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", '"text"', "{}", '{"schema_version": 1}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", '"text"', "{}", '{"schema_version": 2}'])
 def test_sidecar_that_is_something_else_is_refused(text: str) -> None:
     with pytest.raises(InvalidModelError, match="invoke export"):
         ModelMetadata.from_json(text)

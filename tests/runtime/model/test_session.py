@@ -16,7 +16,7 @@ from genre_runtime import AudioConfig, GenreClassifier
 from genre_runtime.errors import InvalidModelError, ModelNotFoundError
 from genre_runtime.model.metadata import AUDIO_METADATA_KEY, LABELS_METADATA_KEY, read_metadata
 from genre_runtime.model.session import create_session
-from tests.synthetic import GRAPHS, sign, tone
+from tests.synthetic import GRAPHS, RATE, sign, tone
 
 
 def _edit_sidecar(model_path: Path, edit: Callable[[dict[str, Any]], None]) -> None:
@@ -138,7 +138,7 @@ def test_a_path_that_is_no_model_says_what_to_name(model_path: Path, name: str, 
 def test_the_spectrogram_graph_is_checked_when_it_is_used(model_path: Path) -> None:
     model_path.with_name("best_model.logmel.onnx").unlink()
     classifier = GenreClassifier.load(model_path, device="cpu")
-    assert classifier.classify(tone(1), 22_050).label == "tone"
+    assert classifier.classify(tone(1), RATE).label == "tone"
     with pytest.raises(ModelNotFoundError, match="logmel"):
         classifier.classify_log_mel(np.zeros((128, 10), np.float32))
 
@@ -211,10 +211,10 @@ def test_graph_that_fails_when_it_runs_is_a_typed_error(model_path: Path) -> Non
     onnx.save(graph, model_path)
     sign(model_path)
     classifier = GenreClassifier.load(model_path, device="cpu")
-    with pytest.raises(InvalidModelError, match=r"cannot run the model on waveform \(1, 22051\).*export"):
-        classifier.classify(np.ones(22_051, np.float32), 22_050)
-    with pytest.raises(InvalidModelError, match=r"answers waveform \(1, 22050\) with 3150 rows"):  # seven samples a row
-        classifier.classify(np.ones(22_050, np.float32), 22_050)
+    with pytest.raises(InvalidModelError, match=r"cannot run the model on waveform \(1, 31501\).*export"):
+        classifier.classify(np.ones(31_501, np.float32), RATE)
+    with pytest.raises(InvalidModelError, match=r"answers waveform \(1, 31500\) with 4500 rows"):  # seven samples a row
+        classifier.classify(np.ones(31_500, np.float32), RATE)
 
 
 def test_no_plan_of_memory_is_kept_for_every_length(model_path: Path) -> None:

@@ -163,7 +163,7 @@ def test_of_a_long_track_the_excerpts_of_the_runtime_train(
     log_mel = track_log_mel(Track("x/long", path, "noise", "x", "long"), CONFIG)
     expected = log_mel_spectrogram(np.concatenate(parts), CONFIG)
     assert log_mel.shape == expected.shape
-    assert np.median(np.abs(log_mel - expected)) < 1e-3  # an excerpt is resampled by itself: its ends differ
+    assert np.median(np.abs(log_mel - expected)) < 1.5e-3  # an excerpt is resampled by itself: its ends differ
     assert sum(decoded) < 50 * rate
 
 
@@ -243,7 +243,7 @@ def test_other_clips_make_another_store(tracks: list[Track], cache: Path) -> Non
 
 
 def test_unusable_clips_are_left_out_with_a_reason(tracks: list[Track], cache: Path, tmp_path: Path) -> None:
-    silent = write_audio(tmp_path / "silent.wav", np.zeros(22_050, np.float32))
+    silent = write_audio(tmp_path / "silent.wav", np.zeros(RATE, np.float32))
     text, picture = tmp_path / "text.wav", tmp_path / "narrow.png"
     text.write_text("no audio")
     picture.write_bytes(b"no picture")
@@ -259,7 +259,7 @@ def test_unusable_clips_are_left_out_with_a_reason(tracks: list[Track], cache: P
 
 
 def test_nothing_usable_is_an_error(tmp_path: Path, cache: Path) -> None:
-    path = write_audio(tmp_path / "silent.wav", np.zeros(22_050, np.float32))
+    path = write_audio(tmp_path / "silent.wav", np.zeros(RATE, np.float32))
     with pytest.raises(DataError, match="none of the 1 clips could be read: the clip is silent"):
         open_store([Track("x/silent", path, "noise", "x", "x")], CONFIG, cache)
     assert stores(cache) == []

@@ -139,7 +139,7 @@ def test_same_seed_same_split_other_seed_other_split(method: str) -> None:
 
 @pytest.mark.parametrize(("method", "fold"), [("random", 0), ("grouped", -1), ("grouped", 5), ("stratified", 5)])
 def test_unknown_method_or_fold_is_an_error(method: str, fold: int) -> None:
-    with pytest.raises(DataError, match="expected grouped, official, stratified and a fold from 0 to 4"):
+    with pytest.raises(DataError, match="expected grouped, artists, official, stratified and a fold from 0 to 4"):
         split_tracks(make_tracks(), method, 0, fold)
 
 

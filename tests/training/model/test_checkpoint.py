@@ -14,6 +14,7 @@ import torch
 from genre_runtime.model.metadata import AudioConfig
 from genre_training.config import NetworkConfig
 from genre_training.model.checkpoint import REQUIRED_KEYS, Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
+from genre_training.model.fusion import FusedNetwork
 from genre_training.model.network import GenreNetwork
 
 NETWORK = NetworkConfig(widths=(4, 8))
@@ -185,6 +186,7 @@ def test_trained_network_has_the_weights_or_says_why_not() -> None:
     checkpoint = replace(make_checkpoint(), model_state_dict=network.state_dict())
     rebuilt = checkpoint.trained_network()
     assert not rebuilt.training
+    assert isinstance(rebuilt, GenreNetwork)
     assert torch.equal(rebuilt.head.weight, network.head.weight)
     with pytest.raises(CheckpointError, match="weights do not fit the network it describes"):
         replace(checkpoint, labels=("a", "b", "c")).trained_network()
@@ -195,4 +197,6 @@ def test_shipped_checkpoint_loads() -> None:
         Path(__file__).parents[3] / "models" / "best_model.pt", ("recipe", "held_out", "temperature")
     )
     assert 1 <= checkpoint.epoch <= checkpoint.parsed_recipe().training.epochs
-    assert len(checkpoint.labels) == checkpoint.trained_network().head.out_features
+    network = checkpoint.trained_network()
+    assert isinstance(network, FusedNetwork)
+    assert len(checkpoint.labels) == network.audio.head.out_features == network.picture.head.out_features

@@ -148,7 +148,7 @@ def test_every_parameter_learns(kind: str) -> None:
 
 def test_config_survives_plain_values() -> None:
     assert parse_network(asdict(CONFIG)) == CONFIG
-    with pytest.raises(ConfigError, match="unknown key depth: expected one of kind, widths"):
+    with pytest.raises(ConfigError, match="unknown key depth: expected one of kind, branch"):
         parse_network({"depth": 3})
 
 

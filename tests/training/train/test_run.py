@@ -52,7 +52,7 @@ def test_resuming_names_what_changed_before_features_are_computed(
     recipe = replace(recipe, training=training)
     tracks = read_tracks(finished_run.data)
     found: Any = tracks[1:]
-    monkeypatch.setattr(run_module, "read_tracks", lambda _: found)
+    monkeypatch.setattr(run_module, "read_branch_tracks", lambda *_: found)
     with pytest.raises(CheckpointError, match=rf"had 96 clips, now there are 95; .* is {tracks[0].track_id} \("):
         run()
     found = [replace(track, label="new") if track.label == "low" else track for track in tracks]

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genre_training.config import DataConfig, Recipe
+from genre_training.config import DataConfig, Recipe, TrainingConfig
 from genre_training.data.splits import TrainingData
 from genre_training.evaluate.metrics import excerpt_logits, fit_temperature, metrics, track_probabilities
 from genre_training.model.checkpoint import Checkpoint
@@ -177,18 +177,20 @@ def test_step_with_a_loss_that_is_not_finite_leaves_the_weights() -> None:
             super().__init__()
             self.linear = nn.Linear(2, 2)
 
-        def forward(self, x: Tensor) -> Tensor:
-            result: Tensor = self.linear(x)[None]
-            return result
+        def forward(self, x: Tensor) -> loop.Answers:
+            return loop.Answers(self.linear(x)[None])
 
     network = Head()
     before = network.linear.weight.clone()
     optimizer = torch.optim.AdamW(network.parameters(), 0.1)
     batch = Batch(torch.zeros(1), torch.full((1, 2), math.nan), torch.eye(2)[:1], torch.ones(1), torch.zeros(1, 2))
-    assert math.isnan(loop._step(network, optimizer, batch, 0.0))
+    assert math.isnan(loop._step(network, optimizer, batch, UNSMOOTHED))
     assert torch.equal(network.linear.weight, before)
-    assert math.isfinite(loop._step(network, optimizer, batch._replace(crops=torch.ones(1, 2)), 0.0))
+    assert math.isfinite(loop._step(network, optimizer, batch._replace(crops=torch.ones(1, 2)), UNSMOOTHED))
     assert not torch.equal(network.linear.weight, before)
+
+
+UNSMOOTHED = TrainingConfig(label_smoothing=0.0)
 
 
 class Fixed(nn.Module):
@@ -198,15 +200,15 @@ class Fixed(nn.Module):
         super().__init__()
         self.logits, self.scale = nn.Parameter(torch.tensor(logits)), scale
 
-    def forward(self, x: Tensor) -> Tensor:
-        return (self.scale * self.logits)[:, None].expand(-1, len(x), -1)
+    def forward(self, x: Tensor) -> loop.Answers:
+        return loop.Answers((self.scale * self.logits)[:, None].expand(-1, len(x), -1))
 
 
 def gradient_of_a_step(network: Fixed) -> Tensor:
     """Return what one step of size 1 takes from the logits; the target is the first of two labels."""
     before = network.logits.detach().clone()
     batch = Batch(torch.zeros(1), torch.zeros(1, 1, 1), torch.eye(2)[:1], torch.ones(1), torch.zeros(1, 2))
-    loop._step(network, torch.optim.SGD(network.parameters(), 1.0), batch, 0.0)
+    loop._step(network, torch.optim.SGD(network.parameters(), 1.0), batch, UNSMOOTHED)
     return before - network.logits.detach()
 
 

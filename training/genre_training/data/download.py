@@ -224,7 +224,9 @@ class _BrokenConnectionError(Exception):
     """A failure after which another attempt may succeed."""
 
 
-def fetch(url: str, target: Path, sha1: str, size: int, unpacked: int = 0, pause: float = 1.0) -> None:
+def fetch(
+    url: str, target: Path, checksum: str, size: int, unpacked: int = 0, pause: float = 1.0, algorithm: str = "sha1"
+) -> None:
     """Download a file, unless it exists; an earlier unfinished download is continued.
 
     Parameters
@@ -233,14 +235,16 @@ def fetch(url: str, target: Path, sha1: str, size: int, unpacked: int = 0, pause
         http or https.
     target : Path
         File to write.
-    sha1 : str
-        Checksum of the whole file, hexadecimal.
+    checksum : str
+        Of the whole file, hexadecimal; its first digits are enough.
     size : int
         Approximate number of bytes, for the check of free space; a file of more than twice as many is refused.
     unpacked : int
         Bytes that its contents will need in addition.
     pause : float
         Seconds before the first new attempt; doubled for each further one.
+    algorithm : {"sha1", "sha256"}
+        Of the checksum.
 
     Raises
     ------
@@ -275,7 +279,7 @@ def fetch(url: str, target: Path, sha1: str, size: int, unpacked: int = 0, pause
                 bar.set_postfix_str(f"{error}; trying again")
                 time.sleep(pause * 2 ** max(0, failures - 1))
     with disk_guard(target.parent, size):
-        _verify(part, sha1, url)
+        _verify(part, algorithm, checksum, url)
         part.replace(target)
 
 
@@ -412,18 +416,19 @@ def _read(response: HTTPResponse) -> bytes:
         raise _BrokenConnectionError(f"the connection broke: {printable(error) or type(error).__name__}") from error
 
 
-def _verify(part: Path, sha1: str, url: str) -> None:
-    digest = hashlib.sha1(usedforsecurity=False)
+def _verify(part: Path, algorithm: str, checksum: str, url: str) -> None:
+    digest = hashlib.new(algorithm, usedforsecurity=False)
     size = size_of(part)
     with part.open("rb") as file, _bar("checking", size) as bar:
         while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
             bar.update(len(chunk))
-    if digest.hexdigest() != sha1:
+    if not digest.hexdigest().startswith(checksum):
         part.unlink()
+        name = algorithm.upper().replace("SHA", "SHA-")
         raise DownloadError(
-            f"{url}: received {size} bytes with SHA-1 {digest.hexdigest()}, expected {sha1}; they were removed: run "
-            "the same command again; if it fails again, the file on the server has changed"
+            f"{url}: received {size} bytes with {name} {digest.hexdigest()}, expected {checksum}; they were removed: "
+            "run the same command again; if it fails again, the file on the server has changed"
         )
 
 

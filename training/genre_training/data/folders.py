@@ -332,6 +332,29 @@ def read_tracks(folder: Path) -> list[Track]:
     return tracks
 
 
+def read_branch_tracks(folder: Path, branch: str) -> list[Track]:
+    """Return the clips of a data folder that a branch can read.
+
+    Parameters
+    ----------
+    folder : Path
+    branch : {"picture", "audio"}
+        `picture` reads all clips; `audio` those that exist as audio files, also if they are there as pictures too.
+
+    Raises
+    ------
+    DataError
+        As `read_tracks` does, or no clip is an audio file.
+    """
+    tracks = read_tracks(folder)
+    if branch == "picture":
+        return tracks
+    files = [track for track in tracks if track.path.suffix != ".png"] + read_twins(folder, tracks)
+    if not files:
+        raise DataError(f"{folder} has pictures only, {len(tracks)} of them: the audio branch needs audio files")
+    return files
+
+
 def _read_parts(folder: Path) -> list[Track]:
     fma = read_fma_tracks(folder)
     # Every subset of FMA contains the small one, so its pictures would be the same music again.

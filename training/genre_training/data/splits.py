@@ -1,6 +1,7 @@
 """The clips of a run in memory, and their seeded split into training, validation and test.
 
 `grouped` keeps every group (artist, album, upload block) whole and every clip in the part that its source names.
+`artists` keeps groups whole and divides all clips alike, whatever part a source names.
 `official` follows the official split of a source as well, and divides the clips of the others as `grouped` does.
 `stratified` splits clip by clip, as the original report did: artists leak, so it serves for comparison only.
 """
@@ -19,12 +20,14 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from torch import Tensor
 
-from genre_runtime import AudioConfig
+from genre_runtime import KALDI_SPAN, AudioConfig
 from genre_training.config import TEST_FOLDS, Recipe, SplitMethod
 from genre_training.data.features import FeatureStore, label_indices
 from genre_training.data.track import PARTS, DataError, Indices, Track
 
 METHODS = get_args(SplitMethod)
+PARTED = ("grouped", "official")
+"""Methods that keep a clip in the part that its source names."""
 VALIDATION_FOLDS = 8
 REFIT_FOLDS = 16
 
@@ -49,7 +52,7 @@ def split_tracks(tracks: list[Track], method: str, seed: int, fold: int = 0) -> 
     Parameters
     ----------
     tracks : list of Track
-    method : {"grouped", "official", "stratified"}
+    method : {"grouped", "artists", "official", "stratified"}
     seed : int
         The same seed gives the same split.
     fold : int
@@ -73,7 +76,7 @@ def split_tracks(tracks: list[Track], method: str, seed: int, fold: int = 0) -> 
             f"split 'official': none of {len(tracks)} clips names a part: expected FMA, or a manifest with the column "
             "split; use split 'grouped'"
         )
-    parts = np.array([(part or "") if grouped else "" for part in named], dtype="<U10")
+    parts = np.array([(part or "") if method in PARTED else "" for part in named], dtype="<U10")
     free, train, validation, test = (np.flatnonzero(parts == part) for part in ("", *PARTS))
     if not tracks:
         raise DataError("there are no clips to split: expected clips of at least three artists")
@@ -208,6 +211,8 @@ class TrainingData:
         Position of the picture of each.
     outliers : Tensor or None, shape (n_outliers, n_mels, n_frames)
         Sounds that are not music, for training with the label -1.
+    decibels : float
+        Decibels that one unit of the spectrograms stands for.
     """
 
     clips: Tensor
@@ -224,6 +229,7 @@ class TrainingData:
     twins: Tensor = field(default_factory=lambda: torch.zeros(0))
     twin_positions: Indices = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     outliers: Tensor | None = None
+    decibels: float = 1.0
 
     def groups_of(self, positions: Indices) -> NDArray[Any]:
         """Return the artist of some clips.
@@ -292,5 +298,6 @@ def load_clips(
         groups=np.array([track.group for track in store.tracks]),
         is_file=np.array([track.path.suffix != ".png" for track in store.tracks]),
         twins=torch.from_numpy(np.array(twins.log_mel[pictured])) if twins else torch.zeros(0),
+        decibels=KALDI_SPAN * 10 / np.log(10) if audio.scale == "kaldi" else 1.0,
         twin_positions=np.array([position[twins.tracks[i].track_id] for i in pictured if twins], dtype=np.int64),
     )

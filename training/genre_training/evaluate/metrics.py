@@ -29,6 +29,9 @@ FEWEST_ARTISTS = 20
 """A threshold needs confident answers for tracks of that many: fewer say nothing about others."""
 FEWEST_DRAWN = 5
 """An interval needs that many artists: drawn with replacement, fewer are too much alike."""
+ANSWER_SET_COVERAGE = 0.9
+"""Share of the answer sets that contain the right genre."""
+SMALLEST_THRESHOLD = 1e-6
 N_CONFUSED_PAIRS = 10
 N_RESAMPLES = 1000
 
@@ -177,7 +180,6 @@ def coverage_at_threshold(
     }
 
 
-@torch.inference_mode()
 def excerpt_logits(network: nn.Module, clips: Tensor, n_frames: int, device: torch.device) -> NDArray[np.float64]:
     """Compute the logits of excerpts spread evenly over each clip.
 
@@ -193,14 +195,32 @@ def excerpt_logits(network: nn.Module, clips: Tensor, n_frames: int, device: tor
     -------
     float64 array, shape (n_tracks, n_excerpts, n_labels)
     """
+    return _excerpts(network, clips, n_frames, device, 0)
+
+
+def excerpt_embeddings(network: nn.Module, clips: Tensor, n_frames: int, device: torch.device) -> NDArray[np.float64]:
+    """Compute the embeddings of the same excerpts, shape (n_tracks, n_excerpts, n_features).
+
+    Parameters
+    ----------
+    network, clips, n_frames, device
+        As for `excerpt_logits`.
+    """
+    return _excerpts(network, clips, n_frames, device, 1)
+
+
+@torch.inference_mode()
+def _excerpts(
+    network: nn.Module, clips: Tensor, n_frames: int, device: torch.device, output: int
+) -> NDArray[np.float64]:
     network.eval()
     n_excerpts = max(1, round(clips.shape[2] / n_frames))
     starts = np.linspace(0, max(0, clips.shape[2] - n_frames), n_excerpts).round().astype(int)
     parts = []
     for batch in torch.nan_to_num(clips).split(64):  # a clip that failed counts as one more wrong answer
         excerpts = [batch[:, :, start : start + n_frames] for start in starts]
-        logits, _ = network(torch.cat(excerpts).float().to(device))
-        parts.append(logits.float().reshape(n_excerpts, len(batch), -1).transpose(0, 1).cpu())
+        found = network(torch.cat(excerpts).float().to(device))[output]
+        parts.append(found.float().reshape(n_excerpts, len(batch), -1).transpose(0, 1).cpu())
     return torch.cat(parts).double().numpy()
 
 
@@ -402,3 +422,49 @@ def excerpt_gain(
     single = logits.argmax(axis=2) == labels[:, None]
     averaged = track_probabilities(logits, temperature).argmax(axis=1) == labels
     return {"single_excerpt_accuracy": float(single.mean()), "track_accuracy": float(averaged.mean())}
+
+
+def genre_set_threshold(
+    probabilities: Probabilities, labels: Labels, groups: Groups, coverage: float = ANSWER_SET_COVERAGE
+) -> float:
+    """Return the probability from which on a genre belongs to the answer set (conformal prediction).
+
+    Sets of all genres above a threshold are the smallest on average that contain the right genre so often (Sadinle et
+    al., 2019). Clips of one artist count together as one.
+
+    Parameters
+    ----------
+    probabilities : float64 array, shape (n_tracks, n_labels)
+    labels : int64 array, shape (n_tracks,)
+    groups : array, shape (n_tracks,)
+    coverage : float
+        Share of the answer sets that have to contain the right genre.
+
+    Returns
+    -------
+    float
+        Nearly 0, all genres, if there are too few artists to tell.
+    """
+    given = probabilities[np.arange(len(labels)), labels]
+    _, group, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    weights = 1 / counts[group]
+    order = np.argsort(given, kind="stable")
+    missed = weights[order].cumsum() - weights[order] + 1  # the next artist is one more
+    allowed = np.flatnonzero(missed <= (1 - coverage) * (weights.sum() + 1))
+    return float(max(given[order[allowed[-1]]], SMALLEST_THRESHOLD)) if allowed.size else SMALLEST_THRESHOLD
+
+
+def genre_sets(probabilities: Probabilities, threshold: float) -> NDArray[np.bool_]:
+    """Return the answer set of each track: the genres above a threshold, and always the most probable one.
+
+    Parameters
+    ----------
+    probabilities : float64 array, shape (n_tracks, n_labels)
+    threshold : float
+
+    Returns
+    -------
+    bool array, shape (n_tracks, n_labels)
+    """
+    sets: NDArray[np.bool_] = (probabilities >= threshold) | (probabilities == probabilities.max(axis=1, keepdims=True))
+    return sets

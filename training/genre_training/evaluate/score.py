@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.model_selection import GroupKFold
 
 from genre_training.data.splits import TrainingData, stored_split
 from genre_training.data.track import Indices
@@ -144,6 +145,36 @@ def score(
         scores["held_out"] = _part(held_out, data, others_only.temperature) | _calibrated(
             held_out, data, others_only.each(len(part))
         )
+    return Scores(float(found.temperature), float(found.threshold), scores)
+
+
+def score_answers(
+    judged: NDArray[np.float64], fitted: NDArray[np.float64], data: TrainingData, n_folds: int = 5
+) -> Scores:
+    """Score answers to all clips, each by networks that know no clip of its artist.
+
+    Temperature and threshold that judge a clip come from clips of other artists; those of the result from all.
+
+    Parameters
+    ----------
+    judged, fitted : float64 array, shape (n_clips, n_excerpts, n_labels)
+        Logits for the test part, which no choice was made by, and for the validation part.
+    data : TrainingData
+    n_folds : int
+    """
+    positions = np.arange(len(data.labels))
+    test, validation = (_Answers(positions, logits, positions[:0], logits[:0]) for logits in (judged, fitted))
+    found = _fit([test], data)
+    calibration = _Calibration(np.zeros(len(positions)), np.zeros(len(positions)))
+    for others, part in GroupKFold(n_folds).split(positions, groups=data.groups_of(positions)):
+        fold = _fit([_only(test, np.isin(positions, others))], data)
+        calibration.temperature[part], calibration.threshold[part] = fold.temperature, fold.threshold
+    files = _Answers(positions, judged, positions, judged)
+    scores = {
+        "validation": _part(validation, data, found.temperature),
+        "test": _part(test, data, calibration.temperature) | _calibrated(test, data, calibration),
+        "files": _files(files, data, calibration, calibration),
+    }
     return Scores(float(found.temperature), float(found.threshold), scores)
 
 

@@ -18,7 +18,8 @@ from torch import Tensor
 from genre_runtime import AudioConfig, replacing
 from genre_runtime.errors import GenreError
 from genre_training.config import TEST_FOLDS, NetworkConfig, Recipe, parse_network, parse_recipe
-from genre_training.model.network import GenreNetwork, network_bands
+from genre_training.model.fusion import FusedNetwork
+from genre_training.model.network import GenreNetwork, front_end, network_bands
 
 REQUIRED_KEYS = ("epoch", "model_state_dict", "val_acc", "val_loss", "labels", "audio", "network")
 MEASURED = ("recipe", "held_out")
@@ -68,6 +69,12 @@ class Checkpoint:
         Scores of the parts `validation` and `test`, see `genre_training.evaluate.score`.
     folds : int or None
         Number of folds whose scores stand for a network that was trained on all clips.
+    audio_network : NetworkConfig or None
+        The audio branch of a model of two branches; `network` is then its picture branch.
+    tag_thresholds : dict of str to float
+        Smallest probability of each tag that is named, by its name.
+    genre_set_threshold : float or None
+        Smallest probability of a genre in the answer set.
     """
 
     epoch: int
@@ -87,11 +94,20 @@ class Checkpoint:
     confidence_threshold: float | None = None
     metrics: dict[str, Any] = field(default_factory=dict)
     folds: int | None = None
+    audio_network: NetworkConfig | None = None
+    tag_thresholds: dict[str, float] = field(default_factory=dict)
+    genre_set_threshold: float | None = None
+
+    @property
+    def fine_audio(self) -> AudioConfig | None:
+        """Front end of the audio branch of a model of two branches."""
+        return front_end("audio") if self.audio_network else None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values and tensors, as the file holds them."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         values |= {"labels": list(self.labels), "audio": asdict(self.audio), "network": asdict(self.network)}
+        values["audio_network"] = asdict(self.audio_network) if self.audio_network else None
         values["bands"] = list(network_bands(self.network, self.audio.n_mels))
         return {key: value for key, value in values.items() if key in REQUIRED_KEYS or value not in (None, {}, [])}
 
@@ -108,7 +124,7 @@ class Checkpoint:
         except ValueError as error:
             raise _other_version(error) from error
 
-    def trained_network(self) -> GenreNetwork:
+    def trained_network(self) -> GenreNetwork | FusedNetwork:
         """Rebuild the trained network, in evaluation mode.
 
         Raises
@@ -116,7 +132,11 @@ class Checkpoint:
         CheckpointError
             The weights do not fit the network's config.
         """
-        network = GenreNetwork(len(self.labels), self.audio.n_mels, self.network)
+        network: GenreNetwork | FusedNetwork
+        if self.audio_network:
+            network = FusedNetwork(len(self.labels), self.audio_network, self.network, self.audio.n_mels)
+        else:
+            network = GenreNetwork(len(self.labels), self.audio.n_mels, self.network)
         try:
             network.load_state_dict(self.model_state_dict)
         except (TypeError, ValueError, RuntimeError, AttributeError) as error:
@@ -169,6 +189,8 @@ def load_checkpoint(path: Path, more: Sequence[str] = ()) -> Checkpoint:
     try:
         known["audio"] = AudioConfig.from_dict(values["audio"])
         known["network"] = parse_network(values["network"])
+        if known.get("audio_network"):
+            known["audio_network"] = parse_network(values["audio_network"])
         checkpoint = Checkpoint(**{**known, "labels": tuple(values["labels"])})
     except (KeyError, TypeError, ValueError) as error:
         raise _other_version(error) from error
@@ -238,13 +260,15 @@ def read_folds(paths: Sequence[Path]) -> list[Checkpoint]:
     return [checkpoint for _, checkpoint in pairs]
 
 
-def keep_folds(checkpoints: Sequence[Checkpoint], output: Path) -> list[Checkpoint]:
+def keep_folds(checkpoints: Sequence[Checkpoint], output: Path, branch: str = "") -> list[Checkpoint]:
     """Write what scoring the folds again needs into `output/folds`, weights as float16.
 
     Parameters
     ----------
     checkpoints : sequence of Checkpoint
     output : Path
+    branch : str
+        Folder within `output/folds`, for a model of two branches.
 
     Returns
     -------
@@ -258,8 +282,9 @@ def keep_folds(checkpoints: Sequence[Checkpoint], output: Path) -> list[Checkpoi
             for name, tensor in checkpoint.model_state_dict.items()
         }
         values = checkpoint.to_dict()
-        path = _fold_path(output, fold)
-        kept_values = {key: values[key] for key in (*REQUIRED_KEYS, *MEASURED, "bands")}
+        path = _fold_path(output, fold, branch)
+        kept_keys = (*REQUIRED_KEYS, *MEASURED, "bands", "excerpt_seconds")
+        kept_values = {key: values[key] for key in kept_keys if key in values}
         save_values({**kept_values, "model_state_dict": weights}, path)
         kept.append(load_checkpoint(path))
     return kept
@@ -284,8 +309,8 @@ def stored_folds(checkpoint: Checkpoint, path: Path) -> list[Checkpoint]:
     return read_folds([_fold_path(path.parent, fold) for fold in range(checkpoint.folds)])
 
 
-def _fold_path(output: Path, fold: int) -> Path:
-    return output / FOLDS_FOLDER / f"fold{fold}.pt"
+def _fold_path(output: Path, fold: int, branch: str = "") -> Path:
+    return output / FOLDS_FOLDER / branch / f"fold{fold}.pt"
 
 
 def _other_version(error: Exception) -> CheckpointError:

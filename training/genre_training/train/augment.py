@@ -181,12 +181,21 @@ class Augmentation:
     bands : int64 Tensor
         See `shift_bands`; on the device of the clips.
     seed : tuple of int
+    decibels : float
+        Decibels that one unit of the spectrograms stands for.
     """
 
     def __init__(
-        self, config: TrainingConfig, n_frames: int, n_labels: int, bands: Tensor, seed: tuple[int, ...]
+        self,
+        config: TrainingConfig,
+        n_frames: int,
+        n_labels: int,
+        bands: Tensor,
+        seed: tuple[int, ...],
+        decibels: float = 1.0,
     ) -> None:
         self._config = config
+        self._decibels = decibels
         self._n_frames = n_frames
         self._n_labels = n_labels
         self._bands = bands
@@ -210,9 +219,12 @@ class Augmentation:
         config, generator = self._config, self._generator
         crops = random_crops(clips, self._n_frames, generator, config.time_stretch).float()
         crops = shift_bands(crops, self._bands, config.band_shift, generator)
+        if config.gain_db:
+            crops = crops + config.gain_db / self._decibels * (2 * _uniform((len(crops), 1, 1), generator) - 1)
         if config.noise_db:
-            crops = crops + config.noise_db * (2 * _uniform(crops.shape, generator) - 1)
-        crops = low_pass(equalise(crops, config.equaliser_db, generator), config.low_pass_share, generator)
+            crops = crops + config.noise_db / self._decibels * (2 * _uniform(crops.shape, generator) - 1)
+        crops = equalise(crops, config.equaliser_db / self._decibels, generator)
+        crops = low_pass(crops, config.low_pass_share, generator)
         targets = nn.functional.one_hot(labels.clamp(min=0), self._n_labels).float()
         targets = torch.where(labels[:, None] < 0, 1 / self._n_labels, targets)
         return mixup(crops, targets, config.mixup_alpha, self._rng)
@@ -234,7 +246,7 @@ def outlier_log_mels(n_clips: int, n_frames: int, audio: AudioConfig, seed: int)
     Returns
     -------
     float32 array, shape (n_clips, n_mels, n_frames)
-        dB relative to each clip's loudest bin.
+        As `audio` scales them.
     """
     kinds = list(KINDS.values())
     n_samples = n_frames * audio.hop_length

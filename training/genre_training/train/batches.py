@@ -221,7 +221,7 @@ class Batches:
         data, config, train = self._data, self._config, self._data.split.train
         # Two apart, since (seed, epoch, 1) draws the outliers. In the first process the zero changes nothing.
         seed = (self._seed, epoch, 2 * rank())
-        augment = Augmentation(config, data.crop_frames, len(data.names), self._bands, seed)
+        augment = Augmentation(config, data.crop_frames, len(data.names), self._bands, seed, data.decibels)
         rng = np.random.default_rng((self._seed, epoch, 1))
         order = np.random.default_rng((self._seed, epoch))
         for drawn in epoch_batches(
@@ -244,7 +244,7 @@ class Batches:
         failed = ~torch.isfinite(clips).all(dim=2).all(dim=1)
         if failed.any():
             self.failed.update(batch[failed.cpu().numpy()].tolist())
-            clips = torch.where(failed[:, None, None], torch.full_like(clips, SILENCE_DB), clips)
+            clips = torch.where(failed[:, None, None], torch.full_like(clips, SILENCE_DB / self._data.decibels), clips)
             labels = torch.where(failed, -1, labels)  # mixup may blend in its silence, but not its genre
             weights = weights * ~failed
         return clips, labels, weights

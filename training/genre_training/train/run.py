@@ -16,7 +16,7 @@ from genre_runtime import AudioConfig
 from genre_training import RUN_FOLDER, STATE_NAME, __version__
 from genre_training.config import Recipe
 from genre_training.data.features import FeatureStore, label_indices, open_store
-from genre_training.data.folders import read_tracks, read_twins
+from genre_training.data.folders import read_branch_tracks, read_tracks, read_twins
 from genre_training.data.splits import (
     Split,
     TrainingData,
@@ -42,7 +42,8 @@ from genre_training.model.checkpoint import (
     save_values,
     stored_folds,
 )
-from genre_training.model.network import network_bands
+from genre_training.model.network import front_end, network_bands
+from genre_training.model.pretrained import StartingWeights, starting_weights
 from genre_training.train.augment import outlier_log_mels
 from genre_training.train.distributed import autocast_dtype, first_process_first, n_processes, rank
 from genre_training.train.trainer import Trainer
@@ -62,6 +63,7 @@ def train(
     *,
     resume: bool = False,
     workers: int | None = None,
+    weights: Path | None = None,
 ) -> Path:
     """Train on `data_folder`; write `best_model.pt` into `output` and everything about the run into `output/run`.
 
@@ -77,6 +79,8 @@ def train(
         Continue from `last.pt`: on a CPU the run ends with the same weights as an uninterrupted one.
     workers : int, optional
         Largest number of processes that compute features; by default one per core.
+    weights : Path, optional
+        File of the weights that `network.init` names; by default it is downloaded into `cache`.
 
     Returns
     -------
@@ -97,7 +101,8 @@ def train(
     def scored(checkpoint: Checkpoint) -> Checkpoint:
         return replace(checkpoint, **score([checkpoint], data, device)._asdict())
 
-    return _run(recipe, store, data, data_folder, output, device, saved, scored)
+    start = starting_weights(recipe.network, weights, cache)
+    return _run(recipe, store, data, data_folder, output, device, saved, scored, start)
 
 
 def refit(
@@ -110,6 +115,7 @@ def refit(
     *,
     resume: bool = False,
     workers: int | None = None,
+    weights: Path | None = None,
 ) -> Path:
     """Train a recipe on almost all clips, and take the scores from five finished folds of the same recipe.
 
@@ -127,6 +133,8 @@ def refit(
     resume : bool
         As in `train`.
     workers : int, optional
+        As in `train`.
+    weights : Path, optional
         As in `train`.
 
     Returns
@@ -148,7 +156,7 @@ def refit(
         )
 
     def divide(tracks: list[Track]) -> Split:
-        _check_held_out(checkpoints, tracks)
+        _check_held_out(checkpoints, tracks, data_folder)
         return almost_everything_trains(tracks, recipe.data.split, recipe.data.seed)
 
     left_out = _left_out(saved) or checkpoints[0].provenance.get("clips_left_out", {})
@@ -161,7 +169,8 @@ def refit(
         figures = {"val_acc": validation["accuracy"], "val_loss": validation["log_loss"], "folds": len(kept)}
         return replace(checkpoint, **scores._asdict(), **figures)
 
-    return _run(recipe, store, data, data_folder, output, device, saved, scored)
+    start = starting_weights(recipe.network, weights, cache)
+    return _run(recipe, store, data, data_folder, output, device, saved, scored, start)
 
 
 def evaluate(
@@ -191,8 +200,8 @@ def evaluate(
     """
     checkpoint = load_checkpoint(path, (*MEASURED, "temperature", "confidence_threshold"))
     recipe, folds = checkpoint.parsed_recipe(), stored_folds(checkpoint, path)
-    data_folder = data_folder or _trained_on(path)
-    tracks = read_tracks(data_folder)
+    data_folder = data_folder or trained_on(path)
+    tracks = read_branch_tracks(data_folder, checkpoint.network.branch)
     label_indices(tracks, checkpoint.labels)
     for fold in folds:
         stored_split(fold.held_out, [track.track_id for track in tracks])
@@ -222,10 +231,11 @@ def sources(recipe: Recipe, data_folder: Path, cache: Path, *, workers: int | No
     ------
     DataError, LostWorkerError
     """
-    store = open_store(read_tracks(data_folder), AudioConfig(), cache, workers)
-    twins = _open_twins(data_folder, store, AudioConfig(), cache, workers)
+    audio = front_end(recipe.network.branch)
+    store = open_store(read_branch_tracks(data_folder, recipe.network.branch), audio, cache, workers)
+    twins = _open_twins(data_folder, store, audio, cache, workers)
     split = everything_trains(len(store.tracks))
-    data = load_clips(store, recipe, AudioConfig(), label_names(store.tracks), split, twins)
+    data = load_clips(store, recipe, audio, label_names(read_tracks(data_folder)), split, twins)
     return recognise_sources(data, network_bands(recipe.network, data.clips.shape[1]), recipe.training.noise_db)
 
 
@@ -238,8 +248,19 @@ def _open_twins(
         return open_store(twins, audio, cache, workers) if twins else None
 
 
-def _trained_on(path: Path) -> Path:
-    """Return the data folder of the run that wrote a checkpoint."""
+def trained_on(path: Path) -> Path:
+    """Return the data folder of the run that wrote a checkpoint.
+
+    Parameters
+    ----------
+    path : Path
+        The checkpoint.
+
+    Raises
+    ------
+    DataError
+        It is not known, or does not exist any more.
+    """
     note = path.parent / RUN_FOLDER / DATA_FOLDER_NAME
     if not note.is_file():
         raise DataError(f"the data folder of {path} is not known, there is no {note}: name it with --data")
@@ -287,17 +308,20 @@ def _open_data(
     All clips but those that were left out before are checked before features are computed, which may take hours; the
     clips that could be read are checked again.
     """
-    tracks = read_tracks(data_folder)
+    branch = recipe.network.branch
+    audio, tracks = front_end(branch), read_branch_tracks(data_folder, branch)
     _checked_split(recipe, [track for track in tracks if track.track_id not in left_out], divide, saved)
     with first_process_first():
-        store = open_store(tracks, AudioConfig(), cache, workers)
+        store = open_store(tracks, audio, cache, workers)
     if store.left_out and rank() == 0:
         print(f"{len(store.left_out)} clips are left out:")
         for track_id, reason in store.left_out.items():
             print(f"  {track_id}: {reason}")
     split = _checked_split(recipe, store.tracks, divide, saved)
-    twins = _open_twins(data_folder, store, AudioConfig(), cache, workers)
-    return store, load_clips(store, recipe, AudioConfig(), label_names(store.tracks), split, twins)
+    twins = _open_twins(data_folder, store, audio, cache, workers)
+    # Branches that are to be fused answer the same genres, also those that no audio file of the folder has.
+    names = label_names(store.tracks if branch == "picture" else read_tracks(data_folder))
+    return store, load_clips(store, recipe, audio, names, split, twins)
 
 
 def _checked_split(
@@ -366,9 +390,10 @@ def _check_resumed(recipe: Recipe, tracks: Sequence[Track], run: Mapping[str, An
     raise CheckpointError(f"{found}: resume with the same recipe and clips, or remove {RUN_FOLDER}/{STATE_NAME}")
 
 
-def _check_held_out(checkpoints: Sequence[Checkpoint], tracks: Sequence[Track]) -> None:
+def _check_held_out(checkpoints: Sequence[Checkpoint], tracks: Sequence[Track], data_folder: Path) -> None:
     """Raise an error unless the folds can be scored on these clips: otherwise it would come after the training."""
-    names = label_names(tracks)
+    branch = checkpoints[0].network.branch
+    names = label_names(tracks if branch == "picture" else read_tracks(data_folder))
     for fold, checkpoint in enumerate(checkpoints):
         if checkpoint.labels != names:
             raise CheckpointError(
@@ -387,14 +412,15 @@ def _run(
     device: torch.device,
     saved: dict[str, Any] | None,
     scored: Callable[[Checkpoint], Checkpoint],
+    start: StartingWeights | None,
 ) -> Path:
     """Train all epochs; `scored` adds the scores to the checkpoint that was kept."""
     folder = output / RUN_FOLDER
     shown = data
     if recipe.training.outlier_share:
-        outliers = outlier_log_mels(N_OUTLIERS, data.clips.shape[2], AudioConfig(), recipe.data.seed)
+        outliers = outlier_log_mels(N_OUTLIERS, data.clips.shape[2], front_end(recipe.network.branch), recipe.data.seed)
         shown = replace(data, outliers=torch.from_numpy(outliers).half())
-    trainer = Trainer(shown, recipe, device)
+    trainer = Trainer(shown, recipe, device, start.tensors if start else None)
     held_out = _held_out(store.tracks, data.split)
     provenance = {
         "clips_per_source": dict(Counter(track.source for track in store.tracks)),
@@ -409,6 +435,8 @@ def _run(
         "device": device.type,
         "precision": str(autocast_dtype(device) or torch.float32),
     }
+    if start:
+        provenance["init"] = start.provenance
 
     run = {
         "recipe": recipe.to_dict(),

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from typing import Any
+from copy import deepcopy
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,13 +18,19 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from genre_runtime import AudioConfig
 from genre_training.config import Recipe, TrainingConfig
 from genre_training.data.splits import TrainingData
 from genre_training.data.track import DataError
-from genre_training.evaluate.metrics import excerpt_logits, fit_temperature, metrics, track_probabilities
+from genre_training.evaluate.metrics import (
+    excerpt_embeddings,
+    excerpt_logits,
+    fit_temperature,
+    metrics,
+    track_probabilities,
+)
 from genre_training.model.checkpoint import Checkpoint
-from genre_training.model.network import GenreNetwork
+from genre_training.model.network import GenreNetwork, front_end
+from genre_training.model.pretrained import fit_head, initialise, learning_shares
 from genre_training.train.augment import SpecAugment
 from genre_training.train.batches import Batch, Batches
 from genre_training.train.distributed import (
@@ -49,7 +56,23 @@ class NonFiniteLossError(DataError):
     code = "non_finite_loss"
 
 
-class TwoBranchNetwork(nn.Module):
+class Answers(NamedTuple):
+    """What a network in training answers.
+
+    Attributes
+    ----------
+    logits : Tensor, shape (n_readers, batch, n_labels)
+        Of the backbone and of the clip statistics.
+    classes, taught : Tensor, shape (batch, n_classes) or None
+        Logits of AudioSet's classes: the network's own, and those of the weights that it started from.
+    """
+
+    logits: Tensor
+    classes: Tensor | None = None
+    taught: Tensor | None = None
+
+
+class NetworkInTraining(nn.Module):
     """A network in training: its backbone sees a masked part of each crop, its statistics branch the whole crop.
 
     Short masked parts are many different pictures, and fast to train on. Statistics need the longest crop possible
@@ -68,18 +91,32 @@ class TwoBranchNetwork(nn.Module):
         super().__init__()
         self.network = network
         self._picture_frames = picture_frames
+        self._keep_statistics = config.init_statistics
         self._spec_augment = SpecAugment(config.frequency_mask, config.time_mask)
+        self._teacher = deepcopy(network).requires_grad_(False) if network.classes is not None else None
 
-    def forward(self, log_mel: Tensor) -> Tensor:
-        """Return the logits of each branch.
+    def train(self, mode: bool = True) -> NetworkInTraining:
+        """Set the mode; the teacher, and kept normalisation statistics, stay as in evaluation.
+
+        Parameters
+        ----------
+        mode : bool
+        """
+        super().train(mode)
+        if self._teacher is not None:
+            self._teacher.eval()
+        if self._keep_statistics:
+            for module in self.network.body.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
+
+    def forward(self, log_mel: Tensor) -> Answers:
+        """Return what the network answers.
 
         Parameters
         ----------
         log_mel : Tensor, shape (batch, n_mels, n_frames)
-
-        Returns
-        -------
-        Tensor, shape (n_branches, batch, n_labels)
         """
         n_clips, n_mels, n_frames = log_mel.shape
         length = min(self._picture_frames, n_frames)
@@ -87,10 +124,15 @@ class TwoBranchNetwork(nn.Module):
         starts = torch.randint(0, n_frames - length + 1, (n_clips, 1), device=log_mel.device)
         frames = starts + torch.arange(length, device=log_mel.device)
         picture = log_mel.gather(2, frames[:, None, :].expand(n_clips, n_mels, length))
-        logits = [self.network.read_picture(self._spec_augment(picture))[0].float()]
+        logits, embedding = self.network.read_picture(self._spec_augment(picture))
+        readers = [logits.float()]
         if self.network.statistics is not None:
-            logits.append(self.network.read_statistics(log_mel)[0].float())
-        return torch.stack(logits)
+            readers.append(self.network.read_statistics(log_mel)[0].float())
+        if self._teacher is None:
+            return Answers(torch.stack(readers))
+        with torch.no_grad():
+            taught = self._teacher.read_classes(self._teacher.read_picture(picture)[1]).float()
+        return Answers(torch.stack(readers), self.network.read_classes(embedding).float(), taught)
 
 
 class Trainer:
@@ -104,6 +146,8 @@ class Trainer:
     data : TrainingData
     recipe : Recipe
     device : torch.device
+    weights : dict of str to Tensor, optional
+        To start from, if the recipe names some.
 
     Attributes
     ----------
@@ -113,15 +157,28 @@ class Trainer:
         Lowest validation loss so far, each after calibration.
     """
 
-    def __init__(self, data: TrainingData, recipe: Recipe, device: torch.device) -> None:
+    def __init__(
+        self,
+        data: TrainingData,
+        recipe: Recipe,
+        device: torch.device,
+        weights: dict[str, Tensor] | None = None,
+    ) -> None:
         data = data.on(device)
         self._data, self._recipe, self._device = data, recipe, device
         config = recipe.training
         torch.manual_seed(recipe.data.seed)
         network = GenreNetwork(len(data.names), data.clips.shape[1], recipe.network).to(device)
+        if weights is not None:
+            initialise(network, weights)
+            if config.probe:
+                train = data.split.train
+                usable = train[torch.isfinite(data.clips[train]).flatten(1).all(dim=1).cpu().numpy()]
+                embeddings = excerpt_embeddings(network, data.clips[usable], data.excerpt_frames, device)
+                fit_head(network, embeddings, data.labels[usable], config.probe)
         # A CPU takes up to half as long again in the default layout; the stubs do not know the argument.
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        wrapped = share_gradients(TwoBranchNetwork(self._network, config, data.picture_frames), device)
+        wrapped = share_gradients(NetworkInTraining(self._network, config, data.picture_frames), device)
         self._model: nn.Module = torch.compile(wrapped) if config.compile else wrapped  # type: ignore[assignment]
         self._optimizer = make_optimizer(self._network, config)
         self._average = running_average(self._network, config.ema_decay)
@@ -175,7 +232,7 @@ class Trainer:
             val_acc=last["val_acc"],
             val_loss=last["val_loss"],
             labels=self._data.names,
-            audio=AudioConfig(),
+            audio=front_end(self._recipe.network.branch),
             network=self._recipe.network,
             optimizer_state_dict=self._optimizer.state_dict(),
             recipe=self._recipe.to_dict(),
@@ -266,7 +323,7 @@ class Trainer:
         for drawn in bar:
             self._schedule.before_step((epoch - 1) * n_steps + len(losses))
             batch = drawn.map(lambda values: values.to(self._device))
-            loss = _step(self._model, self._optimizer, batch, config.label_smoothing)
+            loss = _step(self._model, self._optimizer, batch, config)
             if not math.isfinite(loss):
                 raise NonFiniteLossError(
                     f"the loss is {loss} in epoch {epoch}, batch {len(losses) + 1} "
@@ -278,18 +335,20 @@ class Trainer:
         return float(np.mean(losses))
 
 
-def _step(network: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, label_smoothing: float) -> float:
+def _step(network: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, config: TrainingConfig) -> float:
     """Take one optimizer step; returns the batch's loss. Unless it is finite, the weights are left alone."""
     device = batch.crops.device
     dtype = autocast_dtype(device)
     with torch.autocast(device.type, dtype, enabled=dtype is not None):
-        branches = network(batch.crops)  # (n_branches, batch, n_labels)
+        answers: Answers = network(batch.crops)
     # Each branch has its own loss: trained on the sum of logits, the faster one would leave the other little to learn.
     losses = [
-        weighted_cross_entropy(one + batch.log_priors, batch.targets, batch.weights, label_smoothing)
-        for one in branches
+        weighted_cross_entropy(one + batch.log_priors, batch.targets, batch.weights, config.label_smoothing)
+        for one in answers.logits
     ]
     loss = torch.stack(losses).sum()
+    if answers.classes is not None and answers.taught is not None:
+        loss = loss + config.tag_weight * (answers.classes - answers.taught).square().mean()
     optimizer.zero_grad()
     loss.backward()
     nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT_NORM)
@@ -309,9 +368,16 @@ def make_optimizer(network: nn.Module, config: TrainingConfig) -> torch.optim.Op
     """
     if config.optimizer == "adam":
         return torch.optim.Adam(network.parameters(), config.learning_rate)
-    matrices = [parameter for parameter in network.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
-    groups: list[dict[str, Any]] = [{"params": matrices}, {"params": others, "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = []
+    for layers, share in learning_shares(network, config):
+        parameters = [parameter for layer in layers for parameter in layer.parameters()]
+        for parameter in parameters:
+            parameter.requires_grad_(share > 0)
+        rate = {"lr": share * config.learning_rate, "share": share}
+        matrices = [parameter for parameter in parameters if parameter.ndim > 1 and share]
+        others = [parameter for parameter in parameters if parameter.ndim <= 1 and share]
+        groups += [{"params": matrices, **rate}, {"params": others, **rate, "weight_decay": 0.0}]
+    groups = [group for group in groups if group["params"]]
     return torch.optim.AdamW(groups, config.learning_rate, weight_decay=config.weight_decay)
 
 
@@ -358,7 +424,8 @@ class Schedule:
         """
         if self._plateau is None:
             for group in self._optimizer.param_groups:
-                group["lr"] = self._rate * learning_rate_factor(step, self._n_steps, self._n_warmup)
+                factor = learning_rate_factor(step, self._n_steps, self._n_warmup)
+                group["lr"] = group.get("share", 1.0) * self._rate * factor
 
     def after_epoch(self, validation_loss: float | None) -> None:
         """Lower the rate on a plateau.

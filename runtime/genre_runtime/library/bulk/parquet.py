@@ -7,7 +7,7 @@ from typing import Any
 from genre_runtime.errors import UnfitOutputError
 from genre_runtime.library.bulk.manifest import file_system, import_extra
 from genre_runtime.library.scan import is_parquet
-from genre_runtime.prediction import FileResult
+from genre_runtime.prediction import NAME_LISTS, FileResult
 
 ROWS_A_PART = 10_000
 """Rows held in memory before they are written: a row group of a file, or a file of a folder."""
@@ -35,7 +35,9 @@ def arrow_schema() -> Any:
     text, number = pyarrow.string(), pyarrow.float64()
     columns = {"path": text, "label": text, "confidence": number, "confident": pyarrow.bool_(), "reason": text}
     columns |= {"probabilities": pyarrow.map_(text, number), "duration_seconds": number, "device": text}
-    return pyarrow.schema(columns | {"error_code": text, "error_message": text, "announced_seconds": number})
+    columns |= {"error_code": text, "error_message": text, "announced_seconds": number, "music": text}
+    columns |= {name: pyarrow.list_(text) for name in NAME_LISTS}
+    return pyarrow.schema(columns)
 
 
 class ParquetOutput:

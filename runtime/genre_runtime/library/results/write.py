@@ -9,10 +9,13 @@ import unicodedata
 from collections.abc import Callable
 from typing import Protocol, TextIO
 
-from genre_runtime.prediction import FileResult
+from genre_runtime.prediction import FileResult, Prediction
 
 _NO_TEXT = ("Cc", "Cs", "Zl", "Zp")
 """Unicode's categories of control characters, bytes that are not UTF-8, and line and paragraph separators."""
+
+_OTHERS_WIDTH, _ALSO_WIDTH = 37, 34
+"""Widths of two columns of a table, with the space behind them."""
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
 
@@ -33,7 +36,9 @@ class Writer(Protocol):
 
 
 class TableWriter:
-    """Writes one line per file: genre, confidence, the next best genres, path. Failed files are left out.
+    """Writes one line per file: genre, confidence, the next best genres, styles, moods and voice, path.
+
+    A track that is not music has the name of its sound instead of a genre. Failed files are left out.
 
     Parameters
     ----------
@@ -55,29 +60,38 @@ class TableWriter:
         if prediction is None:
             return
         if not self._started:
-            self._row("genre", "sure", "", "otherwise", "file")
+            self._row("genre", "sure", "", "otherwise", "also", "file")
             self._started = True
+        genre, sure = printable(prediction.label), f"{prediction.confidence:.0%}"
         others = ", ".join(f"{label} {value:.0%}" for label, value in list(prediction.probabilities.items())[1:3])
-        if prediction.is_silent:  # the other genres of silence mean nothing
-            others = prediction.reason or others
-        others = printable(others)
+        if not prediction.is_music:  # the genres of silence or speech mean nothing
+            genre, sure, others = prediction.music or "silence", "", prediction.reason or ""
+        elif not prediction.confident and len(prediction.genre_set) > 1:
+            words = " or ".join(prediction.genre_set)
+            others = words if len(words) < _OTHERS_WIDTH else others
         mark = "" if prediction.confident else "?"
         equal = "" if result.same_as is None else f"  (the same bytes as {printable(result.same_as)})"
         remark = "" if prediction.remark is None else f"  ({prediction.remark})"
-        self._row(
-            printable(prediction.label),
-            f"{prediction.confidence:.0%}",
-            mark,
-            others,
-            printable(result.path) + remark + equal,
-        )
+        path = printable(result.path) + remark + equal
+        self._row(genre, sure, mark, printable(others), _also(prediction), path)
 
-    def _row(self, genre: str, sure: str, mark: str, others: str, path: str) -> None:
-        self._stream.write(f"{genre:<14}{sure:>4} {mark:<2} {others:<37}{path}\n")
+    def _row(self, genre: str, sure: str, mark: str, others: str, also: str, path: str) -> None:
+        others, also = f"{others:<{_OTHERS_WIDTH}}", f"{also:<{_ALSO_WIDTH}}"
+        self._stream.write(f"{genre:<14}{sure:>4} {mark:<2} {others}{also}{path}\n")
         self._stream.flush()
 
     def close(self) -> None:
         """Write nothing more."""
+
+
+def _also(prediction: Prediction) -> str:
+    """Return up to two styles, a mood and a voice, as many as fit into the column."""
+    styles = [style for style in prediction.styles if style != prediction.label][:2]
+    also = ""
+    for name in (*styles, *prediction.moods[:1], *prediction.voice[:1]):
+        longer = f"{also}, {printable(name)}".removeprefix(", ")
+        also = longer if len(longer) < _ALSO_WIDTH else also
+    return also
 
 
 class JsonLinesWriter:
@@ -133,7 +147,7 @@ class JsonWriter:
 
 
 class CsvWriter:
-    """Writes one row per file with the columns of `COLUMNS`; text is quoted, see `quoted_cell`.
+    """Writes one row per file with the columns of `COLUMNS`, lists joined by "; "; text is quoted, see `quoted_cell`.
 
     Parameters
     ----------
@@ -142,7 +156,7 @@ class CsvWriter:
 
     COLUMNS = (
         *("path", "label", "confidence", "confident", "reason", "duration_seconds", "device", "error", "same_as"),
-        "announced_seconds",
+        *("announced_seconds", "music", "genre_set", "styles", "moods", "instruments", "voice"),
     )
 
     def __init__(self, stream: TextIO) -> None:
@@ -160,6 +174,7 @@ class CsvWriter:
         if "error" in row:
             row["error"] = row["error"]["message"]
         cells = {name: row.get(name) for name in self.COLUMNS}
+        cells = {name: "; ".join(cell) if isinstance(cell, list) else cell for name, cell in cells.items()}
         self._writer.writerow({k: quoted_cell(_one_line(v)) if isinstance(v, str) else v for k, v in cells.items()})
 
     def close(self) -> None:

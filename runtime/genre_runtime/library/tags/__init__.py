@@ -320,6 +320,8 @@ class Tagging:
         return change
 
     def _why_not(self, answer: Prediction, labels: Sequence[str], names: Sequence[str]) -> str | None:
+        if not answer.is_music:
+            return printable(answer.reason or "the file is not music")
         if not answer.confident and not self.unsure:
             return printable(answer.reason or "the answer is not confident")
         if not labels:
