@@ -113,10 +113,10 @@ class Prediction(BaseModel):
     `path` is the client's name of the track; `reason` says why a result is not confident. With the option
     `spectrogram`, the field of that name is a PNG in Base64: the excerpts side by side, the lowest band at the bottom.
 
-    `genre_set` contains the fewest genres, most probable first, that include the right one with the probability in the
-    model's sidecar; it is empty if the track is not music. `music` is null if the model has no tags and the track is
-    not silent. `tags` contains the tags that reach their threshold, with their probabilities; `styles`, `moods`,
-    `instruments` and `voice` are the tags of each kind, most probable first.
+    `genre_set` contains the genres whose probability reaches the threshold in the model's sidecar, most probable first;
+    nine of ten contain the right one. It is empty if the track is not music. `music` is null if the model has no tags
+    and the track is not silent. `tags` contains the tags that reach their threshold, with their probabilities;
+    `styles`, `moods`, `instruments` and `voice` are the tags of each kind, most probable first.
     """
 
     model_config = with_example(_PREDICTION)

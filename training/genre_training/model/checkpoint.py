@@ -260,6 +260,20 @@ def read_folds(paths: Sequence[Path]) -> list[Checkpoint]:
     return [checkpoint for _, checkpoint in pairs]
 
 
+def half_precision(checkpoint: Checkpoint) -> Checkpoint:
+    """Return a checkpoint with its weights as float16, as folds are kept.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+    """
+    weights = {
+        name: tensor.half() if tensor.is_floating_point() else tensor
+        for name, tensor in checkpoint.model_state_dict.items()
+    }
+    return replace(checkpoint, model_state_dict=weights)
+
+
 def keep_folds(checkpoints: Sequence[Checkpoint], output: Path, branch: str = "") -> list[Checkpoint]:
     """Write what scoring the folds again needs into `output/folds`, weights as float16.
 
@@ -277,15 +291,11 @@ def keep_folds(checkpoints: Sequence[Checkpoint], output: Path, branch: str = ""
     """
     kept = []
     for fold, checkpoint in enumerate(checkpoints):
-        weights = {
-            name: tensor.half() if tensor.is_floating_point() else tensor
-            for name, tensor in checkpoint.model_state_dict.items()
-        }
-        values = checkpoint.to_dict()
+        values = half_precision(checkpoint).to_dict()
         path = _fold_path(output, fold, branch)
         kept_keys = (*REQUIRED_KEYS, *MEASURED, "bands", "excerpt_seconds")
         kept_values = {key: values[key] for key in kept_keys if key in values}
-        save_values({**kept_values, "model_state_dict": weights}, path)
+        save_values(kept_values, path)
         kept.append(load_checkpoint(path))
     return kept
 

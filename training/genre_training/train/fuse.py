@@ -27,6 +27,7 @@ from genre_training.model.checkpoint import (
     MEASURED,
     Checkpoint,
     CheckpointError,
+    half_precision,
     keep_folds,
     load_checkpoint,
     save_checkpoint,
@@ -100,11 +101,9 @@ def fuse_branches(
     folds = {branch: _networks(paths, branch) for branch, paths in zip(BRANCHES, (audio, picture), strict=True)}
     checkpoints = {branch: load_checkpoint(paths[0]) for branch, paths in zip(BRANCHES, (audio, picture), strict=True)}
     _check_together(checkpoints)
-    for branch in BRANCHES:
-        shutil.rmtree(output / FOLDS_FOLDER / branch, ignore_errors=True)
-    if max(len(networks) for networks in folds.values()) > 1:
-        # Scored as they are kept, in half precision: `evaluate_fused` then finds the same figures.
-        folds = {branch: keep_folds(networks, output, branch) for branch, networks in folds.items()}
+    several = max(len(networks) for networks in folds.values()) > 1
+    if several:  # scored as they are kept: `evaluate_fused` then finds the same figures
+        folds = {branch: [half_precision(one) for one in networks] for branch, networks in folds.items()}
     unheard = answer_unheard(folds, data_folder, cache, device, workers)
     names = np.array(unheard.data.names)
     fusion = fit_fusion(unheard.logits, unheard.data.labels, unheard.data.sources, unheard.reliability)
@@ -137,6 +136,10 @@ def fuse_branches(
         held_out={"test": _held_out_by_both(checkpoints), "validation": []},
         folds=None,
     )
+    for branch in BRANCHES:  # only now, so that an interruption leaves the older model whole
+        shutil.rmtree(output / FOLDS_FOLDER / branch, ignore_errors=True)
+        if several:
+            keep_folds(folds[branch], output, branch)
     save_checkpoint(checkpoint, output / CHECKPOINT_NAME)
     write_run_folder(output / RUN_FOLDER, checkpoint)
     (output / RUN_FOLDER / DATA_FOLDER_NAME).write_bytes(os.fsencode(data_folder.absolute()))
