@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,11 +18,12 @@ from genre_runtime.audio.excerpts import ExcerptStream, TrackLength
 from genre_runtime.audio.source import AudioSource, DecodeLimits
 from genre_runtime.audio.waveform import excerpts_of_waveform
 from genre_runtime.errors import GenreError, InvalidInputError, UnexpectedFailureError
+from genre_runtime.model.head import GenreHead, read_head
 from genre_runtime.model.metadata import ModelMetadata, check_named, default_model_path, read_metadata
 from genre_runtime.model.onnx_model import OnnxModel
 from genre_runtime.model.session import probe_devices
 from genre_runtime.parallel import available_cores, ordered_map
-from genre_runtime.prediction import NOT_MUSIC, ExcerptPrediction, Prediction
+from genre_runtime.prediction import NOT_MUSIC, PROBABILITY_DIGITS, ExcerptPrediction, Prediction
 
 if TYPE_CHECKING:
     from genre_runtime.decoders.pool import DecoderPool
@@ -45,7 +47,11 @@ class GenreClassifier:
     Attributes
     ----------
     metadata : ModelMetadata
-        The sidecar.
+        The sidecar; with a head, its labels, thresholds and figures are those of the head.
+    model_metadata : ModelMetadata
+        The sidecar as it is.
+    head : GenreHead or None
+        One's own genres, which replace those of the model.
     model_path : Path
         The waveform graph.
     device : str
@@ -62,9 +68,14 @@ class GenreClassifier:
         threads: int,
         limits: DecodeLimits,
         decoders: DecoderPool | None = None,
+        head: GenreHead | None = None,
     ) -> None:
+        if head is not None:
+            head.check_model(metadata)
         self.model_path = model_path
-        self.metadata = metadata
+        self.head = head
+        self.model_metadata = metadata
+        self.metadata = metadata if head is None else head.described(metadata)
         self.device_requested = device
         self._limits = limits
         self._decoders = decoders
@@ -80,6 +91,7 @@ class GenreClassifier:
         threads: int = 0,
         limits: DecodeLimits | None = None,
         decoders: DecoderPool | None = None,
+        head: GenreHead | Path | str | None = None,
     ) -> GenreClassifier:
         """Load a model.
 
@@ -97,20 +109,24 @@ class GenreClassifier:
             Processes that decode files which are not trusted: a file that makes a decoder hang, crash or fill the
             memory is then an error of that file alone. By default files are decoded in this process. The caller closes
             the pool.
+        head : GenreHead or path, optional
+            One's own genres, learnt by `genre learn` with this model.
 
         Raises
         ------
-        ModelNotFoundError, InvalidModelError, DeviceUnavailableError, MissingDependencyError, InvalidInputError
+        ModelNotFoundError, InvalidModelError, InvalidHeadError, DeviceUnavailableError, MissingDependencyError,
+        InvalidInputError
         """
         if type(threads) is not int or not 0 <= threads <= MAX_THREADS:
             raise InvalidInputError(f"threads is {threads!r}: expected 1 to {MAX_THREADS}, or 0 for every core")
         path = default_model_path() if model_path is None else Path(model_path)
         check_named(path)
-        return cls(path, read_metadata(path), device, threads, limits or DecodeLimits(), decoders)
+        own = head if head is None or isinstance(head, GenreHead) else read_head(head)
+        return cls(path, read_metadata(path), device, threads, limits or DecodeLimits(), decoders, own)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Genres, in the order of the graph's outputs."""
+        """Genres: of the head if there is one, else in the order of the graph's outputs."""
         return self.metadata.labels
 
     def classify_file(self, source: AudioSource, *, excerpts: ExcerptCount = None) -> Prediction:
@@ -127,7 +143,7 @@ class GenreClassifier:
         ------
         AudioNotFoundError, EmptyAudioError, UnreadableAudioError, AudioLimitError, InvalidInputError
         """
-        return self._classify_file(source, excerpts, None)
+        return self.apply_head(self._analyse(source, excerpts, None))
 
     def classify(self, waveform: NDArray[Any], sample_rate: int, *, excerpts: ExcerptCount = None) -> Prediction:
         """Classify a waveform.
@@ -147,7 +163,7 @@ class GenreClassifier:
         pieces, duration = excerpts_of_waveform(
             waveform, sample_rate, self.metadata.audio.sample_rate, **self._plan(excerpts)
         )
-        return self._summary(self._model.classify(pieces), TrackLength(duration, is_silent=True), None)
+        return self.apply_head(self._summary(self._model.classify(pieces), TrackLength(duration, is_silent=True), None))
 
     def classify_log_mel(self, log_mel: NDArray[Any]) -> Prediction:
         """Classify a log-mel spectrogram that was computed with the model's `AudioConfig`.
@@ -162,7 +178,12 @@ class GenreClassifier:
         Raises
         ------
         InvalidInputError
+            The array is not such a spectrogram, or there is a head: one's own genres need audio.
         """
+        if self.head is not None:
+            raise InvalidInputError(
+                "a spectrogram has no embedding, from which one's own genres are told: name audio, or no head"
+            )
         n_mels = self.metadata.audio.n_mels
         if not isinstance(log_mel, np.ndarray):
             raise InvalidInputError(f"log_mel is a {type(log_mel).__name__}: expected an array ({n_mels}, n_frames)")
@@ -189,7 +210,49 @@ class GenreClassifier:
         """
         with closing(stream):
             results = self._model.classify(stream)
-        return self._summary(results, stream.length, path)
+        return self.apply_head(self._summary(results, stream.length, path))
+
+    def apply_head(self, prediction: Prediction) -> Prediction:
+        """Replace the model's genres by those of the head, if there is one.
+
+        Parameters
+        ----------
+        prediction : Prediction
+            The model's answer, with the embedding of each excerpt.
+
+        Raises
+        ------
+        InvalidInputError
+            An excerpt has no embedding, or one of another model.
+        """
+        if self.head is None:
+            return prediction
+        excerpts, head = prediction.excerpts, self.head
+        if any(e.embedding is None or e.embedding.size != head.weights.shape[1] for e in excerpts):
+            raise InvalidInputError("the answer has no embeddings of this model: analyse the file again")
+        # As the state file keeps them, so that an answer does not depend on whether the file was analysed before.
+        embeddings = np.array([e.embedding for e in excerpts], "<f2").astype(np.float32)
+        known = head.known_probabilities([e.probabilities for e in excerpts]).round(PROBABILITY_DIGITS)
+        rows = head.probabilities(embeddings, known).tolist()
+        own = tuple(
+            replace(e, probabilities=dict(zip(head.labels, row, strict=True)))
+            for e, row in zip(excerpts, rows, strict=True)
+        )
+        probabilities = _mean([e for e in own if not e.silent] or own)
+        label, confidence = next(iter(probabilities.items()))
+        reason = prediction.reason
+        if prediction.is_music:
+            reason = _too_low(confidence, head.confidence_threshold)
+        return replace(
+            prediction,
+            label=label,
+            confidence=confidence,
+            confident=reason is None,
+            reason=reason,
+            probabilities=probabilities,
+            excerpts=own,
+            genre_set=_answer_set(probabilities, head.genre_set_threshold) if prediction.genre_set else (),
+        )
 
     def classify_files(
         self, paths: Iterable[Path | str], *, excerpts: ExcerptCount = None, jobs: int = 0
@@ -232,8 +295,24 @@ class GenreClassifier:
         stop : Event, optional
             Set from another thread to end the work early; the result is then meaningless.
         """
+        outcome = self.analyse_or_error(source, excerpts=excerpts, stop=stop)
+        return self.apply_head(outcome) if isinstance(outcome, Prediction) else outcome
+
+    def analyse_or_error(
+        self, source: AudioSource, *, excerpts: ExcerptCount = None, stop: Event | None = None
+    ) -> Prediction | GenreError:
+        """Return the model's own answer for a file, without the head, or the error.
+
+        Parameters
+        ----------
+        source : path, bytes or seekable binary file object
+        excerpts : int, "all" or None, optional
+            As for `classify_file`.
+        stop : Event, optional
+            As for `classify_or_error`.
+        """
         try:
-            return self._classify_file(source, excerpts, stop)
+            return self._analyse(source, excerpts, stop)
         except GenreError as error:
             return error
         except Exception as error:  # one file must not end the caller's loop
@@ -241,13 +320,35 @@ class GenreClassifier:
 
     def probe_devices(self) -> dict[str, str]:
         """Try to run the model on every device; return `works` for each, or why it does not work."""
-        return probe_devices(self.model_path, self.metadata)
+        return probe_devices(self.model_path, self.model_metadata)
 
-    def _classify_file(self, source: AudioSource, excerpts: ExcerptCount, stop: Event | None) -> Prediction:
+    def open_stream(
+        self, source: AudioSource, *, excerpts: ExcerptCount = None, stop: Event | None = None
+    ) -> ExcerptStream:
+        """Open the excerpts that `classify_file` analyses, at the model's sample rate. The caller closes the stream.
+
+        Parameters
+        ----------
+        source : path, bytes or seekable binary file object
+        excerpts : int, "all" or None, optional
+            As for `classify_file`.
+        stop : Event, optional
+            Set from another thread to end the decoding early.
+
+        Raises
+        ------
+        AudioNotFoundError, EmptyAudioError, UnreadableAudioError, AudioLimitError, InvalidInputError
+        """
         rate = self.metadata.audio.sample_rate
         decode = stream_excerpts if self._decoders is None else self._decoders.stream_excerpts
-        stream = decode(source, rate, limits=self._limits, stop=stop, **self._plan(excerpts))
-        return self.classify_stream(stream, Path(source) if isinstance(source, str | os.PathLike) else None)
+        return decode(source, rate, limits=self._limits, stop=stop, **self._plan(excerpts))
+
+    def _analyse(self, source: AudioSource, excerpts: ExcerptCount, stop: Event | None) -> Prediction:
+        stream = self.open_stream(source, excerpts=excerpts, stop=stop)
+        path = Path(source) if isinstance(source, str | os.PathLike) else None
+        with closing(stream):
+            results = self._model.classify(stream)
+        return self._summary(results, stream.length, path)
 
     def _plan(self, excerpts: ExcerptCount) -> dict[str, Any]:
         if excerpts not in (None, "all") and (type(excerpts) is not int or excerpts < 1):
@@ -261,7 +362,7 @@ class GenreClassifier:
     def _summary(self, results: list[ExcerptPrediction], length: TrackLength, path: Path | None) -> Prediction:
         return summarise(
             results,
-            metadata=self.metadata,
+            metadata=self.model_metadata,
             length=length,
             device=self.device,
             path=path,
@@ -293,18 +394,15 @@ def summarise(
     """
     audible = [excerpt for excerpt in excerpts if not excerpt.silent]
     used = audible or excerpts
-    labels = list(used[0].probabilities)
-    mean: NDArray[np.float64] = np.mean([[e.probabilities[label] for label in labels] for e in used], axis=0)
-    order = np.argsort(-mean, kind="stable")
-    probabilities = {labels[i]: float(mean[i]) for i in order}
+    probabilities = _mean(used)
     label, confidence = next(iter(probabilities.items()))
     shares = _tag_shares(audible, metadata)
     music = _kind_of_sound(shares, metadata) if audible else "silence"
-    threshold, reason = metadata.confidence_threshold, NOT_MUSIC.get(music or "")
+    reason = NOT_MUSIC.get(music or "")
     if not audible:
         reason = "the track is silent" if length.is_silent else "the excerpts are silent"
-    elif reason is None and confidence < threshold:
-        reason = f"the best genre reaches {confidence:.0%}, confident answers start at {threshold:.0%}"
+    elif reason is None:
+        reason = _too_low(confidence, metadata.confidence_threshold)
     kinds = {tag.name: tag.kind for tag in metadata.tags if shares.get(tag.name, 0) >= tag.threshold}
     named = {name: share for name, share in shares.items() if name in kinds}
     lists: dict[str, Any] = {
@@ -328,6 +426,20 @@ def summarise(
         tags=named,
         **lists,
     )
+
+
+def _mean(excerpts: Sequence[ExcerptPrediction]) -> dict[str, float]:
+    """Return the mean probability of each genre, most probable first."""
+    labels = list(excerpts[0].probabilities)
+    mean: NDArray[np.float64] = np.mean([[e.probabilities[label] for label in labels] for e in excerpts], axis=0)
+    return {labels[i]: float(mean[i]) for i in np.argsort(-mean, kind="stable")}
+
+
+def _too_low(confidence: float, threshold: float) -> str | None:
+    """Return why an answer is not confident, None if it is."""
+    if confidence >= threshold:
+        return None
+    return f"the best genre reaches {confidence:.0%}, confident answers start at {threshold:.0%}"
 
 
 def _tag_shares(audible: Sequence[ExcerptPrediction], metadata: ModelMetadata) -> dict[str, float]:

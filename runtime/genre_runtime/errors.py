@@ -128,6 +128,12 @@ class InvalidModelError(GenreError, ValueError):
     code = "invalid_model"
 
 
+class InvalidHeadError(GenreError, ValueError):
+    """A file of one's own genres is damaged, or belongs to another model."""
+
+    code = "invalid_head"
+
+
 class DeviceUnavailableError(GenreError, RuntimeError):
     """The requested device is not available.
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from genre_runtime.audio.excerpts import FloatArray
 from genre_runtime.errors import GenreError, RecordedError
@@ -210,6 +210,76 @@ class Prediction:
         return next(others, ("", 0.0))
 
 
+class Neighbour(NamedTuple):
+    """A track that sounds like another one.
+
+    Attributes
+    ----------
+    path : Path
+    genres : tuple of str
+        In its tags.
+    similarity : float
+        Cosine of the embeddings, -1 to 1.
+    """
+
+    path: Path
+    genres: tuple[str, ...]
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why the genre in a file's tags is doubtful.
+
+    Attributes
+    ----------
+    genres : tuple of str
+        In its tags.
+    confidence : float
+        Their probability by ear: the largest, if there are several.
+    neighbours : tuple of Neighbour
+        The tracks that sound most like it.
+    """
+
+    genres: tuple[str, ...]
+    confidence: float
+    neighbours: tuple[Neighbour, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return this doubt as a JSON object."""
+        return {
+            "genres": list(self.genres),
+            "confidence": round(self.confidence, PROBABILITY_DIGITS),
+            "neighbours": [
+                {"path": str(path), "genres": list(genres), "similarity": round(similarity, PROBABILITY_DIGITS)}
+                for path, genres, similarity in self.neighbours
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, values: Any) -> Doubt:
+        """Build from what `to_dict` returned, and check every value.
+
+        Parameters
+        ----------
+        values : Any
+            A JSON value.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError, AttributeError
+            `values` is not a doubt.
+        """
+        neighbours = []
+        for one in values.get("neighbours", ()):
+            similarity = one["similarity"]
+            if isinstance(similarity, bool) or not isinstance(similarity, int | float) or not -1.1 <= similarity <= 1.1:
+                raise ValueError(f"similarity is {similarity!r}")
+            neighbours.append(Neighbour(Path(one["path"]), _names(one["genres"], "genres"), float(similarity)))
+        confidence = _number(values["confidence"], "the confidence of a doubt", 1)
+        return cls(_names(values["genres"], "genres"), confidence, tuple(neighbours))
+
+
 @dataclass(frozen=True, slots=True)
 class FileResult:
     """What is known of one file: a prediction or an error.
@@ -223,12 +293,15 @@ class FileResult:
         Whether the file was not analysed in this run: the outcome is from the cache, or of an equal file.
     same_as : Path or None
         An earlier file of the run with the same bytes.
+    doubt : Doubt or None
+        Why its tags are doubtful, in the results of `genre audit`.
     """
 
     path: Path | str
     outcome: Prediction | GenreError
     known: bool = False
     same_as: Path | None = None
+    doubt: Doubt | None = None
 
     @property
     def prediction(self) -> Prediction | None:
@@ -248,7 +321,8 @@ class FileResult:
         path = {"path": str(self.path)}
         equal = {} if self.same_as is None else {"same_as": str(self.same_as)}
         if isinstance(self.outcome, Prediction):
-            return {**self.outcome.to_dict(), **path, **equal}
+            doubt = {} if self.doubt is None else {"doubt": self.doubt.to_dict()}
+            return {**self.outcome.to_dict(), **path, **equal, **doubt}
         return {**path, "error": {"code": self.outcome.code, "message": str(self.outcome)}, **equal}
 
     @classmethod
@@ -271,7 +345,8 @@ class FileResult:
         if not isinstance(name, str) or not name:
             raise ValueError("path is not a name")
         if "error" not in values:
-            return cls(Path(name), Prediction.from_dict(values))
+            doubt = None if values.get("doubt") is None else Doubt.from_dict(values["doubt"])
+            return cls(Path(name), Prediction.from_dict(values), doubt=doubt)
         code, message = values["error"]["code"], values["error"]["message"]
         if not isinstance(code, str) or not isinstance(message, str):
             raise ValueError("error does not consist of code and message")

@@ -15,9 +15,9 @@ from tests.architecture.__main__ import NAMES, ROOT, main
 from tests.architecture.structure import Product, documented_parameters, measures, read_product
 
 LIMITS = {
-    "modules": ("<=", 148),  # 6 of them for two branches: network, weights, tags; model, fit and run of the fusion
+    "modules": ("<=", 166),  # of them 6 for two branches, and the rooms that teach a user's own genres
     # Product lines would count parameter tables. 1,300 of these are for two branches, tags and answer sets.
-    "code lines": ("<=", 19_900),
+    "code lines": ("<=", 23_000),
     "longest module": ("<=", 500),
     "modules below 60 lines": ("<=", 8),
     "modules imported by one other": ("<=", 47),

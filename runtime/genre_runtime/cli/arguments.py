@@ -13,10 +13,18 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
     """Help formatter that keeps the line breaks of examples."""
 
 
-def model_options() -> argparse.ArgumentParser:
-    """Return the parent parser of the verbs that load a model."""
+def model_options(*, head: bool = True) -> argparse.ArgumentParser:
+    """Return the parent parser of the verbs that load a model.
+
+    Parameters
+    ----------
+    head : bool
+        Whether the verb takes one's own genres.
+    """
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--model", metavar="FILE", help="another .onnx model, with its .json in the same folder")
+    if head:
+        parser.add_argument("--head", type=file_path, metavar="FILE", help="your own genres, learnt by `genre learn`")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: %(default)s)")
     return parser
 
@@ -44,7 +52,7 @@ def library_options(options: argparse.Namespace) -> dict[str, Any]:
     options : Namespace
         With model, device, excerpts and jobs; `state` is optional.
     """
-    names = ("model", "device", "excerpts", "jobs", "state")
+    names = ("model", "head", "device", "excerpts", "jobs", "state")
     return {name: getattr(options, name) for name in names if hasattr(options, name)}
 
 

@@ -119,7 +119,9 @@ def _sources(names: Sequence[str]) -> tuple[list[str], int]:
 
 
 def _own_rows(sources: Sequence[str], options: argparse.Namespace) -> Generator[dict[str, Any], None, None]:
-    opened = opened_classifier(len(sources), model=options.model, device=options.device, jobs=options.jobs)
+    opened = opened_classifier(
+        len(sources), model=options.model, head=options.head, device=options.device, jobs=options.jobs
+    )
     with opened as (classifier, jobs):
         from genre_runtime.library.bulk.manifest import classify_source
         from genre_runtime.parallel import ordered_map
@@ -131,7 +133,11 @@ def _own_rows(sources: Sequence[str], options: argparse.Namespace) -> Generator[
 
 
 def _ray_rows(sources: Sequence[str], options: argparse.Namespace) -> Generator[dict[str, Any], None, None]:
+    from genre_runtime.model.head import read_head
     from genre_runtime.model.metadata import default_model_path
 
     model = default_model_path() if options.model is None else Path(options.model)
-    return classify_on_ray(sources, model, device=options.device, excerpts=options.excerpts, jobs=options.jobs)
+    head = None if options.head is None else read_head(options.head)
+    return classify_on_ray(
+        sources, model, device=options.device, excerpts=options.excerpts, jobs=options.jobs, head=head
+    )

@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from genre_runtime.classifier import GenreClassifier
 
-    facts = describe(GenreClassifier.load(options.model, device=options.device))
+    facts = describe(GenreClassifier.load(options.model, device=options.device, head=options.head))
     print(json.dumps(facts, indent=2) if options.format == "json" else describe_in_words(facts))
     return 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
@@ -122,18 +122,42 @@ class _Unseen:
 
 
 @contextmanager
-def file_progress(n_files: int | None) -> Iterator[Progress]:
+def step_progress() -> Iterator[Callable[[str], None]]:
+    """Show on a terminal what is being done, one line that the next step replaces.
+
+    Yields
+    ------
+    callable
+        Takes the words.
+    """
+    shown = sys.stderr.isatty()
+
+    def report(words: str) -> None:
+        if shown:
+            print(f"\r\x1b[K{words} ...", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield report
+    finally:
+        if shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def file_progress(n_files: int | None, words: str | None = None) -> Iterator[Progress]:
     """Show a progress bar on a terminal; for one file or a pipe, tqdm is not even imported.
 
     Parameters
     ----------
     n_files : int or None
         None if unknown.
+    words : str, optional
+        What is being done.
     """
     if n_files == 1 or not sys.stderr.isatty():
         yield _Unseen()
         return
     from tqdm import tqdm
 
-    with tqdm(total=n_files, unit="file", leave=False, file=unescaped(sys.stderr)) as bar:
+    with tqdm(total=n_files, desc=words, unit="file", leave=False, file=unescaped(sys.stderr)) as bar:
         yield bar

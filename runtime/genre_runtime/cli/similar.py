@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from genre_runtime.library.results.write import printable
     from genre_runtime.library.scan import Finder
-    from genre_runtime.library.similarity import cosine_similarities
+    from genre_runtime.library.similarity import EmbeddingIndex
 
     silence_decoders()
     track = Path(options.track)
@@ -105,10 +105,10 @@ def run(options: argparse.Namespace) -> int:
                 failed += 1
             else:
                 found.append((Path(result.path), result.outcome))
-                embeddings.append(result.outcome.embedding.astype("<f2"))
-    similarities = cosine_similarities(embeddings[0], embeddings[1:])
-    for i in (-similarities).argsort(kind="stable")[: options.top]:
-        _print(found[i + 1], float(similarities[i]), options.format)
+                embeddings.append(result.outcome.embedding)
+    index = EmbeddingIndex.of(prediction for _, prediction in found)
+    for i, similarity in index.nearest(0, options.top):
+        _print(found[i], similarity, options.format)
     return 1 if failed else incomplete
 
 

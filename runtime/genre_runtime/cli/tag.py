@@ -229,7 +229,12 @@ def _classified(
     from genre_runtime.prediction import Prediction
 
     opened = opened_classifier(
-        len(paths), model=options.model, device=options.device, jobs=options.jobs, warm=options.state is None
+        len(paths),
+        model=options.model,
+        head=options.head,
+        device=options.device,
+        jobs=options.jobs,
+        warm=options.state is None,
     )
     classifier, jobs = stack.enter_context(opened)
     tagging.genre_map.check(classifier.labels)

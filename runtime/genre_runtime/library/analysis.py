@@ -29,6 +29,9 @@ END_BYTES = 4096
 DECODER_VERSION = 2
 """Incremented when a change to decoding alters answers, so that older answers are not used any more."""
 
+ANSWER_VERSION = 2
+"""Incremented when stored answers get a part that older ones lack: since 2, the embedding of every excerpt."""
+
 Found = tuple[FileResult, bytes | None]
 """A result, and the digest of the file's bytes if it was computed."""
 
@@ -42,11 +45,11 @@ def plan_of(classifier: GenreClassifier, excerpts: ExcerptCount) -> str:
     excerpts : int, "all" or None
         Excerpts per file; None for the model's default.
     """
-    metadata = classifier.metadata
+    metadata = classifier.model_metadata
     count = metadata.n_excerpts if excerpts is None else excerpts
     rules = repr((metadata.confidence_threshold, metadata.genre_set_threshold, metadata.tags))
     digest = hashlib.sha256(rules.encode()).hexdigest()[:12]
-    return f"{metadata.graphs['waveform'].sha256} {digest} {count} decoder {DECODER_VERSION}"
+    return f"{metadata.graphs['waveform'].sha256} {digest} {count} decoder {DECODER_VERSION} answer {ANSWER_VERSION}"
 
 
 class Library:
@@ -66,6 +69,7 @@ class Library:
         self, classifier: GenreClassifier, excerpts: ExcerptCount = None, state: LibraryState | None = None
     ) -> None:
         self._classifier, self._excerpts, self._state = classifier, excerpts, state
+        self._genres = set(classifier.model_metadata.labels)
         self._locks = [Lock() for _ in range(N_LOCKS)]
 
     def classify(self, paths: Iterable[Path], jobs: int = 0) -> Generator[FileResult, None, None]:
@@ -109,7 +113,8 @@ class Library:
                 yield result if first == path else replace(result, same_as=first)
 
     def _analyse(self, path: Path, stop: Event) -> Found:
-        return FileResult(path, self._classifier.classify_or_error(path, excerpts=self._excerpts, stop=stop)), None
+        outcome = self._classifier.analyse_or_error(path, excerpts=self._excerpts, stop=stop)
+        return FileResult(path, self._by_head(outcome)), None
 
     def _look_up(self, path: Path, stop: Event, state: LibraryState, alike: frozenset[Path] | None) -> Found:
         """Return the stored answer for a file, or analyse it. `alike` are the files to compare, None for all."""
@@ -126,20 +131,23 @@ class Library:
                 return self._analyse(path, stop)
         with self._locks[digest[0] % N_LOCKS]:  # the same bytes are analysed once, even at the same time
             outcome = state.answer(digest)
-            if isinstance(outcome, Prediction) and set(outcome.probabilities) != set(self._classifier.labels):
+            if isinstance(outcome, Prediction) and set(outcome.probabilities) != self._genres:
                 outcome = None  # damaged: this model has other genres
             known = outcome is not None
             if outcome is None:
-                outcome = self._classifier.classify_or_error(path, excerpts=self._excerpts, stop=stop)
+                outcome = self._classifier.analyse_or_error(path, excerpts=self._excerpts, stop=stop)
                 lasting = isinstance(outcome, Prediction) or _lasts(outcome)
                 if stop.is_set() or not lasting or _changed(path, status):
-                    return FileResult(path, outcome), None
+                    return FileResult(path, self._by_head(outcome)), None
                 state.store(digest, outcome)
         if remembered is None:
             state.remember(path, status, digest)
         if isinstance(outcome, Prediction):
             outcome = replace(outcome, path=path)
-        return FileResult(path, outcome, known), digest
+        return FileResult(path, self._by_head(outcome), known), digest
+
+    def _by_head(self, outcome: Prediction | GenreError) -> Prediction | GenreError:
+        return self._classifier.apply_head(outcome) if isinstance(outcome, Prediction) else outcome
 
 
 def _lasts(result: GenreError) -> bool:

@@ -18,6 +18,7 @@ import stat
 import time
 import zlib
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -363,8 +364,9 @@ def _packed(result: Prediction | GenreError) -> tuple[bytes, bytes | None]:
     if isinstance(result, GenreError):
         values: dict[str, Any] = {"error": {"code": result.code, "message": str(result), "version": __version__}}
         return zlib.compress(json.dumps(values).encode()), None
-    embedding = None if result.embedding is None else result.embedding.astype("<f2").tobytes()
-    return zlib.compress(json.dumps(result.to_dict()).encode()), embedding
+    rows = [excerpt.embedding for excerpt in result.excerpts if excerpt.embedding is not None]
+    embeddings = np.array(rows, "<f2").tobytes() if len(rows) == len(result.excerpts) else None
+    return zlib.compress(json.dumps(result.to_dict()).encode()), embeddings
 
 
 def _unpacked(answer: object, embedding: object) -> Prediction | GenreError | None:
@@ -373,12 +375,23 @@ def _unpacked(answer: object, embedding: object) -> Prediction | GenreError | No
         values = json.loads(_inflated(answer))
         if isinstance(values, dict) and "error" in values:
             return _error(values["error"])
-        prediction = Prediction.from_dict(values, _floats(embedding))
+        prediction = _with_embeddings(Prediction.from_dict(values), _floats(embedding))
     except (*UNFIT, zlib.error):
         return None
     labels = prediction.probabilities.keys()
     same_labels = all(excerpt.probabilities.keys() == labels for excerpt in prediction.excerpts)
     return prediction if prediction.excerpts and prediction.device and same_labels else None
+
+
+def _with_embeddings(prediction: Prediction, floats: FloatArray | None) -> Prediction:
+    """Give the excerpts their embeddings, and the track their mean."""
+    if floats is None:
+        return prediction
+    rows = floats.reshape(len(prediction.excerpts), -1)
+    excerpts = tuple(replace(e, embedding=row) for e, row in zip(prediction.excerpts, rows, strict=True))
+    audible = [not excerpt.silent for excerpt in excerpts]
+    mean = rows[audible].mean(axis=0) if any(audible) else rows.mean(axis=0)
+    return replace(prediction, excerpts=excerpts, embedding=mean)
 
 
 def _inflated(answer: object) -> bytes:

@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened_classifier(
-    n_files: int, *, model: str | None = None, device: str = "auto", jobs: int = 0, warm: bool = True
+    n_files: int,
+    *,
+    model: str | None = None,
+    head: Path | None = None,
+    device: str = "auto",
+    jobs: int = 0,
+    warm: bool = True,
 ) -> Iterator[tuple[GenreClassifier, int]]:
     """Load a model and start decoder processes for it.
 
@@ -33,6 +39,8 @@ def opened_classifier(
         Files to be classified.
     model : str or None
         Path of the model; None for the default one.
+    head : Path or None
+        One's own genres; None for those of the model.
     device : str
     jobs : int
         Files at once; 0 for one per core.
@@ -54,7 +62,10 @@ def opened_classifier(
         from genre_runtime.classifier import GenreClassifier
 
         # Many files: one thread each. One file: every core works on it.
-        yield GenreClassifier.load(model, device=device, threads=1 if jobs > 1 else 0, decoders=decoders), jobs
+        yield (
+            GenreClassifier.load(model, device=device, threads=1 if jobs > 1 else 0, decoders=decoders, head=head),
+            jobs,
+        )
 
 
 @contextmanager
@@ -62,6 +73,7 @@ def opened_library(
     paths: Sequence[Path],
     *,
     model: str | None = None,
+    head: Path | None = None,
     device: str = "auto",
     excerpts: ExcerptCount = None,
     jobs: int = 0,
@@ -74,6 +86,8 @@ def opened_library(
     paths : sequence of Path
     model : str or None
         Path of the model; None for the default one.
+    head : Path or None
+        One's own genres; None for those of the model.
     device : str
     excerpts : int, "all" or None
         Excerpts per track; None for the number in the sidecar.
@@ -90,7 +104,7 @@ def opened_library(
     """
     with ExitStack() as stack:
         # With a state file there may be nothing to decode.
-        opened = opened_classifier(len(paths), model=model, device=device, jobs=jobs, warm=state is None)
+        opened = opened_classifier(len(paths), model=model, head=head, device=device, jobs=jobs, warm=state is None)
         classifier, jobs = stack.enter_context(opened)
         from genre_runtime.library.analysis import Library, plan_of
 

@@ -2,30 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from genre_runtime.audio.excerpts import FloatArray
+from genre_runtime.errors import InvalidInputError
+from genre_runtime.prediction import Prediction
+
+ROWS_AT_ONCE = 1_024
+"""Tracks compared with all others at once by `EmbeddingIndex.pairs`."""
 
 
-def cosine_similarities(query: FloatArray, embeddings: Sequence[FloatArray]) -> NDArray[np.float64]:
-    """Return the cosine similarity of a track to others, -1 to 1; 0 if either embedding is all zeros.
+@dataclass(frozen=True, eq=False)
+class EmbeddingIndex:
+    """Embeddings of tracks, to find those that sound alike. A look-up compares with every track.
+
+    Attributes
+    ----------
+    directions : float32 array, shape (n_tracks, n_features)
+        Of length 1; zeros for a track without direction.
+    """
+
+    directions: FloatArray
+
+    @classmethod
+    def of(cls, predictions: Iterable[Prediction]) -> EmbeddingIndex:
+        """Build an index of predictions.
+
+        Parameters
+        ----------
+        predictions : iterable of Prediction
+            All with embeddings of the same model.
+
+        Raises
+        ------
+        InvalidInputError
+            One has no embedding, or one of another size.
+        """
+        rows = [prediction.embedding for prediction in predictions]
+        sizes = {None if row is None else row.size for row in rows}
+        if None in sizes or len(sizes) > 1:
+            raise InvalidInputError("tracks without embeddings of this model cannot be compared: analyse them again")
+        return cls(directions_of([row for row in rows if row is not None]))
+
+    def nearest(self, query: int | FloatArray, n_tracks: int) -> list[tuple[int, float]]:
+        """Return the tracks that sound most like one, with their cosine similarity, the most similar first.
+
+        Parameters
+        ----------
+        query : int or float32 array, shape (n_features,)
+            A track of the index, which is left out itself, or an embedding.
+        n_tracks : int
+            How many; fewer if the index has fewer.
+        """
+        own = query if isinstance(query, int) else None
+        direction = self.directions[query] if isinstance(query, int) else directions_of([query])[0]
+        similarities = self.directions @ direction
+        if own is not None:
+            similarities[own] = -np.inf
+        n_tracks = max(0, min(n_tracks, len(similarities) - (own is not None)))
+        if not n_tracks:
+            return []
+        best = np.argpartition(-similarities, n_tracks - 1)[:n_tracks]
+        best = best[np.lexsort((best, -similarities[best]))]
+        return [(int(track), float(similarities[track])) for track in best]
+
+    def pairs(self, least: float) -> Iterator[tuple[int, int, float]]:
+        """Yield the pairs of tracks with at least a similarity, the earlier track first.
+
+        Parameters
+        ----------
+        least : float
+            Cosine, -1 to 1.
+        """
+        for start in range(0, len(self.directions), ROWS_AT_ONCE):
+            similarities = self.directions[start : start + ROWS_AT_ONCE] @ self.directions.T
+            for row, track in zip(*np.nonzero(similarities >= least), strict=True):
+                if start + row < track:
+                    yield int(start + row), int(track), float(similarities[row, track])
+
+
+def directions_of(embeddings: Sequence[FloatArray]) -> FloatArray:
+    """Return embeddings as vectors of length 1; zeros stay zeros.
 
     Parameters
     ----------
-    query : float32 array, shape (n_features,)
-    embeddings : sequence of float32 array, shape (n_features,)
+    embeddings : sequence of float array, shape (n_features,)
 
     Returns
     -------
-    float64 array, shape (n_tracks,)
+    float32 array, shape (n_tracks, n_features)
     """
-    if not embeddings:
-        return np.zeros(0)
-    tracks = np.asarray(embeddings, np.float64)
-    lengths = np.linalg.norm(tracks, axis=1) * np.linalg.norm(query.astype(np.float64))
-    products = tracks @ query
-    cosines: NDArray[np.float64] = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
-    return cosines
+    rows = np.asarray(embeddings, np.float32)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    directions: FloatArray = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+    return directions

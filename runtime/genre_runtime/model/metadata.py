@@ -249,11 +249,11 @@ class Tag:
     genre: str | None = None
 
     def __post_init__(self) -> None:
-        _check_name(self.name, "tag")
+        check_name(self.name, "tag")
         if self.kind not in TAG_KINDS:
             raise ValueError(f"the tag {self.name!r} has the kind {self.kind!r}: expected {', '.join(TAG_KINDS)}")
         if self.genre is not None:
-            _check_name(self.genre, "genre of a tag")
+            check_name(self.genre, "genre of a tag")
             if self.kind != "style":
                 raise ValueError(f"the tag {self.name!r} is a {self.kind} with a genre: only a style has one")
         try:
@@ -348,7 +348,7 @@ class ModelMetadata:
         if not self.labels or not all(isinstance(label, str) and label for label in self.labels):
             raise ValueError(f"labels are {list(self.labels)}: expected a list of names")
         for label in self.labels:
-            _check_name(label, "label")
+            check_name(label, "label")
         if len(set(self.labels)) != len(self.labels):
             raise ValueError(f"labels are {list(self.labels)}: expected each label once, not twice")
         names = [tag.name for tag in self.tags]
@@ -374,7 +374,20 @@ class ModelMetadata:
         check_limits(self)
 
 
-def _check_name(name: object, what: str) -> None:
+def check_name(name: object, what: str) -> None:
+    """Check that a name can be shown in one line.
+
+    Parameters
+    ----------
+    name : object
+    what : str
+        What it names, for the message.
+
+    Raises
+    ------
+    ValueError
+        It is not text, is blank, or has control characters.
+    """
     if not isinstance(name, str) or not name.isprintable() or not name.strip():
         raise ValueError(f"the {what} {name!r} cannot be printed: expected visible characters in one line")
 

@@ -36,13 +36,13 @@ class Listener:
 
     def __init__(self, classifier: GenreClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
         self.analysed: list[str] = []
-        listen = classifier.classify_or_error
+        listen = classifier.analyse_or_error
 
         def counted(path: Path, **rest: Any) -> Prediction | GenreError:
             self.analysed.append(path.name)
             return listen(path, **rest)
 
-        monkeypatch.setattr(classifier, "classify_or_error", counted)
+        monkeypatch.setattr(classifier, "analyse_or_error", counted)
         self.classifier = classifier
 
 
@@ -123,14 +123,14 @@ def test_an_answer_is_not_kept_for_the_bytes_that_were_there_before(
     music.mkdir()
     path, kept = write_audio(music / "song.wav", tone(2)), tmp_path / "kept.wav"
     shutil.copy(path, kept)
-    counted = listener.classifier.classify_or_error
+    counted = listener.classifier.analyse_or_error
 
     def replaced(changed: Path, **rest: Any) -> Prediction | GenreError:
         write_audio(changed, 0.001 * noise(3))
         return counted(changed, **rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(listener.classifier, "classify_or_error", replaced)
+        patch.setattr(listener.classifier, "analyse_or_error", replaced)
         (changed,) = classify(listener, music, tmp_path / "state")
     assert isinstance(changed.outcome, Prediction)
     assert changed.outcome.label == "quiet"
@@ -330,7 +330,7 @@ def test_a_surprise_is_not_remembered(
         raise surprise
 
     with monkeypatch.context() as patched:
-        patched.setattr(listener.classifier, "_classify_file", fail)
+        patched.setattr(listener.classifier, "_analyse", fail)
         first = classify(listener, library, tmp_path / "state")
     assert {one.outcome.code for one in first if isinstance(one.outcome, GenreError)} == {"unreadable_audio"}
     second = classify(listener, library, tmp_path / "state")

@@ -64,13 +64,13 @@ def test_equal_files_are_analysed_once_and_named(
     shutil.copy(music / "tone.wav", music / "sub" / "another.wav")
     write_audio(music / "z other.wav", noise(12))  # of the same size, with other bytes
     analysed = []
-    listen = GenreClassifier.classify_or_error
+    listen = GenreClassifier.analyse_or_error
 
     def counted(self: GenreClassifier, path: Path, **rest: Any) -> Prediction | GenreError:
         analysed.append(path.name)
         return listen(self, path, **rest)
 
-    monkeypatch.setattr(GenreClassifier, "classify_or_error", counted)
+    monkeypatch.setattr(GenreClassifier, "analyse_or_error", counted)
     command = ["classify", music, "--jobs", jobs, *(["--state", tmp_path / "state"] if remembered else [])]
     status, out, err = genre(*command, "--format", "jsonl")
     rows = {Path(row["path"]).name: row for row in map(json.loads, out.splitlines())}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from genre_runtime import ExcerptPrediction, GenreClassifier, GenreError, Prediction
-from genre_runtime.library.similarity import cosine_similarities
+from genre_runtime.library.similarity import EmbeddingIndex, directions_of
 from tests.runtime.conftest import Genre
 from tests.synthetic import tone, write_audio
 
@@ -17,13 +17,18 @@ from tests.synthetic import tone, write_audio
 def test_cosines() -> None:
     query = np.array([1.0, 1.0], np.float32)
     others = [np.array(values, np.float32) for values in ([2, 2], [1, 0], [-1, 1], [-3, -3], [0, 0])]
-    assert cosine_similarities(query, others) == pytest.approx([1, 0.5**0.5, 0, -1, 0])
-    assert cosine_similarities(query, []).size == 0
+    index = EmbeddingIndex(directions_of(others))
+    tracks, cosines = zip(*index.nearest(query, 9), strict=True)
+    assert tracks == (0, 1, 2, 4, 3)
+    assert cosines == pytest.approx([1, 0.5**0.5, 0, 0, -1], abs=1e-6)
+    assert [track for track, _ in index.nearest(0, 1)] == [1]
+    assert [pair[:2] for pair in index.pairs(0.5)] == [(0, 1)]
+    assert EmbeddingIndex(directions_of([np.zeros(2, np.float32)])).nearest(0, 3) == []
 
 
 def answer(path: Path, angle: float) -> Prediction:
     embedding = np.array([np.cos(angle), np.sin(angle)], np.float32)
-    excerpts = (ExcerptPrediction(0, 1, {"tone": 1.0}),)
+    excerpts = (ExcerptPrediction(0, 1, {"tone": 1.0}, embedding=embedding),)
     return Prediction("tone", 1.0, True, None, {"tone": 1.0}, excerpts, 1.0, "cpu", path, embedding)
 
 
@@ -35,12 +40,12 @@ def test_the_nearest_come_first(
     for i, name in enumerate(angles):
         write_audio(tmp_path / name, tone(0.1 + 0.1 * i))
     (tmp_path / "broken.mp3").write_text("no music")
-    listen = GenreClassifier.classify_or_error
+    listen = GenreClassifier.analyse_or_error
 
     def stand_in(self: GenreClassifier, path: Path, **rest: object) -> Prediction | GenreError:
         return answer(path, angles[path.name]) if path.name in angles else listen(self, path)
 
-    monkeypatch.setattr(GenreClassifier, "classify_or_error", stand_in)
+    monkeypatch.setattr(GenreClassifier, "analyse_or_error", stand_in)
     command = ["similar", tmp_path / "query.wav", "--in", tmp_path, "--top", 3, "--format", "jsonl"]
     state = ["--state", tmp_path / "state"] if remembered else []
     for _ in range(2):

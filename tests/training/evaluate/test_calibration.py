@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from genre_runtime.calibration import TARGET_PRECISION, confidence_threshold
 from genre_training.evaluate.metrics import (
-    TARGET_PRECISION,
     calibration_error,
-    confidence_threshold,
     coverage_at_threshold,
     fit_temperature,
     reliability,
@@ -94,7 +93,7 @@ def calibrated_answers(n_artists: int, seed: int, each: int = 1) -> tuple[NDArra
 
 def test_threshold_reaches_the_precision_and_is_the_smallest() -> None:
     confidence, wrong = calibrated_answers(2000, seed=1)
-    threshold = confidence_threshold(two_labels(confidence), wrong, np.arange(2000))
+    threshold = confidence_threshold(confidence, wrong == 0, np.arange(2000))
     assert 0.6 < threshold < 0.7  # the mean from 0.6 up to 1 is 0.8
     precision = (wrong[confidence >= threshold] == 0).mean()
     n_confident = (confidence >= threshold).sum()
@@ -106,8 +105,8 @@ def test_threshold_reaches_the_precision_and_is_the_smallest() -> None:
 def test_threshold_rises_where_artists_are_few() -> None:
     """The same 2,000 tracks' worth of answers are worth less, ten of them by one artist each."""
     confidence, wrong = calibrated_answers(200, seed=1, each=10)
-    by_track = confidence_threshold(two_labels(confidence), wrong, np.arange(2000))
-    by_artist = confidence_threshold(two_labels(confidence), wrong, np.arange(200).repeat(10))
+    by_track = confidence_threshold(confidence, wrong == 0, np.arange(2000))
+    by_artist = confidence_threshold(confidence, wrong == 0, np.arange(200).repeat(10))
     assert by_track < by_artist < 1
 
 
@@ -116,21 +115,20 @@ def test_threshold_keeps_its_promise_on_other_artists() -> None:
     n_kept = 0
     for seed in range(100):
         confidence, wrong = calibrated_answers(400, seed)
-        threshold = confidence_threshold(two_labels(confidence), wrong, np.arange(400))
+        threshold = confidence_threshold(confidence, wrong == 0, np.arange(400))
         n_kept += threshold >= 2 * TARGET_PRECISION - 1  # the precision from t up to 1 is (1 + t) / 2
     assert n_kept >= 85  # the smallest of many thresholds is a little lucky
 
 
 def test_threshold_counts_equal_confidence_together() -> None:
     """Twenty right and twenty wrong at 0.9: no threshold parts them, whatever their order."""
-    probabilities = two_labels(np.full(40, 0.9))
-    assert confidence_threshold(probabilities, np.repeat([0, 1], 20), np.arange(40)) == 1.0
+    assert confidence_threshold(np.full(40, 0.9), np.repeat([True, False], 20), np.arange(40)) == 1.0
 
 
 def test_threshold_is_never_confident_where_nothing_suffices() -> None:
-    confidence, artists = two_labels(np.linspace(0.6, 0.99, 100)), np.arange(100)
-    assert confidence_threshold(confidence, np.ones(100, np.int64), artists) == 1.0
-    right = np.zeros(100, np.int64)
+    confidence, artists = np.linspace(0.6, 0.99, 100), np.arange(100)
+    assert confidence_threshold(confidence, np.zeros(100, np.bool_), artists) == 1.0
+    right = np.ones(100, np.bool_)
     assert confidence_threshold(confidence, right, artists) == 0.6
     assert confidence_threshold(confidence, right, artists % 19) == 1.0  # all right, but by fewer than twenty artists
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from genre_runtime.calibration import genre_set_threshold
 from genre_training.evaluate.fusion import Fusion, fit_fusion, judged_fusion, reliability, tag_thresholds
-from genre_training.evaluate.metrics import genre_set_threshold, genre_sets, track_probabilities
+from genre_training.evaluate.metrics import genre_sets, track_probabilities
 from genre_training.model.tags import N_CLASSES, TAG_CLASSES
 
 N = 200
@@ -77,7 +78,7 @@ def test_tags_are_distinct_classes_of_audioset() -> None:
 def test_answer_sets_contain_the_right_genre_often_enough(coverage: float) -> None:
     (logits, _), labels = experts((1.0, 1.0))
     probabilities = track_probabilities(logits)
-    threshold = genre_set_threshold(probabilities[: N // 2], labels[: N // 2], np.arange(N // 2), coverage)
+    threshold = genre_set_threshold(probabilities[np.arange(N // 2), labels[: N // 2]], np.arange(N // 2), coverage)
     sets = genre_sets(probabilities[N // 2 :], threshold)
     assert sets[np.arange(N // 2), labels[N // 2 :]].mean() >= coverage - 0.1
     assert sets.any(axis=1).all()
@@ -86,6 +87,6 @@ def test_answer_sets_contain_the_right_genre_often_enough(coverage: float) -> No
 
 def test_too_few_artists_give_the_set_of_all_genres() -> None:
     probabilities = np.full((3, 4), 0.25)
-    threshold = genre_set_threshold(probabilities, np.array([0, 1, 2]), np.arange(3))
+    threshold = genre_set_threshold(probabilities[:, 0], np.arange(3))
     assert genre_sets(probabilities, threshold).all()
     assert threshold < 1e-5

@@ -14,6 +14,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 from torch import Tensor, nn
 
 from genre_runtime import GenreClassifier
+from genre_runtime.calibration import share_interval
 from genre_training.evaluate.metrics import (
     Labels,
     Probabilities,
@@ -21,7 +22,6 @@ from genre_training.evaluate.metrics import (
     excerpt_gain,
     excerpt_logits,
     metrics,
-    share_interval,
     track_probabilities,
 )
 from tests.synthetic import LABELS, RATE, tone

@@ -18,22 +18,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 from torch import Tensor, nn
 
+from genre_runtime.calibration import FEWEST_DRAWN, Groups, confused_pairs, draws_of, share_interval
+
 Probabilities = NDArray[np.float64]
 Labels = NDArray[np.int64]
-
-Groups = NDArray[Any]
-
-TARGET_PRECISION = 0.8
-"""Share of the confident answers that is right, with a probability of 95 %, on music by other artists."""
-FEWEST_ARTISTS = 20
-"""A threshold needs confident answers for tracks of that many: fewer say nothing about others."""
-FEWEST_DRAWN = 5
-"""An interval needs that many artists: drawn with replacement, fewer are too much alike."""
-ANSWER_SET_COVERAGE = 0.9
-"""Share of the answer sets that contain the right genre."""
-SMALLEST_THRESHOLD = 1e-6
-N_CONFUSED_PAIRS = 10
-N_RESAMPLES = 1000
 
 
 def track_probabilities(logits: NDArray[np.float64], temperature: float | NDArray[np.float64] = 1.0) -> Probabilities:
@@ -118,37 +106,6 @@ def fit_temperature(logits: NDArray[np.float64], labels: Labels) -> float:
     picked = np.arange(len(labels))
     losses = [-np.log(track_probabilities(logits, float(t))[picked, labels] + 1e-12).mean() for t in candidates]
     return float(candidates[int(np.argmin(losses))])
-
-
-def confidence_threshold(probabilities: Probabilities, labels: Labels, groups: Groups) -> float:
-    """Return the smallest confidence whose answers are right often enough on music by other artists.
-
-    That is: of 1,000 draws of artists, 95 % have at least `TARGET_PRECISION` right among the answers above it.
-
-    Parameters
-    ----------
-    probabilities : float64 array, shape (n_tracks, n_labels)
-    labels : int64 array, shape (n_tracks,)
-    groups : array, shape (n_tracks,)
-
-    Returns
-    -------
-    float
-        1.0 (never confident) if no threshold that keeps tracks of `FEWEST_ARTISTS` artists reaches that.
-    """
-    order = np.argsort(-probabilities.max(axis=1), kind="stable")
-    confidence = probabilities.max(axis=1)[order]
-    correct = (probabilities.argmax(axis=1) == labels)[order]
-    draws, group = _draws(groups[order])
-    weights = draws[:, group]  # (N_RESAMPLES, n_tracks): how often a draw has each track
-    kept = weights.cumsum(axis=1)
-    precision = (weights * correct).cumsum(axis=1) / np.maximum(kept, 1)
-    first_of_group = np.zeros(len(order), dtype=bool)
-    first_of_group[np.unique(group, return_index=True)[1]] = True
-    enough = first_of_group.cumsum() >= FEWEST_ARTISTS
-    last_of_ties = np.append(confidence[1:] < confidence[:-1], True)  # equal confidence, equal treatment
-    reached = np.flatnonzero((np.percentile(precision, 5, axis=0) >= TARGET_PRECISION) & enough & last_of_ties)
-    return float(confidence[reached[-1]]) if reached.size else 1.0
 
 
 def coverage_at_threshold(
@@ -286,41 +243,6 @@ def metrics(
     }
 
 
-def _draws(groups: Groups, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Draw as many groups as there are, with replacement, `N_RESAMPLES` times.
-
-    Returns how often each draw has each group, (N_RESAMPLES, n_groups), and the number of each track's group. The
-    groups are numbered in the order in which they appear.
-    """
-    _, first, number = np.unique(groups, return_index=True, return_inverse=True)
-    number = np.argsort(np.argsort(first))[number]
-    n_groups = len(first)
-    drawn = np.random.default_rng(seed).multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=N_RESAMPLES)
-    return drawn.astype(np.float64), number
-
-
-def share_interval(right: NDArray[np.bool_], groups: Groups) -> list[float] | None:
-    """Compute the 95 % interval of a share of tracks, by drawing groups.
-
-    Parameters
-    ----------
-    right : bool array, shape (n_tracks,)
-        The tracks that count, at least one.
-    groups : array, shape (n_tracks,)
-
-    Returns
-    -------
-    list of float or None
-        [low, high]; None for fewer than `FEWEST_DRAWN` groups.
-    """
-    draws, group = _draws(groups)
-    if draws.shape[1] < FEWEST_DRAWN:
-        return None
-    n_right, n_all = np.bincount(group, right), np.bincount(group)
-    low, high = np.percentile(draws @ n_right / (draws @ n_all), [2.5, 97.5])
-    return [float(low), float(high)]
-
-
 def right_answers(right: NDArray[np.bool_], groups: Groups) -> dict[str, Any]:
     """Return the share of right answers with what it is of.
 
@@ -363,7 +285,7 @@ def bootstrap_intervals(
         `n_groups`, and [low, high] as `accuracy_interval`, `balanced_accuracy_interval` and `macro_f1_interval`; None
         for fewer than `FEWEST_DRAWN` groups.
     """
-    draws, group = _draws(groups, seed)
+    draws, group = draws_of(groups, seed)
     if draws.shape[1] < FEWEST_DRAWN:
         names = ("accuracy_interval", "balanced_accuracy_interval", "macro_f1_interval")
         return {"n_groups": draws.shape[1], **dict.fromkeys(names)}
@@ -382,24 +304,6 @@ def bootstrap_intervals(
     }
     intervals = {f"{name}_interval": np.percentile(value, [2.5, 97.5]).tolist() for name, value in values.items()}
     return {"n_groups": draws.shape[1], **intervals}
-
-
-def confused_pairs(counts: NDArray[np.int64], names: Sequence[str]) -> list[list[Any]]:
-    """Return the `N_CONFUSED_PAIRS` most frequent [true genre, wrong answer, number of tracks], most frequent first.
-
-    Parameters
-    ----------
-    counts : int array, shape (n_labels, n_labels)
-        Confusion matrix, rows: true genre.
-    names : sequence of str
-        Genre of each label.
-    """
-    wrong = [
-        [names[true], names[answer], int(counts[true, answer])]
-        for true, answer in zip(*np.nonzero(counts), strict=True)
-        if true != answer
-    ]
-    return sorted(wrong, key=lambda pair: -pair[2])[:N_CONFUSED_PAIRS]
 
 
 def excerpt_gain(
@@ -422,36 +326,6 @@ def excerpt_gain(
     single = logits.argmax(axis=2) == labels[:, None]
     averaged = track_probabilities(logits, temperature).argmax(axis=1) == labels
     return {"single_excerpt_accuracy": float(single.mean()), "track_accuracy": float(averaged.mean())}
-
-
-def genre_set_threshold(
-    probabilities: Probabilities, labels: Labels, groups: Groups, coverage: float = ANSWER_SET_COVERAGE
-) -> float:
-    """Return the probability from which on a genre belongs to the answer set (conformal prediction).
-
-    Sets of all genres above a threshold are the smallest on average that contain the right genre so often (Sadinle et
-    al., 2019). Clips of one artist count together as one.
-
-    Parameters
-    ----------
-    probabilities : float64 array, shape (n_tracks, n_labels)
-    labels : int64 array, shape (n_tracks,)
-    groups : array, shape (n_tracks,)
-    coverage : float
-        Share of the answer sets that have to contain the right genre.
-
-    Returns
-    -------
-    float
-        Nearly 0, all genres, if there are too few artists to tell.
-    """
-    given = probabilities[np.arange(len(labels)), labels]
-    _, group, counts = np.unique(groups, return_inverse=True, return_counts=True)
-    weights = 1 / counts[group]
-    order = np.argsort(given, kind="stable")
-    missed = weights[order].cumsum() - weights[order] + 1  # the next artist is one more
-    allowed = np.flatnonzero(missed <= (1 - coverage) * (weights.sum() + 1))
-    return float(max(given[order[allowed[-1]]], SMALLEST_THRESHOLD)) if allowed.size else SMALLEST_THRESHOLD
 
 
 def genre_sets(probabilities: Probabilities, threshold: float) -> NDArray[np.bool_]:

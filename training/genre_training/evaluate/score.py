@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
+from genre_runtime.calibration import confidence_threshold, share_interval
 from genre_training.data.splits import TrainingData, stored_split
 from genre_training.data.track import Indices
 from genre_training.evaluate.metrics import (
     calibration_error,
-    confidence_threshold,
     coverage_at_threshold,
     excerpt_gain,
     excerpt_logits,
@@ -27,7 +27,6 @@ from genre_training.evaluate.metrics import (
     metrics,
     reliability,
     right_answers,
-    share_interval,
     track_probabilities,
 )
 from genre_training.model.checkpoint import Checkpoint
@@ -212,7 +211,9 @@ def _fit(answers: Sequence[_Answers], data: TrainingData) -> _Calibration:
     positions = np.concatenate([one.positions for one in answers])
     labels = data.labels[positions]
     temperature = fit_temperature(logits, labels)
-    threshold = confidence_threshold(track_probabilities(logits, temperature), labels, data.groups_of(positions))
+    probabilities = track_probabilities(logits, temperature)
+    right = probabilities.argmax(axis=1) == labels
+    threshold = confidence_threshold(probabilities.max(axis=1), right, data.groups_of(positions))
     return _Calibration(np.array(temperature), np.array(threshold))
 
 

@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from genre_runtime.calibration import genre_set_threshold
 from genre_training import RUN_FOLDER
 from genre_training.data.features import FeatureStore, label_indices, open_store
 from genre_training.data.folders import read_branch_tracks
 from genre_training.data.splits import TrainingData, everything_trains, load_clips
 from genre_training.data.track import DataError
 from genre_training.evaluate.fusion import Fusion, fit_fusion, judged_fusion, reliability, tag_thresholds
-from genre_training.evaluate.metrics import excerpt_logits, genre_set_threshold, genre_sets, track_probabilities
+from genre_training.evaluate.metrics import excerpt_logits, genre_sets, track_probabilities
 from genre_training.evaluate.report import write_run_folder
 from genre_training.evaluate.score import Scores, score_answers
 from genre_training.model.checkpoint import (
@@ -110,7 +111,7 @@ def fuse_branches(
     scores = score_fusion(unheard, fusion)
     calibrated = track_probabilities(fusion.apply(unheard.logits), scores.temperature)
     groups = unheard.data.groups_of(np.arange(len(names[unheard.data.labels])))
-    set_threshold = genre_set_threshold(calibrated, unheard.data.labels, groups)
+    set_threshold = genre_set_threshold(_given(calibrated, unheard.data.labels), groups)
     validation = scores.metrics["validation"]
     chosen = checkpoints["picture"]
     checkpoint = replace(
@@ -215,7 +216,7 @@ def score_fusion(unheard: Unheard, fusion: Fusion) -> Scores:
     for branch, logits in zip(BRANCHES, unheard.logits, strict=True):
         scores.metrics[f"{branch}_branch"] = score_answers(logits, logits, data).metrics["files"]
     probabilities = track_probabilities(judged, scores.temperature)
-    sets = genre_sets(probabilities, genre_set_threshold(probabilities, data.labels, groups))
+    sets = genre_sets(probabilities, genre_set_threshold(_given(probabilities, data.labels), groups))
     right = sets[np.arange(len(sets)), data.labels]
     scores.metrics["genre_sets"] = {"right": float(right.mean()), "mean_size": float(sets.sum(axis=1).mean())}
     return scores
@@ -366,3 +367,9 @@ def _check_together(checkpoints: Mapping[str, Checkpoint]) -> None:
         raise CheckpointError("the audio branch answers no tags: set network.tags in its recipe")
     if audio.excerpt_seconds != picture.excerpt_seconds:
         raise CheckpointError("the branches were trained for excerpts of different lengths: expected the same")
+
+
+def _given(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the probability of each track's own genre."""
+    given: NDArray[np.float64] = probabilities[np.arange(len(labels)), labels]
+    return given

@@ -19,6 +19,7 @@ from genre_runtime.classifier import ExcerptCount, GenreClassifier
 from genre_runtime.errors import DeviceUnavailableError, GenreError, MissingDependencyError
 from genre_runtime.library.bulk.manifest import classify_source, import_extra
 from genre_runtime.library.bulk.parquet import arrow_schema, result_row
+from genre_runtime.model.head import GenreHead
 from genre_runtime.prediction import FileResult
 
 MAX_DEATHS = 3
@@ -89,14 +90,24 @@ class Worker:
         Excerpts per file; None for the model's default.
     ledger : ray.actor.ActorHandle
         Of a `Ledger`.
+    head : GenreHead or None
+        One's own genres.
     """
 
-    def __init__(self, files: Mapping[str, bytes], device: str, excerpts: ExcerptCount, ledger: Any) -> None:
+    def __init__(
+        self,
+        files: Mapping[str, bytes],
+        device: str,
+        excerpts: ExcerptCount,
+        ledger: Any,
+        head: GenreHead | None = None,
+    ) -> None:
         with tempfile.TemporaryDirectory(prefix="genre") as folder:
             for name, content in files.items():
                 Path(folder, name).write_bytes(content)
             # One file at a time, so that the file which kills the worker is known.
-            self._classifier = GenreClassifier.load(Path(folder, next(iter(files))), device=device, threads=1)
+            path = Path(folder, next(iter(files)))
+            self._classifier = GenreClassifier.load(path, device=device, threads=1, head=head)
         self._excerpts, self._ledger = excerpts, ledger
 
     def __call__(self, block: Any) -> Any:
@@ -135,6 +146,7 @@ def classify_on_ray(
     device: str = "auto",
     excerpts: ExcerptCount = None,
     jobs: int = 0,
+    head: GenreHead | None = None,
 ) -> Generator[dict[str, Any], None, None]:
     """Yield a row for each source, in order; see `result_row`.
 
@@ -150,6 +162,8 @@ def classify_on_ray(
         Excerpts per file; None for the model's default.
     jobs : int
         Number of workers; 0 for one per core of the cluster, or one per GPU.
+    head : GenreHead or None
+        One's own genres.
 
     Raises
     ------
@@ -160,7 +174,7 @@ def classify_on_ray(
         Ray cannot be reached or gave up. The rows yielded before are valid.
     """
     ray = _import_ray()
-    files = _model_files(model_path)
+    files = _model_files(model_path, head)
     with _cluster(ray, jobs), _cluster_errors(ray):
         needs_gpu = device in ("cuda", "tensorrt")
         n_workers = jobs or int(ray.cluster_resources().get("GPU" if needs_gpu else "CPU", 1)) or 1
@@ -170,7 +184,7 @@ def classify_on_ray(
         ledger = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Ledger).remote()
         rows = ray.data.from_arrow(blocks).map_batches(
             Worker,
-            fn_constructor_args=(files, device, excerpts, ledger),
+            fn_constructor_args=(files, device, excerpts, ledger, head),
             compute=ray.data.ActorPoolStrategy(size=min(n_workers, len(blocks))),
             batch_format="pyarrow",
             batch_size=FILES_IN_BLOCK if needs_gpu else None,  # Ray requires a number with a GPU
@@ -200,9 +214,9 @@ def _import_ray() -> Any:
     return ray
 
 
-def _model_files(path: Path) -> dict[str, bytes]:
+def _model_files(path: Path, head: GenreHead | None) -> dict[str, bytes]:
     """Read the graph and its sidecar; load them first, so that errors are raised here and not in a worker."""
-    GenreClassifier.load(path, device="cpu", threads=1)
+    GenreClassifier.load(path, device="cpu", threads=1, head=head)
     return {file.name: file.read_bytes() for file in (path, path.with_suffix(".json"))}
 
 

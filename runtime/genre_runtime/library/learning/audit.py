@@ -1,0 +1,107 @@
+"""Finds files whose genre the audio contradicts: confident learning (Northcutt, Jiang and Chuang, 2021).
+
+Each file is answered by a regression that learnt from no file of the same artist. A genre is believed of a file if its
+probability reaches the mean probability that this genre has for the files that are tagged so. A file is doubtful if
+its most probable genre is believed and is none of its own; the most doubtful has the largest distance between the two
+probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from genre_runtime.errors import InvalidInputError
+from genre_runtime.library.learning.folds import choose_setting, given_probabilities
+from genre_runtime.library.learning.heads import Collection, judge, known_names, track_set
+from genre_runtime.library.similarity import EmbeddingIndex
+from genre_runtime.model.metadata import ModelMetadata
+from genre_runtime.prediction import Doubt, FileResult, Neighbour, Prediction
+
+N_NEIGHBOURS = 3
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The doubtful files of a collection.
+
+    Attributes
+    ----------
+    doubtful : list of FileResult
+        The most certain first; each has a `doubt`, and its probabilities are those of the collection's own genres.
+    n_tracks : int
+        Files that were judged.
+    """
+
+    doubtful: list[FileResult]
+    n_tracks: int
+
+
+def audit(collection: Collection, metadata: ModelMetadata, *, report: Callable[[str], None] = lambda _: None) -> Audit:
+    """Find the files whose genre the audio contradicts.
+
+    Parameters
+    ----------
+    collection : Collection
+    metadata : ModelMetadata
+        Of the model, without a head.
+    report : callable
+        Is told what is being done, in words.
+
+    Raises
+    ------
+    InvalidInputError
+        There are fewer than two genres, or no genre has two artists.
+    """
+    labels = sorted({genre for example in collection.examples for genre in example.genres}, key=str.casefold)
+    if len(labels) < 2:
+        raise InvalidInputError(
+            f"the files name {len(labels)} genres: expected two or more; name more music with genres in its tags"
+        )
+    known_as = known_names(labels, metadata.labels)
+    tracks, chosen = track_set(collection, labels, known_as)
+    report("choosing how strictly to learn")
+    setting = choose_setting(tracks, builds_on=any(known_as))
+    report(f"judging {len(chosen)} tracks by artists that were held out")
+    judgement = judge(tracks, setting)
+    probabilities = judgement.probabilities
+    own = given_probabilities(probabilities, tracks.genres)
+    believed = np.full(len(labels), 2.0)
+    for label in range(len(labels)):
+        tagged = [track for track, genres in enumerate(tracks.genres) if label in genres]
+        believed[label] = probabilities[tagged, label].mean() if tagged else 2.0
+    best, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    margin = np.where(judgement.judged & (confidence >= believed[best]), confidence - own, 0.0)
+    order = [int(track) for track in np.argsort(-margin, kind="stable") if margin[track] > 0]
+    index = EmbeddingIndex.of([collection.predictions[i] for i in chosen])
+    doubtful = []
+    for track in order:
+        place = chosen[track]
+        example, prediction = collection.examples[place], collection.predictions[place]
+        nearest = [
+            Neighbour(collection.examples[chosen[other]].path, collection.examples[chosen[other]].genres, similarity)
+            for other, similarity in index.nearest(track, N_NEIGHBOURS)
+        ]
+        row = probabilities[track]
+        shares = {labels[i]: float(row[i]) for i in np.argsort(-row, kind="stable")}
+        answer = _answered(prediction, labels[best[track]], float(confidence[track]), shares)
+        doubt = Doubt(example.genres, float(own[track]), tuple(nearest))
+        doubtful.append(FileResult(example.path, answer, doubt=doubt))
+    return Audit(doubtful, len(chosen))
+
+
+def _answered(prediction: Prediction, label: str, confidence: float, shares: dict[str, float]) -> Prediction:
+    """Return the model's answer with the collection's genres in place of the model's."""
+    excerpts = tuple(replace(one, probabilities=shares) for one in prediction.excerpts)
+    return replace(
+        prediction,
+        label=label,
+        confidence=confidence,
+        confident=True,
+        reason=None,
+        probabilities=shares,
+        excerpts=excerpts,
+        genre_set=(),
+    )

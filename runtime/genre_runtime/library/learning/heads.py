@@ -1,0 +1,341 @@
+"""Learns a `GenreHead` from examples, and says what it is worth on artists that it has not learnt from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genre_runtime.calibration import (
+    SMALLEST_THRESHOLD,
+    confidence_threshold,
+    confused_pairs,
+    genre_set_threshold,
+    share_interval,
+)
+from genre_runtime.errors import InvalidInputError
+from genre_runtime.library.learning.examples import Example, means_same
+from genre_runtime.library.learning.folds import (
+    Setting,
+    TrackSet,
+    assign_folds,
+    best_temperature,
+    choose_setting,
+    fitted,
+    given_probabilities,
+    held_out_logits,
+    track_probabilities,
+)
+from genre_runtime.model.head import GenreHead, known_probabilities
+from genre_runtime.model.metadata import ModelMetadata
+from genre_runtime.prediction import Prediction
+
+FEWEST_TRACKS = 3
+"""A genre with fewer examples is left out by default."""
+FEWEST_GROUPS = 2
+"""Without a second artist there is nobody to judge by."""
+
+
+@dataclass
+class Collection:
+    """Examples with the model's answers.
+
+    Attributes
+    ----------
+    examples : list of Example
+    predictions : list of Prediction
+        The model's answer for each, with the embeddings of its excerpts.
+    """
+
+    examples: list[Example] = field(default_factory=list)
+    predictions: list[Prediction] = field(default_factory=list)
+
+    def add(self, example: Example, prediction: Prediction) -> bool:
+        """Add an example, unless it is silent or has no embeddings; return whether it was added.
+
+        Parameters
+        ----------
+        example : Example
+        prediction : Prediction
+        """
+        if prediction.is_silent or any(excerpt.embedding is None for excerpt in prediction.excerpts):
+            return False
+        self.examples.append(example)
+        self.predictions.append(prediction)
+        return True
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Answers for tracks by regressions that learnt from no track of the same artist.
+
+    Attributes
+    ----------
+    tracks : TrackSet
+    probabilities : float64 array, shape (n_tracks, n_labels)
+        Calibrated.
+    temperature : float
+    folds : int64 array, shape (n_tracks,)
+    judged : bool array, shape (n_tracks,)
+        False for a track whose genres have no second artist.
+    """
+
+    tracks: TrackSet
+    probabilities: NDArray[np.float64]
+    temperature: float
+    folds: NDArray[np.int64]
+    judged: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What was learnt.
+
+    Attributes
+    ----------
+    head : GenreHead
+    left_out : mapping of str to int
+        Genres with too few examples, and how many they have.
+    n_unlabelled : int
+        Files without a genre that was learnt.
+    """
+
+    head: GenreHead
+    left_out: Mapping[str, int]
+    n_unlabelled: int
+
+
+def learn_head(
+    collection: Collection,
+    metadata: ModelMetadata,
+    *,
+    fewest: int = FEWEST_TRACKS,
+    keep_labels: bool = False,
+    report: Callable[[str], None] = lambda _: None,
+) -> Lesson:
+    """Learn a head, and judge it by folds that keep artists apart.
+
+    Parameters
+    ----------
+    collection : Collection
+    metadata : ModelMetadata
+        Of the model, without a head.
+    fewest : int
+        Examples that a genre needs.
+    keep_labels : bool
+        Keep the genres of the model beside one's own. Files without a genre are then examples of what the model
+        answers for them.
+    report : callable
+        Is told what is being done, in words.
+
+    Raises
+    ------
+    InvalidInputError
+        Fewer than two genres have enough examples, or none has a second artist.
+    """
+    counts = Counter(genre for example in collection.examples for genre in example.genres)
+    labels = sorted((genre for genre, count in counts.items() if count >= fewest), key=str.casefold)
+    left_out = {genre: count for genre, count in counts.items() if count < fewest}
+    if keep_labels:
+        labels += [name for name in metadata.labels if not any(means_same(name, label) for label in labels)]
+    if len(labels) < 2:
+        found = ", ".join(f"{genre} ({count})" for genre, count in counts.most_common(10)) or "none"
+        raise InvalidInputError(
+            f"{len(labels)} genres have {fewest} tracks or more: expected two; found were {found}; name more music, or "
+            "lower --min-tracks"
+        )
+    known_as = known_names(labels, metadata.labels)
+    tracks, chosen = track_set(collection, labels, known_as, keep_labels=keep_labels)
+    if len(np.unique(tracks.groups)) < FEWEST_GROUPS:
+        raise InvalidInputError(
+            f"all {len(tracks.genres)} tracks are by one artist: expected two or more, since a head is judged by "
+            "artists that it has not learnt from"
+        )
+    report("choosing how strictly to learn")
+    setting = choose_setting(tracks, builds_on=any(known_as))
+    report(f"learning {len(labels)} genres from {len(tracks.genres)} tracks")
+    coefficients = fitted(tracks, setting)
+    report("judging by artists that were held out")
+    judgement = judge(tracks, setting, coefficients)
+    metrics, thresholds = figures(judgement, labels)
+    temperature = judgement.temperature
+    scale = float(np.sqrt(len(coefficients) - 1)) / temperature
+    head = GenreHead(
+        labels=tuple(labels),
+        weights=np.ascontiguousarray((coefficients[:-1] * scale).T, np.float32),
+        bias=(coefficients[-1] / temperature).astype(np.float32),
+        known_as=known_as if setting.share else (None,) * len(labels),
+        share=setting.share / temperature if setting.share else 1.0,
+        model_sha256=metadata.graphs["waveform"].sha256,
+        metrics=metrics,
+        provenance={
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "examples": {label: counts[label] for label in labels if counts[label]},
+            "n_tracks": len(tracks.genres),
+            "n_groups": len(np.unique(tracks.groups)),
+            "left_out": dict(sorted(left_out.items())),
+            "penalty": setting.penalty,
+            "share": setting.share,
+            "split": {"split": "folds by artist", "seed": 0},
+        },
+        **thresholds,
+    )
+    return Lesson(head, left_out, len(collection.examples) - len(chosen))
+
+
+def known_names(labels: Sequence[str], model_labels: Sequence[str]) -> tuple[str | None, ...]:
+    """Return for each genre the genre of the model that means the same, or None.
+
+    Parameters
+    ----------
+    labels : sequence of str
+    model_labels : sequence of str
+    """
+    return tuple(next((known for known in model_labels if means_same(label, known)), None) for label in labels)
+
+
+def track_set(
+    collection: Collection,
+    labels: Sequence[str],
+    known_as: Sequence[str | None],
+    *,
+    keep_labels: bool = False,
+) -> tuple[TrackSet, list[int]]:
+    """Return the examples of the genres as arrays, and their places in the collection.
+
+    Parameters
+    ----------
+    collection : Collection
+    labels : sequence of str
+        The genres; others of an example are left out.
+    known_as : sequence of str or None
+        See `known_names`.
+    keep_labels : bool
+        Use the model's answer for examples without a genre.
+    """
+    number = {label: i for i, label in enumerate(labels)}
+    of_model = {known: i for i, known in enumerate(known_as) if known is not None}
+    genres: list[tuple[int, ...]] = []
+    chosen = []
+    for i, (example, prediction) in enumerate(zip(collection.examples, collection.predictions, strict=True)):
+        own = tuple(number[genre] for genre in example.genres if genre in number)
+        if not own and keep_labels and not example.genres and prediction.label in of_model:
+            own = (of_model[prediction.label],)
+        if own:
+            genres.append(own)
+            chosen.append(i)
+    rows: list[NDArray[np.float16]] = []
+    answers: list[NDArray[np.float32]] = []
+    track_of_row: list[int] = []
+    for track, i in enumerate(chosen):
+        excerpts = [one for one in collection.predictions[i].excerpts if not one.silent]
+        rows += [np.asarray(one.embedding, np.float16) for one in excerpts]
+        answers.append(known_probabilities(known_as, [one.probabilities for one in excerpts]).astype(np.float32))
+        track_of_row += [track] * len(excerpts)
+    if not chosen:
+        raise InvalidInputError("no file has one of the genres: name files with genres in their tags")
+    return (
+        TrackSet(
+            np.array(rows),
+            np.concatenate(answers),
+            np.array(track_of_row),
+            tuple(genres),
+            np.array([collection.examples[i].group for i in chosen]),
+            len(labels),
+        ),
+        chosen,
+    )
+
+
+def judge(tracks: TrackSet, setting: Setting, coefficients: NDArray[np.float32] | None = None) -> Judgement:
+    """Answer for each track by a regression that learnt from no track of the same artist, and calibrate.
+
+    Parameters
+    ----------
+    tracks : TrackSet
+    setting : Setting
+    coefficients : float32 array, optional
+        Of all tracks, which shorten the fits.
+    """
+    folds = assign_folds(tracks.genres, tracks.groups, tracks.n_labels)
+    logits = held_out_logits(tracks, folds, setting, coefficients)
+    artists: dict[int, set[str]] = {}
+    for own, group in zip(tracks.genres, tracks.groups, strict=True):
+        for genre in own:
+            artists.setdefault(genre, set()).add(str(group))
+    judged = np.array([any(len(artists[genre]) >= FEWEST_GROUPS for genre in own) for own in tracks.genres])
+    if not judged.any():
+        raise InvalidInputError(
+            "no genre has tracks by two artists: expected some, since a head is judged by artists that it has not "
+            "learnt from; name more music, or check the artists in the tags"
+        )
+    rows = judged[tracks.track_of_row]
+    temperature, _ = best_temperature(logits[rows], tracks.only(np.flatnonzero(judged)))
+    return Judgement(tracks, track_probabilities(logits, tracks.starts, temperature), temperature, folds, judged)
+
+
+def figures(judgement: Judgement, labels: Sequence[str]) -> tuple[dict[str, Any], dict[str, float]]:
+    """Return the figures of held-out tracks in the form of a model's sidecar, and the thresholds.
+
+    A track is right if the most probable genre is one of its own.
+
+    Parameters
+    ----------
+    judgement : Judgement
+    labels : sequence of str
+    """
+    judged = judgement.judged
+    probabilities, groups = judgement.probabilities[judged], judgement.tracks.groups[judged]
+    genres = [own for own, counts in zip(judgement.tracks.genres, judged, strict=True) if counts]
+    answers = probabilities.argmax(axis=1)
+    right = np.array([answer in own for answer, own in zip(answers, genres, strict=True)])
+    true = np.where(right, answers, [own[0] for own in genres])
+    confidence, given = probabilities.max(axis=1), given_probabilities(probabilities, genres)
+    threshold, set_threshold = confidence_threshold(confidence, right, groups), genre_set_threshold(given, groups)
+    confident = confidence >= threshold
+    counts = np.zeros((len(labels), len(labels)), np.int64)
+    np.add.at(counts, (true, answers), 1)
+    per_genre = _per_genre(counts, labels)
+    test = {
+        "n_tracks": len(genres),
+        "n_groups": len(np.unique(groups)),
+        "accuracy": float(right.mean()),
+        "accuracy_interval": share_interval(right, groups),
+        "macro_f1": float(np.mean([values["f1"] for values in per_genre.values() if values["support"]])),
+        "log_loss": float(-np.log(np.maximum(given, 1e-12)).mean()),
+        "per_genre": per_genre,
+        "confusion_matrix": counts.tolist(),
+        "confused_pairs": confused_pairs(counts, labels),
+        "confident": {
+            "coverage": float(confident.mean()),
+            "precision": float(right[confident].mean()) if confident.any() else None,
+            "precision_interval": share_interval(right[confident], groups[confident]) if confident.any() else None,
+        },
+        "genre_sets": {
+            "right": float((given >= set_threshold).mean()),
+            "mean_size": float((probabilities >= set_threshold).sum(axis=1).mean()),
+        },
+    }
+    metrics = {"macro_f1": test["macro_f1"], "test": test, "n_folds": int(judgement.folds.max()) + 1}
+    return metrics, {
+        "confidence_threshold": threshold,
+        "genre_set_threshold": max(set_threshold, SMALLEST_THRESHOLD),
+    }
+
+
+def _per_genre(counts: NDArray[np.int64], labels: Iterable[str]) -> dict[str, dict[str, Any]]:
+    values = {}
+    for i, label in enumerate(labels):
+        right, support, answered = int(counts[i, i]), int(counts[i].sum()), int(counts[:, i].sum())
+        values[label] = {
+            "precision": right / answered if answered else 0.0,
+            "recall": right / support if support else 0.0,
+            "f1": 2 * right / max(support + answered, 1),
+            "support": support,
+        }
+    return values

@@ -1,0 +1,278 @@
+"""`GenreHead`: one's own genres, learnt from examples on top of a model's embedding; a file such as `mine.genre`.
+
+A head is a regularised multinomial logistic regression. It turns the embedding of an excerpt, a vector of length 1,
+into probabilities of its own genres. A genre that the model knows as well may build on the model's own answer: the
+logarithm of the model's probability is added to its logit.
+
+The file is JSON. It names the model that it belongs to by the sha256 of its graph, and holds the figures that were
+measured on artists that were not learnt from, in the form of a model's sidecar.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genre_runtime.audio.excerpts import FloatArray
+from genre_runtime.errors import InvalidHeadError, ModelNotFoundError
+from genre_runtime.model.metadata import ModelMetadata, check_limits, check_name
+
+SCHEMA_VERSION = 1
+FORMAT = "genre head"
+LARGEST_FILE = 1 << 28
+"""Bytes; a head of a thousand genres has four million."""
+SMALLEST_PROBABILITY = 1e-6
+"""Of a model's genre, before its logarithm is taken."""
+
+
+@dataclass(frozen=True, eq=False)
+class GenreHead:
+    """One's own genres on the embedding of a model.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        Names of the genres, unique.
+    weights : float32 array, shape (n_labels, n_features)
+    bias : float32 array, shape (n_labels,)
+    known_as : tuple of str or None
+        For each genre, the genre of the model whose answer it builds on; None if it does not.
+    share : float
+        Factor of the logarithm of the model's probability: the inverse of the head's temperature.
+    model_sha256 : str
+        sha256 of the waveform graph that computes the embedding.
+    confidence_threshold : float
+        Smallest confidence of a confident answer, chosen on artists that were not learnt from.
+    genre_set_threshold : float
+        Smallest probability of a genre in the answer set.
+    metrics : mapping
+        Figures by folds that keep artists apart, in the form of a model's sidecar.
+    provenance : mapping
+        What was learnt from: `created`, `examples` by genre, `left_out`.
+    """
+
+    labels: tuple[str, ...]
+    weights: FloatArray
+    bias: FloatArray
+    known_as: tuple[str | None, ...]
+    model_sha256: str
+    share: float = field(default=1.0, metadata={"gt": 0, "le": 1000})
+    confidence_threshold: float = field(default=1.0, metadata={"gt": 0, "le": 1})
+    genre_set_threshold: float = field(default=0.05, metadata={"gt": 0, "le": 1})
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Digest of the head's text, in hexadecimal digits."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    def probabilities(self, embeddings: FloatArray, known: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probability of each genre; rows sum to one.
+
+        Parameters
+        ----------
+        embeddings : float32 array, shape (n_excerpts, n_features)
+            Of length 1.
+        known : float64 array, shape (n_excerpts, n_labels)
+            The model's probability of the genre that each genre is known as; 1 for a genre that it does not know.
+        """
+        logits = embeddings.astype(np.float64) @ self.weights.T.astype(np.float64) + self.bias
+        logits += self.share * np.log(np.maximum(known, SMALLEST_PROBABILITY))
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        shares: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
+        return shares
+
+    def known_probabilities(self, answers: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
+        """Return the `known` of `probabilities` from the model's answers.
+
+        Parameters
+        ----------
+        answers : sequence of mapping of str to float
+            The model's probabilities of each excerpt.
+        """
+        return known_probabilities(self.known_as, answers)
+
+    def described(self, metadata: ModelMetadata) -> ModelMetadata:
+        """Return the sidecar of the model with this head: its labels, thresholds and figures are those of the head.
+
+        Parameters
+        ----------
+        metadata : ModelMetadata
+            Of the model.
+        """
+        return replace(
+            metadata,
+            labels=self.labels,
+            confidence_threshold=self.confidence_threshold,
+            genre_set_threshold=self.genre_set_threshold,
+            metrics=self.metrics,
+            provenance={**metadata.provenance, "head": dict(self.provenance)},
+        )
+
+    def check_model(self, metadata: ModelMetadata) -> None:
+        """Check that the head belongs to a model.
+
+        Parameters
+        ----------
+        metadata : ModelMetadata
+
+        Raises
+        ------
+        InvalidHeadError
+        """
+        sha256 = metadata.graphs["waveform"].sha256
+        if self.model_sha256 != sha256:
+            raise InvalidHeadError(
+                f"the head was learnt with another model (sha256 {self.model_sha256[:12]}..., this one has "
+                f"{sha256[:12]}...): learn it again with `genre learn`, or name its model with --model"
+            )
+        unknown = {name for name in self.known_as if name is not None} - set(metadata.labels)
+        if unknown:
+            raise InvalidHeadError(
+                f"the head builds on {sorted(unknown)}, which the model does not have: it is damaged"
+            )
+
+    def to_json(self) -> str:
+        """Return the text of the file."""
+        values = {
+            "format": FORMAT,
+            "schema_version": SCHEMA_VERSION,
+            "model_sha256": self.model_sha256,
+            "labels": self.labels,
+            "known_as": self.known_as,
+            "share": self.share,
+            "confidence_threshold": self.confidence_threshold,
+            "genre_set_threshold": self.genre_set_threshold,
+            "provenance": self.provenance,
+            "metrics": self.metrics,
+            "n_features": self.weights.shape[1],
+            "bias": _packed(self.bias),
+            "weights": _packed(self.weights),
+        }
+        return json.dumps(values, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> GenreHead:
+        """Parse and check the text of a file.
+
+        Parameters
+        ----------
+        text : str
+
+        Raises
+        ------
+        InvalidHeadError
+            The text is not that of a head, has another version, or a value is missing or out of range.
+        """
+        try:
+            values = json.loads(text)
+            if not isinstance(values, dict) or values.get("format") != FORMAT:
+                raise ValueError("it is not a file that `genre learn` wrote")
+            if values["schema_version"] != SCHEMA_VERSION:
+                raise ValueError(f"schema_version is {values['schema_version']!r}: this version reads {SCHEMA_VERSION}")
+            n_labels, n_features = len(values["labels"]), values["n_features"]
+            head = cls(
+                labels=tuple(values["labels"]),
+                weights=_unpacked(values["weights"], (n_labels, n_features)),
+                bias=_unpacked(values["bias"], (n_labels,)),
+                known_as=tuple(values["known_as"]),
+                **{name: values[name] for name in _PLAIN},
+            )
+            head._check()
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
+            reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            raise InvalidHeadError(f"the head cannot be used ({reason}): write it with `genre learn`") from error
+        return head
+
+    def _check(self) -> None:
+        if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"labels are {list(self.labels)}: expected two or more, each once")
+        for label in self.labels:
+            check_name(label, "label")
+        if len(self.known_as) != len(self.labels) or not all(n is None or isinstance(n, str) for n in self.known_as):
+            raise ValueError(f"known_as is {list(self.known_as)}: expected a name or null for each label")
+        if not isinstance(self.model_sha256, str):
+            raise ValueError(f"model_sha256 is {self.model_sha256!r}")
+        if not isinstance(self.metrics, Mapping) or not isinstance(self.provenance, Mapping):
+            raise ValueError("metrics and provenance: expected two objects")
+        check_limits(self)
+
+
+_PLAIN = ("model_sha256", "share", "confidence_threshold", "genre_set_threshold", "metrics", "provenance")
+
+
+def known_probabilities(known_as: Sequence[str | None], answers: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
+    """Return the model's probability of the genre that each genre is known as; 1 for a genre it does not know.
+
+    Parameters
+    ----------
+    known_as : sequence of str or None, of length n_labels
+    answers : sequence of mapping of str to float, of length n_excerpts
+
+    Returns
+    -------
+    float64 array, shape (n_excerpts, n_labels)
+    """
+    rows = [[1.0 if name is None else answer[name] for name in known_as] for answer in answers]
+    return np.array(rows, np.float64).reshape(len(answers), len(known_as))
+
+
+def read_head(path: Path | str) -> GenreHead:
+    """Read a head from a file.
+
+    Parameters
+    ----------
+    path : path
+
+    Raises
+    ------
+    ModelNotFoundError
+        There is no such file.
+    InvalidHeadError
+        The file cannot be read, or is not a head.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+    except FileNotFoundError as error:
+        raise ModelNotFoundError(path, "expected a head that `genre learn` wrote; check the path") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidHeadError(f"the head {str(path)!r} cannot be read ({reason}): check the path") from error
+    if content.startswith(b"SQLite format 3\0"):
+        raise InvalidHeadError(f"{str(path)!r} is a state file: expected a head that `genre learn` wrote")
+    if len(content) > LARGEST_FILE:
+        raise InvalidHeadError(f"{str(path)!r} has more than {LARGEST_FILE:,} bytes: it is not a head")
+    try:
+        return GenreHead.from_json(content.decode())
+    except UnicodeDecodeError as error:
+        raise InvalidHeadError(f"{str(path)!r} is not a head that `genre learn` wrote: it is not text") from error
+    except InvalidHeadError as error:
+        raise InvalidHeadError(f"{str(path)!r}: {error}") from error
+
+
+def _packed(values: FloatArray) -> str:
+    return b64encode(values.astype("<f4").tobytes()).decode()
+
+
+def _unpacked(text: str, shape: tuple[int, ...]) -> FloatArray:
+    if not all(type(n) is int and n > 0 for n in shape):
+        raise ValueError(f"an array has the shape {shape}: expected positive numbers")
+    content = b64decode(text, validate=True)
+    n_bytes = 4 * int(np.prod(shape, dtype=object))
+    if len(content) != n_bytes:
+        raise ValueError(f"an array has {len(content)} bytes: expected {n_bytes} for the shape {shape}")
+    values = np.frombuffer(content, "<f4").astype(np.float32).reshape(shape)
+    if not np.isfinite(values).all():
+        raise ValueError("an array has values that are not finite")
+    return values
