@@ -19,6 +19,7 @@ from genre_runtime.cli import arguments
 from genre_runtime.errors import (
     DeviceUnavailableError,
     GenreError,
+    InvalidHeadError,
     MissingDependencyError,
     ModelNotFoundError,
     UsageError,
@@ -28,7 +29,7 @@ from genre_runtime.terminal import escaped_streams
 VERBS = ("classify", "tag", "report", "playlist", "similar", "learn", "audit", "demo", "info", "completion")
 """Each is a module of `genre_runtime.cli`."""
 
-WRONG_USAGE = (DeviceUnavailableError, MissingDependencyError, ModelNotFoundError, UsageError)
+WRONG_USAGE = (DeviceUnavailableError, InvalidHeadError, MissingDependencyError, ModelNotFoundError, UsageError)
 """Errors about what the command was told or where it was installed, not about a file."""
 
 

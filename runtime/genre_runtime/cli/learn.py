@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from genre_runtime.cli import arguments
 from genre_runtime.cli.output import file_progress, name_unreadable, step_progress
-from genre_runtime.errors import GenreError, InvalidInputError, UsageError
+from genre_runtime.errors import AudioNotFoundError, GenreError, InvalidInputError, UsageError
 from genre_runtime.library.loading import opened_library
 from genre_runtime.terminal import silence_decoders
 
@@ -150,7 +150,7 @@ def found_examples(options: argparse.Namespace) -> tuple[list[Example], GenreNam
         With settled names.
     GenreNames
     int
-        Exit status: 1 if folders could not be read.
+        Exit status: 1 if folders could not be read or a file does not exist.
 
     Raises
     ------
@@ -174,11 +174,12 @@ def found_examples(options: argparse.Namespace) -> tuple[list[Example], GenreNam
         raise UsageError("--from names the files: leave PATH out")
     import_mutagen()
     genre_map = GenreMap() if options.map is None else read_map(options.map)
-    finder = Finder()
+    finder, incomplete = Finder(), 0
     if options.listed is not None:
         examples = examples_from_csv(options.listed, genre_map)
     else:
         paths = list(finder.find(named_paths(options.paths)))
+        incomplete = _without_missing(paths)
         if not paths:
             raise InvalidInputError(f"no audio files found: {finder.nothing_found}")
         roots = [Path(name) for name in options.paths]
@@ -196,7 +197,18 @@ def found_examples(options: argparse.Namespace) -> tuple[list[Example], GenreNam
             f"none of {len(examples)} files has a genre in its {where}: name music that has, or use --folders or --from"
         )
     names = settle_names(examples)
-    return renamed(examples, names), names, name_unreadable(finder)
+    return renamed(examples, names), names, max(incomplete, name_unreadable(finder))
+
+
+def _without_missing(paths: list[Path]) -> int:
+    """Remove paths that do not exist, name them on stderr, and return 1 if there are any."""
+    from genre_runtime.library.results.write import printable
+
+    missing = [path for path in paths if not path.exists()]
+    for path in missing:
+        print(f"genre: {printable(path)}: {AudioNotFoundError(path)}", file=sys.stderr)
+        paths.remove(path)
+    return int(bool(missing))
 
 
 def analysed(examples: Sequence[Example], options: argparse.Namespace) -> tuple[Collection, ModelMetadata, int]:

@@ -1,7 +1,7 @@
 """`GenreHead`: one's own genres, learnt from examples on top of a model's embedding; a file such as `mine.genre`.
 
-A head is a regularised multinomial logistic regression. It turns the embedding of an excerpt, a vector of length 1,
-into probabilities of its own genres. A genre that the model knows as well may build on the model's own answer: the
+A head is a regularised multinomial logistic regression. It turns the embedding of an excerpt into
+probabilities of its own genres. A genre that the model knows as well may build on the model's own answer: the
 logarithm of the model's probability is added to its logit.
 
 The file is JSON. It names the model that it belongs to by the sha256 of its graph, and holds the figures that were
@@ -82,7 +82,6 @@ class GenreHead:
         Parameters
         ----------
         embeddings : float32 array, shape (n_excerpts, n_features)
-            Of length 1.
         known : float64 array, shape (n_excerpts, n_labels)
             The model's probability of the genre that each genre is known as; 1 for a genre that it does not know.
         """

@@ -1,9 +1,9 @@
 """Finds files whose genre the audio contradicts: confident learning (Northcutt, Jiang and Chuang, 2021).
 
 Each file is answered by a regression that learnt from no file of the same artist. A genre is believed of a file if its
-probability reaches the mean probability that this genre has for the files that are tagged so. A file is doubtful if
-its most probable genre is believed and is none of its own; the most doubtful has the largest distance between the two
-probabilities.
+probability reaches the mean probability that this genre has for the files that are tagged so, or `EVIDENT`. A file is
+doubtful if its most probable genre is believed and is none of its own; the most doubtful has the largest distance
+between the two probabilities.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from genre_runtime.model.metadata import ModelMetadata
 from genre_runtime.prediction import Doubt, FileResult, Neighbour, Prediction
 
 N_NEIGHBOURS = 3
+EVIDENT = 0.8
+"""A probability that is believed whatever the mean: of a tidy collection the mean is nearly 1."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def audit(collection: Collection, metadata: ModelMetadata, *, report: Callable[[
     believed = np.full(len(labels), 2.0)
     for label in range(len(labels)):
         tagged = [track for track, genres in enumerate(tracks.genres) if label in genres]
-        believed[label] = probabilities[tagged, label].mean() if tagged else 2.0
+        believed[label] = min(EVIDENT, probabilities[tagged, label].mean()) if tagged else 2.0
     best, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     margin = np.where(judgement.judged & (confidence >= believed[best]), confidence - own, 0.0)
     order = [int(track) for track in np.argsort(-margin, kind="stable") if margin[track] > 0]

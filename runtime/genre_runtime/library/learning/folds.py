@@ -1,7 +1,7 @@
 """Cross-validation of a regression on embeddings, with every artist on one side of each fold.
 
-A track has one or more rows, its excerpts. The regression is fitted on the mean direction of each track's rows, and
-answers for each row; the answer for a track is the mean of their probabilities, as the classifier computes it.
+A track has one or more rows, its excerpts. The regression is fitted on the mean of each track's rows, and answers
+for each row; the answer for a track is the mean of their probabilities, as the classifier computes it.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ class TrackSet:
         Genres of each track, the first is the main one.
     groups : array of str, shape (n_tracks,)
     n_labels : int
+    scale : float
+        Factor of the embeddings that makes a feature about 1, see `scale_of`.
     """
 
     rows: NDArray[np.float16]
@@ -48,6 +50,7 @@ class TrackSet:
     genres: tuple[tuple[int, ...], ...]
     groups: NDArray[np.str_]
     n_labels: int
+    scale: float
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
@@ -57,16 +60,14 @@ class TrackSet:
 
     @cached_property
     def features(self) -> FloatArray:
-        """Mean direction of each track's rows, scaled so that a feature is about 1; (n_tracks, n_features)."""
+        """Mean of each track's rows, times `scale`; (n_tracks, n_features)."""
         sums: FloatArray = np.add.reduceat(self.rows.astype(np.float32), self.starts, axis=0)
-        lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-        return scaled((sums / np.maximum(lengths, 1e-6)).astype(np.float32))
+        return (sums / self._n_rows * self.scale).astype(np.float32)
 
     @cached_property
     def offsets(self) -> FloatArray:
         """Mean logarithm of `known` over each track's rows; (n_tracks, n_labels)."""
-        counts = np.diff(np.append(self.starts, len(self.rows)))[:, None]
-        return (np.add.reduceat(_log(self.known), self.starts, axis=0) / counts).astype(np.float32)
+        return (np.add.reduceat(_log(self.known), self.starts, axis=0) / self._n_rows).astype(np.float32)
 
     @cached_property
     def targets(self) -> FloatArray:
@@ -92,7 +93,12 @@ class TrackSet:
             tuple(self.genres[track] for track in tracks),
             self.groups[tracks],
             self.n_labels,
+            self.scale,
         )
+
+    @property
+    def _n_rows(self) -> NDArray[np.int64]:
+        return np.diff(np.append(self.starts, len(self.rows)))[:, None]
 
 
 @dataclass(frozen=True)
@@ -111,15 +117,15 @@ class Setting:
     share: float
 
 
-def scaled(directions: FloatArray) -> FloatArray:
-    """Return vectors of length 1 as features of about 1.
+def scale_of(rows: NDArray[np.float16]) -> float:
+    """Return the factor after which a feature has a mean square of 1.
 
     Parameters
     ----------
-    directions : float32 array, shape (n_rows, n_features)
+    rows : float16 array, shape (n_rows, n_features)
     """
-    features: FloatArray = directions * np.float32(np.sqrt(directions.shape[1]))
-    return features
+    mean_square = float(np.square(rows, dtype=np.float32).mean(dtype=np.float64))
+    return mean_square**-0.5 if mean_square else 1.0
 
 
 def fitted(tracks: TrackSet, setting: Setting, start: FloatArray | None = None) -> FloatArray:
@@ -153,7 +159,8 @@ def row_logits(tracks: TrackSet, coefficients: FloatArray, share: float) -> Floa
     -------
     float32 array, shape (n_rows, n_labels)
     """
-    logits: FloatArray = scaled(tracks.rows.astype(np.float32)) @ coefficients[:-1] + coefficients[-1]
+    scaled = tracks.rows.astype(np.float32) * np.float32(tracks.scale)
+    logits: FloatArray = scaled @ coefficients[:-1] + coefficients[-1]
     return logits + np.float32(share) * _log(tracks.known) if share else logits
 
 

@@ -29,6 +29,7 @@ from genre_runtime.library.learning.folds import (
     fitted,
     given_probabilities,
     held_out_logits,
+    scale_of,
     track_probabilities,
 )
 from genre_runtime.model.head import GenreHead, known_probabilities
@@ -63,7 +64,8 @@ class Collection:
         example : Example
         prediction : Prediction
         """
-        if prediction.is_silent or any(excerpt.embedding is None for excerpt in prediction.excerpts):
+        embeddings = [excerpt.embedding for excerpt in prediction.excerpts]
+        if prediction.is_silent or not embeddings or any(one is None for one in embeddings):
             return False
         self.examples.append(example)
         self.predictions.append(prediction)
@@ -164,10 +166,9 @@ def learn_head(
     judgement = judge(tracks, setting, coefficients)
     metrics, thresholds = figures(judgement, labels)
     temperature = judgement.temperature
-    scale = float(np.sqrt(len(coefficients) - 1)) / temperature
     head = GenreHead(
         labels=tuple(labels),
-        weights=np.ascontiguousarray((coefficients[:-1] * scale).T, np.float32),
+        weights=np.ascontiguousarray((coefficients[:-1] * (tracks.scale / temperature)).T, np.float32),
         bias=(coefficients[-1] / temperature).astype(np.float32),
         known_as=known_as if setting.share else (None,) * len(labels),
         share=setting.share / temperature if setting.share else 1.0,
@@ -241,12 +242,13 @@ def track_set(
         raise InvalidInputError("no file has one of the genres: name files with genres in their tags")
     return (
         TrackSet(
-            np.array(rows),
+            (embeddings := np.array(rows)),
             np.concatenate(answers),
             np.array(track_of_row),
             tuple(genres),
             np.array([collection.examples[i].group for i in chosen]),
             len(labels),
+            scale_of(embeddings),
         ),
         chosen,
     )

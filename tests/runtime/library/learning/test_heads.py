@@ -1,0 +1,138 @@
+"""What a head is worth is measured on artists that it has not learnt from, and it answers as it was judged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from genre_runtime.errors import InvalidHeadError, InvalidInputError
+from genre_runtime.library.learning.examples import Example
+from genre_runtime.library.learning.heads import Collection, learn_head
+from genre_runtime.model.head import GenreHead
+from tests.runtime.library.learning.collections import collection, metadata, prediction
+
+
+def accuracy_on(head: GenreHead, music: Collection) -> float:
+    right = 0
+    for example, answer in zip(music.examples, music.predictions, strict=True):
+        rows = np.array([excerpt.embedding for excerpt in answer.excerpts])
+        known = head.known_probabilities([excerpt.probabilities for excerpt in answer.excerpts])
+        right += head.labels[head.probabilities(rows, known).mean(axis=0).argmax()] in example.genres
+    return right / len(music.examples)
+
+
+def test_the_figure_is_what_other_artists_get() -> None:
+    """Of a hard task, the promised accuracy is that on a thousand tracks by artists drawn anew."""
+    hard: dict[str, Any] = {"of_genre": 0.35, "of_artist": 0.7}
+    lesson = learn_head(collection(n_artists=40, n_tracks=3, seed=1, **hard), metadata())
+    test = lesson.head.metrics["test"]
+    truth = accuracy_on(lesson.head, collection(n_artists=150, n_tracks=2, seed=2, **hard))
+    low, high = test["accuracy_interval"]
+    assert 0.5 < test["accuracy"] < 0.95
+    assert low - 0.02 <= truth <= high + 0.02
+    assert accuracy_on(lesson.head, collection(n_artists=40, n_tracks=3, seed=1, **hard)) > test["accuracy"]
+
+
+def test_confident_answers_keep_their_promise() -> None:
+    hard: dict[str, Any] = {"of_genre": 0.4, "of_artist": 0.7}
+    head = learn_head(collection(n_artists=60, n_tracks=2, seed=3, **hard), metadata()).head
+    others = collection(n_artists=150, n_tracks=1, seed=4, **hard)
+    right = []
+    for example, answer in zip(others.examples, others.predictions, strict=True):
+        rows = np.array([excerpt.embedding for excerpt in answer.excerpts])
+        shares = head.probabilities(rows, np.ones((3, 3))).mean(axis=0)
+        if shares.max() >= head.confidence_threshold:
+            right.append(head.labels[shares.argmax()] in example.genres)
+    assert len(right) > 50
+    assert np.mean(right) >= 0.75  # 0.8 is promised with 95 %
+
+
+def test_few_artists_are_never_confident() -> None:
+    assert learn_head(collection(n_artists=5), metadata()).head.confidence_threshold == 1.0
+
+
+def test_genres_with_few_tracks_are_left_out() -> None:
+    music = collection()
+    music.add(Example(Path("x.mp3"), ("Fado",), "artist x"), music.predictions[0])
+    lesson = learn_head(music, metadata())
+    assert lesson.left_out == {"Fado": 1}
+    assert lesson.n_unlabelled == 1
+    assert lesson.head.labels == ("Dub", "Polka", "Ska")
+    assert "Fado" in learn_head(music, metadata(), fewest=1).head.labels
+
+
+def test_a_genre_of_one_artist_is_learnt_but_not_judged() -> None:
+    music = collection()
+    for i in range(4):
+        music.add(Example(Path(f"f{i}.mp3"), ("Fado",), "artist x"), music.predictions[i])
+    head = learn_head(music, metadata()).head
+    assert "Fado" in head.labels
+    assert head.metrics["test"]["per_genre"]["Fado"]["support"] == 0
+    assert head.metrics["test"]["n_tracks"] == len(music.examples) - 4
+
+
+def test_several_genres_of_a_file_are_all_right() -> None:
+    music = collection()
+    music.examples = [replace(one, genres=(*one.genres, "Dance")) for one in music.examples]
+    test = learn_head(music, metadata()).head.metrics["test"]
+    assert test["accuracy"] == 1.0
+
+
+def test_the_genres_of_the_model_can_be_kept() -> None:
+    """Files without a genre sound like jazz: they stay jazz, and the own genres are told from them."""
+    music = collection(("Dub", "Ska"))
+    others = collection(("Elsewhere",), seed=7)
+    rng = np.random.default_rng(5)
+    for i, one in enumerate(others.examples):
+        rows = -np.abs(rng.normal(size=(3, 24)))
+        jazz = prediction(rows / np.linalg.norm(rows, axis=1, keepdims=True), one.path, {"rock": 0.1, "jazz": 0.9})
+        music.add(Example(one.path, (), f"artist {i % 9}"), jazz)
+    lesson = learn_head(music, metadata(), keep_labels=True)
+    assert set(lesson.head.labels) == {"Dub", "Ska", "rock", "jazz"}
+    assert lesson.head.metrics["test"]["per_genre"]["jazz"]["recall"] > 0.9
+    assert lesson.head.metrics["test"]["per_genre"]["Dub"]["recall"] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("music", "words"),
+    [
+        (Collection(), "0 genres have 3 tracks or more"),
+        (collection(("Dub",)), "1 genres have 3 tracks or more"),
+        (collection(n_artists=1, n_tracks=1), "expected two; found were Dub"),
+        (collection(n_artists=1), "no genre has tracks by two artists"),
+    ],
+)
+def test_too_little_to_learn_from_is_said(music: Collection, words: str) -> None:
+    with pytest.raises(InvalidInputError, match=words):
+        learn_head(music, metadata())
+
+
+def test_one_artist_only_cannot_be_judged() -> None:
+    music = collection()
+    music.examples = [replace(one, group="artist x") for one in music.examples]
+    with pytest.raises(InvalidInputError, match="by one artist"):
+        learn_head(music, metadata())
+
+
+def test_silent_files_teach_nothing() -> None:
+    music, answer = Collection(), collection().predictions[0]
+    silent = replace(answer, excerpts=tuple(replace(one, silent=True) for one in answer.excerpts))
+    assert not music.add(Example(Path("x"), ("Dub",), "x"), silent)
+    assert not music.add(Example(Path("x"), ("Dub",), "x"), answer.brief())
+
+
+def test_a_head_survives_its_file_and_names_its_model() -> None:
+    head = learn_head(collection(), metadata()).head
+    again = GenreHead.from_json(head.to_json())
+    assert again.to_json() == head.to_json()
+    assert again.sha256 == head.sha256
+    head.check_model(metadata())
+    graphs = {**metadata().graphs, "waveform": replace(metadata().graphs["waveform"], sha256="c" * 64)}
+    with pytest.raises(InvalidHeadError, match="learnt with another model"):
+        head.check_model(replace(metadata(), graphs=graphs))
+    with pytest.raises(InvalidHeadError, match="builds on"):
+        replace(head, known_as=("polka", None, None)).check_model(metadata())
