@@ -270,19 +270,26 @@ def in_words(lesson: Lesson, names: GenreNames) -> list[str]:
         if not values["support"]:
             recall = precision = "-"
         lines.append(f"{printable(label):<28}{facts['examples'].get(label, 0):>7}{recall:>8}{precision:>11}")
+    lines += ["", *_figures(head.confidence_threshold, test), *_about_names(names, lesson.left_out)]
+    return lines
+
+
+def _figures(threshold: float, test: Mapping[str, Any]) -> list[str]:
+    from genre_runtime.library.results.write import printable
+
+    if not test["n_tracks"]:
+        return ["right           unknown: no genre has tracks by two artists, so no answer will be confident"]
     interval = test["accuracy_interval"]
     between = f" [{interval[0]:.0%}, {interval[1]:.0%}]" if interval else ""
-    lines += [
-        "",
+    lines = [
         f"right           {test['accuracy']:.0%}{between} of {test['n_tracks']:,} tracks, their artists held out",
         f"macro F1        {test['macro_f1']:.2f}",
-        f"confident       {_confident(head.confidence_threshold, test['confident'])}",
+        f"confident       {_confident(threshold, test['confident'])}",
         f"answer sets     {test['genre_sets']['right']:.0%} hold a right genre, {test['genre_sets']['mean_size']:.1f} "
         "genres each",
     ]
     for i, (true, answer, count) in enumerate(test["confused_pairs"][:5]):
         lines.append(f"{'confused' if not i else '':<16}{printable(true)} as {printable(answer)}: {count}")
-    lines += _about_names(names, lesson.left_out)
     return lines
 
 

@@ -289,6 +289,17 @@ def given_probabilities(probabilities: NDArray[np.float64], genres: Sequence[Seq
     return given
 
 
+def default_setting(*, builds_on: bool) -> Setting:
+    """Return the setting for tracks that cannot be judged.
+
+    Parameters
+    ----------
+    builds_on : bool
+        Whether a genre of the model is among the genres.
+    """
+    return Setting(PENALTIES[1], SHARES[-1] if builds_on else 0.0)
+
+
 def choose_setting(tracks: TrackSet, *, builds_on: bool) -> Setting:
     """Return the setting whose answers on held-out artists have the smallest log loss.
 

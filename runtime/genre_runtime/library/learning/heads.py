@@ -26,6 +26,7 @@ from genre_runtime.library.learning.folds import (
     assign_folds,
     best_temperature,
     choose_setting,
+    default_setting,
     fitted,
     given_probabilities,
     held_out_logits,
@@ -138,7 +139,7 @@ def learn_head(
     Raises
     ------
     InvalidInputError
-        Fewer than two genres have enough examples, or none has a second artist.
+        Fewer than two genres have enough examples.
     """
     counts = Counter(genre for example in collection.examples for genre in example.genres)
     labels = sorted((genre for genre, count in counts.items() if count >= fewest), key=str.casefold)
@@ -153,19 +154,17 @@ def learn_head(
         )
     known_as = known_names(labels, metadata.labels)
     tracks, chosen = track_set(collection, labels, known_as, keep_labels=keep_labels)
-    if len(np.unique(tracks.groups)) < FEWEST_GROUPS:
-        raise InvalidInputError(
-            f"all {len(tracks.genres)} tracks are by one artist: expected two or more, since a head is judged by "
-            "artists that it has not learnt from"
-        )
+    builds_on, metrics, thresholds, temperature = any(known_as), _unjudged(labels), _CAUTIOUS, 1.0
+    can_be_judged = judged_tracks(tracks).any()
     report("choosing how strictly to learn")
-    setting = choose_setting(tracks, builds_on=any(known_as))
+    setting = choose_setting(tracks, builds_on=builds_on) if can_be_judged else default_setting(builds_on=builds_on)
     report(f"learning {len(labels)} genres from {len(tracks.genres)} tracks")
     coefficients = fitted(tracks, setting)
-    report("judging by artists that were held out")
-    judgement = judge(tracks, setting, coefficients)
-    metrics, thresholds = figures(judgement, labels)
-    temperature = judgement.temperature
+    if can_be_judged:
+        report("judging by artists that were held out")
+        judgement = judge(tracks, setting, coefficients)
+        metrics, thresholds = figures(judgement, labels)
+        temperature = judgement.temperature
     head = GenreHead(
         labels=tuple(labels),
         weights=np.ascontiguousarray((coefficients[:-1] * (tracks.scale / temperature)).T, np.float32),
@@ -254,6 +253,20 @@ def track_set(
     )
 
 
+def judged_tracks(tracks: TrackSet) -> NDArray[np.bool_]:
+    """Return which tracks can be judged: another artist has one of their genres as well.
+
+    Parameters
+    ----------
+    tracks : TrackSet
+    """
+    artists: dict[int, set[str]] = {}
+    for own, group in zip(tracks.genres, tracks.groups, strict=True):
+        for genre in own:
+            artists.setdefault(genre, set()).add(str(group))
+    return np.array([any(len(artists[genre]) >= FEWEST_GROUPS for genre in own) for own in tracks.genres])
+
+
 def judge(tracks: TrackSet, setting: Setting, coefficients: NDArray[np.float32] | None = None) -> Judgement:
     """Answer for each track by a regression that learnt from no track of the same artist, and calibrate.
 
@@ -263,22 +276,33 @@ def judge(tracks: TrackSet, setting: Setting, coefficients: NDArray[np.float32] 
     setting : Setting
     coefficients : float32 array, optional
         Of all tracks, which shorten the fits.
+
+    Raises
+    ------
+    InvalidInputError
+        No genre has a second artist.
     """
-    folds = assign_folds(tracks.genres, tracks.groups, tracks.n_labels)
-    logits = held_out_logits(tracks, folds, setting, coefficients)
-    artists: dict[int, set[str]] = {}
-    for own, group in zip(tracks.genres, tracks.groups, strict=True):
-        for genre in own:
-            artists.setdefault(genre, set()).add(str(group))
-    judged = np.array([any(len(artists[genre]) >= FEWEST_GROUPS for genre in own) for own in tracks.genres])
+    judged = judged_tracks(tracks)
     if not judged.any():
         raise InvalidInputError(
             "no genre has tracks by two artists: expected some, since a head is judged by artists that it has not "
             "learnt from; name more music, or check the artists in the tags"
         )
+    folds = assign_folds(tracks.genres, tracks.groups, tracks.n_labels)
+    logits = held_out_logits(tracks, folds, setting, coefficients)
     rows = judged[tracks.track_of_row]
     temperature, _ = best_temperature(logits[rows], tracks.only(np.flatnonzero(judged)))
     return Judgement(tracks, track_probabilities(logits, tracks.starts, temperature), temperature, folds, judged)
+
+
+_CAUTIOUS = {"confidence_threshold": 1.0, "genre_set_threshold": SMALLEST_THRESHOLD}
+"""Without a judgement, no answer is confident and every genre is possible."""
+
+
+def _unjudged(labels: Sequence[str]) -> dict[str, Any]:
+    nothing = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}
+    test = {"n_tracks": 0, "n_groups": 0, "accuracy": None, "per_genre": dict.fromkeys(labels, nothing)}
+    return {"test": test}
 
 
 def figures(judgement: Judgement, labels: Sequence[str]) -> tuple[dict[str, Any], dict[str, float]]:
