@@ -35,12 +35,12 @@ WRONG_USAGE = (DeviceUnavailableError, InvalidHeadError, MissingDependencyError,
 
 EPILOG = """examples:
   genre classify song.mp3                            one file
-  genre classify ~/Music --state music.genre --format jsonl --output genres.jsonl
+  genre classify ~/Music --state music.state --format jsonl --output genres.jsonl
                                                      a library; repeated, it analyses only new files
   genre report genres.jsonl                          an HTML page
   genre tag --from genres.jsonl                      show what would be written into tags
   genre tag --from genres.jsonl --write              write it, and print the command that undoes it
-  genre similar song.mp3 --in ~/Music --state music.genre
+  genre similar song.mp3 --in ~/Music --state music.state
                                                      tracks that sound like this song
   genre learn ~/Music --output mine.genre            learn your own genres from the tags of your files
   genre audit ~/Music                                files whose genre the audio contradicts

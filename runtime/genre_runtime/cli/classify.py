@@ -41,7 +41,7 @@ EXAMPLES = """examples:
   find . -name '*.mp3' -print0 | genre classify -
                                                the same for names with line breaks
   genre classify song.mp3 --excerpts all       analyse the whole track
-  genre classify ~/Music --state music.genre --output genres.jsonl --format jsonl
+  genre classify ~/Music --state music.state --output genres.jsonl --format jsonl
                                                can be interrupted and repeated: only new files are analysed
   genre classify tracks.csv --engine ray --output genres.parquet
                                                a list with a column `path`, of files or URLs, on a Ray cluster

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """examples:
   genre similar song.mp3 --in ~/Music                          the ten most similar tracks
-  genre similar song.mp3 --in ~/Music --state music.genre      fast the second time
+  genre similar song.mp3 --in ~/Music --state music.state      fast the second time
 """
 
 

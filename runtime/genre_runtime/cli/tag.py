@@ -32,7 +32,7 @@ EXAMPLES = """examples:
   genre tag ~/Music --write --map mine.txt         by your own names: lines such as  hiphop = Hip-Hop
   genre classify ~/Music --format jsonl > all.jsonl
   genre tag --from all.jsonl --unsure              analyse once, decide later
-  genre tag ~/Music --write --state music.genre    analyse nothing twice, tagged files included
+  genre tag ~/Music --write --state music.state    analyse nothing twice, tagged files included
   genre tag --undo JOURNAL                         restore every file, byte for byte
 
 The audio and all other tags stay as they are. A file is replaced by a checked copy in one step, so that a crash
