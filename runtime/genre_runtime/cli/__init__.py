@@ -26,7 +26,7 @@ from genre_runtime.errors import (
 )
 from genre_runtime.terminal import escaped_streams
 
-VERBS = ("classify", "tag", "report", "playlist", "similar", "learn", "audit", "demo", "info", "completion")
+VERBS = ("classify", "tag", "report", "playlist", "similar", "learn", "audit", "demo", "info", "config", "completion")
 """Each is a module of `genre_runtime.cli`."""
 
 WRONG_USAGE = (DeviceUnavailableError, InvalidHeadError, MissingDependencyError, ModelNotFoundError, UsageError)
@@ -55,6 +55,7 @@ exit status:
 
 environment:
   GENRE_MODEL      the model if --model is not given
+  XDG_CONFIG_HOME  folder of the configuration file, genre/config.toml; see `genre config --help`
   XDG_STATE_HOME   folder of the journals of `genre tag`, in genre/journals (default: ~/.local/state; on Windows
                    below %LOCALAPPDATA%, on macOS below ~/Library/Application Support)
   RAY_ADDRESS      the cluster of `genre classify --engine ray`
@@ -88,9 +89,24 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _main(words: Sequence[str]) -> int:
     # A verb named first is the only one whose code is read: a short command is over before all eight would be.
-    options = command_parser(words[:1] if words[:1] and words[0] in VERBS else VERBS).parse_args(words)
+    parser = command_parser(words[:1] if words[:1] and words[0] in VERBS else VERBS)
+    try:
+        _configure(parser)
+    except UsageError as error:
+        print(f"genre: {error}", file=sys.stderr)
+        return 2
+    options = parser.parse_args(words)
     with _ended_cleanly():
         return _run(options)
+
+
+def _configure(parser: argparse.ArgumentParser) -> None:
+    """Take the defaults of the user's configuration file, if there is one."""
+    from genre_runtime.cli import configuration
+
+    path = configuration.config_path()
+    if path.is_file() and list(configuration.verb_parsers(parser)) != ["config"]:  # which shows what is wrong by itself
+        configuration.apply_config(parser, path, configuration.verb_parsers(command_parser()))
 
 
 def _run(options: argparse.Namespace) -> int:

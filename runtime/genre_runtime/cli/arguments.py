@@ -56,6 +56,19 @@ def library_options(options: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(options, name) for name in names if hasattr(options, name)}
 
 
+def given(options: argparse.Namespace, name: str) -> Any:
+    """Return the value of an option that the command line has; None if it is from the configuration file.
+
+    Parameters
+    ----------
+    options : Namespace
+    name : str
+    """
+    value = getattr(options, name, None)
+    configured = getattr(options, "configured", {})
+    return None if name in configured and configured[name] is value else value
+
+
 def path(text: str) -> str:
     """Return a name that is not empty, since pathlib takes an empty one for the working folder.
 

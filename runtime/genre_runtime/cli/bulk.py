@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+from genre_runtime.cli import arguments
 from genre_runtime.cli.output import file_progress, is_same_file, name_unreadable
 from genre_runtime.errors import InvalidInputError, UnfitOutputError, UsageError
 from genre_runtime.library.bulk.manifest import file_system, is_manifest, is_url, read_manifest
@@ -72,7 +73,7 @@ def _check_usage(options: argparse.Namespace) -> None:
             "many files"
         )
     name = str(options.output)
-    unfit = [words for option, words in _NOT_HERE.items() if getattr(options, option, None) is not None]
+    unfit = [words for option, words in _NOT_HERE.items() if arguments.given(options, option) is not None]
     if unfit:
         raise UsageError(f"{' '.join(unfit)} cannot be combined with results in Parquet: leave it out")
     if Path(name).suffix.lower().removeprefix(".") in _OTHER_FORMATS:

@@ -149,8 +149,8 @@ _UNDO_LACKS = {
 
 
 def _besides_undo(options: argparse.Namespace) -> list[str]:
-    others = [words for name, words in _UNDO_LACKS.items() if getattr(options, name)]
-    return [*others, "--top"] if options.top != 1 else others
+    others = [words for name, words in _UNDO_LACKS.items() if arguments.given(options, name)]
+    return [*others, "--top"] if arguments.given(options, "top") not in (None, 1) else others
 
 
 def _check_files(options: argparse.Namespace) -> None:

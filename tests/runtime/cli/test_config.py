@@ -1,0 +1,95 @@
+"""The configuration file gives defaults, the command line wins, and every mistake in it is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from genre_runtime.cli import config, configuration
+from tests.runtime.conftest import Genre
+
+
+@pytest.fixture
+def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The path of the configuration file, which does not exist yet."""
+    path = tmp_path / "settings" / "config.toml"
+    path.parent.mkdir()
+    for module in (config, configuration):
+        monkeypatch.setattr(module, "config_path", lambda: path)
+    return path
+
+
+def test_without_a_file_nothing_changes(genre: Genre, configure: Path) -> None:
+    status, out, _ = genre("config")
+    assert status == 0
+    assert out.splitlines()[0] == f"{configure} (does not exist)"
+    assert all(line.endswith("default") for line in out.splitlines()[1:])
+    assert genre("config", "--path")[1].strip() == str(configure)
+
+
+def test_values_hold_and_the_command_line_wins(genre: Genre, configure: Path, music: Path) -> None:
+    configure.write_text('min-confidence = 0.5\n[classify]\nformat = "jsonl"\ntop = 1\n', encoding="utf-8")
+    status, out, _ = genre("classify", music / "tone.wav")
+    assert status == 0
+    assert len(json.loads(out)["probabilities"]) == 1
+    _, out, _ = genre("classify", music / "tone.wav", "--top", 2)
+    assert len(json.loads(out)["probabilities"]) == 2
+    assert genre("classify", music / "tone.wav", "--format", "csv")[1].startswith("path,")
+
+
+def test_config_says_where_a_value_comes_from(genre: Genre, configure: Path) -> None:
+    configure.write_text("jobs = 2\n[tag]\njobs = 1\nkeep-mtime = true\n", encoding="utf-8")
+    lines = [line.split() for line in genre("config")[1].splitlines()[1:]]
+    assert ["classify", "--jobs", "2", "all", "verbs"] in lines
+    assert ["tag", "--jobs", "1", "[tag]"] in lines
+    assert ["tag", "--keep-mtime", "True", "[tag]"] in lines
+    assert ["classify", "--device", "auto", "default"] in lines
+
+
+def test_an_option_for_the_undo_is_not_in_the_way(genre: Genre, configure: Path, tmp_path: Path) -> None:
+    configure.write_text("[tag]\nappend = true\ntop = 3\n", encoding="utf-8")
+    _, _, err = genre("tag", "--undo", tmp_path / "none.jsonl")
+    assert "leave out" not in err
+    _, _, err = genre("tag", "--undo", tmp_path / "none.jsonl", "--write")
+    assert "leave out --write" in err
+
+
+def test_a_state_file_is_no_hindrance_for_parquet(genre: Genre, configure: Path, music: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    configure.write_text(f"state = {json.dumps(str(tmp_path / 'state'))}\n", encoding="utf-8")
+    assert genre("classify", music, "--output", tmp_path / "genres.parquet")[0] == 0
+    status, _, err = genre("classify", music, "--output", tmp_path / "g.parquet", "--state", tmp_path / "other")
+    assert status == 2
+    assert "--state cannot be combined" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("jobs = ", "is not TOML"),
+        ("jobz = 2", "has the key 'jobz': expected an option"),
+        ("[clasify]\njobs = 2", "has a table [clasify]: expected a verb, classify"),
+        ("[tag]\nformat = 'csv'", "has 'format' in [tag]"),
+        ("jobs = 'many'", "'many' is not a positive integer"),
+        ("jobs = true", "expected a text or a number"),
+        ("[tag]\nappend = 'yes'", "expected true or false"),
+        ("[classify]\nformat = 'xml'", "expected table, jsonl, json, csv"),
+        ("[classify]\nformat = ['csv']", "expected a text or a number"),
+        ("[tag]\nundo = 'journal'", "has 'undo' in [tag]"),
+    ],
+)
+def test_mistakes_are_named_in_one_line(genre: Genre, configure: Path, music: Path, text: str, said: str) -> None:
+    configure.write_text(text, encoding="utf-8")
+    for words in (["classify", music], ["config"]):
+        status, out, err = genre(*words)
+        assert (status, out) == (2, "")
+        assert said in err
+        assert len(err.splitlines()) == 1
+    assert genre("config", "--path")[0] == 0
+
+
+def test_a_file_that_cannot_be_read_is_named(genre: Genre, configure: Path, music: Path) -> None:
+    configure.write_bytes(b"\xff\xfe\x00")
+    assert "is not TOML" in genre("classify", music)[2]
