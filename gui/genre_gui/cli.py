@@ -31,6 +31,7 @@ def run(
     program: str,
     paths: Sequence[str],
     model: Path | None = None,
+    head: Path | None = None,
     load: Load | None = None,
     end: Callable[[], object] | None = None,
 ) -> int:
@@ -44,6 +45,8 @@ def run(
         Files and folders to add.
     model : Path or None
         None for the one in the settings.
+    head : Path or None
+        The user's own genres; None for those in the settings, unless another model is named.
     load : callable, optional
         Makes the backend; by default the model is loaded in this process.
     end : callable, optional
@@ -60,7 +63,7 @@ def run(
         with ExitStack() as stack:
             if end is not None:
                 stack.callback(end)
-            _open_window(paths, model, load, None if end is None else received)
+            _open_window(paths, model, head, load, None if end is None else received)
     except tkinter.TclError as error:
         print(f"{program}: no window can be opened ({error}): start it from a desktop session", file=sys.stderr)
         return 1
@@ -73,7 +76,9 @@ def run(
     return status
 
 
-def _open_window(paths: Sequence[str], model: Path | None, load: Load | None, received: list[int] | None) -> None:
+def _open_window(
+    paths: Sequence[str], model: Path | None, head: Path | None, load: Load | None, received: list[int] | None
+) -> None:
     from dataclasses import replace
 
     from genre_gui.controller import Controller
@@ -85,7 +90,9 @@ def _open_window(paths: Sequence[str], model: Path | None, load: Load | None, re
     file = settings_path()
     settings, warning = load_settings(file)
     if model is not None:
-        settings = replace(settings, model=str(model.absolute()))
+        settings = replace(settings, model=str(model.absolute()), head="")
+    if head is not None:
+        settings = replace(settings, head=str(head.absolute()))
     theme.choose_appearance(settings.theme)
     # Only `genre-app` passes signals: its service is started for the model that is chosen in the window.
     controller = Controller() if load is None else Controller(load, fixed=received is None)
@@ -131,6 +138,9 @@ def _parser(program: str, description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=program, description=description)
     parser.add_argument("paths", nargs="*", metavar="PATH", help="file or folder to classify when the window is open")
     parser.add_argument("--model", type=Path, metavar="FILE", help="another .onnx model, its .json in the same folder")
+    parser.add_argument(
+        "--head", type=Path, metavar="FILE", help="your own genres, written by genre learn or the window"
+    )
     parser.add_argument("--version", action="version", version=__version__)
     return parser
 
@@ -154,7 +164,7 @@ def main_app(arguments: Sequence[str] | None = None) -> int:
     from genre_gui.backends.service import OwnService
 
     service = OwnService(options.port)
-    return run(parser.prog, options.paths, options.model, service.load, service.close)
+    return run(parser.prog, options.paths, options.model, options.head, service.load, service.close)
 
 
 def _port(text: str) -> int:
@@ -177,8 +187,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.api is not None and options.model is not None:
         parser.error("--model and --api exclude each other: the service has a model of its own")
+    if options.api is not None and options.head is not None:
+        parser.error("--head and --api exclude each other: the service chooses its genres (GENRE_HEAD)")
     load = None if options.api is None else _connecting(options.api, parser)
-    return run(parser.prog, options.paths, options.model, load)
+    return run(parser.prog, options.paths, options.model, options.head, load)
 
 
 def _connecting(url: str, parser: argparse.ArgumentParser) -> Load:

@@ -18,10 +18,15 @@ from genre_gui.backends.errors import ServiceError
 from genre_gui.tracks import UNFINISHED, State, Track
 from genre_gui.workers import tasks
 from genre_gui.workers.background import (
+    Audited,
     Background,
     Event,
     Finished,
     Found,
+    LearningFailed,
+    LearningKind,
+    LearningStep,
+    Learnt,
     LinkChanged,
     Loaded,
     NotLoaded,
@@ -31,12 +36,14 @@ from genre_gui.workers.background import (
     Tagged,
     TagsFinished,
 )
+from genre_gui.workers.learning import LearningRuns, compare, save_head
 from genre_gui.workers.tasks import SpectrogramCache, TagOptions, TagRuns
-from genre_runtime import GenreError
+from genre_runtime import GenreError, ModelMetadata
 from genre_runtime.errors import DeviceUnavailableError
 
 if TYPE_CHECKING:
     from genre_gui.widgets.spectrogram import ExcerptSpectrogram
+    from genre_runtime import GenreHead
 
 FILES_PER_JOB = 5
 """Files handed to the threads for each one that runs, so that no thread waits for the next poll."""
@@ -69,6 +76,7 @@ class Controller:
     refused : GenreError or None
         Why the last request failed; if it is the device, nothing is classified until there is a new request.
     tags : TagRuns
+    learning : mapping of {"learn", "audit"} to LearningRuns
     """
 
     def __init__(self, load: Load = LocalBackend.load, jobs: int | None = None, *, fixed: bool = False) -> None:
@@ -83,6 +91,8 @@ class Controller:
         self._load = load
         self._background = Background(jobs)
         self.tags = TagRuns(self._background)
+        kinds: tuple[LearningKind, ...] = ("learn", "audit")
+        self.learning = {kind: LearningRuns(self._background, kind) for kind in kinds}
         self._waiting: OrderedDict[int, None] = OrderedDict()
         self._running: dict[int, Flag] = {}
         self._unwatch = Flag()
@@ -148,7 +158,7 @@ class Controller:
         for track in self._selected(numbers):
             if track.state not in UNFINISHED:
                 track.whole = track.whole if whole is None else whole
-                track.state, track.result = State.WAITING, None
+                track.state, track.result, track.analysis = State.WAITING, None, None
                 self._waiting[track.number] = None
         self._dispatch()
 
@@ -190,7 +200,46 @@ class Controller:
         numbers : iterable of int
         options : TagOptions
         """
-        return self.tags.plan(self._selected(numbers), options)
+        answers = [(track.path, track.prediction) for track in self._selected(numbers)]
+        return self.tags.plan([(path, found) for path, found in answers if found is not None], options)
+
+    def start_learning(self, kind: LearningKind) -> None:
+        """Learn from the tags of all tracks, or check them, as soon as all are analysed; `poll` returns the result.
+
+        Parameters
+        ----------
+        kind : {"learn", "audit"}
+        """
+        self.learning[kind].wanted = True
+
+    def save_head(self, head: GenreHead, path: Path) -> None:
+        """Write the user's own genres into a file; `HeadSaved` follows as an event.
+
+        Parameters
+        ----------
+        head : GenreHead
+        path : Path
+        """
+        self._background.submit(lambda post: save_head(head, path, post))
+
+    def compare(self, number: int) -> bool:
+        """Report by an event how similar all tracks are to one; return False if that one is not analysed.
+
+        Parameters
+        ----------
+        number : int
+        """
+        analyses = [(track.number, track.analysis) for track in self._analysed() if track.analysis is not None]
+        alike = [(other, analysis) for other, analysis in analyses if not analysis.is_silent]
+        if number not in dict(alike):
+            return False
+        self._background.submit(lambda post: compare(number, alike, post))
+        return True
+
+    @property
+    def no_embeddings(self) -> str:
+        """Why tracks cannot be compared, as a sentence; empty if they can."""
+        return self.backend.no_embeddings if self.backend is not None else ""
 
     def export(self, path: Path, numbers: Iterable[int]) -> None:
         """Write the results of tracks into a file.
@@ -222,6 +271,7 @@ class Controller:
                 events.append(event)
         if events:
             self._dispatch()
+        self._start_learning()
         return events
 
     @property
@@ -277,10 +327,41 @@ class Controller:
             self.tracks[number].state = State.WAITING
             self._waiting[number] = None
             self._waiting.move_to_end(number, last=False)
+        other_genres = self.request.head != self._loaded_request.head
         self.backend, self.loading, self._loaded_request = backend, False, self.request
+        self._answer_anew(backend, other_genres=other_genres)
         self.link, self._watched, stop = None, turn, Flag()
         self._unwatch = stop
         self._background.start_watch(lambda post: backend.watch(lambda link: post(LinkChanged(turn, link)), stop))
+
+    def _answer_anew(self, backend: Backend, *, other_genres: bool) -> None:
+        """Answer for finished tracks by the genres in use, from their analysis, or else by analysing them again."""
+        ready = self._analysed()
+        for track in ready:
+            track.turn += 1
+        copies = [replace(track) for track in ready]
+        if copies:
+            self._background.submit(lambda post: tasks.answer_anew(copies, backend, self._background.stop, post))
+        if other_genres:
+            numbers = {track.number for track in ready}
+            self.retry([n for n, track in self.tracks.items() if track.prediction is not None and n not in numbers])
+
+    def _analysed(self) -> list[Track]:
+        """Return the finished tracks with an analysis of the model in use."""
+        model = "" if self.backend is None else _digest(self.backend.model_metadata)
+        return [
+            track
+            for track in self.tracks.values()
+            if track.analysis is not None and track.model == model and track.state not in UNFINISHED
+        ]
+
+    def _start_learning(self) -> None:
+        if self.backend is None or self.n_unfinished or self.waits_for:
+            return
+        for runs in self.learning.values():
+            if runs.wanted:
+                analyses = [(track.path, track.analysis) for track in self._analysed()]
+                runs.start([(path, found) for path, found in analyses if found], self.backend.model_metadata)
 
     def _is_current(self, event: Event) -> bool:
         """Return whether an event still matters."""
@@ -291,11 +372,14 @@ class Controller:
                 return turn == self._watched
             case Tagged() | TagsFinished():
                 return self.tags.is_current(event)
+            case LearningStep() | Learnt() | Audited() | LearningFailed():
+                return self.learning[event.kind].is_current(event.run)
             case Started(number, turn) | Finished(number, turn) | SpectrogramReady(number, turn):
                 return number in self.tracks and turn == self.tracks[number].turn
         return True
 
     def _handle(self, event: Event) -> None:
+        backend = self.backend
         match event:
             case Found(paths):
                 for path in paths:
@@ -304,9 +388,11 @@ class Controller:
                     self._next += 1
             case Started(number):
                 self.tracks[number].state = State.ANALYSING
-            case Finished(number, _, result):
+            case Finished(number, _, result, analysis):
                 self._running.pop(number, None)
-                self.tracks[number].finish(result)
+                track = self.tracks[number]
+                track.analysis, track.model = analysis, "" if backend is None else _digest(backend.model_metadata)
+                track.finish(result)
             case Loaded(turn, backend, devices):
                 self.devices = devices
                 self._use(turn, backend)
@@ -318,3 +404,9 @@ class Controller:
                     self.request = self._loaded_request
             case SpectrogramReady():
                 self._spectrograms.add(event)
+
+
+def _digest(metadata: ModelMetadata) -> str:
+    """Return the sha256 of a model; empty if it is that of a service."""
+    graph = metadata.graphs.get("waveform")
+    return "" if graph is None else graph.sha256

@@ -32,6 +32,8 @@ class Settings:
         Folder of the files added last.
     model : str
         File of the model; empty for the shipped one.
+    head : str
+        File of the user's own genres; empty for the genres of the model.
     journal : str
         Journal of the tags written last; empty if there is none.
     """
@@ -41,6 +43,7 @@ class Settings:
     size: str = "1120x740"
     last_folder: str = ""
     model: str = ""
+    head: str = ""
     journal: str = ""
 
     def check(self) -> None:

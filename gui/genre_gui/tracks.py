@@ -55,6 +55,11 @@ class Track:
         Whether the whole track is analysed instead of the model's number of excerpts.
     turn : int
         Number of the classification; results of earlier ones are dropped.
+    analysis : Prediction or None
+        The model's own answer with its embeddings, from which the user's own genres are answered; None if there are
+        no embeddings.
+    model : str
+        sha256 of the model of `analysis`.
     """
 
     number: int
@@ -63,6 +68,8 @@ class Track:
     result: Result | None = None
     whole: bool = False
     turn: int = 0
+    analysis: Prediction | None = None
+    model: str = ""
 
     @property
     def prediction(self) -> Prediction | None:

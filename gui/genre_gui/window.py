@@ -1,4 +1,4 @@
-"""The main window: three pages over one controller, updated by polling its events."""
+"""The main window: five pages over one controller, updated by polling its events."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import tkinter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from tkinter import Misc
 from types import TracebackType
@@ -18,21 +18,28 @@ import customtkinter
 from genre_gui.backends.base import Link, LinkState, ModelRequest
 from genre_gui.backends.errors import AwayError, NotReadyError, ServiceError
 from genre_gui.controller import Controller
+from genre_gui.pages.learning import CheckPage, LearnPage
 from genre_gui.pages.model import ModelPage
-from genre_gui.pages.tags import TagsPage
+from genre_gui.pages.tags import MODES, TagsPage
 from genre_gui.pages.tracks import TracksPage
 from genre_gui.playback import Player
 from genre_gui.settings import Settings, save_settings
 from genre_gui.text import one_line, sentence
 from genre_gui.widgets import dialogs, theme
-from genre_gui.widgets.controls import Answer, Banner, Header
+from genre_gui.widgets.controls import PAGES, Answer, Banner, Header
 from genre_gui.widgets.theme import BACKGROUND, ERROR, GOOD, MIDDLE, MUTED, NARROW
 from genre_gui.workers.background import (
+    Audited,
     Broken,
+    Compared,
     DevicesTested,
     Event,
     Finished,
     Found,
+    HeadSaved,
+    LearningFailed,
+    LearningStep,
+    Learnt,
     LinkChanged,
     Loaded,
     Notice,
@@ -46,8 +53,8 @@ from genre_gui.workers.background import (
     fault_report,
 )
 from genre_gui.workers.tasks import TagOptions
-from genre_runtime import GenreError
-from genre_runtime.errors import DeviceUnavailableError
+from genre_runtime import GenreError, GenreHead, Prediction
+from genre_runtime.errors import DeviceUnavailableError, InvalidHeadError
 
 POLL_MILLISECONDS = 40
 FIRST_MILLISECONDS = 20
@@ -59,6 +66,7 @@ RETRY_MILLISECONDS = 2000
 TRACKS_PER_POLL = 100
 MIN_SIZE = (920, 680)
 MODIFIER = "Command" if sys.platform == "darwin" else "Control"
+HEAD_SUFFIX = ".genre"
 _LINK_COLOURS = {LinkState.CONNECTED: GOOD, LinkState.UNREADY: MUTED}
 
 
@@ -87,6 +95,8 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         self._settings_file = settings_file
         self._player = player or Player()
         self._tag_numbers: list[int] = []
+        self._mended: Sequence[tuple[Path, Prediction]] = ()
+        self._to_use: Path | None = None
         self.title("Music genres")
         self.minsize(*MIN_SIZE)
         self.geometry(settings.size)
@@ -100,7 +110,8 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         self.show_page("Tracks")
         self.protocol("WM_DELETE_WINDOW", self.close)
         self.report_callback_exception = self._report
-        request = ModelRequest(Path(settings.model) if settings.model else None, settings.device)
+        model, head = (Path(name) if name else None for name in (settings.model, settings.head))
+        request = ModelRequest(model, settings.device, head)
         self.after(FIRST_MILLISECONDS, controller.load, request)
         self._next_poll = self.after(POLL_MILLISECONDS, self._poll)
         gc.freeze()  # searching all that exists by now for garbage would take too long
@@ -117,7 +128,8 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
             self.header.hide_device()
         left = (("Add files …", self.ask_files), ("Add a folder …", self.ask_folder))
         right = (("Write tags …", self.open_tags), ("Export …", self.export))
-        self.tracks = TracksPage(self, self.controller, self._player, self.banner.show, left, right)
+        more = ("More like this", self.more_like_this)
+        self.tracks = TracksPage(self, self.controller, self._player, self.banner.show, left, right, more)
 
     @cached_property
     def model(self) -> ModelPage:
@@ -135,35 +147,58 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         plan, write = self._plan_tags, self.controller.tags.write
         return TagsPage(self, plan, write, self.undo_tags, lambda: self.show_page("Tracks"))
 
+    @cached_property
+    def learn(self) -> LearnPage:
+        """The page that learns genres; made on first use."""
+        start, runs = partial(self.controller.start_learning, "learn"), self.controller.learning["learn"]
+        page = LearnPage(
+            self, runs, start, self.ask_folder, self.save_head, self.ask_head, lambda: self._load(head=None)
+        )
+        page.show_in_use(self.controller.request.head)
+        return page
+
+    @cached_property
+    def check_tags(self) -> CheckPage:
+        """The page of doubtful tags; made on first use."""
+        start, runs = partial(self.controller.start_learning, "audit"), self.controller.learning["audit"]
+        return CheckPage(self, runs, start, self.mend_tags, self.show_track)
+
     def show_page(self, name: str) -> None:
         """Show a page.
 
         Parameters
         ----------
-        name : {"Tracks", "Model", "Tags"}
+        name : {"Tracks", "Tags", "Check tags", "Learn", "Model"}
         """
         for page in self._made():
             page.grid_remove()
-        page = getattr(self, name.lower())
+        page = getattr(self, _attribute(name))
         page.grid(row=2, column=0, padx=MIDDLE, pady=(0, MIDDLE), sticky="nsew")
         self.header.mark_page(name)
         if name == "Tracks":
             self.tracks.table.tree.focus_set()
         if name == "Tags":
+            if self._mended:
+                self._mended = ()
+                self.tags.mode.set(next(iter(MODES)))
             self._tag_numbers = self.tracks.selected_or_shown()
             self.tags.refresh()
 
     def add(self, names: Sequence[str]) -> None:
-        """Add files and folders.
+        """Add files and folders; a file of the user's own genres is used.
 
         Parameters
         ----------
         names : sequence of str
         """
-        if names:
-            parent = Path(names[0]).parent
+        heads = [name for name in names if name.lower().endswith(HEAD_SUFFIX) and not Path(name).is_dir()]
+        if heads:
+            self.use_head(Path(heads[-1]))
+        music = [name for name in names if name not in heads]
+        if music:
+            parent = Path(music[0]).parent
             self.settings = replace(self.settings, last_folder=str(parent))
-            self.controller.add(names)
+            self.controller.add(music)
 
     def ask_files(self) -> None:
         """Ask for files and add them."""
@@ -177,7 +212,71 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
     def ask_model(self) -> None:
         """Ask for a model and load it."""
         if path := dialogs.model_file(self):
-            self._load(model=path)
+            self._load(model=path, head=None)
+
+    def ask_head(self) -> None:
+        """Ask for the user's own genres and use them."""
+        if path := dialogs.head_file(self, self.settings.last_folder):
+            self.use_head(path)
+
+    def use_head(self, path: Path) -> None:
+        """Answer by the user's own genres.
+
+        Parameters
+        ----------
+        path : Path
+        """
+        if self.controller.fixed:
+            message = "The service chooses its genres: set GENRE_HEAD where it runs, and start it again."
+            self.banner.show(message, bad=True)
+        else:
+            self._load(head=path.absolute())
+
+    def save_head(self, head: GenreHead, use: bool) -> None:
+        """Ask for a file and write the user's own genres into it.
+
+        Parameters
+        ----------
+        head : GenreHead
+        use : bool
+            Whether they are used as soon as they are written.
+        """
+        if path := dialogs.new_head_file(self, self.settings.last_folder):
+            self._to_use = path if use else None
+            self.controller.save_head(head, path)
+
+    def mend_tags(self, answers: Sequence[tuple[Path, Prediction]]) -> None:
+        """Show how the genres of doubtful files would be replaced by what they sound like.
+
+        Parameters
+        ----------
+        answers : sequence of (Path, Prediction)
+        """
+        self.show_page("Tags")
+        self._mended = answers
+        self.tags.mode.set(next(name for name, mode in MODES.items() if mode == "overwrite"))
+        self.tags.refresh()
+
+    def show_track(self, path: Path) -> None:
+        """Show a track of the queue, without a filter.
+
+        Parameters
+        ----------
+        path : Path
+        """
+        self.show_page("Tracks")
+        number = next((track.number for track in self.controller.tracks.values() if track.path == path), None)
+        if number is not None:
+            self.tracks.clear_filter()
+            self.tracks.table.select(number)
+
+    def more_like_this(self) -> None:
+        """Sort the tracks by their similarity to the selected one."""
+        shown = self.tracks.detail.track
+        if self.controller.no_embeddings:
+            self.banner.show(self.controller.no_embeddings)
+        elif shown is None or not self.controller.compare(shown.number):
+            self.banner.show("Select a track that is analysed and not silent, to sort the others by their similarity.")
 
     def export(self) -> None:
         """Ask for a file and write the results of the selected tracks, or of all that are shown, into it."""
@@ -249,7 +348,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
 
     def _made(self) -> list[Any]:
         """Return the pages made so far."""
-        return [page for name in ("tracks", "model", "tags") if (page := self.__dict__.get(name)) is not None]
+        return [page for name in map(_attribute, PAGES) if (page := self.__dict__.get(name)) is not None]
 
     def _load(self, **changes: Any) -> None:
         self.controller.load(replace(self.controller.request, **changes))
@@ -259,12 +358,15 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
             return
         size = self.geometry().partition("+")[0]
         journal = self.controller.tags.journal
-        changed = replace(self.settings, model=str(self.controller.request.model or ""), size=size)
+        model, head = (str(path or "") for path in (self.controller.request.model, self.controller.request.head))
+        changed = replace(self.settings, model=model, head=head, size=size)
         if journal is not None and journal.exists():
             changed = replace(changed, journal=str(journal))
         save_settings(self._settings_file, changed)
 
     def _plan_tags(self, options: TagOptions) -> int:
+        if self._mended:
+            return self.controller.tags.plan(self._mended, options)
         return self.controller.plan_tags(self._tag_numbers, options)
 
     def _poll(self) -> None:
@@ -272,6 +374,11 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         self._follow_appearance()
         self._handle(self.controller.poll(TRACKS_PER_POLL))
         self.tracks.update_state(self.controller.waits_for)
+        for name in ("learn", "check_tags"):
+            if name in vars(self):
+                controller = self.controller
+                n_tracks, n_unfinished = len(controller.tracks), controller.n_unfinished
+                vars(self)[name].update_state(n_tracks, n_unfinished, controller.no_embeddings)
         collect_if_due()
 
     def _handle(self, events: Sequence[Event]) -> None:
@@ -295,6 +402,8 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
                 self.header.offer_devices({*devices, self.controller.request.device})
                 if "model" in vars(self):
                     self.model.show(backend)
+                if "learn" in vars(self):
+                    self.learn.show_in_use(self.controller.request.head)
                 self.tracks.show_selected()
             case NotLoaded(_, error):
                 self._show_load_failure(error)
@@ -310,6 +419,20 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
                 self.tags.handle(event)
             case TagsUndone():
                 self.tags.show_undone(event)
+            case Learnt():
+                self.learn.show(event)
+            case Audited():
+                self.check_tags.show(event)
+            case LearningStep():
+                (self.learn if event.kind == "learn" else self.check_tags).show_step(event)
+            case LearningFailed():
+                (self.learn if event.kind == "learn" else self.check_tags).show_failure(event)
+            case HeadSaved(path):
+                self.learn.show_saved(path)
+                if path == self._to_use:
+                    self.use_head(path)
+            case Compared():
+                self.tracks.show_compared(event)
             case Notice(message, bad):
                 self.banner.show(message, bad=bad)
             case Broken(report):
@@ -333,11 +456,17 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
             self.banner.show(f"{sentence(error)}.", ("Try again", self._load), bad=True)
         elif isinstance(error, DeviceUnavailableError):
             self.banner.show(f"{sentence(error)}. Use the CPU instead?", ("Use the CPU", self._use_cpu), bad=True)
+        elif isinstance(error, InvalidHeadError):
+            stays = f" {controller.backend.name} stays in use." if controller.backend else ""
+            answers: list[Answer] = [("Open genres …", self.ask_head)]
+            if controller.backend is None:
+                answers.append(("Use the model's genres", lambda: self._load(head=None)))
+            self.banner.show(f"{sentence(error)}.{stays}", *answers, bad=True)
         else:
             stays = f" {controller.backend.name} stays in use." if controller.backend else ""
-            answers: list[Answer] = [("Open a model …", self.ask_model)]
+            answers = [("Open a model …", self.ask_model)]
             if controller.backend is None and controller.request.model is not None:
-                answers.append(("Use the shipped model", lambda: self._load(model=None)))
+                answers.append(("Use the shipped model", lambda: self._load(model=None, head=None)))
             self.banner.show(f"{sentence(error)}.{stays}", *answers, bad=True)
 
     def _use_cpu(self) -> None:
@@ -353,6 +482,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
             "t": self.open_tags,
             "p": self.tracks.detail.toggle,
             "f": self._find,
+            "l": self.more_like_this,
         }
         for key, command in shortcuts.items():
             self.bind(f"<{MODIFIER}-{key}>", _handler(command))
@@ -382,8 +512,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         if not tracks.winfo_ismapped():
             self.show_page("Tracks")
         elif tracks.filter.get():
-            tracks.filter.delete(0, "end")
-            tracks.table.filter("")
+            tracks.clear_filter()
             tracks.table.tree.focus_set()
         else:
             tracks.cancel()
@@ -396,6 +525,10 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
 
     def _report(self, _: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         self.show_fault(fault_report(error.with_traceback(trace)))
+
+
+def _attribute(page: str) -> str:
+    return page.lower().replace(" ", "_")
 
 
 def _handler(command: Callable[[], object]) -> Callable[[tkinter.Event[Misc]], str]:

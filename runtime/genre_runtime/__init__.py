@@ -16,15 +16,15 @@ but from no other module:
 
 - the model: `GraphFile`, `default_model_path`, `read_metadata`, `create_session`, `import_onnxruntime`,
   `available_devices`, `DEVICES`, `Tag`, `TAG_KINDS`, `AUDIO_METADATA_KEY`, `FINE_AUDIO_METADATA_KEY`,
-  `LABELS_METADATA_KEY`, `TAGS_METADATA_KEY`
+  `LABELS_METADATA_KEY`, `TAGS_METADATA_KEY`, `GenreHead`, `read_head`
 - the front ends: `FINE_AUDIO`, `hann_window`, `mel_filterbank`, `band_centres`, `kaldi_mel`, `POWER_FLOOR`,
   `PRE_EMPHASIS`, `KALDI_FLOOR`, `KALDI_OFFSET`, `KALDI_SPAN`
 - audio: `AudioSource`, `Excerpt`, `ExcerptStream`, `FloatArray`, `TrackLength`, `is_silent`, `mono`, `open_audio`,
   `probe`, `resample`, `stream_excerpts`
 - results: `FileResult`, `summarise`
 - decoder processes: `MAX_PROCESSES`, `can_start`
-- programs: `available_cores`, `replacing`, `write_whole`, `escaped`, `escaped_streams`, `silence_decoders`,
-  `spectrogram_palette`
+- programs: `available_cores`, `check_own`, `replacing`, `write_whole`, `escaped`, `escaped_streams`,
+  `silence_decoders`, `spectrogram_palette`
 
 A name is imported when it is first used, so `import genre_runtime` takes a millisecond.
 """
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         mel_filterbank,
         spectrogram_palette,
     )
+    from genre_runtime.model.head import GenreHead, read_head
     from genre_runtime.model.metadata import (
         AUDIO_METADATA_KEY,
         FINE_AUDIO,
@@ -71,7 +72,7 @@ if TYPE_CHECKING:
         read_metadata,
     )
     from genre_runtime.model.session import DEVICES, available_devices, create_session, import_onnxruntime
-    from genre_runtime.output_files import replacing, write_whole
+    from genre_runtime.output_files import check_own, replacing, write_whole
     from genre_runtime.parallel import available_cores
     from genre_runtime.prediction import ExcerptPrediction, FileResult, Prediction
     from genre_runtime.terminal import escaped, escaped_streams, silence_decoders
@@ -103,6 +104,7 @@ _MODULES = {
         "mel_filterbank",
         "spectrogram_palette",
     ),
+    "model.head": ("GenreHead", "read_head"),
     "model.metadata": (
         "AUDIO_METADATA_KEY",
         "FINE_AUDIO",
@@ -118,7 +120,7 @@ _MODULES = {
         "read_metadata",
     ),
     "model.session": ("DEVICES", "available_devices", "create_session", "import_onnxruntime"),
-    "output_files": ("replacing", "write_whole"),
+    "output_files": ("check_own", "replacing", "write_whole"),
     "parallel": ("available_cores",),
     "prediction": ("ExcerptPrediction", "FileResult", "Prediction"),
     "terminal": ("escaped", "escaped_streams", "silence_decoders"),
@@ -152,6 +154,7 @@ __all__ = [
     "FloatArray",
     "GenreClassifier",
     "GenreError",
+    "GenreHead",
     "GraphFile",
     "ModelMetadata",
     "Prediction",
@@ -162,6 +165,7 @@ __all__ = [
     "available_devices",
     "band_centres",
     "can_start",
+    "check_own",
     "create_session",
     "default_model_path",
     "escaped",
@@ -175,6 +179,7 @@ __all__ = [
     "mono",
     "open_audio",
     "probe",
+    "read_head",
     "read_metadata",
     "replacing",
     "resample",

@@ -45,9 +45,10 @@ class FakeBackend:
 
     name = "fake.onnx"
     device = "cpu"
+    no_embeddings = "this backend has none"
 
     def __init__(self, act: Callable[[Path, Event], Result] = lambda path, _: prediction(path)) -> None:
-        self.metadata = metadata()
+        self.metadata = self.model_metadata = metadata()
         self.asked: list[tuple[Path, bool]] = []
         self._act = act
 
@@ -55,6 +56,10 @@ class FakeBackend:
         """Note what was asked and do what the test says."""
         self.asked.append((path, whole))
         return self._act(path, stop)
+
+    def answer(self, analysis: Prediction) -> Prediction:
+        """Have no genres of the user."""
+        return analysis
 
     def devices(self) -> dict[str, str]:
         """Return what a machine without a GPU says."""

@@ -17,11 +17,16 @@ from genre_runtime import (
     DecoderPool,
     GenreClassifier,
     GenreError,
+    GenreHead,
     ModelMetadata,
     Prediction,
     available_cores,
     can_start,
+    default_model_path,
+    read_head,
+    read_metadata,
 )
+from genre_runtime.errors import InvalidHeadError, ModelNotFoundError
 
 
 class LinkState(StrEnum):
@@ -48,19 +53,25 @@ class Backend(Protocol):
     Attributes
     ----------
     metadata : ModelMetadata
-        The model's sidecar.
+        The model's sidecar; with the user's own genres, its labels, thresholds and figures are theirs.
+    model_metadata : ModelMetadata
+        The model's sidecar as it is.
     name : str
-        File name of the model.
+        File name of the model, after that of the user's own genres if they are in use.
     device : str
         The device in use.
+    no_embeddings : str
+        Why its answers have no embeddings, as a sentence; empty if they have.
     """
 
     metadata: ModelMetadata
+    model_metadata: ModelMetadata
     name: str
     device: str
+    no_embeddings: str
 
     def classify(self, path: Path, *, whole: bool, stop: Event) -> Prediction | GenreError:
-        """Classify a file.
+        """Classify a file, and return the model's own answer if there are embeddings; see `answer`.
 
         Parameters
         ----------
@@ -69,6 +80,16 @@ class Backend(Protocol):
             Analyse the whole track instead of the model's number of excerpts.
         stop : threading.Event
             Ends the work early when it is set.
+        """
+        ...
+
+    def answer(self, analysis: Prediction) -> Prediction:
+        """Return the answer for the user: that of the user's own genres if they are in use.
+
+        Parameters
+        ----------
+        analysis : Prediction
+            As returned by `classify` of this model.
         """
         ...
 
@@ -97,10 +118,36 @@ class ModelRequest:
     model : Path or None
         None for the shipped model.
     device : str
+    head : Path or None
+        The user's own genres, learnt with this model; None for the genres of the model.
     """
 
     model: Path | None = None
     device: str = "auto"
+    head: Path | None = None
+
+
+def opened_head(request: ModelRequest) -> GenreHead | None:
+    """Read the user's own genres of a request, and check that they belong to its model.
+
+    Parameters
+    ----------
+    request : ModelRequest
+
+    Raises
+    ------
+    ModelNotFoundError, InvalidModelError
+    InvalidHeadError
+        Also if the file is missing.
+    """
+    if request.head is None:
+        return None
+    try:
+        head = read_head(request.head)
+    except ModelNotFoundError as error:
+        raise InvalidHeadError(f"there is no file {str(request.head)!r}: open your genres again") from error
+    head.check_model(read_metadata(request.model or default_model_path()))
+    return head
 
 
 Load = Callable[[ModelRequest], Backend]
@@ -112,12 +159,17 @@ class LocalBackend(Backend):
     Parameters
     ----------
     classifier : GenreClassifier
+    head_name : str
+        File name of the user's own genres, if the classifier has them.
     """
 
-    def __init__(self, classifier: GenreClassifier) -> None:
+    no_embeddings = ""
+
+    def __init__(self, classifier: GenreClassifier, head_name: str = "") -> None:
         self._classifier = classifier
-        self.metadata = classifier.metadata
-        self.name = classifier.model_path.name
+        self.metadata, self.model_metadata = classifier.metadata, classifier.model_metadata
+        model = classifier.model_path.name
+        self.name = f"{head_name} ({model})" if head_name else model
         self.device = classifier.device
 
     @classmethod
@@ -133,14 +185,20 @@ class LocalBackend(Backend):
 
         Raises
         ------
-        ModelNotFoundError, InvalidModelError, DeviceUnavailableError, MissingDependencyError
+        ModelNotFoundError, InvalidModelError, InvalidHeadError, DeviceUnavailableError, MissingDependencyError
         """
+        head = opened_head(request)
         decoders = DecoderPool(min(available_cores(), MAX_PROCESSES)) if can_start() else None
-        return cls(GenreClassifier.load(request.model, device=request.device, threads=1, decoders=decoders))
+        classifier = GenreClassifier.load(request.model, device=request.device, threads=1, decoders=decoders, head=head)
+        return cls(classifier, request.head.name if request.head else "")
 
     def classify(self, path: Path, *, whole: bool, stop: Event) -> Prediction | GenreError:
-        """Classify a file."""
-        return self._classifier.classify_or_error(path, excerpts="all" if whole else None, stop=stop)
+        """Classify a file by the model's own genres."""
+        return self._classifier.analyse_or_error(path, excerpts="all" if whole else None, stop=stop)
+
+    def answer(self, analysis: Prediction) -> Prediction:
+        """Return the answer by the user's own genres, if they are in use."""
+        return self._classifier.apply_head(analysis)
 
     def devices(self) -> dict[str, str]:
         """Test every device."""

@@ -22,6 +22,10 @@ from genre_gui.backends.errors import (
 )
 from genre_runtime import AudioConfig, GenreError, ModelMetadata, Prediction, probe
 
+NO_EMBEDDINGS = (
+    "A service sends no embeddings. Learning, checking tags and More like this need them: open the window with "
+    "genre-gui and without --api."
+)
 MAX_NAME_LENGTH = 100
 MAX_SECONDS = 1e7
 
@@ -256,6 +260,8 @@ class RemoteBackend(Backend):
     AwayError, NotReadyError, KeyRefusedError, NoServiceError
     """
 
+    no_embeddings = NO_EMBEDDINGS
+
     def __init__(self, client: Client, ended: Callable[[], str | None] = lambda: None, note: str = "") -> None:
         self._client = client
         check_ready(client)
@@ -263,7 +269,7 @@ class RemoteBackend(Backend):
         health = self._facts["health"]
         self.name = str(health.get("model") or "model")
         self.device = str(health.get("device") or "unknown")
-        self.metadata = _metadata_of(self._facts, client.address)
+        self.metadata = self.model_metadata = _metadata_of(self._facts, client.address)
         self._watcher = Watcher(
             client.address, lambda: check_ready(client), lambda: _read_facts(client) != self._facts, ended, note
         )
@@ -277,6 +283,10 @@ class RemoteBackend(Backend):
             return error
         except CancelledError:
             return ServiceError("cancelled")
+
+    def answer(self, analysis: Prediction) -> Prediction:
+        """Return the answer as it is: the service has applied the user's own genres."""
+        return analysis
 
     def devices(self) -> dict[str, str]:
         """Return the device that the service uses; it publishes no others."""

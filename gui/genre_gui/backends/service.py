@@ -14,7 +14,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from genre_gui import THREAD_PREFIX
-from genre_gui.backends.base import Backend, ModelRequest
+from genre_gui.backends.base import Backend, ModelRequest, opened_head
 from genre_gui.backends.client import Client
 from genre_gui.backends.errors import AwayError, NotReadyError, ServiceError, load_failure
 from genre_gui.backends.launcher import GRACE_SECONDS
@@ -60,9 +60,11 @@ class ServiceProcess:
     port : int
     model : Path
     device : str
+    head : Path, optional
+        The user's own genres.
     """
 
-    def __init__(self, port: int, model: Path, device: str) -> None:
+    def __init__(self, port: int, model: Path, device: str, head: Path | None = None) -> None:
         self._log: deque[str] = deque(maxlen=MAX_LOG_LINES)
         self._ending = False
         own_group: dict[str, object] = {"start_new_session": True}  # Ctrl-C is meant for the window
@@ -71,7 +73,7 @@ class ServiceProcess:
         launcher = [sys.executable, "-m", "genre_gui.backends.launcher"]
         self._process: subprocess.Popen[bytes] = subprocess.Popen(  # type: ignore[call-overload]
             [*launcher, "--host", "127.0.0.1", "--port", str(port)],
-            env=environment(os.environ, model, device),
+            env=environment(os.environ, model, device, head),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -117,7 +119,7 @@ class ServiceProcess:
                     self._log.append(line.decode("utf-8", "replace").rstrip())
 
 
-def environment(given: Mapping[str, str], model: Path, device: str) -> dict[str, str]:
+def environment(given: Mapping[str, str], model: Path, device: str, head: Path | None = None) -> dict[str, str]:
     """Return the environment of the service: what the user has set, otherwise limits that suit the user's own files.
 
     Parameters
@@ -126,9 +128,13 @@ def environment(given: Mapping[str, str], model: Path, device: str) -> dict[str,
         The environment of this process.
     model : Path
     device : str
+    head : Path, optional
+        The user's own genres.
     """
+    chosen = {"MODEL": str(model), "DEVICE": device, **({} if head is None else {"HEAD": str(head)})}
     defaults = {f"GENRE_{name}": value for name, value in _DEFAULTS.items()}
-    fixed = {f"GENRE_{name}": value for name, value in {**_FIXED, "MODEL": str(model), "DEVICE": device}.items()}
+    fixed = {f"GENRE_{name}": value for name, value in {**_FIXED, **chosen}.items()}
+    given = {name: value for name, value in given.items() if name != "GENRE_HEAD"}  # the window chooses the genres
     return {**defaults, **given, **fixed, "PYTHONUNBUFFERED": "1"}
 
 
@@ -165,9 +171,10 @@ class OwnService:
             turn = self._turn
         model = request.model or default_model_path()
         read_metadata(model)
+        opened_head(request)
         for _ in range(MAX_PORTS):
             port = self._choose_port()
-            process, note = self._start(port, model, request.device)
+            process, note = self._start(port, model, request)
             try:
                 client = Client(f"http://127.0.0.1:{port}", api_key())
                 self._wait(process, client, request.device)
@@ -191,12 +198,12 @@ class OwnService:
         for process in left:
             process.end()
 
-    def _start(self, port: int, model: Path, device: str) -> tuple[ServiceProcess, str]:
+    def _start(self, port: int, model: Path, request: ModelRequest) -> tuple[ServiceProcess, str]:
         with self._lock:
             if self._closed.is_set():
                 raise ServiceError("the window is closing")
             elsewhere = self._port is None and port != PREFERRED_PORT and not self._started
-            process = ServiceProcess(port, model, device)
+            process = ServiceProcess(port, model, request.device, request.head)
             self._started.append(process)
         return process, f" (port {PREFERRED_PORT} is in use)" if elsewhere else ""
 

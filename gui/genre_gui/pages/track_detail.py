@@ -101,6 +101,8 @@ class TrackDetail(customtkinter.CTkFrame):  # type: ignore[misc]
             self.bars.show(prediction, metadata.confidence_threshold if metadata else 0.0)
             self.timeline.show(prediction, labels)
             self._show_charts(True)
+            if not prediction.is_music:
+                self.bars.grid_remove()
 
     def show_spectrogram(self, excerpts: Sequence[ExcerptSpectrogram] | None, metadata: ModelMetadata | None) -> None:
         """Show the spectrograms of the track.

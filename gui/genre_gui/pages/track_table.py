@@ -49,6 +49,7 @@ class TrackTable(customtkinter.CTkFrame):  # type: ignore[misc]
         self._column: str | None = None
         self._descending = False
         self._filter = ""
+        self._alike: Mapping[int, float] = {}
         self._rows: set[int] = set()
         self._behind: dict[int, None] = {}
         self._empty = ""
@@ -115,7 +116,8 @@ class TrackTable(customtkinter.CTkFrame):  # type: ignore[misc]
                 continue
             track, item = self._tracks[number], str(number)
             cells = track.cells()
-            cells = cells._replace(state=f"   {cells.state}")  # a gap to the right-aligned numbers
+            state = f"{self._alike[number]:.2f}" if number in self._alike else cells.state
+            cells = cells._replace(state=f"   {state}")  # a gap to the right-aligned numbers
             if number in self._rows:
                 self.tree.item(item, values=cells, tags=(track.state.name,))
             else:
@@ -175,6 +177,9 @@ class TrackTable(customtkinter.CTkFrame):  # type: ignore[misc]
         column : str
             A field of `Cells`.
         """
+        if self._alike:
+            self._alike = {}
+            self.show(list(self._rows))
         if self._column != column:
             self._column, self._descending = column, False
         elif not self._descending:
@@ -182,6 +187,19 @@ class TrackTable(customtkinter.CTkFrame):  # type: ignore[misc]
         else:
             self._column = None
         self._head()
+        self.arrange()
+
+    def sort_alike(self, similarities: Mapping[int, float]) -> None:
+        """Sort by similarity to a track and show it in place of the state, until another order is chosen.
+
+        Parameters
+        ----------
+        similarities : mapping of int to float
+            By number; tracks that are not in it come last.
+        """
+        self._alike, self._column = similarities, None
+        self._head()
+        self.show(list(self._rows))
         self.arrange()
 
     def arrange(self, *, now: bool = True) -> None:
@@ -195,12 +213,15 @@ class TrackTable(customtkinter.CTkFrame):  # type: ignore[misc]
         if not now and (not self._out_of_order or time.monotonic() < self._arranged_at + REARRANGE_SECONDS):
             return
         numbers = filter_and_sort(self._tracks.values(), self._filter, self._column, self._descending)
+        if self._alike:
+            numbers.sort(key=lambda number: -self._alike.get(number, -2.0))
         self.tree.set_children("", *(str(number) for number in numbers if number in self._rows))
         self._out_of_order, self._arranged_at = False, time.monotonic()
         self._show_hint()
 
     def _head(self) -> None:
-        for name, heading in zip(Cells._fields, HEADINGS, strict=True):
+        headings = HEADINGS._replace(state="   Similarity") if self._alike else HEADINGS
+        for name, heading in zip(Cells._fields, headings, strict=True):
             arrow = (" ▼" if self._descending else " ▲") if name == self._column else ""
             anchor: Literal["e", "w"] = "e" if name in NUMBERS else "w"
             self.tree.heading(name, text=heading + arrow, anchor=anchor, command=lambda name=name: self.sort(name))

@@ -17,6 +17,7 @@ from genre_gui.text import counted
 from genre_gui.tracks import UNFINISHED, State
 from genre_gui.widgets.controls import HEIGHT, button, label
 from genre_gui.widgets.theme import BAR, CARD, MIDDLE, MUTED, NARROW, OUTLINE, TEXT, TRACK
+from genre_gui.workers.background import Compared
 
 Action = tuple[str, Callable[[], object]]
 
@@ -33,6 +34,8 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
         Called with the reason why a track cannot be played.
     left, right : sequence of (str, callable)
         Text and command of the buttons on both sides of the filter.
+    more : (str, callable)
+        Text and command of another button below the table.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
         show_message: Callable[[str], object],
         left: Sequence[Action],
         right: Sequence[Action],
+        more: Action,
     ) -> None:
         super().__init__(master, fg_color="transparent")
         self._controller = controller
@@ -53,7 +57,7 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
         self.table.grid(row=1, column=0, sticky="nsew")
         self.detail = TrackDetail(self, player, show_message)
         self.detail.grid(row=1, column=1, rowspan=2, padx=(MIDDLE, 0), sticky="nsew")
-        self._actions().grid(row=2, column=0, pady=(NARROW, 0), sticky="ew")
+        self._actions(more).grid(row=2, column=0, pady=(NARROW, 0), sticky="ew")
 
     def selected(self) -> list[int]:
         """Return the numbers of the selected tracks."""
@@ -91,6 +95,22 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
         self.detail.show(track, metadata)
         if track is not None and track.prediction is not None:
             self.detail.show_spectrogram(self._controller.spectrograms(number), metadata)
+
+    def show_compared(self, event: Compared) -> None:
+        """Sort the tracks by their similarity to one of them.
+
+        Parameters
+        ----------
+        event : Compared
+        """
+        if event.number in self._controller.tracks:
+            self.table.sort_alike(event.similarities)
+            self.table.tree.see(str(event.number))
+
+    def clear_filter(self) -> None:
+        """Show all tracks."""
+        self.filter.delete(0, "end")
+        self.table.filter("")
 
     def cancel(self) -> None:
         """Cancel the selected unfinished tracks, or all unfinished tracks if at most one is selected."""
@@ -177,12 +197,13 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
             button(tools, text, command).grid(row=0, column=column, padx=(NARROW, 0))
         return tools
 
-    def _actions(self) -> Any:
+    def _actions(self, more: Action) -> Any:
         actions = customtkinter.CTkFrame(self, fg_color="transparent")
         buttons: Sequence[Action] = (
             ("Cancel", self.cancel),
             ("Try again", self.retry),
             ("Whole track", lambda: self.retry(whole=True)),
+            more,
             ("Remove", self.remove),
             ("Clear", self.clear),
         )

@@ -274,7 +274,7 @@ class Banner(customtkinter.CTkFrame):  # type: ignore[misc]
 
 
 MAX_LINK_LENGTH = 90
-PAGES = ("Tracks", "Model", "Tags")
+PAGES = ("Tracks", "Tags", "Check tags", "Learn", "Model")
 ALWAYS_NAMED = ("auto", "cpu", "cuda")
 """Offered even if ONNX Runtime lacks them: choosing one shows the reason why it cannot be used."""
 

@@ -57,6 +57,42 @@ def model_file(parent: Misc) -> Path | None:
     return Path(name) if name else None
 
 
+HEADS = [("Own genres", "*.genre"), ("All files", "*")]
+
+
+def head_file(parent: Misc, folder: str) -> Path | None:
+    """Ask for a file of the user's own genres.
+
+    Parameters
+    ----------
+    parent : Misc
+    folder : str
+        Folder to start in.
+    """
+    name = filedialog.askopenfilename(parent=parent, title="Open genres", initialdir=folder or None, filetypes=HEADS)
+    return Path(name) if name else None
+
+
+def new_head_file(parent: Misc, folder: str) -> Path | None:
+    """Ask where the user's own genres are written.
+
+    Parameters
+    ----------
+    parent : Misc
+    folder : str
+        Folder to start in.
+    """
+    name = filedialog.asksaveasfilename(
+        parent=parent,
+        title="Save the genres",
+        initialdir=folder or None,
+        initialfile="mine.genre",
+        defaultextension=".genre",
+        filetypes=HEADS,
+    )
+    return Path(name) if name else None
+
+
 def export_file(parent: Misc, folder: str) -> Path | None:
     """Ask for the file of an export.
 

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event as Flag
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from genre_gui import THREAD_PREFIX, __version__
 from genre_runtime import available_cores
@@ -32,9 +32,14 @@ if TYPE_CHECKING:
     from genre_gui.backends.base import Backend, Link
     from genre_gui.tracks import Result
     from genre_gui.widgets.spectrogram import ExcerptSpectrogram
-    from genre_runtime import GenreError
+    from genre_runtime import GenreError, Prediction
+    from genre_runtime.library.learning.audit import Audit
+    from genre_runtime.library.learning.examples import GenreNames
+    from genre_runtime.library.learning.heads import Lesson
     from genre_runtime.library.tags import Change
     from genre_runtime.library.tags.restore import Undone
+
+LearningKind = Literal["learn", "audit"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,8 @@ class Finished(Event):
     number: int
     turn: int
     result: Result
+    analysis: Prediction | None = None
+    """The model's own answer, if it has embeddings."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +137,59 @@ class TagsUndone(Event):
     """Written tags were restored."""
 
     outcomes: tuple[Undone, ...]
+
+
+@dataclass(frozen=True)
+class LearningStep(Event):
+    """A run over the collection is busy; `share` of the step is done, if that is known."""
+
+    kind: LearningKind
+    run: int
+    message: str
+    share: float | None = None
+
+
+@dataclass(frozen=True)
+class Learnt(Event):
+    """Genres were learnt from the tags of tracks."""
+
+    kind: ClassVar[LearningKind] = "learn"
+    run: int
+    lesson: Lesson
+    names: GenreNames
+
+
+@dataclass(frozen=True)
+class Audited(Event):
+    """The tags of tracks were compared with what they sound like."""
+
+    kind: ClassVar[LearningKind] = "audit"
+    run: int
+    audit: Audit
+
+
+@dataclass(frozen=True)
+class LearningFailed(Event):
+    """A run over the collection could not be finished; `message` says why."""
+
+    kind: LearningKind
+    run: int
+    message: str
+
+
+@dataclass(frozen=True)
+class HeadSaved(Event):
+    """The user's own genres were written into a file."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class Compared(Event):
+    """A track was compared with the others: their similarity to it, by number."""
+
+    number: int
+    similarities: dict[int, float]
 
 
 @dataclass(frozen=True)

@@ -83,15 +83,37 @@ def classification(track: Track, backend: Backend, stop: Event) -> Callable[[Pos
         if stop.is_set():
             return
         post(Started(track.number, track.turn))
+        analysis = None
         try:
             result = backend.classify(track.path, whole=track.whole, stop=stop)
+            if isinstance(result, Prediction) and not backend.no_embeddings:
+                analysis = result
+                result = backend.answer(analysis)
         except Exception:
             fault = GenreError("unexpected error of this program: see the report, then try again")
             post(Finished(track.number, track.turn, fault))
             raise
-        post(Finished(track.number, track.turn, result))
+        post(Finished(track.number, track.turn, result, analysis))
 
     return work
+
+
+def answer_anew(tracks: Sequence[Track], backend: Backend, stop: Event, post: Post) -> None:
+    """Answer for analysed tracks by the genres that are in use now.
+
+    Parameters
+    ----------
+    tracks : sequence of Track
+        Copies, all with an analysis of the backend's model.
+    backend : Backend
+    stop : threading.Event
+    post : callable
+    """
+    for track in tracks:
+        if stop.is_set():
+            return
+        assert track.analysis is not None
+        post(Finished(track.number, track.turn, backend.answer(track.analysis), track.analysis))
 
 
 def compute_spectrograms(
@@ -325,16 +347,15 @@ class TagRuns:
         self._answers: list[tuple[Path, Prediction]] = []
         self._options = TagOptions()
 
-    def plan(self, tracks: Iterable[Track], options: TagOptions) -> int:
-        """Report by events what would be written into files; return how many have an answer.
+    def plan(self, answers: Iterable[tuple[Path, Prediction]], options: TagOptions) -> int:
+        """Report by events what would be written into files; return how many.
 
         Parameters
         ----------
-        tracks : iterable of Track
+        answers : iterable of (Path, Prediction)
         options : TagOptions
         """
-        answers = [(track.path, track.prediction) for track in tracks]
-        self._answers = [(path, found) for path, found in answers if found is not None]
+        self._answers = list(answers)
         self._options = options
         self._start(write=False)
         return len(self._answers)

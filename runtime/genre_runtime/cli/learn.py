@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,13 +112,13 @@ def run(options: argparse.Namespace) -> int:
     int
         Exit status: 1 if some files could not be analysed.
     """
-    from genre_runtime.library.learning.heads import learn_head
+    from genre_runtime.library.learning.heads import HEAD_MARK, learn_head
     from genre_runtime.output_files import check_own, write_whole
 
     silence_decoders()
     if not options.output.absolute().parent.is_dir():
         raise UsageError(f"folder {str(options.output.parent)!r} of the output does not exist: create it")
-    check_own(options.output, MARK, force=options.force)
+    check_own(options.output, HEAD_MARK, force=options.force)
     examples, names, incomplete = found_examples(options)
     wanted = examples if options.keep_labels else [one for one in examples if one.genres]
     collection, metadata, n_failed = analysed(wanted, options)
@@ -130,10 +130,6 @@ def run(options: argparse.Namespace) -> int:
     write_whole(options.output, [lesson.head.to_json()])
     print(f"saved {arguments.quoted(options.output)}", file=sys.stderr)
     return max(incomplete, int(n_failed > 0))
-
-
-MARK = '{\n "format": "genre head",'
-"""A head begins with it."""
 
 
 def found_examples(options: argparse.Namespace) -> tuple[list[Example], GenreNames, int]:
@@ -255,59 +251,18 @@ def in_words(lesson: Lesson, names: GenreNames) -> list[str]:
     lesson : Lesson
     names : GenreNames
     """
+    from genre_runtime.library.learning.words import GenreRow, facts_of, genre_rows, title
     from genre_runtime.library.results.write import printable
 
-    head, test = lesson.head, lesson.head.metrics["test"]
-    facts = head.provenance
-    lines = [
-        f"{len(head.labels)} genres from {facts['n_tracks']:,} tracks by {facts['n_groups']:,} artists",
-        "",
-        f"{'genre':<28}{'tracks':>7}{'recall':>8}{'precision':>11}",
-    ]
-    for label in sorted(head.labels, key=lambda name: -facts["examples"].get(name, 0)):
-        values = test["per_genre"][label]
-        recall, precision = (f"{values[name]:.0%}" for name in ("recall", "precision"))
-        if not values["support"]:
-            recall = precision = "-"
-        lines.append(f"{printable(label):<28}{facts['examples'].get(label, 0):>7}{recall:>8}{precision:>11}")
-    lines += ["", *_figures(head.confidence_threshold, test), *_about_names(names, lesson.left_out)]
-    return lines
-
-
-def _figures(threshold: float, test: Mapping[str, Any]) -> list[str]:
-    from genre_runtime.library.results.write import printable
-
-    if not test["n_tracks"]:
-        return ["right           unknown: no genre has tracks by two artists, so no answer will be confident"]
-    interval = test["accuracy_interval"]
-    between = f" [{interval[0]:.0%}, {interval[1]:.0%}]" if interval else ""
-    lines = [
-        f"right           {test['accuracy']:.0%}{between} of {test['n_tracks']:,} tracks, their artists held out",
-        f"macro F1        {test['macro_f1']:.2f}",
-        f"confident       {_confident(threshold, test['confident'])}",
-        f"answer sets     {test['genre_sets']['right']:.0%} hold a right genre, {test['genre_sets']['mean_size']:.1f} "
-        "genres each",
-    ]
-    for i, (true, answer, count) in enumerate(test["confused_pairs"][:5]):
-        lines.append(f"{'confused' if not i else '':<16}{printable(true)} as {printable(answer)}: {count}")
-    return lines
-
-
-def _confident(threshold: float, confident: Mapping[str, Any]) -> str:
-    if threshold >= 1 or confident["precision"] is None:
-        return "never: too few artists, or too many errors, to promise 80 % right (see --unsure, --min-confidence)"
-    return f"from {threshold:.0%}: {confident['coverage']:.0%} of the tracks, {confident['precision']:.0%} right"
-
-
-def _about_names(names: GenreNames, left_out: Mapping[str, int]) -> list[str]:
-    from genre_runtime.library.results.write import printable
-
-    lines = []
-    if left_out:
-        shown = ", ".join(f"{printable(genre)} ({count})" for genre, count in sorted(left_out.items()))
-        lines.append(f"too few         {shown}")
-    for i, (name, others) in enumerate(names.joined.items()):
-        lines.append(f"{'joined' if not i else '':<16}{', '.join(map(printable, others))} with {printable(name)}")
+    lines = [title(lesson), ""]
+    for genre, tracks, recall, precision in [GenreRow("genre", "tracks", "recall", "precision"), *genre_rows(lesson)]:
+        lines.append(f"{printable(genre):<28}{tracks:>7}{recall:>8}{precision:>11}")
+    lines.append("")
+    for caption, text in facts_of(lesson, names):
+        for i, line in enumerate(text.split("\n")):
+            lines.append(f"{caption if not i else '':<16}{printable(line)}")
+    if lesson.head.confidence_threshold >= 1:
+        lines.append(f"{'':<16}(see --unsure, --min-confidence)")
     if names.proposals:
         lines.append("may mean the same; lines for a file that --map reads:")
         lines += [f"  {printable(rare)} = {printable(common)}" for rare, common in names.proposals]

@@ -37,6 +37,8 @@ from genre_runtime.model.head import GenreHead, known_probabilities
 from genre_runtime.model.metadata import ModelMetadata
 from genre_runtime.prediction import Prediction
 
+HEAD_MARK = '{\n "format": "genre head",'
+"""A file of a head begins with it."""
 FEWEST_TRACKS = 3
 """A genre with fewer examples is left out by default."""
 FEWEST_GROUPS = 2
@@ -149,8 +151,7 @@ def learn_head(
     if len(labels) < 2:
         found = ", ".join(f"{genre} ({count})" for genre, count in counts.most_common(10)) or "none"
         raise InvalidInputError(
-            f"{len(labels)} genres have {fewest} tracks or more: expected two; found were {found}; name more music, or "
-            "lower --min-tracks"
+            f"{len(labels)} genres have {fewest} tracks or more: expected two; found were {found}; name more music"
         )
     known_as = known_names(labels, metadata.labels)
     tracks, chosen = track_set(collection, labels, known_as, keep_labels=keep_labels)

@@ -1,0 +1,417 @@
+"""The pages that learn genres from the tags of all tracks, and that show the tags which the audio contradicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tkinter import Misc, ttk
+from typing import TYPE_CHECKING, Any
+
+import customtkinter
+
+from genre_gui.text import capitalised, counted, one_line
+from genre_gui.widgets.controls import add_scrollbar, button, card, label, make_focusable
+from genre_gui.widgets.theme import BAR, ERROR, MIDDLE, MUTED, NARROW, TABLE, TEXT, TRACK, scaling
+from genre_gui.workers.background import Audited, LearningFailed, LearningStep, Learnt
+from genre_gui.workers.learning import LearningRuns
+from genre_runtime import FileResult, Prediction
+
+if TYPE_CHECKING:
+    from genre_runtime import GenreHead
+
+Columns = Sequence[tuple[str, str, int]]
+GENRES: Columns = (
+    ("genre", "Genre", 190),
+    ("tracks", "Tracks", 70),
+    ("recall", "Found", 70),
+    ("precision", "Right", 70),
+)
+DOUBTS: Columns = (
+    ("file", "File", 270),
+    ("tag", "Genre in the tags", 160),
+    ("before", "By ear", 70),
+    ("answer", "Sounds like", 160),
+    ("after", "By ear", 70),
+    ("alike", "Genres of similar tracks", 260),
+)
+NUMBERS = ("tracks", "recall", "precision", "before", "after")
+MAX_DOUBTS = 1_000
+"""Rows; nobody reads more, and more would delay the window."""
+
+
+class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]
+    """A page with a run over all tracks: buttons, what is being done, and a table.
+
+    Parameters
+    ----------
+    master : Misc
+    runs : LearningRuns
+    start : callable
+        Starts a run as soon as all tracks are analysed.
+    action : str
+        Text of the button that starts it.
+    hint : str
+        What the page does, shown until there is a result.
+    columns : sequence of (str, str, int)
+        Name, heading and least width of each column.
+    """
+
+    def __init__(
+        self,
+        master: Misc,
+        runs: LearningRuns,
+        start: Callable[[], object],
+        action: str,
+        hint: str,
+        columns: Columns,
+    ) -> None:
+        super().__init__(master, fg_color="transparent")
+        self._runs, self._start = runs, start
+        self._busy = self._finished = False
+        self._why_not: str | None = None
+        self._hint = hint
+        self.grid_columnconfigure(0, weight=1)
+        self.grid_rowconfigure(2, weight=1)
+        self.tools = customtkinter.CTkFrame(self, fg_color="transparent")
+        self.tools.grid(row=0, column=0, columnspan=2, sticky="ew")
+        self.start = button(self.tools, action, self._begin, "filled")
+        self.start.grid(row=0, column=0, padx=(0, NARROW))
+        self.cancel = button(self.tools, "Cancel", self._cancel, "text")
+        self.cancel.grid(row=0, column=1, padx=(0, NARROW))
+        self.cancel.configure(state="disabled")
+        self.tools.grid_columnconfigure(5, weight=1)
+        status = customtkinter.CTkFrame(self, fg_color="transparent")
+        status.grid(row=1, column=0, columnspan=2, pady=NARROW, sticky="ew")
+        status.grid_columnconfigure(0, weight=1)
+        self.message = label(status, hint, colour=MUTED)
+        self.message.grid(row=0, column=0, sticky="ew")
+        self.progress = customtkinter.CTkProgressBar(status, height=4, fg_color=TRACK, progress_color=BAR)
+        self.progress.grid(row=1, column=0, pady=(4, 0), sticky="ew")
+        self.progress.set(0)
+        self.table = self._table(columns)
+        self.actions = customtkinter.CTkFrame(self, fg_color="transparent")
+        self.actions.grid(row=3, column=0, columnspan=2, pady=(NARROW, 0), sticky="ew")
+
+    def update_state(self, n_tracks: int, n_unfinished: int, why_not: str) -> None:
+        """Show what a run waits for, and whether one can be started.
+
+        Parameters
+        ----------
+        n_tracks, n_unfinished : int
+            Tracks of the queue, and those that are not analysed.
+        why_not : str
+            Why no run can be started, as a sentence; empty if one can.
+        """
+        if not why_not and not n_tracks:
+            why_not = f"{self._hint}\nThe queue is empty: add music first."
+        if why_not != self._why_not:
+            self._why_not = why_not
+            if not self._finished and not self._busy:
+                self._say(why_not or self._hint)
+        state = "disabled" if why_not or self._busy else "normal"
+        if state != self.start.cget("state"):
+            self.start.configure(state=state)
+        if self._runs.wanted:
+            text = f"Waiting until {counted(n_unfinished, 'track')} {'is' if n_unfinished == 1 else 'are'} analysed …"
+            if text != self.message.cget("text"):
+                self._say(text)
+                self.progress.set(1 - n_unfinished / max(n_tracks, 1))
+
+    def show_step(self, event: LearningStep) -> None:
+        """Show what is being done.
+
+        Parameters
+        ----------
+        event : LearningStep
+        """
+        self._say(f"{capitalised(event.message)} …")
+        if event.share is not None:
+            self.progress.set(event.share)
+        elif self.progress.cget("mode") == "determinate":
+            self.progress.configure(mode="indeterminate")
+            self.progress.start()
+
+    def show_failure(self, event: LearningFailed) -> None:
+        """Show why there is no result.
+
+        Parameters
+        ----------
+        event : LearningFailed
+        """
+        self._end()
+        self._say(f"{event.message}.", ERROR)
+
+    def restyle(self) -> None:
+        """Do nothing: all colours follow the appearance by themselves."""
+
+    def _begin(self) -> None:
+        self.table.delete(*self.table.get_children())
+        self._busy, self._finished = True, False
+        self.start.configure(state="disabled")
+        self.cancel.configure(state="normal")
+        self._start()
+
+    def _cancel(self) -> None:
+        self._runs.cancel()
+        self._end()
+        self._say("Cancelled.")
+
+    def _end(self) -> None:
+        self._busy, self._finished = False, True
+        self.cancel.configure(state="disabled")
+        self.progress.stop()
+        self.progress.configure(mode="determinate")
+        self.progress.set(0)
+
+    def _say(self, message: str, colour: Any = MUTED) -> None:
+        self.message.configure(text=message, text_color=colour)
+
+    def _table(self, columns: Columns) -> ttk.Treeview:
+        surface = card(self)
+        surface.grid(row=2, column=0, sticky="nsew")
+        surface.grid_rowconfigure(0, weight=1)
+        surface.grid_columnconfigure(0, weight=1)
+        names = [name for name, _, _ in columns]
+        tree = ttk.Treeview(surface, columns=names, show="headings", style=TABLE, selectmode="extended")
+        for name, heading, width in columns:
+            pixels = round(width * scaling(self))
+            tree.heading(name, text=heading, anchor="e" if name in NUMBERS else "w")
+            tree.column(name, width=pixels, anchor="e" if name in NUMBERS else "w", stretch=name not in NUMBERS)
+        tree.grid(row=0, column=0, padx=(NARROW, 0), pady=NARROW, sticky="nsew")
+        add_scrollbar(tree)
+        return tree
+
+
+class LearnPage(LearningPage):
+    """Learns genres, shows what they are worth, saves and uses them.
+
+    Parameters
+    ----------
+    master : Misc
+    runs : LearningRuns
+    start, add_folder : callable
+    save : callable
+        Called with the head and whether it is to be used.
+    open_head, use_model : callable
+    """
+
+    def __init__(
+        self,
+        master: Misc,
+        runs: LearningRuns,
+        start: Callable[[], object],
+        add_folder: Callable[[], object],
+        save: Callable[[GenreHead, bool], object],
+        open_head: Callable[[], object],
+        use_model: Callable[[], object],
+    ) -> None:
+        hint = (
+            "Learns the genres in the tags of all tracks of the queue, and shows what they are worth on artists that "
+            "were held out. Nothing is changed in the files."
+        )
+        super().__init__(master, runs, start, "Learn my genres", hint, GENRES)
+        self.head: GenreHead | None = None
+        self._save_as = save
+        self.grid_columnconfigure(1, weight=1)
+        button(self.tools, "Add a folder …", add_folder).grid(row=0, column=2, padx=(0, MIDDLE))
+        self.join = customtkinter.CTkSwitch(
+            self.tools, text="join names that mean the same", command=self._join, text_color=TEXT, progress_color=BAR
+        )
+        make_focusable(self.join)
+        self.join.grid(row=0, column=3)
+        self.open = button(self.tools, "Open genres …", open_head)
+        self.open.grid(row=0, column=6)
+        surface = card(self)
+        surface.grid(row=2, column=1, padx=(MIDDLE, 0), sticky="nsew")
+        surface.grid_columnconfigure(1, weight=1)
+        surface.grid_rowconfigure(1, weight=1)
+        self.title = label(surface, "", size=15, bold=True)
+        self.title.grid(row=0, column=0, columnspan=2, padx=MIDDLE, pady=(MIDDLE, NARROW), sticky="ew")
+        self._facts = customtkinter.CTkScrollableFrame(surface, fg_color="transparent", corner_radius=0)
+        self._facts.grid(row=1, column=0, columnspan=2, padx=NARROW, pady=(0, NARROW), sticky="nsew")
+        self._facts.grid_columnconfigure(1, weight=1)
+        self.facts: list[tuple[Any, Any]] = []
+        self.save = button(self.actions, "Save as …", lambda: self._save(use=False))
+        self.save.grid(row=0, column=0, padx=(0, NARROW))
+        self.use = button(self.actions, "Save and use", lambda: self._save(use=True), "filled")
+        self.use.grid(row=0, column=1, padx=(0, MIDDLE))
+        self.in_use = label(self.actions, "", colour=MUTED)
+        self.in_use.grid(row=0, column=2, sticky="ew")
+        self.actions.grid_columnconfigure(2, weight=1)
+        self.back = button(self.actions, "Use the model's genres", use_model)
+        self.back.grid(row=0, column=3)
+        self.show_in_use(None)
+        self._enable()
+
+    def show(self, event: Learnt) -> None:
+        """Show what was learnt.
+
+        Parameters
+        ----------
+        event : Learnt
+        """
+        from genre_runtime.library.learning.words import facts_of, genre_rows, title
+
+        self._end()
+        self.head = event.lesson.head
+        self._say("Learnt. Save the genres to use them, here and in the other programs of this project.")
+        for row in genre_rows(event.lesson):
+            self.table.insert("", "end", values=(one_line(row.genre), *row[1:]))
+        self.title.configure(text=title(event.lesson))
+        texts = facts_of(event.lesson, event.names)
+        if event.names.proposals:
+            same = "\n".join(f"{rare} and {common}" for rare, common in event.names.proposals)
+            texts.append(("may mean the same", same))
+        self._show_facts(texts)
+        self._enable()
+
+    def show_saved(self, path: Path) -> None:
+        """Show where the genres were written.
+
+        Parameters
+        ----------
+        path : Path
+        """
+        self._say(f"Saved as {one_line(path.name)}.")
+
+    def show_in_use(self, head: Path | None) -> None:
+        """Show which genres the window answers by.
+
+        Parameters
+        ----------
+        head : Path or None
+            File of the user's own genres; None for the genres of the model.
+        """
+        self.in_use.configure(text=f"In use: {'the genres of the model' if head is None else one_line(head.name)}")
+        self.back.configure(state="disabled" if head is None else "normal")
+
+    def _begin(self) -> None:
+        self.head = None
+        self.title.configure(text="")
+        self._show_facts(())
+        self._enable()
+        super()._begin()
+
+    def _join(self) -> None:
+        self._runs.join = bool(self.join.get())
+
+    def _save(self, *, use: bool) -> None:
+        if self.head is not None:
+            self._save_as(self.head, use)
+
+    def _enable(self) -> None:
+        for one in (self.save, self.use):
+            one.configure(state="disabled" if self.head is None else "normal")
+
+    def _show_facts(self, facts: Sequence[tuple[str, str]]) -> None:
+        for pair in self.facts:
+            for shown in pair:
+                shown.destroy()
+        self.facts = []
+        for row, (caption, text) in enumerate(facts):
+            pair = (
+                label(self._facts, caption, size=12, colour=MUTED),
+                label(self._facts, "\n".join(map(one_line, text.split("\n")))),
+            )
+            for column, shown in enumerate(pair):
+                shown.grid(row=row, column=column, padx=(NARROW, 0), pady=(0, NARROW), sticky="new")
+            self.facts.append(pair)
+
+
+class CheckPage(LearningPage):
+    """Shows the tracks whose genre the audio contradicts, and sends chosen ones to the page that writes tags.
+
+    Parameters
+    ----------
+    master : Misc
+    runs : LearningRuns
+    start : callable
+    mend : callable
+        Called with the files and answers of the chosen rows.
+    show_track : callable
+        Called with a file, to show it on the page of tracks.
+    """
+
+    def __init__(
+        self,
+        master: Misc,
+        runs: LearningRuns,
+        start: Callable[[], object],
+        mend: Callable[[Sequence[tuple[Path, Prediction]]], object],
+        show_track: Callable[[Path], object],
+    ) -> None:
+        hint = (
+            "Compares the genre in the tags of each track with what it sounds like, by all other artists of the queue, "
+            "and lists the doubtful ones, the most certain first."
+        )
+        super().__init__(master, runs, start, "Check the tags", hint, DOUBTS)
+        self.doubtful: list[FileResult] = []
+        self._mend, self._show_track = mend, show_track
+        self.alike = label(self.actions, "", size=12, colour=MUTED)
+        self.alike.grid(row=0, column=0, columnspan=3, pady=(0, NARROW), sticky="ew")
+        self.mend = button(self.actions, "Change the tags …", lambda: self._mend(self.chosen()), "filled")
+        self.mend.grid(row=1, column=0, padx=(0, NARROW))
+        self.show_one = button(self.actions, "Show the track", self._show_chosen)
+        self.show_one.grid(row=1, column=1)
+        self.actions.grid_columnconfigure(2, weight=1)
+        for key in ("<Return>", "<KP_Enter>", "<Double-1>"):
+            self.table.bind(key, lambda _: self._show_chosen())
+        self.table.bind("<Control-a>", lambda _: self.table.selection_set(self.table.get_children()))
+        self.table.bind("<Command-a>", lambda _: self.table.selection_set(self.table.get_children()))
+        self.table.bind("<<TreeviewSelect>>", lambda _: self._show_selected())
+        self._show_selected()
+
+    def show(self, event: Audited) -> None:
+        """Show the doubtful tracks.
+
+        Parameters
+        ----------
+        event : Audited
+        """
+        self._end()
+        self.doubtful = event.audit.doubtful[:MAX_DOUBTS]
+        count = len(event.audit.doubtful)
+        more = f" The {MAX_DOUBTS:,} most certain are shown." if count > MAX_DOUBTS else ""
+        are = "is" if count == 1 else "are"
+        self._say(f"{count:,} of {counted(event.audit.n_tracks, 'track')} {are} doubtful.{more}")
+        for place, result in enumerate(self.doubtful):
+            self.table.insert("", "end", str(place), values=_cells(result))
+        if self.doubtful:
+            self.table.selection_set("0")
+            self.table.focus("0")
+
+    def chosen(self) -> list[tuple[Path, Prediction]]:
+        """Return the files of the selected rows, each with the answer by ear."""
+        results = [self.doubtful[int(item)] for item in self.table.selection()]
+        return [(Path(one.path), one.prediction) for one in results if one.prediction is not None]
+
+    def _begin(self) -> None:
+        super()._begin()
+        self._show_selected()
+
+    def _show_chosen(self) -> None:
+        if chosen := self.chosen():
+            self._show_track(chosen[0][0])
+
+    def _show_selected(self) -> None:
+        selected = self.table.selection()
+        state = "normal" if selected else "disabled"
+        files = counted(len(selected), "file") if selected else "files"
+        self.mend.configure(text=f"Change the tags of {files} …", state=state)
+        self.show_one.configure(state=state)
+        doubt = self.doubtful[int(selected[0])].doubt if selected else None
+        lines = [
+            f"{similarity:.2f}   {one_line(path.name)}   ({one_line('; '.join(genres))})"
+            for path, genres, similarity in (doubt.neighbours if doubt else ())
+        ]
+        self.alike.configure(text="\n".join(["Most like it:", *lines]) if lines else "")
+
+
+def _cells(result: FileResult) -> tuple[str, ...]:
+    prediction, doubt = result.prediction, result.doubt
+    assert prediction is not None
+    assert doubt is not None
+    alike = ", ".join("; ".join(genres) or "no genre" for _, genres, _ in doubt.neighbours)
+    name, tag, answer = Path(result.path).name, "; ".join(doubt.genres), prediction.label
+    shares = f"{doubt.confidence:.0%}", f"{prediction.confidence:.0%}"
+    return (one_line(name), one_line(tag), shares[0], one_line(answer), shares[1], one_line(alike))
