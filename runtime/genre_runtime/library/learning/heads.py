@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from genre_runtime.calibration import (
     SMALLEST_THRESHOLD,
+    TARGET_PRECISION,
     confidence_threshold,
     confused_pairs,
     genre_set_threshold,
@@ -324,7 +325,10 @@ def figures(judgement: Judgement, labels: Sequence[str]) -> tuple[dict[str, Any]
     true = np.where(right, answers, [own[0] for own in genres])
     confidence, given = probabilities.max(axis=1), given_probabilities(probabilities, genres)
     threshold, set_threshold = confidence_threshold(confidence, right, groups), genre_set_threshold(given, groups)
+    if threshold <= confidence.min():  # all are right: so would be less certain ones
+        threshold = min(threshold, TARGET_PRECISION)
     confident = confidence >= threshold
+    in_set = (probabilities >= set_threshold) | (probabilities == confidence[:, None])
     counts = np.zeros((len(labels), len(labels)), np.int64)
     np.add.at(counts, (true, answers), 1)
     per_genre = _per_genre(counts, labels)
@@ -344,8 +348,8 @@ def figures(judgement: Judgement, labels: Sequence[str]) -> tuple[dict[str, Any]
             "precision_interval": share_interval(right[confident], groups[confident]) if confident.any() else None,
         },
         "genre_sets": {
-            "right": float((given >= set_threshold).mean()),
-            "mean_size": float((probabilities >= set_threshold).sum(axis=1).mean()),
+            "right": float(np.mean([row[list(own)].any() for row, own in zip(in_set, genres, strict=True)])),
+            "mean_size": float(in_set.sum(axis=1).mean()),
         },
     }
     metrics = {"macro_f1": test["macro_f1"], "test": test, "n_folds": int(judgement.folds.max()) + 1}
