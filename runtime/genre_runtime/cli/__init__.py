@@ -25,7 +25,7 @@ from genre_runtime.errors import (
 )
 from genre_runtime.terminal import escaped_streams
 
-VERBS = ("classify", "tag", "report", "playlist", "similar", "learn", "audit", "demo", "info", "completion")
+VERBS = ("classify", "tag", "report", "playlist", "similar", "embed", "learn", "audit", "demo", "info", "completion")
 """Each is a module of `genre_runtime.cli`."""
 
 WRONG_USAGE = (DeviceUnavailableError, MissingDependencyError, ModelNotFoundError, UsageError)
@@ -41,6 +41,7 @@ EPILOG = """examples:
   genre tag --from genres.jsonl --write              write it, and print the command that undoes it
   genre similar song.mp3 --in ~/Music --state music.genre
                                                      tracks that sound like this song
+  genre embed ~/Music --output music.npz             the embeddings, for other programs
   genre learn ~/Music --output mine.genre            learn your own genres from the tags of your files
   genre audit ~/Music                                files whose genre the audio contradicts
 
