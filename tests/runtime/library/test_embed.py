@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from genre_runtime import GenreClassifier, Prediction
+from genre_runtime import ExcerptPrediction, GenreClassifier, Prediction
 from genre_runtime.library.similarity import with_embedding
 from genre_runtime.prediction import FileResult
 from tests.runtime.conftest import Genre
@@ -21,6 +22,11 @@ def expected(music: Path, model_path: Path) -> dict[str, Prediction]:
     classifier = GenreClassifier.load(model_path, device="cpu")
     files = (music / "sub" / "noise.FLAC", music / "tone.wav")
     return {str(path): classifier.classify_file(path) for path in files}
+
+
+def of(found: Prediction | ExcerptPrediction) -> NDArray[np.float32]:
+    assert found.embedding is not None
+    return found.embedding
 
 
 def sha256(model_path: Path) -> str:
@@ -37,7 +43,7 @@ def test_npz_has_arrays(
         assert found["embeddings"].dtype == np.float32
         assert found["model_sha256"] == sha256(model_path)
         for path, row, seconds in zip(found["paths"], found["embeddings"], found["durations"], strict=True):
-            np.testing.assert_allclose(row, expected[path].embedding, rtol=1e-4, atol=1e-6)
+            np.testing.assert_allclose(row, of(expected[path]), rtol=1e-4, atol=1e-6)
             assert seconds == pytest.approx(expected[path].duration_seconds, abs=1e-3)
 
 
@@ -54,7 +60,7 @@ def test_jsonl_has_an_entry_for_a_failed_file(
     assert {row["model_sha256"] for row in [broken, *rows.values()]} == {sha256(model_path)}
     for path, row in rows.items():
         assert set(row) == {"path", "embedding", "duration_seconds", "model_sha256"}
-        np.testing.assert_allclose(row["embedding"], expected[path].embedding, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(row["embedding"], of(expected[path]), rtol=1e-4, atol=1e-6)
 
 
 def test_parquet_names_the_model(
@@ -77,14 +83,14 @@ def test_parquet_names_the_model(
     assert parquet.ParquetFile(output).num_row_groups == 2
     for row in table.to_pylist():
         assert row["model_sha256"] == sha256(model_path)
-        np.testing.assert_allclose(row["embedding"], expected[row["path"]].embedding, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(row["embedding"], of(expected[row["path"]]), rtol=1e-4, atol=1e-6)
 
 
 def test_silent_excerpts_do_not_count(genre: Genre, tmp_path: Path, model_path: Path) -> None:
     song = tmp_path / "song.wav"
     write_audio(song, np.concatenate([np.zeros(10 * RATE, np.float32), tone(20)]))
     prediction = GenreClassifier.load(model_path, device="cpu").classify_file(song)
-    audible = [e.embedding for e in prediction.excerpts if not e.silent]
+    audible = [of(e) for e in prediction.excerpts if not e.silent]
     assert 0 < len(audible) < len(prediction.excerpts)
     _, out, _ = genre("embed", song)
     np.testing.assert_allclose(json.loads(out)["embedding"], np.mean(audible, axis=0), rtol=1e-4, atol=1e-6)
@@ -159,8 +165,7 @@ def test_music_and_state_files_are_not_overwritten(genre: Genre, music: Path, tm
 
 def test_an_embedding_of_another_size_is_an_error(expected: dict[str, Prediction]) -> None:
     path, prediction = next(iter(expected.items()))
-    assert prediction.embedding is not None
-    size = prediction.embedding.size
+    size = of(prediction).size
     result = FileResult(path, prediction)
     assert with_embedding(result, size) is result
     assert "state file" in str(with_embedding(result, size + 1).error)
