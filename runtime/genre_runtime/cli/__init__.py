@@ -26,7 +26,20 @@ from genre_runtime.errors import (
 )
 from genre_runtime.terminal import escaped_streams
 
-VERBS = ("classify", "tag", "report", "playlist", "similar", "learn", "audit", "demo", "info", "config", "completion")
+VERBS = (
+    "classify",
+    "tag",
+    "report",
+    "playlist",
+    "similar",
+    "embed",
+    "learn",
+    "audit",
+    "demo",
+    "info",
+    "config",
+    "completion",
+)
 """Each is a module of `genre_runtime.cli`."""
 
 WRONG_USAGE = (DeviceUnavailableError, InvalidHeadError, MissingDependencyError, ModelNotFoundError, UsageError)
@@ -42,6 +55,7 @@ EPILOG = """examples:
   genre tag --from genres.jsonl --write              write it, and print the command that undoes it
   genre similar song.mp3 --in ~/Music --state music.state
                                                      tracks that sound like this song
+  genre embed ~/Music --output music.npz             the embeddings, for other programs
   genre learn ~/Music --output mine.genre            learn your own genres from the tags of your files
   genre audit ~/Music                                files whose genre the audio contradicts
 

@@ -1,28 +1,37 @@
-"""`genre similar`: tracks that sound like a given one."""
+"""`genre similar`: tracks that sound like a given one, and files with the same recording."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 from genre_runtime.cli import arguments
 from genre_runtime.cli.output import file_progress, is_same_file, name_unreadable
-from genre_runtime.errors import GenreError, InvalidInputError
+from genre_runtime.errors import GenreError, InvalidInputError, UsageError
 from genre_runtime.library.loading import opened_library
 from genre_runtime.terminal import silence_decoders
 
 if TYPE_CHECKING:
-    from genre_runtime.audio.excerpts import FloatArray
-    from genre_runtime.prediction import Prediction
+    from genre_runtime.classifier import GenreClassifier
+    from genre_runtime.library.duplicates import Duplicate
+    from genre_runtime.prediction import FileResult, Prediction
 
+
+DESCRIPTION = """
+Rank the tracks of folders by how similar they sound to one track: 1 is the same, 0 unrelated. With --duplicates, list
+groups of files with the same recording, whatever their codec and bit rate: similarity to the first file of the group,
+correlation of the spectrograms, length, size and path. No file is changed.
+"""
 
 EXAMPLES = """examples:
   genre similar song.mp3 --in ~/Music                          the ten most similar tracks
   genre similar song.mp3 --in ~/Music --state music.state      fast the second time
+  genre similar --duplicates --in ~/Music --state music.state  the same recordings in other codecs or bit rates
 """
 
 
@@ -36,12 +45,13 @@ def add_parser(verbs: Any) -> None:
     parser = verbs.add_parser(
         "similar",
         parents=[arguments.model_options(), arguments.analysis_options()],
-        help="find tracks that sound like a given one",
-        description="Rank the tracks of folders by how similar they sound to one track: 1 is the same, 0 unrelated.",
+        help="find tracks that sound like a given one, or duplicates",
+        description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=arguments.Formatter,
     )
-    parser.add_argument("track", type=arguments.path, metavar="TRACK", help="the track to compare with")
+    parser.add_argument("track", nargs="?", type=arguments.path, metavar="TRACK", help="the track to compare with")
+    parser.add_argument("--duplicates", action="store_true", help="list files with the same recording, without TRACK")
     parser.add_argument(
         "--in", dest="folders", nargs="+", required=True, type=arguments.path, metavar="PATH", help="folders and files"
     )
@@ -71,50 +81,107 @@ def run(options: argparse.Namespace) -> int:
     int
         Exit status: 1 if some files or folders could not be judged.
     """
-    from genre_runtime.library.results.write import printable
     from genre_runtime.library.scan import Finder
-    from genre_runtime.library.similarity import EmbeddingIndex
 
     silence_decoders()
-    track = Path(options.track)
+    if options.duplicates == (options.track is not None):
+        found = "--duplicates compares all files with each other: leave TRACK out" if options.duplicates else ""
+        raise UsageError(found or "nothing to compare with: name a TRACK before --in, or add --duplicates")
     finder = Finder()
-    paths = [path for path in finder.find(options.folders) if not is_same_file(path, track)]
+    paths = list(finder.find(options.folders))
     incomplete = name_unreadable(finder)
-    if not paths:
+    show = _show_duplicates if options.duplicates else _show_nearest
+    return max(show(paths, options), incomplete)
+
+
+def _show_nearest(paths: Sequence[Path], options: argparse.Namespace) -> int:
+    """Rank the files by how similar they sound to the track."""
+    from genre_runtime.library.similarity import EmbeddingIndex
+
+    track = Path(options.track)
+    others = [path for path in paths if not is_same_file(path, track)]
+    if not others:
         raise InvalidInputError("no other audio files found to compare with")
     found: list[tuple[Path, Prediction]] = []
-    embeddings: list[FloatArray] = []
     failed = 0
-    with (
-        opened_library([track, *paths], **arguments.library_options(options)) as (_, results),
-        file_progress(len(paths) + 1) as bar,
-    ):
+    with _analysed([track, *others], options) as (_, results):
         for result in results:
-            bar.update()
-            if isinstance(result.outcome, GenreError):
-                if not found:  # the track itself comes first
-                    print(f"genre: {printable(track)}: {result.outcome}", file=sys.stderr)
-                    return 1
-                failed += 1
-                print(f"genre: {printable(result.path)}: {result.outcome}", file=sys.stderr)
-            elif not _comparable(result.outcome.embedding, embeddings):
-                words = "the state file holds no usable embedding of it: remove the state file, or name another one"
-                print(f"genre: {printable(result.path)}: {words}", file=sys.stderr)
-                if not found:
-                    return 1
-                failed += 1
+            if result.prediction is not None:
+                found.append((Path(result.path), result.prediction))
+            elif not found:  # the track itself comes first
+                return 1
             else:
-                found.append((Path(result.path), result.outcome))
-                embeddings.append(result.outcome.embedding)
+                failed += 1
     index = EmbeddingIndex.of(prediction for _, prediction in found)
     for i, similarity in index.nearest(0, options.top):
         _print(found[i], similarity, options.format)
-    return 1 if failed else incomplete
+    return 1 if failed else 0
 
 
-def _comparable(embedding: FloatArray | None, others: Sequence[FloatArray]) -> TypeGuard[FloatArray]:
-    """Tell whether an embedding is there and, since damaged answers may be known, of the same size as the first."""
-    return embedding is not None and (not others or embedding.shape == others[0].shape)
+def _show_duplicates(paths: Sequence[Path], options: argparse.Namespace) -> int:
+    """List the groups of files with the same recording."""
+    from genre_runtime.library.duplicates import Track, find_duplicates
+
+    if not paths:
+        raise InvalidInputError("no audio files found")
+    tracks: list[Track] = []
+    failed = 0
+
+    def name_failed(path: Path, error: GenreError) -> None:
+        nonlocal failed
+        failed += 1
+        _name_failed(path, error)
+
+    with _analysed(paths, options) as (classifier, results):
+        for result in results:
+            prediction = result.prediction
+            if prediction is None or prediction.embedding is None:
+                failed += 1
+            elif not prediction.is_silent:  # all silence is alike
+                seconds, embedding = prediction.duration_seconds, prediction.embedding
+                tracks.append(Track(Path(result.path), seconds, embedding, result.same_as))
+        groups = find_duplicates(tracks, classifier, jobs=options.jobs, failed=name_failed)
+    for number, group in enumerate(groups, start=1):
+        if number > 1 and options.format == "table":
+            print()
+        for one in group:
+            _print_duplicate(one, number, options.format)
+    n_files = sum(map(len, groups))
+    print(f"{n_files:,} of {len(paths):,} files are in {len(groups):,} groups of duplicates", file=sys.stderr)
+    return 1 if failed else 0
+
+
+@contextmanager
+def _analysed(
+    paths: Sequence[Path], options: argparse.Namespace
+) -> Iterator[tuple[GenreClassifier, Iterator[FileResult]]]:
+    """Analyse files; those without a usable embedding are named on stderr and are errors."""
+    from genre_runtime.library.similarity import with_embedding
+
+    with (
+        opened_library(paths, **arguments.library_options(options)) as (classifier, found),
+        file_progress(len(paths)) as bar,
+    ):
+
+        def results() -> Iterator[FileResult]:
+            n_features = None
+            for one in found:
+                result = with_embedding(one, n_features)
+                bar.update()
+                if isinstance(result.outcome, GenreError):
+                    with bar.external_write_mode():
+                        _name_failed(result.path, result.outcome)
+                elif result.outcome.embedding is not None:
+                    n_features = result.outcome.embedding.size
+                yield result
+
+        yield classifier, results()
+
+
+def _name_failed(path: Path | str, error: GenreError) -> None:
+    from genre_runtime.library.results.write import printable
+
+    print(f"genre: {printable(path)}: {error}", file=sys.stderr)
 
 
 def _print(track: tuple[Path, Prediction], similarity: float, form: str) -> None:
@@ -126,3 +193,17 @@ def _print(track: tuple[Path, Prediction], similarity: float, form: str) -> None
         print(json.dumps({**values, "confident": prediction.confident}))
     else:
         print(f"{similarity:6.3f}  {prediction.label:<14} {printable(path)}")
+
+
+def _print_duplicate(one: Duplicate, group: int, form: str) -> None:
+    from genre_runtime.library.results.write import printable
+
+    path, seconds = one.track.path, one.track.duration_seconds
+    size = path.stat().st_size
+    if form == "jsonl":
+        values = {"group": group, "path": str(path), "similarity": round(one.similarity, 6)}
+        values |= {"confirmed": round(one.correlation, 6), "duration_seconds": round(seconds, 3), "size_bytes": size}
+        print(json.dumps(values))
+    else:
+        length = f"{seconds // 60:.0f}:{seconds % 60:04.1f}"
+        print(f"{one.similarity:.3f} {one.correlation:.3f} {length:>8} {size / 1e6:>7.1f} MB  {printable(path)}")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from genre_runtime.audio.excerpts import FloatArray
 from genre_runtime.errors import InvalidInputError
-from genre_runtime.prediction import Prediction
+from genre_runtime.prediction import FileResult, Prediction
 
 ROWS_AT_ONCE = 1_024
 """Tracks compared with all others at once by `EmbeddingIndex.pairs`."""
@@ -99,3 +99,21 @@ def directions_of(embeddings: Sequence[FloatArray]) -> FloatArray:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     directions: FloatArray = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
     return directions
+
+
+def with_embedding(result: FileResult, n_features: int | None = None) -> FileResult:
+    """Return a result, or an error in its place if it has no usable embedding: a damaged state file may lack it.
+
+    Parameters
+    ----------
+    result : FileResult
+    n_features : int, optional
+        Size of the other embeddings.
+    """
+    if result.prediction is None:
+        return result
+    embedding = result.prediction.embedding
+    if embedding is not None and n_features in (None, embedding.size):
+        return result
+    words = "the state file holds no usable embedding of it: remove the state file, or name another one"
+    return replace(result, outcome=InvalidInputError(words))

@@ -47,6 +47,11 @@ class Report:
         return sorted((found for found in self.predictions if not found.confident), key=lambda found: found.confidence)
 
     @property
+    def doubtful(self) -> list[FileResult]:
+        """Files whose tags `genre audit` doubts, in its order: the most certain first."""
+        return [result for result in self.results if result.doubt and result.prediction]
+
+    @property
     def partly_read(self) -> list[Prediction]:
         """Predictions for files that are shorter than they claim, the least readable first."""
         partly = [found for found in self.predictions if found.announced_seconds is not None]

@@ -10,6 +10,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from genre_runtime import __version__
@@ -52,6 +53,19 @@ class _GenreBar(NamedTuple):
     parts: Parts
 
 
+class _Doubtful(NamedTuple):
+    """A file whose tag is doubtful, as text."""
+
+    folder: str
+    name: str
+    tag: str
+    tag_confidence: str
+    genre: str
+    confidence: str
+    neighbours: list[tuple[str, str, str, str]]
+    """Folder, name, genres in the tags, similarity."""
+
+
 class _Line(NamedTuple):
     """A file as text."""
 
@@ -92,6 +106,7 @@ def page(
         "confidence": ("Confidence", predictions),
         "timeline": ("Timeline of a track", timeline),
         "length": ("Playing time by genre", predictions),
+        "doubtful": ("Doubtful tags", report.doubtful),
         "unsure": ("Unsure files", report.unsure),
         "partly": ("Partly readable files", report.partly_read),
         "failed": ("Failed files", failures),
@@ -115,6 +130,8 @@ def page(
         timeline=timeline,
         track=_track(report),
         lengths=_lengths(predictions),
+        doubtful=_doubtful(report.doubtful[:MOST_LISTED], folder),
+        n_doubtful=len(report.doubtful),
         unsure=_lines(report.unsure[:MOST_LISTED], folder),
         n_unsure=len(report.unsure),
         partly=_lines(report.partly_read[:MOST_LISTED], folder),
@@ -210,16 +227,15 @@ def _track(report: Report) -> dict[str, Any] | None:
 
 def _lines(results: Iterable[FileResult | Prediction], folder: str) -> Iterator[_Line]:
     for result in results:
-        rest = str(result.path).removeprefix(folder)
-        cut = max(rest.rfind("/"), rest.rfind("\\")) + 1
+        place, name = _below(result.path, folder)
         found = result if isinstance(result, Prediction) else result.outcome
         if not isinstance(found, Prediction):
-            yield _Line(rest[:cut], rest[cut:], "failed", str(found))
+            yield _Line(place, name, "failed", str(found))
             continue
         next_genre, next_confidence = found.runner_up
         yield _Line(
-            rest[:cut],
-            rest[cut:],
+            place,
+            name,
             "confident" if found.confident else "unsure",
             found.remark or "",
             found.label,
@@ -228,6 +244,31 @@ def _lines(results: Iterable[FileResult | Prediction], folder: str) -> Iterator[
             _percent(next_confidence),
             clock(found.duration_seconds),
         )
+
+
+def _doubtful(results: Iterable[FileResult], folder: str) -> Iterator[_Doubtful]:
+    for result in results:
+        if result.prediction is None or result.doubt is None:
+            continue
+        neighbours = [
+            (*_below(one.path, folder), "; ".join(one.genres), f"{one.similarity:.2f}")
+            for one in result.doubt.neighbours
+        ]
+        yield _Doubtful(
+            *_below(result.path, folder),
+            "; ".join(result.doubt.genres),
+            _percent(result.doubt.confidence),
+            result.prediction.label,
+            _percent(result.prediction.confidence),
+            neighbours,
+        )
+
+
+def _below(path: Path | str | None, folder: str) -> tuple[str, str]:
+    """Return the folder of a file below a common one, with its last separator, and its name."""
+    rest = str(path).removeprefix(folder)
+    cut = max(rest.rfind("/"), rest.rfind("\\")) + 1
+    return rest[:cut], rest[cut:]
 
 
 def _percent(share: float) -> str:

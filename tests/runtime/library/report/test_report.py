@@ -19,7 +19,7 @@ from genre_runtime.cli import report as command
 from genre_runtime.errors import UnreadableAudioError
 from genre_runtime.library.report import page as page_module
 from genre_runtime.library.report.figures import common_folder, confidence_bins
-from genre_runtime.prediction import FileResult
+from genre_runtime.prediction import Doubt, FileResult, Neighbour
 from tests.runtime.library.report.html_page import Page
 from tests.runtime.library.results_files import HOSTILE, named, predict, small_library, written
 
@@ -268,3 +268,22 @@ def test_without_jinja2(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys:
     assert main(["report", str(tmp_path / "all.jsonl"), "--output", str(tmp_path / "page.html")]) == 2
     assert "install genre-runtime[library]" in capsys.readouterr().err
     assert not (tmp_path / "page.html").exists()
+
+
+def test_doubtful_tags_have_a_section(make_page: MakePage) -> None:
+    results = small_library()
+    assert "Doubtful tags" not in make_page(results).texts["h2"]
+    near = (
+        Neighbour(Path("/music/a/two.mp3"), ("rock", "metal"), 0.97),
+        Neighbour(Path("/other/six.mp3"), (), 0.9),
+        Neighbour(Path(HOSTILE[0]), ("<b>",), -0.1),
+    )
+    results[0] = replace(results[0], doubt=Doubt(("jazz", "blues"), 0.04, near))
+    results[4] = replace(results[4], doubt=Doubt(("rock",), 0.4))
+    page = make_page(results)
+    assert "Doubtful tags" in page.texts["h2"]
+    rows = page.table("The most certain first")
+    assert rows[0][:3] == ["a/one.mp3", "jazz; blues 4%", "rock 90%"]
+    assert rows[0][3].startswith("0.97 rock; metal a/two.mp30.90  /other/six.mp3-0.10 <b> ")
+    assert rows[1] == ["b/five.mp3", "rock 40%", "jazz 52%", ""]
+    assert len(rows) == 2
