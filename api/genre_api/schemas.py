@@ -204,8 +204,16 @@ class Index(BaseModel):
     endpoints: dict[str, list[str]]
 
 
+class Head(BaseModel):
+    """The file of `genre learn` whose genres replace those of the model; null for what is not known."""
+
+    file: str | None
+    created: str | None
+    n_genres: int
+
+
 class Health(BaseModel):
-    """Whether predictions can be made, and with which model and device."""
+    """Whether predictions can be made, and with which model, head and device. `head` is null without `GENRE_HEAD`."""
 
     model_config = with_example(
         {
@@ -213,6 +221,7 @@ class Health(BaseModel):
             "ready": True,
             "reason": None,
             "model": "best_model.onnx",
+            "head": {"file": "mine.genre", "created": "2026-11-28", "n_genres": 5},
             "device": "cpu",
             "device_requested": "auto",
             "version": "0.1.0",
@@ -223,6 +232,7 @@ class Health(BaseModel):
     ready: bool
     reason: str | None
     model: str | None
+    head: Head | None
     device: str | None
     device_requested: str | None
     version: str

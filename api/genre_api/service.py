@@ -178,23 +178,31 @@ class Service:
 
 
 def load_classifier(settings: Settings) -> GenreClassifier:
-    """Load the model of the settings.
+    """Load the model and the head of the settings.
 
     Parameters
     ----------
     settings : Settings
-        Model, device, threads and limits.
+        Model, head, device, threads and limits.
     """
     return GenreClassifier.load(
-        settings.model, device=settings.device, threads=settings.threads, limits=settings.decode_limits
+        settings.model,
+        device=settings.device,
+        threads=settings.threads,
+        limits=settings.decode_limits,
+        head=settings.head,
     )
 
 
 def _try_out(classifier: GenreClassifier) -> None:
-    """Run both graphs: a broken graph for spectrograms would otherwise show at its first request only."""
+    """Run both graphs: a broken graph for spectrograms would otherwise show at its first request only.
+
+    With a head, spectrograms are refused.
+    """
     audio = classifier.metadata.audio
     classifier.classify(np.zeros(audio.sample_rate, np.float32), audio.sample_rate)
-    classifier.classify_log_mel(np.zeros((audio.n_mels, audio.n_frames(audio.sample_rate)), np.float32))
+    if classifier.head is None:
+        classifier.classify_log_mel(np.zeros((audio.n_mels, audio.n_frames(audio.sample_rate)), np.float32))
 
 
 def _client(request: Request) -> str:
