@@ -71,6 +71,7 @@ async def health(request: Request, service: TheService) -> Health:
         head=_head(service),
         device=classifier.device if classifier else None,
         device_requested=classifier.device_requested if classifier else service.settings.device,
+        known_tracks=service.n_known_tracks,
         version=request.app.version,
         versions=_versions(),
     )
