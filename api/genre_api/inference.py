@@ -8,15 +8,15 @@ from concurrent.futures import CancelledError
 from contextlib import closing
 from dataclasses import dataclass
 from threading import Event
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import numpy as np
-from fastapi import Depends, Query, Request
+from fastapi import Query, Request
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from genre_api.images import Picture
-from genre_api.problems import ServiceError
 from genre_runtime import (
     AudioSource,
     DecodeLimits,
@@ -162,15 +162,15 @@ def classify_spectrogram(
 
 
 MAX_TOP = 1000
+MAX_SIMILAR = 100
 MAX_EXCERPTS = 360
 """One hour of excerpts of ten seconds; `whole` has no limit but those on decoding."""
 
 
-class Options(BaseModel):
-    """Options of a prediction, in the query of the address."""
+class AnalysisOptions(BaseModel):
+    """Which part of a track is analysed, in the query of the address."""
 
     model_config = ConfigDict(extra="forbid")
-    top: int = Field(default=3, ge=1, le=MAX_TOP, description="number of the most probable genres in `top`")
     excerpts: int | None = Field(
         default=None,
         ge=1,
@@ -178,7 +178,12 @@ class Options(BaseModel):
         description="number of excerpts to analyse, spread over the track; default: the model's",
     )
     whole: bool = Field(default=False, description="analyse the whole track instead")
-    spectrogram: bool = Field(default=False, description="draw the analysed excerpts, as PNG in Base64")
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if self.whole and self.excerpts is not None:
+            raise PydanticCustomError("combined", "excerpts and whole cannot be combined: send one of them")
+        return self
 
     def n_excerpts(self, metadata: ModelMetadata) -> int | None:
         """Return the number of excerpts, None for the whole track.
@@ -189,6 +194,13 @@ class Options(BaseModel):
             Says the default number.
         """
         return None if self.whole else self.excerpts or metadata.n_excerpts
+
+
+class Options(AnalysisOptions):
+    """Options of a prediction."""
+
+    top: int = Field(default=3, ge=1, le=MAX_TOP, description="number of the most probable genres in `top`")
+    spectrogram: bool = Field(default=False, description="draw the analysed excerpts, as PNG in Base64")
 
     def picture(self, metadata: ModelMetadata) -> Picture | None:
         """Return an empty picture if the client asks for one.
@@ -201,13 +213,21 @@ class Options(BaseModel):
         return Picture(metadata.audio, self.whole) if self.spectrogram else None
 
 
-def _checked(options: Annotated[Options, Query()]) -> Options:
-    if options.whole and options.excerpts is not None:
-        raise ServiceError(422, "invalid_request", "excerpts and whole cannot be combined: send one of them")
-    return options
+class EmbeddingOptions(AnalysisOptions):
+    """Options of an embedding."""
+
+    per_excerpt: bool = Field(default=False, description="add the embedding of each excerpt")
 
 
-TheOptions = Annotated[Options, Depends(_checked)]
+class SimilarOptions(AnalysisOptions):
+    """Options of a search for similar tracks."""
+
+    top: int = Field(default=10, ge=1, le=MAX_SIMILAR, description="number of the most similar tracks")
+
+
+TheOptions = Annotated[Options, Query()]
+TheEmbeddingOptions = Annotated[EmbeddingOptions, Query()]
+TheSimilarOptions = Annotated[SimilarOptions, Query()]
 
 
 class Stopwatch:
@@ -271,7 +291,7 @@ def answer(
 
 
 def sendable(name: str | None) -> str | None:
-    """Return the client's name of a track, with characters that UTF-8 cannot encode replaced.
+    """Return the name of a track, with characters that UTF-8 cannot encode replaced.
 
     Parameters
     ----------

@@ -13,6 +13,7 @@ import stat
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -82,6 +83,9 @@ MAX_NAME, MAX_NAMES = 40, 5
 """Longest name of a part in an error message, and most names."""
 MAX_FIELD_BYTES = 4096
 """Longest text field of a form; the service uses none."""
+MAX_MEMORY_BYTES = 2**20
+"""Bytes of an audio file that stay in memory; more go to a temporary file, as for forms."""
+_SEND_A_NAME = 'add `; filename="song.mp3"` to its Content-Disposition, or send the file itself as the body'
 
 
 class BodyBudget:
@@ -170,6 +174,17 @@ class _Held:
     n_bytes = 0
 
 
+def media_type(request: Request) -> str:
+    """Return the media type of a request's body, in lower case and without parameters.
+
+    Parameters
+    ----------
+    request : Request
+        The request.
+    """
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 async def read_bytes(chunks: AsyncGenerator[bytes, None]) -> bytes:
     """Return a whole body.
 
@@ -182,6 +197,25 @@ async def read_bytes(chunks: AsyncGenerator[bytes, None]) -> bytes:
     async for chunk in chunks:
         content += chunk
     return bytes(content)
+
+
+async def read_audio(chunks: AsyncGenerator[bytes, None]) -> UploadFile:
+    """Return a body that is an audio file, which the caller closes.
+
+    Parameters
+    ----------
+    chunks : async generator of bytes
+        Chunks from `BodyBudget.body`.
+    """
+    file = UploadFile(SpooledTemporaryFile(max_size=MAX_MEMORY_BYTES), size=0)  # type: ignore[arg-type]  # noqa: SIM115
+    try:
+        async for chunk in chunks:
+            await file.write(chunk)
+        await file.seek(0)
+    except BaseException:
+        file.file.close()
+        raise
+    return file
 
 
 async def read_files(
@@ -216,6 +250,9 @@ async def read_files(
     except MultiPartException as error:
         if "Too many" in error.message:
             raise ServiceError(413, "too_many_parts", f"the form has more than {max_parts} parts") from error
+        if "Part exceeded" in error.message:
+            detail = f"the form has more than {MAX_FIELD_BYTES} bytes in a part without a file name: {_SEND_A_NAME}"
+            raise ServiceError(400, "invalid_body", detail) from error
         raise ServiceError(400, "invalid_body", f"the form cannot be read: {error.message}") from error
     files = [value for name, value in form.multi_items() if name == field and isinstance(value, UploadFile)]
     if 0 < len(files) <= max_files:
@@ -224,6 +261,8 @@ async def read_files(
                 value.file.close()
         return files
     await form.close()
+    if not files and field in form:
+        raise _invalid(f"the part {field!r} of the form has no file name: {_SEND_A_NAME}")
     if not files:
         found = ", ".join(sorted({repr(name[:MAX_NAME]) for name, _ in form.multi_items()})[:MAX_NAMES]) or "no parts"
         raise ServiceError(
@@ -267,6 +306,19 @@ def parse_json(content: bytes, n_mels: int) -> str | NDArray[np.float32]:
     if not isinstance(path, str):
         raise _invalid("path is not a string")
     return path
+
+
+def starts_like_npy(file: BinaryIO) -> bool:
+    """Return whether a file begins like a `.npy` file, and go back to its start.
+
+    Parameters
+    ----------
+    file : binary file object
+        At its start.
+    """
+    start = file.read(len(npy.MAGIC_PREFIX))
+    file.seek(0)
+    return start == npy.MAGIC_PREFIX
 
 
 def parse_npy(content: bytes) -> NDArray[np.float32]:

@@ -142,6 +142,69 @@ class Prediction(BaseModel):
     timings: Timings
 
 
+class ExcerptEmbedding(BaseModel):
+    """The embedding of one excerpt."""
+
+    start_seconds: float
+    end_seconds: float
+    embedding: list[float]
+
+
+class Embedding(BaseModel):
+    """The embedding of a track: similar music has similar directions. It is the mean of those of the excerpts.
+
+    Embeddings can be compared if they are of the same model: `model_sha256` is that of its graph. `excerpts` is null
+    without the option `per_excerpt`.
+    """
+
+    model_config = with_example(
+        {
+            "model_sha256": 64 * "0",
+            "n_features": 3,
+            "embedding": [0.6, 0.8, 0.0],
+            "excerpts": [{"start_seconds": 0.0, "end_seconds": 10.0, "embedding": [0.6, 0.8, 0.0]}],
+        }
+    )
+    model_sha256: str
+    n_features: int
+    embedding: list[float]
+    excerpts: list[ExcerptEmbedding] | None
+
+
+class SimilarTrack(BaseModel):
+    """A known track. `similarity` is the cosine of the embeddings, -1 to 1."""
+
+    path: str
+    similarity: float
+    label: str
+    confident: bool
+    duration_seconds: float
+
+
+class Similar(BaseModel):
+    """The known tracks that sound most like a track, the most similar first, and how many tracks are known.
+
+    The track itself is left out. A silent track has none.
+    """
+
+    model_config = with_example(
+        {
+            "tracks": [
+                {
+                    "path": "albums/song.mp3",
+                    "similarity": 0.93,
+                    "label": "rock",
+                    "confident": True,
+                    "duration_seconds": 215.3,
+                }
+            ],
+            "n_known": 8000,
+        }
+    )
+    tracks: list[SimilarTrack]
+    n_known: int
+
+
 class BatchError(BaseModel):
     """Why one file of a batch failed; the codes are those of problem documents."""
 
@@ -204,8 +267,19 @@ class Index(BaseModel):
     endpoints: dict[str, list[str]]
 
 
+class Head(BaseModel):
+    """The file of `genre learn` whose genres replace those of the model; null for what is not known."""
+
+    file: str | None
+    created: str | None
+    n_genres: int
+
+
 class Health(BaseModel):
-    """Whether predictions can be made, and with which model and device."""
+    """Whether predictions can be made, and with which model, head and device. `head` is null without `GENRE_HEAD`.
+
+    `known_tracks` is the number of tracks that `/api/similar` finds, null before they were read.
+    """
 
     model_config = with_example(
         {
@@ -213,8 +287,10 @@ class Health(BaseModel):
             "ready": True,
             "reason": None,
             "model": "best_model.onnx",
+            "head": {"file": "mine.genre", "created": "2026-11-28", "n_genres": 5},
             "device": "cpu",
             "device_requested": "auto",
+            "known_tracks": 8000,
             "version": "0.1.0",
             "versions": {"genre_runtime": "0.1.0", "python": "3.11.7"},
         }
@@ -223,8 +299,10 @@ class Health(BaseModel):
     ready: bool
     reason: str | None
     model: str | None
+    head: Head | None
     device: str | None
     device_requested: str | None
+    known_tracks: int | None
     version: str
     versions: dict[str, str | None]
 

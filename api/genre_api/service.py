@@ -3,27 +3,132 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import CancelledError
 from contextlib import asynccontextmanager, suppress
-from threading import Event, Thread
+from functools import partial
+from pathlib import Path
+from threading import Event, Lock, Thread
 from typing import Annotated, TypeVar
 
 import numpy as np
 from fastapi import Depends, Request
 
+from genre_api.inference import sendable
 from genre_api.observability import Meters
-from genre_api.problems import unavailable
+from genre_api.problems import ServiceError, unavailable
 from genre_api.request_body import BodyBudget
 from genre_api.settings import Settings
 from genre_api.work_queue import WorkQueue
 from genre_runtime import DecoderPool, GenreClassifier, GenreError
 from genre_runtime.errors import DecoderUnavailableError
+from genre_runtime.library.similarity import KnownTracks
 
 Answer = TypeVar("Answer")
 
+READING_PAUSE = 10
+"""Time between two readings of the state file, as a multiple of the time that one takes."""
+
 _log = logging.getLogger(__name__)
+
+
+class TrackSearch:
+    """The tracks of a state file, read in a thread of its own: at start, and when a request finds the file changed.
+
+    Requests are answered from the former tracks in the meantime.
+
+    Parameters
+    ----------
+    path : Path
+        The state file.
+    roots : sequence of str
+        Folders that clients may know files of.
+    """
+
+    def __init__(self, path: Path, roots: Sequence[str]) -> None:
+        self.known: KnownTracks | None = None
+        self._path, self._roots = path, roots
+        self._lock, self._stop = Lock(), Event()
+        self._thread: Thread | None = None
+        self._stamp: list[tuple[int, int]] | None = None
+        self._failed = False
+        self._not_before = 0.0
+
+    def current(self, classifier: GenreClassifier) -> KnownTracks:
+        """Return the known tracks, and read the file again if it has changed. Waits for the disk only.
+
+        Parameters
+        ----------
+        classifier : GenreClassifier
+            With the model of the state file.
+
+        Raises
+        ------
+        ServiceError
+            503 before the file was read.
+        """
+        self.refresh(classifier)
+        if self.known is not None:
+            return self.known
+        if self._failed:
+            detail = "the known tracks cannot be read: the log of the service says why"
+            raise ServiceError(503, "unavailable", detail, {"Retry-After": "30"})
+        detail = "the known tracks are still being read: try again in 5 s"
+        raise ServiceError(503, "unavailable", detail, {"Retry-After": "5"})
+
+    def refresh(self, classifier: GenreClassifier) -> None:
+        """Start to read the file unless it is being read, or has not changed since.
+
+        Parameters
+        ----------
+        classifier : GenreClassifier
+            With the model of the state file.
+        """
+        with self._lock:
+            busy = self._thread is not None and self._thread.is_alive()
+            stamp = self._stamps()
+            if busy or stamp == self._stamp or time.monotonic() < self._not_before:
+                return
+            self._stamp = stamp
+            self._thread = Thread(target=self._read, args=(classifier,), name="genre-state", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _stamps(self) -> list[tuple[int, int]]:
+        """Return times and sizes of the file and of its log, to which a run writes first."""
+        found = []
+        for path in (self._path, self._path.with_name(f"{self._path.name}-wal")):
+            with suppress(OSError):
+                status = path.stat()
+                if status.st_size:
+                    found.append((status.st_mtime_ns, status.st_size))
+        return found
+
+    def _read(self, classifier: GenreClassifier) -> None:
+        began = time.monotonic()
+        folders = [folder for root in self._roots for folder in (os.path.normpath(root), os.path.realpath(root))]
+        name_of = partial(_shown_name, folders=folders)
+        try:
+            known = KnownTracks.read(self._path, classifier, name_of=name_of, stop=self._stop)
+            if self._stop.is_set():
+                return
+            self.known, self._failed = known, False
+            _log.info("%d tracks known for /api/similar", len(known.tracks))
+        except GenreError as error:
+            self._failed = True
+            _log.error("the tracks of GENRE_STATE cannot be read: %s", error)
+        except Exception:
+            self._failed = True
+            _log.exception("the tracks of GENRE_STATE cannot be read")
+        # A run that writes for hours would otherwise keep one core busy.
+        self._not_before = time.monotonic() + READING_PAUSE * (time.monotonic() - began)
 
 
 class Service:
@@ -56,11 +161,13 @@ class Service:
         self.classifier: GenreClassifier | None = None
         self.load_error: GenreError | None = None
         self.draining = False
+        self.search = TrackSearch(settings.state, settings.audio_roots) if settings.state else None
         self._retrying: Thread | None = None
         self.meters.watch("genre_queue_waiting", "Predictions that wait.", lambda: self.queue.n_waiting)
         self.meters.watch("genre_predictions_running", "Predictions in work.", lambda: self.queue.n_running)
         self.meters.watch("genre_body_bytes", "Bytes of bodies held.", lambda: self.bodies.n_bytes)
         self.meters.watch("genre_decoders", "Processes that decode.", lambda: self.decoders.n_processes)
+        self.meters.watch("genre_known_tracks", "Tracks that /api/similar finds.", lambda: self.n_known_tracks or 0)
         self.meters.watch("genre_ready", "Whether /readyz says yes.", lambda: self.reason is None)
 
     def load(self, load: Callable[[], GenreClassifier]) -> None:
@@ -78,6 +185,8 @@ class Service:
             _try_out(classifier)
             self._try_decoders()
             self.classifier = classifier
+            if self.search is not None:
+                self.search.refresh(classifier)
         except GenreError as error:
             self.load_error = error
             _log.error("predictions answer 503: %s", error)
@@ -92,8 +201,16 @@ class Service:
         except CancelledError:  # the service ends
             pass
 
+    @property
+    def n_known_tracks(self) -> int | None:
+        """Number of tracks that `/api/similar` finds; None without them."""
+        known = self.search.known if self.search else None
+        return None if known is None else len(known.tracks)
+
     def close(self) -> None:
         """Stop the running predictions and the decoders."""
+        if self.search is not None:
+            self.search.close()
         self.queue.close()
         if self._owns_decoders:
             self.decoders.close()
@@ -178,23 +295,43 @@ class Service:
 
 
 def load_classifier(settings: Settings) -> GenreClassifier:
-    """Load the model of the settings.
+    """Load the model and the head of the settings.
 
     Parameters
     ----------
     settings : Settings
-        Model, device, threads and limits.
+        Model, head, device, threads and limits.
     """
     return GenreClassifier.load(
-        settings.model, device=settings.device, threads=settings.threads, limits=settings.decode_limits
+        settings.model,
+        device=settings.device,
+        threads=settings.threads,
+        limits=settings.decode_limits,
+        head=settings.head,
     )
 
 
 def _try_out(classifier: GenreClassifier) -> None:
-    """Run both graphs: a broken graph for spectrograms would otherwise show at its first request only."""
+    """Run both graphs: a broken graph for spectrograms would otherwise show at its first request only.
+
+    With a head, spectrograms are refused.
+    """
     audio = classifier.metadata.audio
     classifier.classify(np.zeros(audio.sample_rate, np.float32), audio.sample_rate)
-    classifier.classify_log_mel(np.zeros((audio.n_mels, audio.n_frames(audio.sample_rate)), np.float32))
+    if classifier.head is None:
+        classifier.classify_log_mel(np.zeros((audio.n_mels, audio.n_frames(audio.sample_rate)), np.float32))
+
+
+def _shown_name(path: Path, folders: Sequence[str]) -> str | None:
+    """Return a known file's path relative to the folder that contains it, None if none does.
+
+    Links are not followed, since the file may be gone. Without folders clients may know no paths, only file names.
+    """
+    if not folders:
+        return sendable(path.name)
+    plain = Path(os.path.normpath(path))
+    inside = (plain.relative_to(folder) for folder in folders if plain.is_relative_to(folder))
+    return next((sendable(str(name)) for name in inside), None)
 
 
 def _client(request: Request) -> str:

@@ -35,6 +35,13 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", min_length=1, description="address that `genre-api` listens on")
     port: int = Field(default=8000, ge=0, le=65_535, description="port that `genre-api` listens on")
     model: Path | None = Field(default=None, description="the `.onnx` file; empty takes the shipped model")
+    head: Path | None = Field(
+        default=None, description="a file of `genre learn`, whose genres replace those of the model"
+    )
+    state: Path | None = Field(
+        default=None,
+        description="a state file of `genre classify`, in whose tracks `/api/similar` searches",
+    )
     device: str = Field(default="auto", description="`auto`, `cpu`, `cuda`, ...; an unavailable device is an error")
     workers: int = Field(default=0, ge=0, le=256, description="predictions at once; 0 takes one for each core")
     threads: int = Field(default=1, ge=0, le=256, description="threads within one run of the model; 0 takes every core")
@@ -111,7 +118,7 @@ class Settings(BaseSettings):
             raise ValueError(f"unknown device: expected one of {', '.join(DEVICES)}")
         return value
 
-    @field_validator("model", mode="before")
+    @field_validator("model", "head", "state", mode="before")
     @classmethod
     def _empty_is_none(cls, value: Any) -> Any:
         return value or None

@@ -182,7 +182,7 @@ class GenreClassifier:
         """
         if self.head is not None:
             raise InvalidInputError(
-                "a spectrogram has no embedding, from which one's own genres are told: name audio, or no head"
+                "a spectrogram has no embedding, which the genres of a head need: give audio, or use no head"
             )
         n_mels = self.metadata.audio.n_mels
         if not isinstance(log_mel, np.ndarray):

@@ -67,6 +67,8 @@ def test_too_large_upload_is_a_problem(make_client: MakeClient, scratch: Path) -
         (FORM, "max_body_bytes"),
         (b"application/json", "max_json_bytes"),
         (b"application/x-npy", "max_npy_bytes"),
+        (b"audio/mpeg", "max_body_bytes"),
+        (b"application/octet-stream", "max_body_bytes"),
     ],
 )
 def test_body_is_refused_while_it_arrives(classifier: GenreClassifier, content_type: bytes, limit: str) -> None:

@@ -26,16 +26,27 @@ function refusal(status, text, retryAfter) {
   return new Refusal(status, "unknown", `the service, or a proxy before it, answered with status ${status}`, seconds);
 }
 
-/** GET an address; JSON as an object, anything else as a Blob. */
-export async function get(address, accept = "application/json") {
+/** GET an address; JSON as an object, anything else as a Blob. `options` are further ones of fetch. */
+export async function get(address, accept = "application/json", options = {}) {
   let response;
   try {
-    response = await fetch(address, { headers: { Accept: accept, ...(key && { "X-API-Key": key }) } });
+    response = await fetch(address, { ...options, headers: { Accept: accept, ...(key && { "X-API-Key": key }) } });
   } catch {
     throw new Refusal(0, "unreachable", "the service does not answer: is it still running?");
   }
   if (!response.ok) throw refusal(response.status, await response.text(), response.headers.get("Retry-After"));
   return accept === "application/json" ? response.json() : response.blob();
+}
+
+/** Upload a file and return the known tracks that sound most like it. */
+export function similar(file) {
+  return get("api/similar", "application/json", { method: "POST", body: formOf(file) });
+}
+
+function formOf(file) {
+  const form = new FormData();
+  form.append("file", file, file.name);
+  return form;
 }
 
 /**
@@ -60,8 +71,6 @@ export function predict(file, { whole, onSent, signal }) {
     });
     request.addEventListener("abort", () => reject(new Refusal(0, "cancelled", "cancelled")));
     signal.addEventListener("abort", () => request.abort());
-    const form = new FormData();
-    form.append("file", file, file.name);
-    request.send(form);
+    request.send(formOf(file));
   });
 }

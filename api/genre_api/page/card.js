@@ -1,6 +1,7 @@
 // One file of the list: its progress, then its genres or an error.
 
-import { announce, capitalised, element, partlyRead, percent, sentence, size } from "./dom.js";
+import { similar } from "./api.js";
+import { announce, capitalised, clock, element, partlyRead, percent, sentence, size } from "./dom.js";
 import { spectrogram } from "./spectrogram.js";
 import { timeline } from "./timeline.js";
 
@@ -123,7 +124,6 @@ export class Card {
     const ranked = Object.entries(answer.probabilities).sort((a, b) => b[1] - a[1]);
     const first = ranked.slice(0, SHOWN);
     const rest = ranked.slice(SHOWN);
-    const parts = [bars(first, true)];
     const player = element("audio", { controls: true, preload: "none", "aria-label": `Play ${this.name}` });
     const course = timeline(answer, first.map(([genre]) => genre), (seconds) => {
       player.currentTime = seconds;
@@ -134,22 +134,49 @@ export class Card {
     player.addEventListener("error", () => {
       player.replaceWith(element("p", { class: "state" }, "This browser cannot play this file."));
     });
-    if (rest.length) {
-      const summary = element("summary", {}, `${rest.length} more ${rest.length === 1 ? "genre" : "genres"}`);
-      parts.push(element("details", {}, summary, bars(rest, false)));
-    }
     const picture = drawing ? spectrogram(drawing, answer.excerpts, (blob) => this.#addressOf(blob)) : null;
-    const right = element("div", {}, course.node, picture, course.table, player);
+    const music = isMusic(answer);
+    const parts = music ? [element("div", {}, bars(first, true), others(rest))] : [];
+    parts.push(element("div", {}, music ? course.node : null, picture, music ? course.table : null, player));
     const of = element("span", { class: "visually-hidden" }, ` of ${this.name}`);
     const details = element(
       "details",
       { class: "more", open: this.open },
-      element("summary", {}, "Genres, timeline and player", of),
-      element("div", { class: "result" }, element("div", {}, ...parts), right),
+      element("summary", {}, music ? "Genres, timeline and player" : "Spectrogram and player", of),
+      element("div", { class: "result" }, ...parts),
     );
     const remark = partlyRead(answer);
     const partly = remark === null ? [] : [element("p", { class: "state partly" }, sentence(remark))];
-    return [verdict(answer), labels(answer), ...partly, details].filter((part) => part !== null);
+    return [verdict(answer), labels(answer), ...partly, this.#alike(answer), details].filter((part) => part !== null);
+  }
+
+  /** A button that lists similar known tracks; null if the service knows none. */
+  #alike(answer) {
+    if (!isMusic(answer) || !("similar" in document.querySelector("main").dataset)) return null;
+    const place = element("div", { class: "alike" });
+    const show = async () => {
+      button.disabled = true;
+      button.textContent = "Searching";
+      try {
+        const found = neighbours((await similar(this.file)).tracks, this.name);
+        place.replaceChildren(found);
+        found.querySelector("h4").focus();
+        announce(`Similar tracks of ${this.name} are listed.`);
+      } catch (refusal) {
+        button.disabled = false;
+        button.textContent = "More like this";
+        place.replaceChildren(button, element("p", { class: "error" }, sentence(refusal.message)));
+        button.focus();
+        announce(sentence(refusal.message));
+      }
+    };
+    const button = element(
+      "button",
+      { type: "button", "aria-label": `More like this: ${this.name}`, onclick: show },
+      "More like this",
+    );
+    place.append(button);
+    return place;
   }
 }
 
@@ -190,6 +217,28 @@ function verdict(answer) {
     element("p", { class: "verdict" }, element("span", { class: "badge" }, "Not sure"), " perhaps ", ...unsure),
     element("p", { class: "state" }, sentence(answer.reason ?? "the service gives no reason")),
   );
+}
+
+function neighbours(tracks, name) {
+  const heading = element("h4", { tabindex: "-1" }, "More like this", element("span", { class: "visually-hidden" }, `: ${name}`));
+  if (!tracks.length) return element("div", {}, heading, element("p", { class: "state" }, "No similar tracks are known."));
+  const rows = tracks.map(({ path, similarity, label, confident, duration_seconds: seconds }) =>
+    element(
+      "tr",
+      {},
+      element("th", { scope: "row" }, element("bdi", {}, path)),
+      ...[similarity.toFixed(2), confident ? label : `${label}?`, clock(seconds)].map((text) => element("td", {}, text)),
+    ),
+  );
+  const head = ["Track", "Similarity", "Genre", "Length"].map((text) => element("th", { scope: "col" }, text));
+  const table = element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows));
+  return element("div", {}, heading, table);
+}
+
+function others(ranked) {
+  if (!ranked.length) return null;
+  const summary = element("summary", {}, `${ranked.length} more ${ranked.length === 1 ? "genre" : "genres"}`);
+  return element("details", {}, summary, bars(ranked, false));
 }
 
 function bars(ranked, coloured) {

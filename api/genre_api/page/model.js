@@ -52,6 +52,7 @@ function figures(health, { macro_f1, epoch, test, files, provenance }) {
   const split = provenance?.split ?? {};
   const rows = {
     Model: health.model,
+    "Genres learnt from examples": health.head && [health.head.file, health.head.created?.slice(0, 10)].filter(Boolean).join(", "),
     "Runs on": health.device && health.device + asked,
     "Right on test tracks": within(test),
     "Right from test files": within(files),

@@ -13,8 +13,8 @@ from fastapi.responses import PlainTextResponse, Response
 
 from genre_api.observability import CONTENT_TYPE
 from genre_api.problems import ServiceError, problem_responses
-from genre_api.schemas import Health, Live, NotReady, Ready
-from genre_api.service import TheService
+from genre_api.schemas import Head, Health, Live, NotReady, Ready
+from genre_api.service import Service, TheService
 
 probes = APIRouter(tags=["health"])
 router = APIRouter(tags=["health"])
@@ -68,8 +68,10 @@ async def health(request: Request, service: TheService) -> Health:
         ready=service.reason is None,
         reason=service.reason,
         model=classifier.model_path.name if classifier else None,
+        head=_head(service),
         device=classifier.device if classifier else None,
         device_requested=classifier.device_requested if classifier else service.settings.device,
+        known_tracks=service.n_known_tracks,
         version=request.app.version,
         versions=_versions(),
     )
@@ -84,6 +86,18 @@ def without_folders(message: str) -> str:
         Message of an error.
     """
     return _FOLDERS.sub("", _QUOTED_FOLDERS.sub(r"\1", message))
+
+
+def _head(service: Service) -> Head | None:
+    own = service.classifier.head if service.classifier else None
+    if own is None:
+        return None
+    path, created = service.settings.head, own.provenance.get("created")
+    return Head(
+        file=path.name if path else None,
+        created=created if isinstance(created, str) else None,
+        n_genres=len(own.labels),
+    )
 
 
 @cache

@@ -15,6 +15,7 @@ from genre_api.routes.page import best_type
 from genre_api.schemas import Confusion, Genres, History, Metrics
 from genre_api.service import TheClassifier, TheService
 from genre_runtime import GenreClassifier
+from genre_runtime.errors import ModelNotFoundError
 
 router = APIRouter(tags=["model"])
 
@@ -77,10 +78,10 @@ async def metrics(service: TheService) -> Metrics:
     values = finite(metadata.metrics) if metadata else {}
     provenance = finite(metadata.provenance) if metadata else {}
     test, files = (_some(values.get(part), _FIGURES) for part in ("test", "files"))
-    # A broken model exists, too.
-    exists = classifier is not None or getattr(service.load_error, "code", "model_not_found") != "model_not_found"
+    error = service.load_error
+    missing = error is None or (isinstance(error, ModelNotFoundError) and error.path != service.settings.head)
     return Metrics(
-        model_exists=exists,
+        model_exists=classifier is not None or not missing,  # a broken model exists, too
         model_path=classifier.model_path.name if classifier else None,
         **{name: _number(values.get(name)) for name in ("val_acc", "val_loss")},
         macro_f1=_number((test or {}).get("macro_f1")),

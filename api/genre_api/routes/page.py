@@ -59,7 +59,15 @@ def index(request: Request, service: TheService) -> Response:
     endpoints = {path: sorted(method.upper() for method in methods) for path, methods in paths.items()}
     headers = {"Vary": "Accept"}
     if best_type(request.headers.get("accept"), ("application/json", "text/html")) == "text/html":
-        page = index_page(app.title, app.version, endpoints, str(request.base_url), service.settings.max_body_bytes)
+        settings = service.settings
+        page = index_page(
+            app.title,
+            app.version,
+            endpoints,
+            str(request.base_url),
+            settings.max_body_bytes,
+            similar=settings.state is not None,
+        )
         return HTMLResponse(page, headers={**headers, "Content-Security-Policy": PAGE_POLICY})
     answer = Index(name=app.title, version=app.version, documentation="/docs", endpoints=endpoints)
     return JSONResponse(answer.model_dump(), headers=headers)
@@ -133,7 +141,13 @@ def best_type(accept: str | None, offered: Sequence[str]) -> str | None:
 
 
 def index_page(
-    title: str, version: str, endpoints: Mapping[str, Sequence[str]], address: str, max_body_bytes: int
+    title: str,
+    version: str,
+    endpoints: Mapping[str, Sequence[str]],
+    address: str,
+    max_body_bytes: int,
+    *,
+    similar: bool = False,
 ) -> str:
     """Return the page.
 
@@ -147,6 +161,8 @@ def index_page(
         Address of the service, with a slash at the end.
     max_body_bytes : int
         Size above which the page does not send a file.
+    similar : bool, optional
+        Whether the page offers similar tracks.
 
     Returns
     -------
@@ -162,6 +178,7 @@ def index_page(
         version=escape(version),
         address=escape(address),
         max_body_bytes=max_body_bytes,
+        similar=" data-similar" if similar else "",
         endpoints=rows,
     )
 

@@ -17,6 +17,7 @@ import sqlite3
 import stat
 import time
 import zlib
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -65,6 +66,11 @@ LARGEST_ANSWER = 1 << 26
 """Bytes of an unpacked answer; a day of ten-second excerpts has about four million."""
 
 ADVICE = "name another file, or, if this is a damaged state file, remove it to start again"
+
+_KNOWN = (
+    "SELECT files.path, files.digest, answer, embedding FROM files JOIN answers ON answers.digest = files.digest "
+    "WHERE plan = ? AND length(answer) <= ? AND ifnull(length(embedding), 0) <= ? ORDER BY files.path"
+)
 
 _CODES = {error.code for error in LASTING}
 _DIGEST_BYTES = 32
@@ -239,6 +245,50 @@ class LibraryState:
             f"the state file {str(self.path)!r} failed ({error}): if it is damaged, remove it to start again; else "
             "check its permissions, make room, and run the same line again"
         )
+
+
+def stored_answers(path: Path, plan: str) -> Iterator[tuple[Path, bytes, Prediction]]:
+    """Yield the path, digest and prediction of each file in a state file, in the order of paths; errors are left out.
+
+    The file is only read, row by row, also while another run writes to it. Damaged rows are left out.
+
+    Parameters
+    ----------
+    path : Path
+    plan : str
+        See `analysis.plan_of`.
+
+    Raises
+    ------
+    StateError
+        The file does not exist, cannot be read, or is not a state file.
+    """
+    if not path.is_file():
+        raise StateError(f"no state file at {str(path)!r}: write one with `genre classify --state`, or check the path")
+    try:
+        with closing(_opened_to_read(path)) as database:
+            if not _has_tables(database, path):
+                return
+            for name, digest, answer, embedding in database.execute(_KNOWN, (plan, LARGEST_BLOB, LARGEST_BLOB)):
+                if isinstance(name, bytes) and isinstance(digest, bytes):
+                    prediction = _unpacked(answer, embedding)
+                    if isinstance(prediction, Prediction):
+                        yield Path(os.fsdecode(name)), digest, prediction
+    except BROKEN as error:
+        raise StateError(f"the state file {str(path)!r} is damaged ({error}): {ADVICE}") from error
+
+
+def _opened_to_read(path: Path) -> sqlite3.Connection:
+    """Open a state file for reading; in a folder that cannot be written to, SQLite cannot share its log."""
+    database = _read_only(path, immutable=False)
+    try:
+        database.execute("PRAGMA user_version").fetchone()
+    except sqlite3.Error as error:
+        database.close()
+        if not isinstance(error, sqlite3.OperationalError):
+            raise
+        return _read_only(path, immutable=True)
+    return database
 
 
 def content_digest(path: Path) -> bytes:

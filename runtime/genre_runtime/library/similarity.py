@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from genre_runtime.audio.excerpts import FloatArray
 from genre_runtime.errors import InvalidInputError
 from genre_runtime.prediction import FileResult, Prediction
+
+if TYPE_CHECKING:
+    from genre_runtime.classifier import GenreClassifier
 
 ROWS_AT_ONCE = 1_024
 """Tracks compared with all others at once by `EmbeddingIndex.pairs`."""
@@ -117,3 +123,117 @@ def with_embedding(result: FileResult, n_features: int | None = None) -> FileRes
         return result
     words = "the state file holds no usable embedding of it: remove the state file, or name another one"
     return replace(result, outcome=InvalidInputError(words))
+
+
+class KnownTrack(NamedTuple):
+    """A track of a state file.
+
+    Attributes
+    ----------
+    name : str
+        See `KnownTracks.read`.
+    digest : bytes
+        SHA-256 of the file's bytes.
+    label : str
+    confident : bool
+    duration_seconds : float
+    """
+
+    name: str
+    digest: bytes
+    label: str
+    confident: bool
+    duration_seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class KnownTracks:
+    """The tracks of a state file, to find those that sound like another track.
+
+    Attributes
+    ----------
+    tracks : sequence of KnownTrack
+    index : EmbeddingIndex
+        In the order of `tracks`.
+    """
+
+    tracks: Sequence[KnownTrack]
+    index: EmbeddingIndex
+
+    @classmethod
+    def read(
+        cls,
+        state: Path,
+        classifier: GenreClassifier,
+        *,
+        name_of: Callable[[Path], str | None] = str,
+        stop: Event | None = None,
+    ) -> KnownTracks:
+        """Read a state file, without changing it. Each track takes four bytes for each number of its embedding.
+
+        Files with the same bytes are one track. Silent tracks, and rows that are damaged or of another model, are left
+        out.
+
+        Parameters
+        ----------
+        state : Path
+        classifier : GenreClassifier
+            With the model of the answers; its head, if there is one, gives the genres.
+        name_of : callable, optional
+            Returns the name of a file; None leaves the file out. By default the path.
+        stop : Event, optional
+            Set from another thread to end the reading early; the result is then meaningless.
+
+        Raises
+        ------
+        StateError
+        """
+        from genre_runtime.library.analysis import plan_of
+        from genre_runtime.library.cache import stored_answers  # imports sqlite3
+
+        n_features, labels = _n_features(classifier), set(classifier.model_metadata.labels)
+        tracks: list[KnownTrack] = []
+        digests: set[bytes] = set()
+        rows = np.empty((0, n_features), np.float32)
+        for path, digest, stored in stored_answers(state, plan_of(classifier, None)):
+            if stop is not None and stop.is_set():
+                break
+            embedding = stored.embedding
+            if digest in digests or embedding is None or embedding.size != n_features or stored.is_silent:
+                continue
+            name = name_of(path)
+            if name is None or set(stored.probabilities) != labels:
+                continue
+            if len(tracks) == len(rows):
+                _resize(rows, max(ROWS_AT_ONCE, len(rows) + len(rows) // 4))
+            rows[len(tracks)] = directions_of([embedding])[0]
+            known = classifier.apply_head(stored)
+            digests.add(digest)
+            tracks.append(KnownTrack(name, digest, known.label, known.confident, known.duration_seconds))
+        _resize(rows, len(tracks))
+        return cls(tracks, EmbeddingIndex(rows))
+
+    def nearest(self, embedding: FloatArray, n_tracks: int, digest: bytes = b"") -> list[tuple[KnownTrack, float]]:
+        """Return the tracks that sound most like an embedding, with their cosine similarity, the most similar first.
+
+        Parameters
+        ----------
+        embedding : float32 array, shape (n_features,)
+        n_tracks : int
+            How many; fewer if fewer are known.
+        digest : bytes, optional
+            SHA-256 of the track itself, which is left out.
+        """
+        found = [(self.tracks[i], similarity) for i, similarity in self.index.nearest(embedding, n_tracks + 1)]
+        return [(track, similarity) for track, similarity in found if track.digest != digest][:n_tracks]
+
+
+def _n_features(classifier: GenreClassifier) -> int:
+    rate = classifier.metadata.audio.sample_rate
+    embedding = classifier.classify(np.zeros(rate, np.float32), rate).embedding
+    return 0 if embedding is None else embedding.size
+
+
+def _resize(rows: FloatArray, n_rows: int) -> None:
+    """Change the number of rows in place: the system moves memory of this size without a second copy."""
+    rows.resize((n_rows, rows.shape[1]), refcheck=False)

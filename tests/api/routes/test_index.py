@@ -25,6 +25,8 @@ ENDPOINTS = {
     "/api/metrics/confusion": ["GET"],
     "/api/predict": ["POST"],
     "/api/predict/batch": ["POST"],
+    "/api/embedding": ["POST"],
+    "/api/similar": ["POST"],
 }
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 

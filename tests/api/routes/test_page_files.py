@@ -7,6 +7,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,13 @@ import soundfile
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, Page, Route, expect
 
+from genre_runtime import GenreClassifier
+from genre_runtime.library.analysis import Library, plan_of
+from genre_runtime.library.cache import LibraryState
 from tests.api.browser import card, choose, choose_named, chromium, opened, wait_until
 from tests.api.live import Live, live
 from tests.api.requests import audio_bytes
-from tests.synthetic import LABELS, RATE, TAGS, noise, tone, write_model
+from tests.synthetic import LABELS, RATE, TAGS, noise, tone, write_audio, write_model
 
 HOSTILE = """=cmd|' /C x'!A0, "<img src=x onerror=alert(1)>" \u202egpj.wav"""
 
@@ -87,7 +91,8 @@ def test_uncertain_answers_say_why(page: Page) -> None:
     done = card(page, "done")
     assert done.locator(".verdict").inner_text() == "Silence"
     expect(done).to_contain_text("The track is silent.")
-    assert done.locator("rect.silent").count() == 1
+    assert done.locator(".bars, .timeline, table").count() == 0
+    assert done.locator("summary").inner_text().startswith("Spectrogram and player")
     expect(page.get_by_role("status")).to_contain_text("silence.wav: silence.")
 
 
@@ -102,11 +107,38 @@ def test_tags_answer_set_and_speech(browser: Browser, tmp_path: Path) -> None:
         choose(page, talk=wav(noise(3)))
         talk = card(page, "done", 1)
         assert talk.locator(".verdict").inner_text() == "Speech, not music"
-        assert talk.locator(".labels").count() == 0
+        assert talk.locator(".labels, .bars, .timeline, table").count() == 0
         expect(page.get_by_role("status")).to_contain_text("talk.wav: speech, not music.")
         rows = list(csv.DictReader(io.StringIO(saved(page, "Download CSV"))))
         assert [row["music"] for row in rows] == ["music", "speech"]
         assert (rows[0]["genre_set"], rows[0]["styles"]) == ("tone; noise", "house")
+
+
+def test_more_like_this(browser: Browser, tmp_path: Path, model_path: Path) -> None:
+    path = write_audio(tmp_path / "<b>known song.wav", tone(65))
+    state = tmp_path / "state"
+    classifier = GenreClassifier.load(model_path, device="cpu")
+    with closing(LibraryState(state, plan_of(classifier, None))) as known:
+        list(Library(classifier, state=known).classify([path]))
+    with live(tmp_path, model_path, state=state) as service, opened(browser, service.address) as page:
+        choose_named(page, {"song.wav": wav(tone(3)), "silence.wav": wav(np.zeros(3 * RATE, np.float32))})
+        card(page, "done", 1)
+        button = page.get_by_role("button", name="More like this")
+        expect(button).to_have_count(1)  # not for silence
+        page.route("**/api/similar", lambda route: route.fulfill(status=503, json={"detail": "it is busy"}), times=1)
+        button.click()
+        expect(page.locator(".alike .error")).to_have_text("It is busy.")
+        button.click()
+        row = page.locator(".alike tbody tr")
+        expect(row.locator("th, td")).to_have_text(["<b>known song.wav", "1.00", "tone", "1:05"])
+        expect(page.locator(".alike h4")).to_be_focused()
+        expect(page.get_by_role("status")).to_contain_text("Similar tracks of song.wav are listed.")
+
+
+def test_page_of_a_service_without_known_tracks_offers_none(page: Page) -> None:
+    choose(page, song=wav(tone(3)))
+    card(page, "done")
+    expect(page.get_by_role("button", name="More like this")).to_have_count(0)
 
 
 def test_a_partly_readable_file_says_so(page: Page) -> None:

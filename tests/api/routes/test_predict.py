@@ -12,6 +12,7 @@ import soundfile
 from fastapi.testclient import TestClient
 from starlette.formparsers import MultiPartParser
 
+from genre_api import request_body
 from genre_api.routes import predict as predict_module
 from genre_runtime import GenreClassifier
 from genre_runtime.errors import ModelNotFoundError
@@ -159,14 +160,43 @@ def test_bounds_on_decoding_hold(make_client: MakeClient) -> None:
         ({"files": [("file", ("a", b"x")), ("file", ("b", b"y"))]}, 422, "invalid_request"),
         ({"files": {"file": (None, "no file name")}}, 422, "invalid_request"),
         ({"json": {"file": "song.wav"}}, 422, "invalid_request"),
-        ({"content": b"x", "headers": {"Content-Type": "audio/mpeg"}}, 415, "unsupported_media_type"),
+        ({"content": b"x", "headers": {"Content-Type": "text/plain"}}, 415, "unsupported_media_type"),
+        ({"content": b"x", "headers": {"Content-Type": "audio/mpeg"}}, 415, "unreadable_audio"),
+        ({"content": b"", "headers": {"Content-Type": "audio/mpeg"}}, 422, "empty_audio"),
     ],
-    ids=["nothing", "text field", "another field", "two files", "no file name", "json", "bare audio"],
+    ids=["nothing", "text field", "another field", "two files", "no file name", "json", "text", "no audio", "empty"],
 )
 def test_request_without_a_file_is_a_problem(
     client: TestClient, request_options: dict[str, Any], status: int, code: str
 ) -> None:
     assert_problem(client.post("/api/predict", **request_options), status, code)
+
+
+@pytest.mark.parametrize(
+    "media_type", ["audio/mpeg", "Audio/WAV; rate=16000", "audio/x-anything", "application/octet-stream"]
+)
+@pytest.mark.parametrize("rolled", [False, True], ids=["memory", "disk"])
+def test_body_may_be_the_file_itself(
+    client: TestClient, scratch: Path, monkeypatch: pytest.MonkeyPatch, media_type: str, rolled: bool
+) -> None:
+    if rolled:
+        monkeypatch.setattr(request_body, "MAX_MEMORY_BYTES", 10)
+    expected = prediction_of(upload(client, audio_bytes()).json())
+    response = client.post("/api/predict?top=1", content=audio_bytes(), headers={"Content-Type": media_type})
+    assert response.status_code == 200
+    assert prediction_of(response.json()) == expected
+    assert (response.json()["path"], len(response.json()["top"])) == (None, 1)
+    assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize("n_bytes", [10, 10_000])
+@pytest.mark.parametrize("address", ["/api/predict", "/api/predict/batch"])
+def test_part_without_a_file_name_is_explained(client: TestClient, address: str, n_bytes: int) -> None:
+    name = "files" if address.endswith("batch") else "file"
+    response = client.post(address, files={name: (None, bytes(n_bytes))})
+    assert_problem(response, *((422, "invalid_request") if n_bytes == 10 else (400, "invalid_body")))
+    assert "without a file name" in response.json()["detail"] or "has no file name" in response.json()["detail"]
+    assert "Content-Disposition" in response.json()["detail"]
 
 
 def test_prediction_without_a_model_is_unavailable(client_without_model: TestClient) -> None:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
 
 from genre_runtime import ExcerptPrediction, GenreClassifier, GenreError, Prediction
-from genre_runtime.library.similarity import EmbeddingIndex, directions_of
+from genre_runtime.errors import StateError, UnreadableAudioError
+from genre_runtime.library.analysis import plan_of
+from genre_runtime.library.cache import LibraryState
+from genre_runtime.library.similarity import EmbeddingIndex, KnownTracks, directions_of
+from genre_runtime.model.head import GenreHead
+from genre_runtime.model.metadata import GraphFile
 from tests.runtime.conftest import Genre
-from tests.synthetic import tone, write_audio
+from tests.synthetic import RATE, tone, write_audio
 
 
 def test_cosines() -> None:
@@ -70,3 +78,79 @@ def test_the_table_names_genre_and_file(genre: Genre, music: Path) -> None:
     status, out, _ = genre("similar", music / "tone.wav", "--in", music)
     assert status == 0
     assert out.split()[1:] == ["tone", str(music / "sub" / "noise.FLAC")]
+
+
+def known_state(folder: Path, classifier: GenreClassifier, names: str = "") -> Path:
+    """Write a state file with the track of each letter, whose embedding is one number, and a silent one."""
+    path = folder / "state"
+    prediction = classifier.classify(tone(), RATE)
+    silent = classifier.classify(np.zeros(RATE, np.float32), RATE)
+    with closing(LibraryState(path, plan_of(classifier, None))) as state:
+        for name in names:
+            state.remember(folder / name, folder.stat(), 32 * name.lower().encode())
+            state.store(32 * name.lower().encode(), prediction)
+        state.remember(folder / "silent", folder.stat(), 32 * b"0")
+        state.store(32 * b"0", silent)
+        state.remember(folder / "failed", folder.stat(), 32 * b"1")
+        state.store(32 * b"1", UnreadableAudioError("no audio"))
+    return path
+
+
+def test_known_tracks_of_a_state_file(classifier: GenreClassifier, tmp_path: Path) -> None:
+    path = known_state(tmp_path, classifier, "abBcd")
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE answers SET answer = x'00' WHERE digest = ?", (32 * b"c",))
+        database.execute("UPDATE answers SET embedding = x'0102' || embedding WHERE digest = ?", (32 * b"d",))
+        database.execute("INSERT INTO files VALUES ('text', 1, 1, x'00')")
+    before = path.read_bytes()
+    known = KnownTracks.read(path, classifier)
+    # Of equal files the first by path is shown: capital letters come first.
+    assert [track.name for track in known.tracks] == [str(tmp_path / name) for name in "Ba"]
+    assert known.index.directions.tolist() == [[1], [1]]
+    assert {(track.label, track.confident) for track in known.tracks} == {("tone", True)}
+    [(nearest, similarity)] = known.nearest(np.ones(1, np.float32), 9, digest=32 * b"b")
+    assert (Path(nearest.name).name, similarity) == ("a", 1)
+    assert len(known.nearest(np.ones(1, np.float32), 1)) == 1
+    assert path.read_bytes() == before
+
+
+def test_known_tracks_have_the_names_and_genres_asked_for(model_path: Path, tmp_path: Path) -> None:
+    bare = GenreClassifier.load(model_path, device="cpu")
+    path = known_state(tmp_path, bare, "aAb")
+    sha256 = bare.metadata.graphs["waveform"].sha256
+    ones = np.ones((2, 1), np.float32)
+    head = GenreHead(("x", "y"), ones, np.array([5, 0], np.float32), (None, None), model_sha256=sha256)
+    own = GenreClassifier.load(model_path, device="cpu", head=head)
+    known = KnownTracks.read(path, own, name_of=lambda path: path.name if path.name == "a" else None)
+    assert [(track.name, track.label) for track in known.tracks] == [("a", "x")]
+
+
+def test_known_tracks_of_another_model_or_none(model_path: Path, classifier: GenreClassifier, tmp_path: Path) -> None:
+    path = known_state(tmp_path, classifier, "ab")
+    assert len(KnownTracks.read(path, classifier).tracks) == 2
+    stop = Event()
+    stop.set()
+    assert KnownTracks.read(path, classifier, stop=stop).tracks == []
+    other = GenreClassifier.load(model_path, device="cpu")
+    other.model_metadata.graphs["waveform"] = GraphFile("other.onnx", 64 * "0")  # type: ignore[index]
+    known = KnownTracks.read(path, other)
+    assert (known.tracks, known.nearest(np.ones(1, np.float32), 5)) == ([], [])
+
+
+@pytest.mark.parametrize("content", [None, b"words", b"SQLite format 3\0" + bytes(500)])
+def test_known_tracks_of_a_wrong_file(classifier: GenreClassifier, tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "state"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(StateError, match="state"):
+        KnownTracks.read(path, classifier)
+    assert (path.read_bytes() if content is not None else None) == content
+
+
+def test_known_tracks_while_a_run_writes(classifier: GenreClassifier, tmp_path: Path) -> None:
+    path = known_state(tmp_path, classifier, "a")
+    with closing(LibraryState(path, plan_of(classifier, None))) as state:
+        state.remember(tmp_path / "b", tmp_path.stat(), 32 * b"a")
+        state.remember(tmp_path / "c", tmp_path.stat(), 32 * b"c")
+        state.store(32 * b"c", classifier.classify(tone(), RATE))
+        assert [Path(track.name).name for track in KnownTracks.read(path, classifier).tracks] == ["a", "c"]
