@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import customtkinter
 
+from genre_gui.controller import Controller
 from genre_gui.text import capitalised, counted, one_line
+from genre_gui.widgets import dialogs
 from genre_gui.widgets.controls import add_scrollbar, button, card, label, make_focusable
 from genre_gui.widgets.theme import BAR, ERROR, MIDDLE, MUTED, NARROW, TABLE, TEXT, TRACK, scaling
-from genre_gui.workers.background import Audited, LearningFailed, LearningStep, Learnt
-from genre_gui.workers.learning import LearningRuns
+from genre_gui.workers.background import Audited, LearningFailed, LearningKind, LearningStep, Learnt
 from genre_runtime import FileResult, Prediction
 
 if TYPE_CHECKING:
@@ -45,9 +46,8 @@ class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]
     Parameters
     ----------
     master : Misc
-    runs : LearningRuns
-    start : callable
-        Starts a run as soon as all tracks are analysed.
+    controller : Controller
+    kind : {"learn", "audit"}
     action : str
         Text of the button that starts it.
     hint : str
@@ -59,14 +59,15 @@ class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]
     def __init__(
         self,
         master: Misc,
-        runs: LearningRuns,
-        start: Callable[[], object],
+        controller: Controller,
+        kind: LearningKind,
         action: str,
         hint: str,
         columns: Columns,
     ) -> None:
         super().__init__(master, fg_color="transparent")
-        self._runs, self._start = runs, start
+        self._controller, self._kind = controller, kind
+        self._runs = controller.learning[kind]
         self._busy = self._finished = False
         self._why_not: str | None = None
         self._hint = hint
@@ -92,16 +93,10 @@ class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]
         self.actions = customtkinter.CTkFrame(self, fg_color="transparent")
         self.actions.grid(row=3, column=0, columnspan=2, pady=(NARROW, 0), sticky="ew")
 
-    def update_state(self, n_tracks: int, n_unfinished: int, why_not: str) -> None:
-        """Show what a run waits for, and whether one can be started.
-
-        Parameters
-        ----------
-        n_tracks, n_unfinished : int
-            Tracks of the queue, and those that are not analysed.
-        why_not : str
-            Why no run can be started, as a sentence; empty if one can.
-        """
+    def update_state(self) -> None:
+        """Show what a run waits for, and whether one can be started."""
+        n_tracks, n_unfinished = len(self._controller.tracks), self._controller.n_unfinished
+        why_not = self._controller.no_embeddings
         if not why_not and not n_tracks:
             why_not = f"{self._hint}\nThe queue is empty: add music first."
         if why_not != self._why_not:
@@ -117,29 +112,32 @@ class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]
                 self._say(text)
                 self.progress.set(1 - n_unfinished / max(n_tracks, 1))
 
-    def show_step(self, event: LearningStep) -> None:
-        """Show what is being done.
+    def handle(self, event: LearningStep | LearningFailed | Learnt | Audited) -> None:
+        """Show what is being done, or the end of a run.
 
         Parameters
         ----------
-        event : LearningStep
+        event : LearningStep, LearningFailed, Learnt or Audited
         """
+        if isinstance(event, LearningStep):
+            self._show_step(event)
+            return
+        self._end()
+        if isinstance(event, LearningFailed):
+            self._say(f"{event.message}.", ERROR)
+        else:
+            self._show(event)
+
+    def _show(self, event: Any) -> None:
+        raise NotImplementedError
+
+    def _show_step(self, event: LearningStep) -> None:
         self._say(f"{capitalised(event.message)} …")
         if event.share is not None:
             self.progress.set(event.share)
         elif self.progress.cget("mode") == "determinate":
             self.progress.configure(mode="indeterminate")
             self.progress.start()
-
-    def show_failure(self, event: LearningFailed) -> None:
-        """Show why there is no result.
-
-        Parameters
-        ----------
-        event : LearningFailed
-        """
-        self._end()
-        self._say(f"{event.message}.", ERROR)
 
     def restyle(self) -> None:
         """Do nothing: all colours follow the appearance by themselves."""
@@ -149,7 +147,7 @@ class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]
         self._busy, self._finished = True, False
         self.start.configure(state="disabled")
         self.cancel.configure(state="normal")
-        self._start()
+        self._controller.start_learning(self._kind)
 
     def _cancel(self) -> None:
         self._runs.cancel()
@@ -188,30 +186,31 @@ class LearnPage(LearningPage):
     Parameters
     ----------
     master : Misc
-    runs : LearningRuns
-    start, add_folder : callable
-    save : callable
-        Called with the head and whether it is to be used.
-    open_head, use_model : callable
+    controller : Controller
+    folder : callable
+        Returns the folder in which the dialog for saving starts.
+    add_folder, open_head : callable
+    use : callable
+        Called with the file of the genres to use; None for the genres of the model.
     """
 
     def __init__(
         self,
         master: Misc,
-        runs: LearningRuns,
-        start: Callable[[], object],
+        controller: Controller,
+        folder: Callable[[], str],
         add_folder: Callable[[], object],
-        save: Callable[[GenreHead, bool], object],
         open_head: Callable[[], object],
-        use_model: Callable[[], object],
+        use: Callable[[Path | None], object],
     ) -> None:
         hint = (
             "Learns the genres in the tags of all tracks of the queue, and shows what they are worth on artists that "
             "were held out. Nothing is changed in the files."
         )
-        super().__init__(master, runs, start, "Learn my genres", hint, GENRES)
+        super().__init__(master, controller, "learn", "Learn my genres", hint, GENRES)
         self.head: GenreHead | None = None
-        self._save_as = save
+        self._folder, self._use = folder, use
+        self._to_use: Path | None = None
         self.grid_columnconfigure(1, weight=1)
         button(self.tools, "Add a folder …", add_folder).grid(row=0, column=2, padx=(0, MIDDLE))
         self.join = customtkinter.CTkSwitch(
@@ -238,21 +237,14 @@ class LearnPage(LearningPage):
         self.in_use = label(self.actions, "", colour=MUTED)
         self.in_use.grid(row=0, column=2, sticky="ew")
         self.actions.grid_columnconfigure(2, weight=1)
-        self.back = button(self.actions, "Use the model's genres", use_model)
+        self.back = button(self.actions, "Use the model's genres", lambda: use(None))
         self.back.grid(row=0, column=3)
-        self.show_in_use(None)
+        self.show_in_use()
         self._enable()
 
-    def show(self, event: Learnt) -> None:
-        """Show what was learnt.
-
-        Parameters
-        ----------
-        event : Learnt
-        """
+    def _show(self, event: Learnt) -> None:
         from genre_runtime.library.learning.words import facts_of, genre_rows, title
 
-        self._end()
         self.head = event.lesson.head
         self._say("Learnt. Save the genres to use them, here and in the other programs of this project.")
         for row in genre_rows(event.lesson):
@@ -266,22 +258,19 @@ class LearnPage(LearningPage):
         self._enable()
 
     def show_saved(self, path: Path) -> None:
-        """Show where the genres were written.
+        """Show where the genres were written, and use them if that was asked for.
 
         Parameters
         ----------
         path : Path
         """
         self._say(f"Saved as {one_line(path.name)}.")
+        if path == self._to_use:
+            self._use(path)
 
-    def show_in_use(self, head: Path | None) -> None:
-        """Show which genres the window answers by.
-
-        Parameters
-        ----------
-        head : Path or None
-            File of the user's own genres; None for the genres of the model.
-        """
+    def show_in_use(self) -> None:
+        """Show which genres the window answers by."""
+        head = self._controller.request.head
         self.in_use.configure(text=f"In use: {'the genres of the model' if head is None else one_line(head.name)}")
         self.back.configure(state="disabled" if head is None else "normal")
 
@@ -296,8 +285,10 @@ class LearnPage(LearningPage):
         self._runs.join = bool(self.join.get())
 
     def _save(self, *, use: bool) -> None:
-        if self.head is not None:
-            self._save_as(self.head, use)
+        path = dialogs.new_head_file(self, self._folder())
+        if path is not None and self.head is not None:
+            self._to_use = path if use else None
+            self._controller.save_head(self.head, path)
 
     def _enable(self) -> None:
         for one in (self.save, self.use):
@@ -324,8 +315,7 @@ class CheckPage(LearningPage):
     Parameters
     ----------
     master : Misc
-    runs : LearningRuns
-    start : callable
+    controller : Controller
     mend : callable
         Called with the files and answers of the chosen rows.
     show_track : callable
@@ -335,8 +325,7 @@ class CheckPage(LearningPage):
     def __init__(
         self,
         master: Misc,
-        runs: LearningRuns,
-        start: Callable[[], object],
+        controller: Controller,
         mend: Callable[[Sequence[tuple[Path, Prediction]]], object],
         show_track: Callable[[Path], object],
     ) -> None:
@@ -344,7 +333,7 @@ class CheckPage(LearningPage):
             "Compares the genre in the tags of each track with what it sounds like, by all other artists of the queue, "
             "and lists the doubtful ones, the most certain first."
         )
-        super().__init__(master, runs, start, "Check the tags", hint, DOUBTS)
+        super().__init__(master, controller, "audit", "Check the tags", hint, DOUBTS)
         self.doubtful: list[FileResult] = []
         self._mend, self._show_track = mend, show_track
         self.alike = label(self.actions, "", size=12, colour=MUTED)
@@ -361,14 +350,7 @@ class CheckPage(LearningPage):
         self.table.bind("<<TreeviewSelect>>", lambda _: self._show_selected())
         self._show_selected()
 
-    def show(self, event: Audited) -> None:
-        """Show the doubtful tracks.
-
-        Parameters
-        ----------
-        event : Audited
-        """
-        self._end()
+    def _show(self, event: Audited) -> None:
         self.doubtful = event.audit.doubtful[:MAX_DOUBTS]
         count = len(event.audit.doubtful)
         more = f" The {MAX_DOUBTS:,} most certain are shown." if count > MAX_DOUBTS else ""
