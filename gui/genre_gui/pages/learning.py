@@ -21,21 +21,27 @@ if TYPE_CHECKING:
     from genre_runtime import GenreHead
 
 Columns = Sequence[tuple[str, str, int]]
+GAP = "   "
+"""Between a right-aligned column and the next one."""
+
 GENRES: Columns = (
     ("genre", "Genre", 190),
     ("tracks", "Tracks", 70),
-    ("recall", "Found", 70),
-    ("precision", "Right", 70),
+    ("recall", "Recall", 70),
+    ("precision", "Precision", 90),
 )
 DOUBTS: Columns = (
     ("file", "File", 270),
-    ("tag", "Genre in the tags", 160),
-    ("before", "By ear", 70),
-    ("answer", "Sounds like", 160),
-    ("after", "By ear", 70),
-    ("alike", "Genres of similar tracks", 260),
+    ("tag", "Genre in the tags", 150),
+    ("before", "Confidence", 96),
+    ("answer", f"{GAP}Sounds like", 150),
+    ("after", "Confidence", 96),
+    ("alike", f"{GAP}Genres of similar tracks", 240),
 )
 NUMBERS = ("tracks", "recall", "precision", "before", "after")
+CAPTION_WIDTH = 130
+"""Of the figures, pixels before scaling."""
+
 MAX_DOUBTS = 1_000
 """Rows; nobody reads more, and more would delay the window."""
 
@@ -84,11 +90,12 @@ class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]
         status = customtkinter.CTkFrame(self, fg_color="transparent")
         status.grid(row=1, column=0, columnspan=2, pady=NARROW, sticky="ew")
         status.grid_columnconfigure(0, weight=1)
+        status.grid_rowconfigure(1, minsize=NARROW)
         self.message = label(status, hint, colour=MUTED)
         self.message.grid(row=0, column=0, sticky="ew")
         self.progress = customtkinter.CTkProgressBar(status, height=4, fg_color=TRACK, progress_color=BAR)
         self.progress.grid(row=1, column=0, pady=(4, 0), sticky="ew")
-        self.progress.set(0)
+        self.progress.grid_remove()
         self.table = self._table(columns)
         self.actions = customtkinter.CTkFrame(self, fg_color="transparent")
         self.actions.grid(row=3, column=0, columnspan=2, pady=(NARROW, 0), sticky="ew")
@@ -147,6 +154,8 @@ class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]
         self._busy, self._finished = True, False
         self.start.configure(state="disabled")
         self.cancel.configure(state="normal")
+        self.progress.set(0)
+        self.progress.grid()
         self._controller.start_learning(self._kind)
 
     def _cancel(self) -> None:
@@ -159,7 +168,7 @@ class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]
         self.cancel.configure(state="disabled")
         self.progress.stop()
         self.progress.configure(mode="determinate")
-        self.progress.set(0)
+        self.progress.grid_remove()
 
     def _say(self, message: str, colour: Any = MUTED) -> None:
         self.message.configure(text=message, text_color=colour)
@@ -175,7 +184,7 @@ class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]
             pixels = round(width * scaling(self))
             tree.heading(name, text=heading, anchor="e" if name in NUMBERS else "w")
             tree.column(name, width=pixels, anchor="e" if name in NUMBERS else "w", stretch=name not in NUMBERS)
-        tree.grid(row=0, column=0, padx=(NARROW, 0), pady=NARROW, sticky="nsew")
+        tree.grid(row=0, column=0, padx=NARROW, pady=NARROW, sticky="nsew")
         add_scrollbar(tree)
         return tree
 
@@ -226,10 +235,13 @@ class LearnPage(LearningPage):
         surface.grid_rowconfigure(1, weight=1)
         self.title = label(surface, "", size=15, bold=True)
         self.title.grid(row=0, column=0, columnspan=2, padx=MIDDLE, pady=(MIDDLE, NARROW), sticky="ew")
-        self._facts = customtkinter.CTkScrollableFrame(surface, fg_color="transparent", corner_radius=0)
-        self._facts.grid(row=1, column=0, columnspan=2, padx=NARROW, pady=(0, NARROW), sticky="nsew")
-        self._facts.grid_columnconfigure(1, weight=1)
-        self.facts: list[tuple[Any, Any]] = []
+        self.facts = customtkinter.CTkTextbox(
+            surface, fg_color="transparent", text_color=TEXT, wrap="word", height=0, font=customtkinter.CTkFont(size=13)
+        )
+        self.facts.grid(row=1, column=0, columnspan=2, padx=NARROW, pady=(0, NARROW), sticky="nsew")
+        indent = round(CAPTION_WIDTH * scaling(self))
+        self.facts.configure(tabs=(indent,), state="disabled", spacing1=2, spacing3=2)
+        self.facts.tag_config("all", lmargin2=indent)
         self.save = button(self.actions, "Save as …", lambda: self._save(use=False))
         self.save.grid(row=0, column=0, padx=(0, NARROW))
         self.use = button(self.actions, "Save and use", lambda: self._save(use=True), "filled")
@@ -295,18 +307,14 @@ class LearnPage(LearningPage):
             one.configure(state="disabled" if self.head is None else "normal")
 
     def _show_facts(self, facts: Sequence[tuple[str, str]]) -> None:
-        for pair in self.facts:
-            for shown in pair:
-                shown.destroy()
-        self.facts = []
-        for row, (caption, text) in enumerate(facts):
-            pair = (
-                label(self._facts, caption, size=12, colour=MUTED),
-                label(self._facts, "\n".join(map(one_line, text.split("\n")))),
-            )
-            for column, shown in enumerate(pair):
-                shown.grid(row=row, column=column, padx=(NARROW, 0), pady=(0, NARROW), sticky="new")
-            self.facts.append(pair)
+        lines = []
+        for caption, text in facts:
+            first, *others = map(one_line, text.split("\n"))
+            lines += [f"{caption}\t{first}", *(f"\t{other}" for other in others)]
+        self.facts.configure(state="normal")
+        self.facts.delete("1.0", "end")
+        self.facts.insert("1.0", "\n".join(lines), "all")
+        self.facts.configure(state="disabled")
 
 
 class CheckPage(LearningPage):
@@ -396,4 +404,11 @@ def _cells(result: FileResult) -> tuple[str, ...]:
     alike = ", ".join("; ".join(genres) or "no genre" for _, genres, _ in doubt.neighbours)
     name, tag, answer = Path(result.path).name, "; ".join(doubt.genres), prediction.label
     shares = f"{doubt.confidence:.0%}", f"{prediction.confidence:.0%}"
-    return (one_line(name), one_line(tag), shares[0], one_line(answer), shares[1], one_line(alike))
+    return (
+        one_line(name),
+        one_line(tag),
+        shares[0],
+        f"{GAP}{one_line(answer)}",
+        shares[1],
+        f"{GAP}{one_line(alike)}",
+    )
