@@ -7,11 +7,11 @@ import sys
 import tkinter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from tkinter import Misc
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import customtkinter
 
@@ -20,7 +20,7 @@ from genre_gui.backends.errors import AwayError, NotReadyError, ServiceError
 from genre_gui.controller import Controller
 from genre_gui.pages.learning import CheckPage, LearnPage
 from genre_gui.pages.model import ModelPage
-from genre_gui.pages.tags import MODES, TagsPage
+from genre_gui.pages.tags import TagsPage
 from genre_gui.pages.tracks import TracksPage
 from genre_gui.playback import Player
 from genre_gui.settings import Settings, save_settings
@@ -53,8 +53,11 @@ from genre_gui.workers.background import (
     fault_report,
 )
 from genre_gui.workers.tasks import TagOptions
-from genre_runtime import GenreError, GenreHead, Prediction
+from genre_runtime import GenreError, Prediction
 from genre_runtime.errors import DeviceUnavailableError, InvalidHeadError
+
+if TYPE_CHECKING:
+    from genre_runtime.library.tags import Mode
 
 POLL_MILLISECONDS = 40
 FIRST_MILLISECONDS = 20
@@ -66,6 +69,7 @@ RETRY_MILLISECONDS = 2000
 TRACKS_PER_POLL = 100
 MIN_SIZE = (920, 680)
 MODIFIER = "Command" if sys.platform == "darwin" else "Control"
+Answers = Sequence[tuple[Path, Prediction]]
 HEAD_SUFFIX = ".genre"
 _LINK_COLOURS = {LinkState.CONNECTED: GOOD, LinkState.UNREADY: MUTED}
 
@@ -95,8 +99,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         self._settings_file = settings_file
         self._player = player or Player()
         self._tag_numbers: list[int] = []
-        self._mended: Sequence[tuple[Path, Prediction]] = ()
-        self._to_use: Path | None = None
+        self._mended: Answers = ()
         self.title("Music genres")
         self.minsize(*MIN_SIZE)
         self.geometry(settings.size)
@@ -150,25 +153,23 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
     @cached_property
     def learn(self) -> LearnPage:
         """The page that learns genres; made on first use."""
-        start, runs = partial(self.controller.start_learning, "learn"), self.controller.learning["learn"]
-        page = LearnPage(
-            self, runs, start, self.ask_folder, self.save_head, self.ask_head, lambda: self._load(head=None)
+        return LearnPage(
+            self, self.controller, lambda: self.settings.last_folder, self.ask_folder, self.ask_head, self.use_head
         )
-        page.show_in_use(self.controller.request.head)
-        return page
 
     @cached_property
     def check_tags(self) -> CheckPage:
         """The page of doubtful tags; made on first use."""
-        start, runs = partial(self.controller.start_learning, "audit"), self.controller.learning["audit"]
-        return CheckPage(self, runs, start, self.mend_tags, self.show_track)
+        return CheckPage(self, self.controller, lambda answers: self.show_page("Tags", answers), self.show_track)
 
-    def show_page(self, name: str) -> None:
+    def show_page(self, name: str, mended: Answers = ()) -> None:
         """Show a page.
 
         Parameters
         ----------
         name : {"Tracks", "Tags", "Check tags", "Learn", "Model"}
+        mended : sequence of (Path, Prediction)
+            Files whose genres are to be replaced on the page Tags; empty for the selected tracks.
         """
         for page in self._made():
             page.grid_remove()
@@ -178,11 +179,9 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         if name == "Tracks":
             self.tracks.table.tree.focus_set()
         if name == "Tags":
-            if self._mended:
-                self._mended = ()
-                self.tags.mode.set(next(iter(MODES)))
-            self._tag_numbers = self.tracks.selected_or_shown()
-            self.tags.refresh()
+            mode: Mode | None = "overwrite" if mended else "empty" if self._mended else None
+            self._tag_numbers, self._mended = self.tracks.selected_or_shown(), mended
+            self.tags.refresh(mode)
 
     def add(self, names: Sequence[str]) -> None:
         """Add files and folders; a file of the user's own genres is used.
@@ -219,56 +218,29 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         if path := dialogs.head_file(self, self.settings.last_folder):
             self.use_head(path)
 
-    def use_head(self, path: Path) -> None:
+    def use_head(self, path: Path | None) -> None:
         """Answer by the user's own genres.
 
         Parameters
         ----------
-        path : Path
+        path : Path or None
+            None for the genres of the model.
         """
         if self.controller.fixed:
             message = "The service chooses its genres: set GENRE_HEAD where it runs, and start it again."
             self.banner.show(message, bad=True)
         else:
-            self._load(head=path.absolute())
-
-    def save_head(self, head: GenreHead, use: bool) -> None:
-        """Ask for a file and write the user's own genres into it.
-
-        Parameters
-        ----------
-        head : GenreHead
-        use : bool
-            Whether they are used as soon as they are written.
-        """
-        if path := dialogs.new_head_file(self, self.settings.last_folder):
-            self._to_use = path if use else None
-            self.controller.save_head(head, path)
-
-    def mend_tags(self, answers: Sequence[tuple[Path, Prediction]]) -> None:
-        """Show how the genres of doubtful files would be replaced by what they sound like.
-
-        Parameters
-        ----------
-        answers : sequence of (Path, Prediction)
-        """
-        self.show_page("Tags")
-        self._mended = answers
-        self.tags.mode.set(next(name for name, mode in MODES.items() if mode == "overwrite"))
-        self.tags.refresh()
+            self._load(head=path and path.absolute())
 
     def show_track(self, path: Path) -> None:
-        """Show a track of the queue, without a filter.
+        """Show a track.
 
         Parameters
         ----------
         path : Path
         """
         self.show_page("Tracks")
-        number = next((track.number for track in self.controller.tracks.values() if track.path == path), None)
-        if number is not None:
-            self.tracks.clear_filter()
-            self.tracks.table.select(number)
+        self.tracks.show_track(path)
 
     def more_like_this(self) -> None:
         """Sort the tracks by their similarity to the selected one."""
@@ -376,9 +348,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         self.tracks.update_state(self.controller.waits_for)
         for name in ("learn", "check_tags"):
             if name in vars(self):
-                controller = self.controller
-                n_tracks, n_unfinished = len(controller.tracks), controller.n_unfinished
-                vars(self)[name].update_state(n_tracks, n_unfinished, controller.no_embeddings)
+                vars(self)[name].update_state()
         collect_if_due()
 
     def _handle(self, events: Sequence[Event]) -> None:
@@ -403,7 +373,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
                 if "model" in vars(self):
                     self.model.show(backend)
                 if "learn" in vars(self):
-                    self.learn.show_in_use(self.controller.request.head)
+                    self.learn.show_in_use()
                 self.tracks.show_selected()
             case NotLoaded(_, error):
                 self._show_load_failure(error)
@@ -419,18 +389,10 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
                 self.tags.handle(event)
             case TagsUndone():
                 self.tags.show_undone(event)
-            case Learnt():
-                self.learn.show(event)
-            case Audited():
-                self.check_tags.show(event)
-            case LearningStep():
-                (self.learn if event.kind == "learn" else self.check_tags).show_step(event)
-            case LearningFailed():
-                (self.learn if event.kind == "learn" else self.check_tags).show_failure(event)
+            case LearningStep() | LearningFailed() | Learnt() | Audited():
+                (self.learn if event.kind == "learn" else self.check_tags).handle(event)
             case HeadSaved(path):
                 self.learn.show_saved(path)
-                if path == self._to_use:
-                    self.use_head(path)
             case Compared():
                 self.tracks.show_compared(event)
             case Notice(message, bad):
@@ -456,16 +418,13 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
             self.banner.show(f"{sentence(error)}.", ("Try again", self._load), bad=True)
         elif isinstance(error, DeviceUnavailableError):
             self.banner.show(f"{sentence(error)}. Use the CPU instead?", ("Use the CPU", self._use_cpu), bad=True)
-        elif isinstance(error, InvalidHeadError):
-            stays = f" {controller.backend.name} stays in use." if controller.backend else ""
-            answers: list[Answer] = [("Open genres …", self.ask_head)]
-            if controller.backend is None:
-                answers.append(("Use the model's genres", lambda: self._load(head=None)))
-            self.banner.show(f"{sentence(error)}.{stays}", *answers, bad=True)
         else:
             stays = f" {controller.backend.name} stays in use." if controller.backend else ""
-            answers = [("Open a model …", self.ask_model)]
-            if controller.backend is None and controller.request.model is not None:
+            own = isinstance(error, InvalidHeadError)
+            answers: list[Answer] = [("Open genres …", self.ask_head) if own else ("Open a model …", self.ask_model)]
+            if controller.backend is None and own:
+                answers.append(("Use the model's genres", lambda: self._load(head=None)))
+            elif controller.backend is None and controller.request.model is not None:
                 answers.append(("Use the shipped model", lambda: self._load(model=None, head=None)))
             self.banner.show(f"{sentence(error)}.{stays}", *answers, bad=True)
 

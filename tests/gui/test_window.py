@@ -309,7 +309,7 @@ def test_model_page_shows_the_sidecar(open_window: OpenWindow) -> None:
     drive(window, lambda: window.controller.backend is not None)
     window.show_page("Model")
     window.update()
-    assert [number.cget("text") for number, _ in window.model.numbers] == ["70.0%", "unknown", "85.0%", "0.700", "3"]
+    assert [number.cget("text") for number, _ in window.model.numbers] == ["70.0%", "", "85.0%", "0.700", "3"]
     assert "noise, quiet, tone" in window.model.facts.cget("text")
     window.controller.probe_devices()
     drive(window, lambda: "CPU: works" in window.model.devices.cget("text"))

@@ -9,32 +9,39 @@ from typing import TYPE_CHECKING, Any
 
 import customtkinter
 
+from genre_gui.controller import Controller
 from genre_gui.text import capitalised, counted, one_line
+from genre_gui.widgets import dialogs
 from genre_gui.widgets.controls import add_scrollbar, button, card, label, make_focusable
 from genre_gui.widgets.theme import BAR, ERROR, MIDDLE, MUTED, NARROW, TABLE, TEXT, TRACK, scaling
-from genre_gui.workers.background import Audited, LearningFailed, LearningStep, Learnt
-from genre_gui.workers.learning import LearningRuns
+from genre_gui.workers.background import Audited, LearningFailed, LearningKind, LearningStep, Learnt
 from genre_runtime import FileResult, Prediction
 
 if TYPE_CHECKING:
     from genre_runtime import GenreHead
 
 Columns = Sequence[tuple[str, str, int]]
+GAP = "   "
+"""Between a right-aligned column and the next one."""
+
 GENRES: Columns = (
     ("genre", "Genre", 190),
     ("tracks", "Tracks", 70),
-    ("recall", "Found", 70),
-    ("precision", "Right", 70),
+    ("recall", "Recall", 70),
+    ("precision", "Precision", 90),
 )
 DOUBTS: Columns = (
     ("file", "File", 270),
-    ("tag", "Genre in the tags", 160),
-    ("before", "By ear", 70),
-    ("answer", "Sounds like", 160),
-    ("after", "By ear", 70),
-    ("alike", "Genres of similar tracks", 260),
+    ("tag", "Genre in the tags", 150),
+    ("before", "Confidence", 96),
+    ("answer", f"{GAP}Sounds like", 150),
+    ("after", "Confidence", 96),
+    ("alike", f"{GAP}Genres of similar tracks", 240),
 )
 NUMBERS = ("tracks", "recall", "precision", "before", "after")
+CAPTION_WIDTH = 130
+"""Of the figures, pixels before scaling."""
+
 MAX_DOUBTS = 1_000
 """Rows; nobody reads more, and more would delay the window."""
 
@@ -45,9 +52,8 @@ class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]
     Parameters
     ----------
     master : Misc
-    runs : LearningRuns
-    start : callable
-        Starts a run as soon as all tracks are analysed.
+    controller : Controller
+    kind : {"learn", "audit"}
     action : str
         Text of the button that starts it.
     hint : str
@@ -59,14 +65,15 @@ class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]
     def __init__(
         self,
         master: Misc,
-        runs: LearningRuns,
-        start: Callable[[], object],
+        controller: Controller,
+        kind: LearningKind,
         action: str,
         hint: str,
         columns: Columns,
     ) -> None:
         super().__init__(master, fg_color="transparent")
-        self._runs, self._start = runs, start
+        self._controller, self._kind = controller, kind
+        self._runs = controller.learning[kind]
         self._busy = self._finished = False
         self._why_not: str | None = None
         self._hint = hint
@@ -83,25 +90,20 @@ class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]
         status = customtkinter.CTkFrame(self, fg_color="transparent")
         status.grid(row=1, column=0, columnspan=2, pady=NARROW, sticky="ew")
         status.grid_columnconfigure(0, weight=1)
+        status.grid_rowconfigure(1, minsize=NARROW)
         self.message = label(status, hint, colour=MUTED)
         self.message.grid(row=0, column=0, sticky="ew")
         self.progress = customtkinter.CTkProgressBar(status, height=4, fg_color=TRACK, progress_color=BAR)
         self.progress.grid(row=1, column=0, pady=(4, 0), sticky="ew")
-        self.progress.set(0)
+        self.progress.grid_remove()
         self.table = self._table(columns)
         self.actions = customtkinter.CTkFrame(self, fg_color="transparent")
         self.actions.grid(row=3, column=0, columnspan=2, pady=(NARROW, 0), sticky="ew")
 
-    def update_state(self, n_tracks: int, n_unfinished: int, why_not: str) -> None:
-        """Show what a run waits for, and whether one can be started.
-
-        Parameters
-        ----------
-        n_tracks, n_unfinished : int
-            Tracks of the queue, and those that are not analysed.
-        why_not : str
-            Why no run can be started, as a sentence; empty if one can.
-        """
+    def update_state(self) -> None:
+        """Show what a run waits for, and whether one can be started."""
+        n_tracks, n_unfinished = len(self._controller.tracks), self._controller.n_unfinished
+        why_not = self._controller.no_embeddings
         if not why_not and not n_tracks:
             why_not = f"{self._hint}\nThe queue is empty: add music first."
         if why_not != self._why_not:
@@ -117,29 +119,32 @@ class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]
                 self._say(text)
                 self.progress.set(1 - n_unfinished / max(n_tracks, 1))
 
-    def show_step(self, event: LearningStep) -> None:
-        """Show what is being done.
+    def handle(self, event: LearningStep | LearningFailed | Learnt | Audited) -> None:
+        """Show what is being done, or the end of a run.
 
         Parameters
         ----------
-        event : LearningStep
+        event : LearningStep, LearningFailed, Learnt or Audited
         """
+        if isinstance(event, LearningStep):
+            self._show_step(event)
+            return
+        self._end()
+        if isinstance(event, LearningFailed):
+            self._say(f"{event.message}.", ERROR)
+        else:
+            self._show(event)
+
+    def _show(self, event: Any) -> None:
+        raise NotImplementedError
+
+    def _show_step(self, event: LearningStep) -> None:
         self._say(f"{capitalised(event.message)} …")
         if event.share is not None:
             self.progress.set(event.share)
         elif self.progress.cget("mode") == "determinate":
             self.progress.configure(mode="indeterminate")
             self.progress.start()
-
-    def show_failure(self, event: LearningFailed) -> None:
-        """Show why there is no result.
-
-        Parameters
-        ----------
-        event : LearningFailed
-        """
-        self._end()
-        self._say(f"{event.message}.", ERROR)
 
     def restyle(self) -> None:
         """Do nothing: all colours follow the appearance by themselves."""
@@ -149,7 +154,9 @@ class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]
         self._busy, self._finished = True, False
         self.start.configure(state="disabled")
         self.cancel.configure(state="normal")
-        self._start()
+        self.progress.set(0)
+        self.progress.grid()
+        self._controller.start_learning(self._kind)
 
     def _cancel(self) -> None:
         self._runs.cancel()
@@ -161,7 +168,7 @@ class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]
         self.cancel.configure(state="disabled")
         self.progress.stop()
         self.progress.configure(mode="determinate")
-        self.progress.set(0)
+        self.progress.grid_remove()
 
     def _say(self, message: str, colour: Any = MUTED) -> None:
         self.message.configure(text=message, text_color=colour)
@@ -177,7 +184,7 @@ class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]
             pixels = round(width * scaling(self))
             tree.heading(name, text=heading, anchor="e" if name in NUMBERS else "w")
             tree.column(name, width=pixels, anchor="e" if name in NUMBERS else "w", stretch=name not in NUMBERS)
-        tree.grid(row=0, column=0, padx=(NARROW, 0), pady=NARROW, sticky="nsew")
+        tree.grid(row=0, column=0, padx=NARROW, pady=NARROW, sticky="nsew")
         add_scrollbar(tree)
         return tree
 
@@ -188,30 +195,31 @@ class LearnPage(LearningPage):
     Parameters
     ----------
     master : Misc
-    runs : LearningRuns
-    start, add_folder : callable
-    save : callable
-        Called with the head and whether it is to be used.
-    open_head, use_model : callable
+    controller : Controller
+    folder : callable
+        Returns the folder in which the dialog for saving starts.
+    add_folder, open_head : callable
+    use : callable
+        Called with the file of the genres to use; None for the genres of the model.
     """
 
     def __init__(
         self,
         master: Misc,
-        runs: LearningRuns,
-        start: Callable[[], object],
+        controller: Controller,
+        folder: Callable[[], str],
         add_folder: Callable[[], object],
-        save: Callable[[GenreHead, bool], object],
         open_head: Callable[[], object],
-        use_model: Callable[[], object],
+        use: Callable[[Path | None], object],
     ) -> None:
         hint = (
             "Learns the genres in the tags of all tracks of the queue, and shows what they are worth on artists that "
             "were held out. Nothing is changed in the files."
         )
-        super().__init__(master, runs, start, "Learn my genres", hint, GENRES)
+        super().__init__(master, controller, "learn", "Learn my genres", hint, GENRES)
         self.head: GenreHead | None = None
-        self._save_as = save
+        self._folder, self._use = folder, use
+        self._to_use: Path | None = None
         self.grid_columnconfigure(1, weight=1)
         button(self.tools, "Add a folder …", add_folder).grid(row=0, column=2, padx=(0, MIDDLE))
         self.join = customtkinter.CTkSwitch(
@@ -227,10 +235,13 @@ class LearnPage(LearningPage):
         surface.grid_rowconfigure(1, weight=1)
         self.title = label(surface, "", size=15, bold=True)
         self.title.grid(row=0, column=0, columnspan=2, padx=MIDDLE, pady=(MIDDLE, NARROW), sticky="ew")
-        self._facts = customtkinter.CTkScrollableFrame(surface, fg_color="transparent", corner_radius=0)
-        self._facts.grid(row=1, column=0, columnspan=2, padx=NARROW, pady=(0, NARROW), sticky="nsew")
-        self._facts.grid_columnconfigure(1, weight=1)
-        self.facts: list[tuple[Any, Any]] = []
+        self.facts = customtkinter.CTkTextbox(
+            surface, fg_color="transparent", text_color=TEXT, wrap="word", height=0, font=customtkinter.CTkFont(size=13)
+        )
+        self.facts.grid(row=1, column=0, columnspan=2, padx=NARROW, pady=(0, NARROW), sticky="nsew")
+        indent = round(CAPTION_WIDTH * scaling(self))
+        self.facts.configure(tabs=(indent,), state="disabled", spacing1=2, spacing3=2)
+        self.facts.tag_config("all", lmargin2=indent)
         self.save = button(self.actions, "Save as …", lambda: self._save(use=False))
         self.save.grid(row=0, column=0, padx=(0, NARROW))
         self.use = button(self.actions, "Save and use", lambda: self._save(use=True), "filled")
@@ -238,21 +249,14 @@ class LearnPage(LearningPage):
         self.in_use = label(self.actions, "", colour=MUTED)
         self.in_use.grid(row=0, column=2, sticky="ew")
         self.actions.grid_columnconfigure(2, weight=1)
-        self.back = button(self.actions, "Use the model's genres", use_model)
+        self.back = button(self.actions, "Use the model's genres", lambda: use(None))
         self.back.grid(row=0, column=3)
-        self.show_in_use(None)
+        self.show_in_use()
         self._enable()
 
-    def show(self, event: Learnt) -> None:
-        """Show what was learnt.
-
-        Parameters
-        ----------
-        event : Learnt
-        """
+    def _show(self, event: Learnt) -> None:
         from genre_runtime.library.learning.words import facts_of, genre_rows, title
 
-        self._end()
         self.head = event.lesson.head
         self._say("Learnt. Save the genres to use them, here and in the other programs of this project.")
         for row in genre_rows(event.lesson):
@@ -266,22 +270,19 @@ class LearnPage(LearningPage):
         self._enable()
 
     def show_saved(self, path: Path) -> None:
-        """Show where the genres were written.
+        """Show where the genres were written, and use them if that was asked for.
 
         Parameters
         ----------
         path : Path
         """
         self._say(f"Saved as {one_line(path.name)}.")
+        if path == self._to_use:
+            self._use(path)
 
-    def show_in_use(self, head: Path | None) -> None:
-        """Show which genres the window answers by.
-
-        Parameters
-        ----------
-        head : Path or None
-            File of the user's own genres; None for the genres of the model.
-        """
+    def show_in_use(self) -> None:
+        """Show which genres the window answers by."""
+        head = self._controller.request.head
         self.in_use.configure(text=f"In use: {'the genres of the model' if head is None else one_line(head.name)}")
         self.back.configure(state="disabled" if head is None else "normal")
 
@@ -296,26 +297,24 @@ class LearnPage(LearningPage):
         self._runs.join = bool(self.join.get())
 
     def _save(self, *, use: bool) -> None:
-        if self.head is not None:
-            self._save_as(self.head, use)
+        path = dialogs.new_head_file(self, self._folder())
+        if path is not None and self.head is not None:
+            self._to_use = path if use else None
+            self._controller.save_head(self.head, path)
 
     def _enable(self) -> None:
         for one in (self.save, self.use):
             one.configure(state="disabled" if self.head is None else "normal")
 
     def _show_facts(self, facts: Sequence[tuple[str, str]]) -> None:
-        for pair in self.facts:
-            for shown in pair:
-                shown.destroy()
-        self.facts = []
-        for row, (caption, text) in enumerate(facts):
-            pair = (
-                label(self._facts, caption, size=12, colour=MUTED),
-                label(self._facts, "\n".join(map(one_line, text.split("\n")))),
-            )
-            for column, shown in enumerate(pair):
-                shown.grid(row=row, column=column, padx=(NARROW, 0), pady=(0, NARROW), sticky="new")
-            self.facts.append(pair)
+        lines = []
+        for caption, text in facts:
+            first, *others = map(one_line, text.split("\n"))
+            lines += [f"{caption}\t{first}", *(f"\t{other}" for other in others)]
+        self.facts.configure(state="normal")
+        self.facts.delete("1.0", "end")
+        self.facts.insert("1.0", "\n".join(lines), "all")
+        self.facts.configure(state="disabled")
 
 
 class CheckPage(LearningPage):
@@ -324,8 +323,7 @@ class CheckPage(LearningPage):
     Parameters
     ----------
     master : Misc
-    runs : LearningRuns
-    start : callable
+    controller : Controller
     mend : callable
         Called with the files and answers of the chosen rows.
     show_track : callable
@@ -335,8 +333,7 @@ class CheckPage(LearningPage):
     def __init__(
         self,
         master: Misc,
-        runs: LearningRuns,
-        start: Callable[[], object],
+        controller: Controller,
         mend: Callable[[Sequence[tuple[Path, Prediction]]], object],
         show_track: Callable[[Path], object],
     ) -> None:
@@ -344,7 +341,7 @@ class CheckPage(LearningPage):
             "Compares the genre in the tags of each track with what it sounds like, by all other artists of the queue, "
             "and lists the doubtful ones, the most certain first."
         )
-        super().__init__(master, runs, start, "Check the tags", hint, DOUBTS)
+        super().__init__(master, controller, "audit", "Check the tags", hint, DOUBTS)
         self.doubtful: list[FileResult] = []
         self._mend, self._show_track = mend, show_track
         self.alike = label(self.actions, "", size=12, colour=MUTED)
@@ -361,14 +358,7 @@ class CheckPage(LearningPage):
         self.table.bind("<<TreeviewSelect>>", lambda _: self._show_selected())
         self._show_selected()
 
-    def show(self, event: Audited) -> None:
-        """Show the doubtful tracks.
-
-        Parameters
-        ----------
-        event : Audited
-        """
-        self._end()
+    def _show(self, event: Audited) -> None:
         self.doubtful = event.audit.doubtful[:MAX_DOUBTS]
         count = len(event.audit.doubtful)
         more = f" The {MAX_DOUBTS:,} most certain are shown." if count > MAX_DOUBTS else ""
@@ -414,4 +404,11 @@ def _cells(result: FileResult) -> tuple[str, ...]:
     alike = ", ".join("; ".join(genres) or "no genre" for _, genres, _ in doubt.neighbours)
     name, tag, answer = Path(result.path).name, "; ".join(doubt.genres), prediction.label
     shares = f"{doubt.confidence:.0%}", f"{prediction.confidence:.0%}"
-    return (one_line(name), one_line(tag), shares[0], one_line(answer), shares[1], one_line(alike))
+    return (
+        one_line(name),
+        one_line(tag),
+        shares[0],
+        f"{GAP}{one_line(answer)}",
+        shares[1],
+        f"{GAP}{one_line(alike)}",
+    )

@@ -64,7 +64,8 @@ def matrix_of(metadata: ModelMetadata) -> list[list[float]]:
     ----------
     metadata : ModelMetadata
     """
-    found, count = metadata.metrics.get("confusion_matrix"), len(metadata.labels)
+    metrics, count = metadata.metrics, len(metadata.labels)
+    found = metrics.get("confusion_matrix", _mapping(metrics.get("test")).get("confusion_matrix"))
     if not isinstance(found, list) or len(found) != count:
         return []
     rows = [row for row in found if isinstance(row, list) and len(row) == count and all(map(_is_number, row))]
@@ -185,8 +186,8 @@ class ModelPage(customtkinter.CTkScrollableFrame):  # type: ignore[misc]
         self.name.configure(text=f"{one_line(backend.name)} on {device_name(backend.device)}")
         self.devices.grid_remove()
         for (value, message), (number, caption) in zip(headline(metadata), self.numbers, strict=False):
-            number.configure(text=value)
-            caption.configure(text=message)
+            number.configure(text="" if value == UNKNOWN else value)
+            caption.configure(text="" if value == UNKNOWN else message)
         self.scores.show(scores_of(metadata))
         self.confusion.show(metadata.labels, matrix_of(metadata))
         self.losses.show(history_of(metadata))

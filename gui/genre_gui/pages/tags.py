@@ -77,8 +77,16 @@ class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
         self.undo.grid(row=0, column=2, padx=(0, NARROW))
         button(actions, "Back", leave, "text").grid(row=0, column=3)
 
-    def refresh(self) -> None:
-        """Show what would be written with the present options."""
+    def refresh(self, mode: Mode | None = None) -> None:
+        """Show what would be written with the present options.
+
+        Parameters
+        ----------
+        mode : {"empty", "overwrite", "append"}, optional
+            What is to become of present genres; None for the present choice.
+        """
+        if mode is not None:
+            self.mode.set(next(name for name, code in MODES.items() if code == mode))
         if not self._writing:
             self._begin()
             top = int(next(c for c in self.top.get() if c.isdigit()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from tkinter import Misc
 from typing import Any
 
@@ -106,6 +107,18 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
         if event.number in self._controller.tracks:
             self.table.sort_alike(event.similarities)
             self.table.tree.see(str(event.number))
+
+    def show_track(self, path: Path) -> None:
+        """Select the track of a file, if it is in the queue.
+
+        Parameters
+        ----------
+        path : Path
+        """
+        number = next((track.number for track in self._controller.tracks.values() if track.path == path), None)
+        if number is not None:
+            self.clear_filter()
+            self.table.select(number)
 
     def clear_filter(self) -> None:
         """Show all tracks."""

@@ -39,6 +39,20 @@ _KINDS: dict[Kind, dict[str, Any]] = {
 HEIGHT = 36
 
 
+class _Button(customtkinter.CTkButton):  # type: ignore[misc]
+    """A button whose surface also says whether it is enabled."""
+
+    def __init__(self, master: Misc, fg_color: Any, **options: Any) -> None:
+        self._enabled_colour = fg_color
+        super().__init__(master, fg_color=fg_color, **options)
+
+    def configure(self, require_redraw: bool = False, **options: Any) -> None:
+        """Change options; see customtkinter."""
+        if "state" in options and self._enabled_colour != "transparent":
+            options["fg_color"] = TRACK if options["state"] == "disabled" else self._enabled_colour
+        super().configure(require_redraw=require_redraw, **options)
+
+
 def button(master: Misc, text: str, command: Callable[[], object], kind: Kind = "tonal", width: int = 0) -> Any:
     """Return a button that Space and Return press.
 
@@ -51,7 +65,7 @@ def button(master: Misc, text: str, command: Callable[[], object], kind: Kind = 
     width : int
         Pixels before scaling; 0 for that of the text.
     """
-    made = customtkinter.CTkButton(
+    made = _Button(
         master,
         text=text,
         command=command,
