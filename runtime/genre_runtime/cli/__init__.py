@@ -119,7 +119,9 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     from genre_runtime.cli import configuration
 
     path = configuration.config_path()
-    if path.is_file() and list(configuration.verb_parsers(parser)) != ["config"]:  # which shows what is wrong by itself
+    if (
+        path is not None and path.is_file() and list(configuration.verb_parsers(parser)) != ["config"]
+    ):  # which shows what is wrong by itself
         configuration.apply_config(parser, path, configuration.verb_parsers(command_parser()))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from genre_runtime.cli import arguments
 from genre_runtime.cli.configuration import apply_config, config_path, read_config, settings_of, verb_parsers
+from genre_runtime.errors import UsageError
 
 DESCRIPTION = """
 Show the options that every verb uses by default, and where each value comes from. The configuration file need not
@@ -58,6 +59,10 @@ def run(options: argparse.Namespace) -> int:
     from genre_runtime.library.results.write import printable
 
     path = config_path()
+    if path is None:
+        raise UsageError(
+            "no place for a configuration, since this user has no home folder: set HOME or XDG_CONFIG_HOME"
+        )
     if options.path:
         print(path)
         return 0

@@ -39,11 +39,14 @@ class Setting(NamedTuple):
     source: str
 
 
-def config_path() -> Path:
-    """Return the path of the configuration file, in the platform's folder for settings."""
+def config_path() -> Path | None:
+    """Return the path of the configuration file, in the platform's folder for settings; None without a home folder."""
     from platformdirs import user_config_path
 
-    return user_config_path("genre", appauthor=False) / FILE_NAME
+    try:
+        return user_config_path("genre", appauthor=False) / FILE_NAME
+    except RuntimeError:  # the user of a container may not be in the list of users
+        return None
 
 
 def read_config(path: Path) -> dict[str, Any]:
