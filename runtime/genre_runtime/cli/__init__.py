@@ -119,9 +119,8 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     from genre_runtime.cli import configuration
 
     path = configuration.config_path()
-    if (
-        path is not None and path.is_file() and list(configuration.verb_parsers(parser)) != ["config"]
-    ):  # which shows what is wrong by itself
+    shows_it = list(configuration.verb_parsers(parser)) == ["config"]  # and what is wrong with it
+    if path is not None and path.is_file() and not shows_it:
         configuration.apply_config(parser, path, configuration.verb_parsers(command_parser()))
 
 

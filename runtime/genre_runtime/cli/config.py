@@ -60,9 +60,7 @@ def run(options: argparse.Namespace) -> int:
 
     path = config_path()
     if path is None:
-        raise UsageError(
-            "no place for a configuration, since this user has no home folder: set HOME or XDG_CONFIG_HOME"
-        )
+        raise UsageError("this user has no home folder for a configuration: set HOME or XDG_CONFIG_HOME")
     if options.path:
         print(path)
         return 0
