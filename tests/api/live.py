@@ -9,11 +9,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
+
+from genre_runtime import GenreClassifier
+from genre_runtime.library.analysis import Library, plan_of
+from genre_runtime.library.cache import LibraryState
 
 COMMAND = Path(sys.executable).with_name("genre-api")
 DEADLINE_SECONDS = 60.0
@@ -72,6 +76,22 @@ def live(
         if process.poll() is None:
             process.kill()
         process.wait()
+
+
+def write_state(state: Path, model: Path, *paths: Path) -> None:
+    """Write a state file, as `genre classify` does."""
+    classifier = GenreClassifier.load(model, device="cpu")
+    with closing(LibraryState(state, plan_of(classifier, None))) as opened:
+        list(Library(classifier, state=opened).classify(paths, jobs=1))
+
+
+def wait_until_known(service: Live, key: str = "") -> None:
+    """Wait until the service has read its state file."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    headers = {"X-API-Key": key}
+    while httpx2.get(f"{service.address}/api/health", headers=headers).json()["known_tracks"] is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def free_port() -> int:

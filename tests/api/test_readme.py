@@ -8,19 +8,13 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
-from contextlib import closing
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from genre_api.routes import model as model_module
-from genre_runtime import GenreClassifier
-from genre_runtime.library.analysis import Library, plan_of
-from genre_runtime.library.cache import LibraryState
 from tests.api.figures import add_figures
-from tests.api.live import DEADLINE_SECONDS, live
+from tests.api.live import live, wait_until_known, write_state
 from tests.api.routes.test_index import ENDPOINTS
 from tests.synthetic import tone, write_audio
 
@@ -45,14 +39,9 @@ def test_documented_commands_work(tmp_path: Path, model_path: Path) -> None:
     add_figures(model_path)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     state = tmp_path / "music.genre"
-    classifier = GenreClassifier.load(model_path, device="cpu")
-    with closing(LibraryState(state, plan_of(classifier, None))) as known:
-        list(Library(classifier, state=known).classify([tmp_path / "song.wav"]))
+    write_state(state, model_path, tmp_path / "song.wav")
     with live(tmp_path, model_path, audio_roots=tmp_path, state=state) as service:
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while httpx2.get(f"{service.address}/api/health").json()["known_tracks"] is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until_known(service)
         for line in LINES:
             command = line.replace(ADDRESS, service.address)
             result = subprocess.run(

@@ -14,8 +14,8 @@ import pytest
 
 from genre_runtime.model.metadata import read_metadata
 from tests.api.figures import add_figures
-from tests.api.live import DEADLINE_SECONDS, Live, live
-from tests.synthetic import write_model
+from tests.api.live import DEADLINE_SECONDS, Live, live, wait_until_known, write_state
+from tests.synthetic import tone, write_audio, write_model
 
 COMMAND = Path(sys.executable).with_name("schemathesis")
 HOOKS = Path(__file__).with_name("schema_files.py")
@@ -34,7 +34,10 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("schema")
     model, key = write_model(folder), request.param
     add_figures(model)
-    with live(folder, model, audio_roots=folder, workers=2, **({"api_key": key} if key else {})) as service:
+    write_state(folder / "state", model, write_audio(folder / "song.wav", tone(2)))
+    options = {"audio_roots": folder, "state": folder / "state", "workers": 2, **({"api_key": key} if key else {})}
+    with live(folder, model, **options) as service:
+        wait_until_known(service, key or "")
         yield service, key or ""
         assert service.process.poll() is None
         log = service.log.read_text()

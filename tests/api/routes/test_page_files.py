@@ -7,7 +7,6 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,8 @@ import soundfile
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, Page, Route, expect
 
-from genre_runtime import GenreClassifier
-from genre_runtime.library.analysis import Library, plan_of
-from genre_runtime.library.cache import LibraryState
 from tests.api.browser import card, choose, choose_named, chromium, opened, wait_until
-from tests.api.live import Live, live
+from tests.api.live import Live, live, wait_until_known, write_state
 from tests.api.requests import audio_bytes
 from tests.synthetic import LABELS, RATE, TAGS, noise, tone, write_audio, write_model
 
@@ -117,10 +113,9 @@ def test_tags_answer_set_and_speech(browser: Browser, tmp_path: Path) -> None:
 def test_more_like_this(browser: Browser, tmp_path: Path, model_path: Path) -> None:
     path = write_audio(tmp_path / "<b>known song.wav", tone(65))
     state = tmp_path / "state"
-    classifier = GenreClassifier.load(model_path, device="cpu")
-    with closing(LibraryState(state, plan_of(classifier, None))) as known:
-        list(Library(classifier, state=known).classify([path]))
+    write_state(state, model_path, path)
     with live(tmp_path, model_path, state=state) as service, opened(browser, service.address) as page:
+        wait_until_known(service)
         choose_named(page, {"song.wav": wav(tone(3)), "silence.wav": wav(np.zeros(3 * RATE, np.float32))})
         card(page, "done", 1)
         button = page.get_by_role("button", name="More like this")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +12,12 @@ import pytest
 from fastapi.testclient import TestClient
 
 from genre_runtime import GenreClassifier
-from genre_runtime.library.analysis import Library, plan_of
-from genre_runtime.library.cache import LibraryState
 from tests.api.conftest import MakeClient
+from tests.api.live import write_state
 from tests.api.requests import assert_problem, audio_bytes
 from tests.synthetic import noise, tone, write_audio
 
 WAV = {"Content-Type": "audio/wav"}
-
-
-def classify(classifier: GenreClassifier, state: Path, *paths: Path) -> None:
-    """Write a state file, as `genre classify` does."""
-    with closing(LibraryState(state, plan_of(classifier, None))) as opened:
-        list(Library(classifier, state=opened).classify(paths, jobs=1))
 
 
 @pytest.fixture
@@ -45,7 +37,9 @@ def music(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def state(music: Path, classifier: GenreClassifier, tmp_path: Path) -> Path:
-    classify(classifier, tmp_path / "state", *sorted(path for path in tmp_path.rglob("*.*") if path.is_file()))
+    write_state(
+        tmp_path / "state", classifier.model_path, *sorted(path for path in tmp_path.rglob("*.*") if path.is_file())
+    )
     return tmp_path / "state"
 
 
@@ -159,7 +153,7 @@ def test_changed_state_file_is_read_again(
     client = make_client(state=state, audio_roots=str(music))
     assert len(names(similar(client, audio_bytes(4)))) == 2
     write_audio(music / "new.wav", tone(5))
-    classify(classifier, state, music / "new.wav")
+    write_state(state, classifier.model_path, music / "new.wav")
     deadline = time.monotonic() + 60
     while len(names(similar(client, audio_bytes(4)))) == 2:
         assert time.monotonic() < deadline
