@@ -137,7 +137,7 @@ def _show_duplicates(paths: Sequence[Path], options: argparse.Namespace) -> int:
             prediction = result.prediction
             if prediction is None or prediction.embedding is None:
                 failed += 1
-            elif not prediction.is_silent:  # all silence is alike
+            else:
                 seconds, embedding = prediction.duration_seconds, prediction.embedding
                 tracks.append(Track(Path(result.path), seconds, embedding, result.same_as))
         groups = find_duplicates(tracks, classifier, jobs=options.jobs, failed=name_failed)
