@@ -146,11 +146,8 @@ def _show_duplicates(paths: Sequence[Path], options: argparse.Namespace) -> int:
             print()
         for one in group:
             _print_duplicate(one, number, options.format)
-    n_files = sum(map(len, groups))
-    print(
-        f"{n_files:,} of {len(paths):,} files are in {len(groups):,} group{'' if len(groups) == 1 else 's'} of duplicates",
-        file=sys.stderr,
-    )
+    words = "1 group" if len(groups) == 1 else f"{len(groups):,} groups"
+    print(f"{sum(map(len, groups)):,} of {len(paths):,} files are in {words} of duplicates", file=sys.stderr)
     return 1 if failed else 0
 
 
