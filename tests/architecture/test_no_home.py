@@ -59,6 +59,8 @@ def test_every_verb_works(folder: Path, model_path: Path) -> None:
         ["report", "all.jsonl"],
         ["playlist", "all.jsonl", "--output", "lists"],
         ["similar", "song.flac", "--in", ".", *model],
+        ["similar", "--duplicates", "--in", ".", *model],
+        ["embed", "song.flac", *model, "--output", "song.npz"],
         ["demo", *model],
         ["completion", "bash"],
     ):

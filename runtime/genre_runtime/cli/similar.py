@@ -137,7 +137,7 @@ def _show_duplicates(paths: Sequence[Path], options: argparse.Namespace) -> int:
             prediction = result.prediction
             if prediction is None or prediction.embedding is None:
                 failed += 1
-            elif not prediction.is_silent:  # all silence is alike
+            else:
                 seconds, embedding = prediction.duration_seconds, prediction.embedding
                 tracks.append(Track(Path(result.path), seconds, embedding, result.same_as))
         groups = find_duplicates(tracks, classifier, jobs=options.jobs, failed=name_failed)
@@ -146,8 +146,8 @@ def _show_duplicates(paths: Sequence[Path], options: argparse.Namespace) -> int:
             print()
         for one in group:
             _print_duplicate(one, number, options.format)
-    n_files = sum(map(len, groups))
-    print(f"{n_files:,} of {len(paths):,} files are in {len(groups):,} groups of duplicates", file=sys.stderr)
+    words = "1 group" if len(groups) == 1 else f"{len(groups):,} groups"
+    print(f"{sum(map(len, groups)):,} of {len(paths):,} files are in {words} of duplicates", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -194,7 +194,8 @@ class SecondLook:
                 for excerpt in stream:
                     return log_mel_spectrogram(excerpt.waveform, FINE_AUDIO)
         except GenreError as error:
-            self._failed(path, error)
+            if stop is None or not stop.is_set():  # an interrupted file did not fail
+                self._failed(path, error)
         return None
 
 

@@ -115,6 +115,13 @@ def test_no_duplicates_is_no_error(genre: Genre, music: Path) -> None:
     assert "0 groups" in err
 
 
+def test_silence_has_only_equal_duplicates(genre: Genre, tmp_path: Path) -> None:
+    for name, seconds in (("a.wav", 5.0), ("b.wav", 5.1), ("c.wav", 5.0)):
+        soundfile.write(tmp_path / name, np.zeros(round(RATE * seconds)), RATE)
+    _, out, err = genre("similar", "--duplicates", "--in", tmp_path, "--format", "jsonl")
+    assert [Path(json.loads(line)["path"]).name for line in out.splitlines()] == ["a.wav", "c.wav"], err
+
+
 def test_track_or_duplicates(genre: Genre, music: Path) -> None:
     status, _, err = genre("similar", music / "tone.wav", "--duplicates", "--in", music)
     assert status == 2

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+<<<<<<< HEAD
 import sqlite3
 from contextlib import closing
+=======
+from dataclasses import replace
+>>>>>>> d98dfc90e9685f310f05e93fdb788889514f97c7
 from pathlib import Path
 from threading import Event
 
@@ -12,12 +16,17 @@ import numpy as np
 import pytest
 
 from genre_runtime import ExcerptPrediction, GenreClassifier, GenreError, Prediction
+<<<<<<< HEAD
 from genre_runtime.errors import StateError, UnreadableAudioError
 from genre_runtime.library.analysis import plan_of
 from genre_runtime.library.cache import LibraryState
 from genre_runtime.library.similarity import EmbeddingIndex, KnownTracks, directions_of
 from genre_runtime.model.head import GenreHead
 from genre_runtime.model.metadata import GraphFile
+=======
+from genre_runtime.errors import InvalidInputError
+from genre_runtime.library.similarity import EmbeddingIndex, directions_of
+>>>>>>> d98dfc90e9685f310f05e93fdb788889514f97c7
 from tests.runtime.conftest import Genre
 from tests.synthetic import RATE, tone, write_audio
 
@@ -32,6 +41,25 @@ def test_cosines() -> None:
     assert [track for track, _ in index.nearest(0, 1)] == [1]
     assert [pair[:2] for pair in index.pairs(0.5)] == [(0, 1)]
     assert EmbeddingIndex(directions_of([np.zeros(2, np.float32)])).nearest(0, 3) == []
+
+
+def test_pairs_of_many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("genre_runtime.library.similarity.ROWS_AT_ONCE", 3)
+    rows = np.random.default_rng(0).normal(size=(10, 4)).astype(np.float32)
+    index = EmbeddingIndex(directions_of(list(rows)))
+    cosines = index.directions @ index.directions.T
+    expected = [(i, j) for i in range(10) for j in range(i + 1, 10) if cosines[i, j] >= 0.2]
+    found = list(index.pairs(0.2))
+    assert [pair[:2] for pair in found] == expected
+    assert [pair[2] for pair in found] == pytest.approx([cosines[pair] for pair in expected], abs=1e-6)
+
+
+def test_embeddings_of_two_models_are_not_compared() -> None:
+    one, other = answer(Path("a"), 0.0), answer(Path("b"), 1.0)
+    assert EmbeddingIndex.of([one, other]).directions.shape == (2, 2)
+    for unfit in (None, np.zeros(3, np.float32)):
+        with pytest.raises(InvalidInputError, match="analyse them again"):
+            EmbeddingIndex.of([one, replace(other, embedding=unfit)])
 
 
 def answer(path: Path, angle: float) -> Prediction:

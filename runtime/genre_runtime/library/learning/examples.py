@@ -183,6 +183,8 @@ def examples_from_folders(paths: Iterable[Path], roots: Sequence[Path], genre_ma
 def examples_from_csv(path: Path, genre_map: GenreMap) -> list[Example]:
     """Return the examples of a list with the columns `path`, `genre` (several joined by "; ") and `artist`, if known.
 
+    Columns are separated by commas or semicolons.
+
     Parameters
     ----------
     path : Path
@@ -202,7 +204,9 @@ def examples_from_csv(path: Path, genre_map: GenreMap) -> list[Example]:
     except UnicodeDecodeError as error:
         raise InvalidInputError(f"the list {str(path)!r} is not UTF-8 text: save it as CSV in UTF-8") from error
     try:
-        rows = csv.DictReader(io.StringIO(text), strict=True)
+        head = text.partition("\n")[0]
+        separator = ";" if head.count(";") > head.count(",") else ","  # some spreadsheets write semicolons
+        rows = csv.DictReader(io.StringIO(text), delimiter=separator, strict=True)
         columns = [name.strip().lower() for name in rows.fieldnames or ()]
         rows.fieldnames = columns
         genre = next((name for name in ("genre", "genres", "label") if name in columns), None)
