@@ -214,7 +214,7 @@ def test_learning_waits_for_the_queue_and_can_be_cancelled(open_window: OpenWind
         return prediction(path)
 
     backend = FakeBackend(classify)
-    backend.no_embeddings = ""  # type: ignore[misc]
+    backend.no_embeddings = ""
     window = open_window(lambda _: backend)
     window.add([str(write_audio(tmp_path / "song.wav", tone(1)))])
     drive(window, lambda: window.controller.n_unfinished == 1)
