@@ -88,6 +88,13 @@ def test_options_need_no_screen() -> None:
     assert run(COMMAND, "--unknown", DISPLAY="").returncode == 2
 
 
+def test_service_and_own_genres_exclude_each_other() -> None:
+    pytest.importorskip("tkinter", reason="tkinter is missing: install python3-tk")
+    result = run(COMMAND, "--api", "http://127.0.0.1:9", "--head", "mine.genre", DISPLAY="")
+    assert result.returncode == 2
+    assert "GENRE_HEAD" in result.stderr
+
+
 def test_without_tkinter_it_says_so_in_one_line() -> None:
     result = run(sys.executable, "-c", WITHOUT_TK)
     assert result.returncode == 1

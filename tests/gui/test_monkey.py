@@ -11,6 +11,7 @@ import pytest
 
 from genre_gui.backends.base import Backend, LocalBackend, ModelRequest
 from genre_gui.playback import Player
+from genre_gui.widgets.controls import PAGES
 from genre_runtime.errors import DeviceUnavailableError, InvalidModelError
 from tests.gui.conftest import OpenWindow, drive
 from tests.gui.odd_service import odd_service
@@ -60,7 +61,9 @@ def test_anything_in_any_order(
         *[tracks.cancel, tracks.retry, lambda: tracks.retry(whole=True), tracks.remove, tracks.clear],
         *[choose_some, table.select_all, lambda: table.sort(chance.choice(table.tree.cget("columns")))],
         lambda: table.filter(chance.choice(["", "tone", "nothing at all", "[{$"])),
-        lambda: window.show_page(chance.choice(["Tracks", "Model", "Tags"])),
+        lambda: window.show_page(chance.choice(PAGES)),
+        *[lambda: window.learn.start.invoke(), lambda: window.check_tags.start.invoke(), window.more_like_this],
+        *[lambda: window.learn.cancel.invoke(), lambda: window.check_tags.mend.invoke()],
         lambda: window.choose_device(chance.choice(["cpu", "cuda", "auto"])),
         lambda: window.choose_theme(chance.choice(["light", "dark"])),
         lambda: window.banner.answers[0].invoke() if window.banner.answers[0].winfo_ismapped() else None,
@@ -78,6 +81,7 @@ def test_anything_in_any_order(
         if chance.random() < 0.7:
             window.update()
     table.filter("")
+    table.sort("file")  # no similarity in place of the state
     window.choose_device("cpu")
     drive(window, lambda: not controller.loading and not controller.n_unfinished and not table.behind)
     window.update()

@@ -100,6 +100,7 @@ def test_rows_and_detail_show_tags_answer_set_and_speech(open_window: OpenWindow
     window.tracks.table.select(1)
     drive(window, lambda: text(detail.answer) == "speech")
     assert text(detail.message) == "Speech, not music."
+    assert not detail.bars.winfo_ismapped(), "speech has no genres"
     assert not detail.tags.winfo_ismapped()
 
 

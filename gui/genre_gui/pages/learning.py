@@ -165,6 +165,7 @@ class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]
 
     def _end(self) -> None:
         self._busy, self._finished = False, True
+        self.start.configure(state="normal")
         self.cancel.configure(state="disabled")
         self.progress.stop()
         self.progress.configure(mode="determinate")
@@ -220,7 +221,7 @@ class LearnPage(LearningPage):
         self.head: GenreHead | None = None
         self._folder, self._use = folder, use
         self._to_use: Path | None = None
-        self.grid_columnconfigure(1, weight=1)
+        self.grid_columnconfigure((0, 1), weight=1, uniform="half")
         button(self.tools, "Add a folder …", add_folder).grid(row=0, column=2, padx=(0, MIDDLE))
         self.join = customtkinter.CTkSwitch(
             self.tools, text="join names that mean the same", command=self._join, text_color=TEXT, progress_color=BAR

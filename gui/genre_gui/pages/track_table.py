@@ -195,7 +195,7 @@ class TrackTable(customtkinter.CTkFrame):  # type: ignore[misc]
         Parameters
         ----------
         similarities : mapping of int to float
-            By number; tracks that are not in it come last.
+            By number, in the order to show; tracks that are not in it come last.
         """
         self._alike, self._column = similarities, None
         self._head()
@@ -214,7 +214,8 @@ class TrackTable(customtkinter.CTkFrame):  # type: ignore[misc]
             return
         numbers = filter_and_sort(self._tracks.values(), self._filter, self._column, self._descending)
         if self._alike:
-            numbers.sort(key=lambda number: -self._alike.get(number, -2.0))
+            rank = {number: place for place, number in enumerate(self._alike)}
+            numbers.sort(key=lambda number: rank.get(number, len(rank)))
         self.tree.set_children("", *(str(number) for number in numbers if number in self._rows))
         self._out_of_order, self._arranged_at = False, time.monotonic()
         self._show_hint()

@@ -186,7 +186,7 @@ class HeadSaved(Event):
 
 @dataclass(frozen=True)
 class Compared(Event):
-    """A track was compared with the others: their similarity to it, by number."""
+    """A track was compared with the others: their similarity to it by number, the most similar first."""
 
     number: int
     similarities: dict[int, float]

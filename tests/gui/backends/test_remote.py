@@ -142,7 +142,7 @@ def test_what_the_service_tells_of_its_model_is_shown(
         window.update()
         assert [number.cget("text") for number, _ in window.model.numbers] == [
             "70.0%",
-            "unknown",
+            "",
             "85.0%",
             "0.700",
             "3",
