@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-<<<<<<< HEAD
 import sqlite3
 from contextlib import closing
-=======
 from dataclasses import replace
->>>>>>> d98dfc90e9685f310f05e93fdb788889514f97c7
 from pathlib import Path
 from threading import Event
 
@@ -16,17 +13,12 @@ import numpy as np
 import pytest
 
 from genre_runtime import ExcerptPrediction, GenreClassifier, GenreError, Prediction
-<<<<<<< HEAD
-from genre_runtime.errors import StateError, UnreadableAudioError
+from genre_runtime.errors import InvalidInputError, StateError, UnreadableAudioError
 from genre_runtime.library.analysis import plan_of
 from genre_runtime.library.cache import LibraryState
 from genre_runtime.library.similarity import EmbeddingIndex, KnownTracks, directions_of
 from genre_runtime.model.head import GenreHead
 from genre_runtime.model.metadata import GraphFile
-=======
-from genre_runtime.errors import InvalidInputError
-from genre_runtime.library.similarity import EmbeddingIndex, directions_of
->>>>>>> d98dfc90e9685f310f05e93fdb788889514f97c7
 from tests.runtime.conftest import Genre
 from tests.synthetic import RATE, tone, write_audio
 
