@@ -385,7 +385,7 @@ def test_answers_of_an_older_decoder_are_not_used(
     _, _, err = classified(genre, known[0], "--state", state)
     assert "not analysed again" not in err
     with closing(sqlite3.connect(state)) as database, database:  # the plans of versions that did not count decoders
-        database.execute("DELETE FROM answers WHERE plan LIKE '%decoder 3'")
+        database.execute("DELETE FROM answers WHERE plan LIKE '%decoder 3 %'")
         database.execute("UPDATE answers SET plan = substr(plan, 1, instr(plan, ' decoder') - 1)")
     _, _, err = classified(genre, known[0], "--state", state)
     assert "not analysed again" not in err

@@ -170,7 +170,7 @@ def asked(model: Path, output: Path | None, paths: list[str], **rest: Any) -> Na
     """What the command line gives."""
     values: dict[str, Any] = {"engine": "local", "jobs": 2, "format": "table", "device": "cpu", "excerpts": None}
     values |= {"model": str(model), "output": output, "paths": paths, "state": None, "top": None}
-    return Namespace(**(values | {"min_confidence": None} | rest))
+    return Namespace(**(values | {"min_confidence": None, "head": None} | rest))
 
 
 def test_parquet_in_a_folder_is_whole_file_by_file(model: Path, files: list[Path], tmp_path: Path) -> None:

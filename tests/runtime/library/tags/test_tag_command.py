@@ -106,13 +106,13 @@ def test_a_state_file_knows_files_that_were_tagged(
     genre_tag: Tag, music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[str] = []
-    listen = GenreClassifier.classify_or_error
+    listen = GenreClassifier.analyse_or_error
 
     def counted(self: GenreClassifier, path: Path, **rest: Any) -> Prediction | GenreError:
         heard.append(path.name)
         return listen(self, path, **rest)
 
-    monkeypatch.setattr(GenreClassifier, "classify_or_error", counted)
+    monkeypatch.setattr(GenreClassifier, "analyse_or_error", counted)
     _, first, _ = genre_tag(music, "--state", tmp_path / "state.db")
     assert sorted(heard) == ["noise.flac", "tone.mp3"], "the others are settled without listening"
     _, second, _ = genre_tag(music, "--state", tmp_path / "state.db", "--write")
