@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -118,6 +119,8 @@ def run(options: argparse.Namespace) -> int:
     silence_decoders()
     if not options.output.absolute().parent.is_dir():
         raise UsageError(f"folder {str(options.output.parent)!r} of the output does not exist: create it")
+    if not os.access(options.output.absolute().parent, os.W_OK):  # rather now than after the learning
+        raise UsageError(f"folder {str(options.output.parent)!r} of the output cannot be written: name another one")
     check_own(options.output, HEAD_MARK, force=options.force)
     examples, names, incomplete = found_examples(options)
     wanted = examples if options.keep_labels else [one for one in examples if one.genres]
