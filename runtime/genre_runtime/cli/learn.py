@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from genre_runtime.cli import arguments
 from genre_runtime.cli.output import file_progress, name_unreadable, step_progress
-from genre_runtime.errors import AudioNotFoundError, GenreError, InvalidInputError, UsageError
+from genre_runtime.errors import GenreError, InvalidInputError, UsageError
 from genre_runtime.library.loading import opened_library
 from genre_runtime.terminal import silence_decoders
 
@@ -34,7 +34,7 @@ EXAMPLES = """examples:
                                              from folders such as sorted/Dub, sorted/Ska, ...
   genre learn --from labels.csv --output mine.genre
                                              from a list with the columns path, genre and, if known, artist
-  genre classify new --head mine.genre       use it; also: genre tag, genre-api, genre-app, --head everywhere
+  genre classify new --head mine.genre       use it; also: genre tag, genre-api, genre-gui --head mine.genre
 
 One file may have several genres, joined by "; ". Genres whose names differ in case or signs only are one genre. Names
 that may mean the same are listed in the form of a file for --map, which joins them; an empty name leaves a genre out.
@@ -200,12 +200,14 @@ def found_examples(options: argparse.Namespace) -> tuple[list[Example], GenreNam
 
 
 def _without_missing(paths: list[Path]) -> int:
-    """Remove paths that do not exist, name them on stderr, and return 1 if there are any."""
+    """Remove paths that are not files, name them on stderr, and return 1 if there are any."""
     from genre_runtime.library.results.write import printable
 
-    missing = [path for path in paths if not path.exists()]
+    missing = [path for path in paths if not os.path.isfile(path)]  # noqa: PTH113  # False where pathlib would raise
     for path in missing:
-        print(f"genre: {printable(path)}: {AudioNotFoundError(path)}", file=sys.stderr)
+        found = "not a file" if os.path.lexists(path) else "no such file"
+        words = "a link to a file that does not exist" if path.is_symlink() else f"{found}: expected an audio file"
+        print(f"genre: {printable(path)}: {words}", file=sys.stderr)
         paths.remove(path)
     return int(bool(missing))
 

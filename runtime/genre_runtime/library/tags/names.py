@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,6 +45,8 @@ def read_names(path: Path | str) -> TrackNames:
         mutagen is not installed.
     """
     mutagen = import_mutagen()
+    if not os.path.isfile(path):  # noqa: PTH113  # opening a named pipe would wait for a writer
+        return TrackNames()
     try:
         tags = getattr(mutagen.File(path), "tags", None)
     except Exception:  # damaged tags raise whatever their parser meets; such a file has no names

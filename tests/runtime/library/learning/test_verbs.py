@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import mutagen
 import pytest
 
 from genre_runtime.library.tags import read_genres
+from genre_runtime.library.tags.names import TrackNames, read_names
 from genre_runtime.model.head import read_head
 from tests.runtime.conftest import Genre
 from tests.synthetic import tone, write_audio
@@ -169,3 +171,17 @@ def test_a_broken_file_costs_itself_only(genre: Genre, tagged_music: Path, tmp_p
     assert status == 1
     assert "Loud Wave 9.flac" in err
     assert "24 tracks" in out
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+@pytest.mark.parametrize("verb", ["learn", "audit"])
+def test_pipes_and_dead_links_are_named_and_not_opened(
+    genre: Genre, tagged_music: Path, tmp_path: Path, verb: str
+) -> None:
+    os.mkfifo(tagged_music / "pipe.wav")
+    (tagged_music / "dead.mp3").symlink_to(tmp_path / "nowhere.mp3")
+    status, _, err = genre(verb, tagged_music, "--output", tmp_path / "out.genre")
+    assert status == 1
+    assert "pipe.wav: not a file" in err
+    assert "dead.mp3: a link to a file that does not exist" in err
+    assert read_names(tagged_music / "pipe.wav") == TrackNames()
