@@ -11,10 +11,9 @@ from tqdm import tqdm
 
 from genre_export.parity import parity_table
 from genre_runtime import AudioConfig, GenreClassifier, ModelMetadata, Prediction
-from genre_runtime.calibration import TARGET_PRECISION
+from genre_runtime.calibration import TARGET_PRECISION, right_answers
 from genre_training.data.folders import read_audio_tracks
 from genre_training.data.track import DataError, Track
-from genre_training.evaluate.metrics import right_answers
 from genre_training.evaluate.score import artists_in_words, confident_in_words, with_interval
 
 

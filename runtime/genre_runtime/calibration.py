@@ -27,6 +27,18 @@ N_CONFUSED_PAIRS = 10
 N_RESAMPLES = 1000
 
 
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the probabilities of logits, over the last axis.
+
+    Parameters
+    ----------
+    logits : float64 array, shape (..., n_labels)
+    """
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    probabilities: NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    return probabilities
+
+
 def draws_of(groups: Groups, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Draw as many groups as there are, with replacement, `N_RESAMPLES` times.
 
@@ -147,3 +159,71 @@ def confused_pairs(counts: NDArray[np.int64], names: Sequence[str]) -> list[list
         if true != answer
     ]
     return sorted(wrong, key=lambda pair: -pair[2])[:N_CONFUSED_PAIRS]
+
+
+def right_answers(right: NDArray[np.bool_], groups: Groups) -> dict[str, Any]:
+    """Return the share of right answers with what it is of.
+
+    Parameters
+    ----------
+    right : bool array, shape (n_tracks,)
+        At least one track.
+    groups : array, shape (n_tracks,)
+
+    Returns
+    -------
+    dict
+        `n_tracks`, `n_groups`, `accuracy` and `accuracy_interval`, see `share_interval`.
+    """
+    return {
+        "n_tracks": len(right),
+        "n_groups": len(np.unique(groups)),
+        "accuracy": float(right.mean()),
+        "accuracy_interval": share_interval(right, groups),
+    }
+
+
+def confident_answers(
+    confidence: NDArray[np.float64], right: NDArray[np.bool_], threshold: float | NDArray[np.float64], groups: Groups
+) -> dict[str, Any]:
+    """Return how many tracks get a confident answer, and how many of those answers are right.
+
+    Parameters
+    ----------
+    confidence : float64 array, shape (n_tracks,)
+        Largest probability of each track.
+    right : bool array, shape (n_tracks,)
+        Whether the most probable genre is right.
+    threshold : float or float64 array, shape (n_tracks,)
+        0 to 1.
+    groups : array, shape (n_tracks,)
+
+    Returns
+    -------
+    dict
+        `coverage`, the share of the tracks whose confidence reaches `threshold`, and `precision`, the share of these
+        that are right, with `precision_interval`, [low, high]; both None if there are none.
+    """
+    confident = confidence >= threshold
+    some = bool(confident.any())
+    return {
+        "coverage": float(confident.mean()),
+        "precision": float(right[confident].mean()) if some else None,
+        "precision_interval": share_interval(right[confident], groups[confident]) if some else None,
+    }
+
+
+def genre_sets(probabilities: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
+    """Return the answer set of each track: the genres above a threshold, and always the most probable one.
+
+    Parameters
+    ----------
+    probabilities : float64 array, shape (n_tracks, n_labels)
+    threshold : float
+
+    Returns
+    -------
+    bool array, shape (n_tracks, n_labels)
+    """
+    sets: NDArray[np.bool_] = (probabilities >= threshold) | (probabilities == probabilities.max(axis=1, keepdims=True))
+    return sets

@@ -23,7 +23,14 @@ from genre_runtime.model.metadata import ModelMetadata, check_named, default_mod
 from genre_runtime.model.onnx_model import OnnxModel
 from genre_runtime.model.session import probe_devices
 from genre_runtime.parallel import available_cores, ordered_map
-from genre_runtime.prediction import NOT_MUSIC, PROBABILITY_DIGITS, ExcerptPrediction, Prediction
+from genre_runtime.prediction import (
+    NOT_MUSIC,
+    PROBABILITY_DIGITS,
+    ExcerptPrediction,
+    Prediction,
+    audible,
+    mean_embedding,
+)
 
 if TYPE_CHECKING:
     from genre_runtime.decoders.pool import DecoderPool
@@ -208,9 +215,7 @@ class GenreClassifier:
         ------
         InvalidInputError, GenreError
         """
-        with closing(stream):
-            results = self._model.classify(stream)
-        return self.apply_head(self._summary(results, stream.length, path))
+        return self.apply_head(self._analyse_stream(stream, path))
 
     def apply_head(self, prediction: Prediction) -> Prediction:
         """Replace the model's genres by those of the head, if there is one.
@@ -238,7 +243,7 @@ class GenreClassifier:
             replace(e, probabilities=dict(zip(head.labels, row, strict=True)))
             for e, row in zip(excerpts, rows, strict=True)
         )
-        probabilities = _mean([e for e in own if not e.silent] or own)
+        probabilities = _mean(audible(own))
         label, confidence = next(iter(probabilities.items()))
         reason = prediction.reason
         if prediction.is_music:
@@ -346,6 +351,9 @@ class GenreClassifier:
     def _analyse(self, source: AudioSource, excerpts: ExcerptCount, stop: Event | None) -> Prediction:
         stream = self.open_stream(source, excerpts=excerpts, stop=stop)
         path = Path(source) if isinstance(source, str | os.PathLike) else None
+        return self._analyse_stream(stream, path)
+
+    def _analyse_stream(self, stream: ExcerptStream, path: Path | None) -> Prediction:
         with closing(stream):
             results = self._model.classify(stream)
         return self._summary(results, stream.length, path)
@@ -392,14 +400,14 @@ def summarise(
     path : Path or None
         The file, if there is one.
     """
-    audible = [excerpt for excerpt in excerpts if not excerpt.silent]
-    used = audible or excerpts
+    used = audible(excerpts)
+    is_silent = used[0].silent
     probabilities = _mean(used)
     label, confidence = next(iter(probabilities.items()))
-    shares = _tag_shares(audible, metadata)
-    music = _kind_of_sound(shares, metadata) if audible else "silence"
+    shares = {} if is_silent else _tag_shares(used, metadata)
+    music = "silence" if is_silent else _kind_of_sound(shares, metadata)
     reason = NOT_MUSIC.get(music or "")
-    if not audible:
+    if is_silent:
         reason = "the track is silent" if length.is_silent else "the excerpts are silent"
     elif reason is None:
         reason = _too_low(confidence, metadata.confidence_threshold)
@@ -408,7 +416,6 @@ def summarise(
     lists: dict[str, Any] = {
         plural: tuple(name for name in named if kinds[name] == kind) for kind, plural in _LISTED_KINDS.items()
     }
-    embeddings = [excerpt.embedding for excerpt in used if excerpt.embedding is not None]
     return Prediction(
         label=label,
         confidence=confidence,
@@ -420,7 +427,7 @@ def summarise(
         announced_seconds=length.announced_seconds,
         device=device,
         path=path,
-        embedding=np.mean(embeddings, axis=0) if embeddings else None,
+        embedding=mean_embedding(excerpts),
         genre_set=_answer_set(probabilities, metadata.genre_set_threshold) if music in (None, "music") else (),
         music=music,
         tags=named,
@@ -442,9 +449,9 @@ def _too_low(confidence: float, threshold: float) -> str | None:
     return f"the best genre reaches {confidence:.0%}, confident answers start at {threshold:.0%}"
 
 
-def _tag_shares(audible: Sequence[ExcerptPrediction], metadata: ModelMetadata) -> dict[str, float]:
+def _tag_shares(excerpts: Sequence[ExcerptPrediction], metadata: ModelMetadata) -> dict[str, float]:
     """Return the mean probability of each tag, most probable first; nothing without tags."""
-    rows = [excerpt.tags for excerpt in audible if excerpt.tags is not None]
+    rows = [excerpt.tags for excerpt in excerpts if excerpt.tags is not None]
     if not rows:
         return {}
     means: NDArray[np.float64] = np.mean(rows, axis=0, dtype=np.float64)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from genre_runtime.audio.excerpts import FloatArray
 from genre_runtime.errors import GenreError, RecordedError
@@ -47,6 +49,28 @@ class ExcerptPrediction:
     silent: bool = False
     embedding: FloatArray | None = field(default=None, repr=False, compare=False)
     tags: FloatArray | None = field(default=None, repr=False, compare=False)
+
+
+def audible(excerpts: Sequence[ExcerptPrediction]) -> Sequence[ExcerptPrediction]:
+    """Return the excerpts that count for the track: those that are not silent, or all if all are.
+
+    Parameters
+    ----------
+    excerpts : sequence of ExcerptPrediction
+    """
+    return [excerpt for excerpt in excerpts if not excerpt.silent] or excerpts
+
+
+def mean_embedding(excerpts: Sequence[ExcerptPrediction]) -> FloatArray | None:
+    """Return the embedding of a track: the mean over the excerpts that count; None if they have none.
+
+    Parameters
+    ----------
+    excerpts : sequence of ExcerptPrediction
+        With embeddings of one model.
+    """
+    rows = [excerpt.embedding for excerpt in audible(excerpts) if excerpt.embedding is not None]
+    return np.mean(rows, axis=0) if rows else None
 
 
 @dataclass(frozen=True, slots=True)

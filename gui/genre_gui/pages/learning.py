@@ -43,7 +43,7 @@ CAPTION_WIDTH = 130
 """Of the figures, pixels before scaling."""
 
 MAX_DOUBTS = 1_000
-"""Rows; nobody reads more, and more would delay the window."""
+"""Rows shown at most; more would delay the window."""
 
 
 class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]

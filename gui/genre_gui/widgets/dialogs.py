@@ -58,6 +58,7 @@ def model_file(parent: Misc) -> Path | None:
 
 
 HEADS = [("Own genres", "*.genre"), ("All files", "*")]
+RESULTS = [("Spreadsheet", "*.csv"), ("JSON", "*.json"), ("JSON lines", "*.jsonl")]
 
 
 def head_file(parent: Misc, folder: str) -> Path | None:
@@ -82,15 +83,7 @@ def new_head_file(parent: Misc, folder: str) -> Path | None:
     folder : str
         Folder to start in.
     """
-    name = filedialog.asksaveasfilename(
-        parent=parent,
-        title="Save the genres",
-        initialdir=folder or None,
-        initialfile="mine.genre",
-        defaultextension=".genre",
-        filetypes=HEADS,
-    )
-    return Path(name) if name else None
+    return _save_as(parent, folder, "Save the genres", "mine.genre", HEADS)
 
 
 def export_file(parent: Misc, folder: str) -> Path | None:
@@ -102,15 +95,19 @@ def export_file(parent: Misc, folder: str) -> Path | None:
     folder : str
         Folder to start in.
     """
-    name = filedialog.asksaveasfilename(
+    return _save_as(parent, folder, "Export results", "genres.csv", RESULTS)
+
+
+def _save_as(parent: Misc, folder: str, title: str, name: str, types: list[tuple[str, str]]) -> Path | None:
+    chosen = filedialog.asksaveasfilename(
         parent=parent,
-        title="Export results",
+        title=title,
         initialdir=folder or None,
-        initialfile="genres.csv",
-        defaultextension=".csv",
-        filetypes=[("Spreadsheet", "*.csv"), ("JSON", "*.json"), ("JSON lines", "*.jsonl")],
+        initialfile=name,
+        defaultextension=Path(name).suffix,
+        filetypes=types,
     )
-    return Path(name) if name else None
+    return Path(chosen) if chosen else None
 
 
 Drop = Callable[[Sequence[str]], object]

@@ -44,6 +44,18 @@ def analysis_options() -> argparse.ArgumentParser:
     return parser
 
 
+def add_state(parser: argparse.ArgumentParser) -> None:
+    """Add the option for the state file of verbs that take what `genre classify` keeps.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+    """
+    parser.add_argument(
+        "--state", type=state_path, metavar="FILE", help="keep the analysis in this file, as `genre classify` does"
+    )
+
+
 def library_options(options: argparse.Namespace) -> dict[str, Any]:
     """Return the options that `opened_library` takes, by its parameter names.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genre_runtime.cli import arguments
-from genre_runtime.cli.output import file_progress, name_unreadable, opened_output, unfit_output
+from genre_runtime.cli.output import file_progress, name_failed, name_unreadable, opened_output, unfit_output
 from genre_runtime.errors import GenreError, InvalidInputError
 from genre_runtime.library.loading import opened_library
 from genre_runtime.terminal import silence_decoders
@@ -166,7 +166,7 @@ def classify(
     int
         Exit status.
     """
-    from genre_runtime.library.results.write import WRITERS, printable
+    from genre_runtime.library.results.write import WRITERS
     from genre_runtime.terminal import unescaped
 
     silence_decoders()
@@ -183,7 +183,7 @@ def classify(
             with bar.external_write_mode():
                 outcome = result.outcome
                 if isinstance(outcome, GenreError):
-                    print(f"genre: {printable(result.path)}: {outcome}", file=sys.stderr)
+                    name_failed(result.path, outcome)
                 else:
                     outcome = _as_asked(outcome, options)
                     counts.update(silent=outcome.is_silent, unsure=outcome.is_music and not outcome.confident)

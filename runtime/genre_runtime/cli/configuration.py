@@ -7,7 +7,6 @@ holds for that verb and wins. What is given on the command line wins over both.
 from __future__ import annotations
 
 import argparse
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,7 +49,7 @@ def config_path() -> Path | None:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Return the values of the configuration file; nothing if there is no file.
+    """Return the values of the configuration file; an empty mapping if it does not exist.
 
     Parameters
     ----------
@@ -61,6 +60,8 @@ def read_config(path: Path) -> dict[str, Any]:
     UsageError
         The file cannot be read, or is not TOML.
     """
+    import tomllib  # most users have no configuration
+
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):

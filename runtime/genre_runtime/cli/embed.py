@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genre_runtime.cli import arguments
-from genre_runtime.cli.output import file_progress, name_unreadable, opened_output, unfit_output
+from genre_runtime.cli.output import file_progress, name_failed, name_unreadable, opened_output, unfit_output
 from genre_runtime.errors import InvalidInputError, UsageError
 from genre_runtime.library.loading import opened_library
 from genre_runtime.terminal import silence_decoders, unescaped
@@ -67,12 +66,7 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--output", type=arguments.path, metavar="FILE", help="write to this file instead of stdout (only jsonl)"
     )
-    parser.add_argument(
-        "--state",
-        type=arguments.state_path,
-        metavar="FILE",
-        help="keep the analysis in this file, as `genre classify` does",
-    )
+    arguments.add_state(parser)
     parser.set_defaults(run=run)
 
 
@@ -90,7 +84,6 @@ def run(options: argparse.Namespace) -> int:
         Exit status: 1 if some files or folders could not be read.
     """
     from genre_runtime.library.bulk.manifest import import_extra
-    from genre_runtime.library.results.write import printable
     from genre_runtime.library.scan import Finder, named_paths
     from genre_runtime.library.similarity import with_embedding
 
@@ -120,7 +113,7 @@ def run(options: argparse.Namespace) -> int:
             with bar.external_write_mode():
                 if result.prediction is None:
                     failed += 1
-                    print(f"genre: {printable(result.path)}: {result.error}", file=sys.stderr)
+                    name_failed(result.path, result.error)
                 elif result.prediction.embedding is not None:
                     n_features = result.prediction.embedding.size
                 write(result)

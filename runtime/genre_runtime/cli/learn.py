@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genre_runtime.cli import arguments
-from genre_runtime.cli.output import file_progress, name_unreadable, step_progress
+from genre_runtime.cli.output import file_progress, name_failed, name_unreadable, step_progress
 from genre_runtime.errors import GenreError, InvalidInputError, UsageError
 from genre_runtime.library.loading import opened_library
 from genre_runtime.terminal import silence_decoders
@@ -92,12 +92,7 @@ def add_example_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--map", type=arguments.file_path, metavar="FILE", help="other names for genres: lines `found = used`"
     )
-    parser.add_argument(
-        "--state",
-        type=arguments.state_path,
-        metavar="FILE",
-        help="keep the analysis in this file, as `genre classify` does",
-    )
+    arguments.add_state(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -201,14 +196,12 @@ def found_examples(options: argparse.Namespace) -> tuple[list[Example], GenreNam
 
 def _without_missing(paths: list[Path]) -> int:
     """Remove paths that are not files, name them on stderr, and return 1 if there are any."""
-    from genre_runtime.library.results.write import printable
-
-    missing = [path for path in paths if not os.path.isfile(path)]  # noqa: PTH113  # False where pathlib would raise
+    missing = dict.fromkeys(path for path in paths if not os.path.isfile(path))  # noqa: PTH113  # False where pathlib would raise
     for path in missing:
         found = "not a file" if os.path.lexists(path) else "no such file"
         words = "a link to a file that does not exist" if path.is_symlink() else f"{found}: expected an audio file"
-        print(f"genre: {printable(path)}: {words}", file=sys.stderr)
-        paths.remove(path)
+        name_failed(path, words)
+    paths[:] = [path for path in paths if path not in missing]
     return int(bool(missing))
 
 
@@ -230,7 +223,6 @@ def analysed(examples: Sequence[Example], options: argparse.Namespace) -> tuple[
         Number of files that failed.
     """
     from genre_runtime.library.learning.heads import Collection
-    from genre_runtime.library.results.write import printable
 
     collection, n_failed = Collection(), 0
     with (
@@ -241,7 +233,7 @@ def analysed(examples: Sequence[Example], options: argparse.Namespace) -> tuple[
             if isinstance(result.outcome, GenreError):
                 n_failed += 1
                 with bar.external_write_mode():
-                    print(f"genre: {printable(result.path)}: {result.outcome}", file=sys.stderr)
+                    name_failed(result.path, result.outcome)
             elif result.same_as is None:
                 collection.add(example, result.outcome)
             bar.update()

@@ -55,6 +55,20 @@ def name_unreadable(finder: Finder) -> int:
     return 1 if finder.unreadable else 0
 
 
+def name_failed(path: Path | str, reason: object) -> None:
+    """Report on stderr why a file failed.
+
+    Parameters
+    ----------
+    path : Path or str
+    reason : object
+        An error, or its words.
+    """
+    from genre_runtime.library.results.write import printable
+
+    print(f"genre: {printable(path)}: {reason}", file=sys.stderr)
+
+
 def unfit_output(name: str | None, state: Path | None, paths: Sequence[Path]) -> str | None:
     """Return why results must not be written to a file, or None; `--output *.mp3` must not cost a song.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genre_runtime.cli import arguments
-from genre_runtime.cli.output import file_progress, is_same_file, name_unreadable
+from genre_runtime.cli.output import file_progress, is_same_file, name_failed, name_unreadable
 from genre_runtime.errors import GenreError, InvalidInputError, UsageError
 from genre_runtime.library.loading import opened_library
 from genre_runtime.terminal import silence_decoders
@@ -59,12 +59,7 @@ def add_parser(verbs: Any) -> None:
         "--top", type=arguments.positive, default=10, metavar="K", help="how many (default: %(default)s)"
     )
     parser.add_argument("--format", choices=("table", "jsonl"), default="table")
-    parser.add_argument(
-        "--state",
-        type=arguments.state_path,
-        metavar="FILE",
-        help="keep the results in this file, as `genre classify` does",
-    )
+    arguments.add_state(parser)
     parser.set_defaults(run=run)
 
 
@@ -130,7 +125,7 @@ def _show_duplicates(paths: Sequence[Path], options: argparse.Namespace) -> int:
     def name_failed(path: Path, error: GenreError) -> None:
         nonlocal failed
         failed += 1
-        _name_failed(path, error)
+        name_failed(path, error)
 
     with _analysed(paths, options) as (classifier, results):
         for result in results:
@@ -170,18 +165,12 @@ def _analysed(
                 bar.update()
                 if isinstance(result.outcome, GenreError):
                     with bar.external_write_mode():
-                        _name_failed(result.path, result.outcome)
+                        name_failed(result.path, result.outcome)
                 elif result.outcome.embedding is not None:
                     n_features = result.outcome.embedding.size
                 yield result
 
         yield classifier, results()
-
-
-def _name_failed(path: Path | str, error: GenreError) -> None:
-    from genre_runtime.library.results.write import printable
-
-    print(f"genre: {printable(path)}: {error}", file=sys.stderr)
 
 
 def _print(track: tuple[Path, Prediction], similarity: float, form: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genre_runtime.cli import arguments
-from genre_runtime.cli.output import file_progress, name_unreadable
+from genre_runtime.cli.output import file_progress, name_failed, name_unreadable
 from genre_runtime.errors import GenreError, InvalidInputError, UsageError
 
 if TYPE_CHECKING:
@@ -271,7 +271,7 @@ def _show(path: Path, outcome: Change | GenreError) -> str:
     from genre_runtime.library.results.write import printable
 
     if isinstance(outcome, GenreError):
-        print(f"genre: {printable(path)}: {outcome}", file=sys.stderr)
+        name_failed(path, outcome)
         return "failed"
     if outcome.reason is not None:
         print(f"unchanged     {_genres(outcome.old)} ({outcome.reason})  {printable(path)}", flush=True)
@@ -299,7 +299,7 @@ def _undo(journal: Path) -> int:
     for undone in undo(journal):
         if undone.error is not None:
             n_failed += 1
-            print(f"genre: {printable(undone.path)}: {undone.error}", file=sys.stderr)
+            name_failed(undone.path, undone.error)
             continue
         n_restored += undone.n_restored > 0
         verb = "restored" if undone.n_restored else "as it was"

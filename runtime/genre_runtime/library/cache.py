@@ -30,7 +30,7 @@ from genre_runtime import __version__
 from genre_runtime.audio.excerpts import FloatArray
 from genre_runtime.errors import LASTING, GenreError, RecordedError, StateError
 from genre_runtime.library.results.read import UNFIT
-from genre_runtime.prediction import Prediction
+from genre_runtime.prediction import Prediction, mean_embedding
 
 IN_MEMORY = Path(":memory:")
 """Used instead of a path: the answers are kept until the state is closed."""
@@ -439,9 +439,7 @@ def _with_embeddings(prediction: Prediction, floats: FloatArray | None) -> Predi
         return prediction
     rows = floats.reshape(len(prediction.excerpts), -1)
     excerpts = tuple(replace(e, embedding=row) for e, row in zip(prediction.excerpts, rows, strict=True))
-    audible = [not excerpt.silent for excerpt in excerpts]
-    mean = rows[audible].mean(axis=0) if any(audible) else rows.mean(axis=0)
-    return replace(prediction, excerpts=excerpts, embedding=mean)
+    return replace(prediction, excerpts=excerpts, embedding=mean_embedding(excerpts))
 
 
 def _inflated(answer: object) -> bytes:

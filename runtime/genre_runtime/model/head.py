@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genre_runtime.audio.excerpts import FloatArray
+from genre_runtime.calibration import softmax
 from genre_runtime.errors import InvalidHeadError, ModelNotFoundError
 from genre_runtime.model.metadata import ModelMetadata, check_limits, check_name
 
@@ -87,9 +88,7 @@ class GenreHead:
         """
         logits = embeddings.astype(np.float64) @ self.weights.T.astype(np.float64) + self.bias
         logits += self.share * np.log(np.maximum(known, SMALLEST_PROBABILITY))
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        shares: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
-        return shares
+        return softmax(logits)
 
     def known_probabilities(self, answers: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
         """Return the `known` of `probabilities` from the model's answers.
@@ -236,7 +235,7 @@ def read_head(path: Path | str) -> GenreHead:
     Raises
     ------
     ModelNotFoundError
-        There is no such file.
+        The file does not exist.
     InvalidHeadError
         The file cannot be read, or is not a head.
     """

@@ -13,6 +13,7 @@ import numpy as np
 
 from genre_runtime.audio.excerpts import MIN_EXCERPT_SECONDS, Excerpt, FloatArray
 from genre_runtime.audio.waveform import is_silent
+from genre_runtime.calibration import softmax
 from genre_runtime.errors import InvalidInputError, InvalidModelError
 from genre_runtime.model.metadata import ModelMetadata
 from genre_runtime.model.session import create_session, one_line, output_names
@@ -207,8 +208,7 @@ class OnnxModel:
         logits, tags, embedding = np.split(row, np.cumsum((len(labels), n_tags)))
         if not np.isfinite(logits).all() or not np.isfinite(tags).all():
             raise InvalidInputError("the model's output is NaN or infinite: the input is far from any audio level")
-        exponentials = np.exp(logits.astype(np.float64) - logits.max())
-        probabilities = exponentials / exponentials.sum()
+        probabilities = softmax(logits.astype(np.float64))
         by_label = dict(zip(labels, probabilities.tolist(), strict=True))
         shares = (0.5 + 0.5 * np.tanh(tags / 2)).astype(np.float32)  # the sigmoid, which does not overflow this way
         return ExcerptPrediction(start, end, by_label, silent, embedding, shares if n_tags else None)

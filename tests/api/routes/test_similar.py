@@ -115,7 +115,7 @@ def test_similar_is_off_without_a_state_file(client: TestClient) -> None:
 def test_tracks_below_the_roots_alone_are_shown(make_client: MakeClient, music: Path, state: Path) -> None:
     client = make_client(state=state, audio_roots=os.pathsep.join([str(music / "none"), str(music)]))
     response = similar(client, audio_bytes(4))
-    # Of two files with the same bytes one is shown; silence and what is no audio are not.
+    # Of files with the same bytes one is shown; silent files and files without audio are left out.
     assert sorted(names(response)) == ["album/a.wav", "album/b.wav"]
     assert response.json()["n_known"] == client.get("/api/health").json()["known_tracks"] == 2
     assert str(music.parent) not in response.text

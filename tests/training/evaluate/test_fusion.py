@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from genre_runtime.calibration import genre_set_threshold
+from genre_runtime.calibration import genre_set_threshold, genre_sets
 from genre_training.evaluate.fusion import Fusion, fit_fusion, judged_fusion, reliability, tag_thresholds
-from genre_training.evaluate.metrics import genre_sets, track_probabilities
+from genre_training.evaluate.metrics import track_probabilities
 from genre_training.model.tags import N_CLASSES, TAG_CLASSES
 
 N = 200

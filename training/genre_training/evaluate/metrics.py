@@ -18,7 +18,15 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 from torch import Tensor, nn
 
-from genre_runtime.calibration import FEWEST_DRAWN, Groups, confused_pairs, draws_of, share_interval
+from genre_runtime.calibration import (
+    FEWEST_DRAWN,
+    Groups,
+    confident_answers,
+    confused_pairs,
+    draws_of,
+    share_interval,
+    softmax,
+)
 
 Probabilities = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -34,8 +42,7 @@ def track_probabilities(logits: NDArray[np.float64], temperature: float | NDArra
         Divisor of the logits.
     """
     scaled = logits / np.reshape(temperature, (-1, 1, 1))
-    exponentials = np.exp(scaled - scaled.max(axis=2, keepdims=True))
-    mean: Probabilities = (exponentials / exponentials.sum(axis=2, keepdims=True)).mean(axis=1)
+    mean: Probabilities = softmax(scaled).mean(axis=1)
     return mean
 
 
@@ -127,14 +134,8 @@ def coverage_at_threshold(
         `coverage`, the share of the tracks whose confidence reaches `threshold`, and `precision`, the share of these
         that are right, with `precision_interval`, [low, high]; both None if there are none.
     """
-    confident = probabilities.max(axis=1) >= threshold
-    correct = probabilities.argmax(axis=1) == labels
-    some = bool(confident.any())
-    return {
-        "coverage": float(confident.mean()),
-        "precision": float(correct[confident].mean()) if some else None,
-        "precision_interval": share_interval(correct[confident], groups[confident]) if some else None,
-    }
+    right = probabilities.argmax(axis=1) == labels
+    return confident_answers(probabilities.max(axis=1), right, threshold, groups)
 
 
 def excerpt_logits(network: nn.Module, clips: Tensor, n_frames: int, device: torch.device) -> NDArray[np.float64]:
@@ -243,28 +244,6 @@ def metrics(
     }
 
 
-def right_answers(right: NDArray[np.bool_], groups: Groups) -> dict[str, Any]:
-    """Return the share of right answers with what it is of.
-
-    Parameters
-    ----------
-    right : bool array, shape (n_tracks,)
-        At least one track.
-    groups : array, shape (n_tracks,)
-
-    Returns
-    -------
-    dict
-        `n_tracks`, `n_groups`, `accuracy` and `accuracy_interval`, see `share_interval`.
-    """
-    return {
-        "n_tracks": len(right),
-        "n_groups": len(np.unique(groups)),
-        "accuracy": float(right.mean()),
-        "accuracy_interval": share_interval(right, groups),
-    }
-
-
 def bootstrap_intervals(
     labels: Labels, predicted: Labels, groups: Groups, n_labels: int, seed: int = 0
 ) -> dict[str, Any]:
@@ -326,19 +305,3 @@ def excerpt_gain(
     single = logits.argmax(axis=2) == labels[:, None]
     averaged = track_probabilities(logits, temperature).argmax(axis=1) == labels
     return {"single_excerpt_accuracy": float(single.mean()), "track_accuracy": float(averaged.mean())}
-
-
-def genre_sets(probabilities: Probabilities, threshold: float) -> NDArray[np.bool_]:
-    """Return the answer set of each track: the genres above a threshold, and always the most probable one.
-
-    Parameters
-    ----------
-    probabilities : float64 array, shape (n_tracks, n_labels)
-    threshold : float
-
-    Returns
-    -------
-    bool array, shape (n_tracks, n_labels)
-    """
-    sets: NDArray[np.bool_] = (probabilities >= threshold) | (probabilities == probabilities.max(axis=1, keepdims=True))
-    return sets

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
-from genre_runtime.calibration import confidence_threshold, share_interval
+from genre_runtime.calibration import confidence_threshold, right_answers, share_interval
 from genre_training.data.splits import TrainingData, stored_split
 from genre_training.data.track import Indices
 from genre_training.evaluate.metrics import (
@@ -26,7 +26,6 @@ from genre_training.evaluate.metrics import (
     fit_temperature,
     metrics,
     reliability,
-    right_answers,
     track_probabilities,
 )
 from genre_training.model.checkpoint import Checkpoint

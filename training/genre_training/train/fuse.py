@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from genre_runtime.calibration import genre_set_threshold
+from genre_runtime.calibration import genre_set_threshold, genre_sets
 from genre_training import RUN_FOLDER
 from genre_training.data.features import FeatureStore, label_indices, open_store
 from genre_training.data.folders import read_branch_tracks
 from genre_training.data.splits import TrainingData, everything_trains, load_clips
 from genre_training.data.track import DataError
 from genre_training.evaluate.fusion import Fusion, fit_fusion, judged_fusion, reliability, tag_thresholds
-from genre_training.evaluate.metrics import excerpt_logits, genre_sets, track_probabilities
+from genre_training.evaluate.metrics import excerpt_logits, track_probabilities
 from genre_training.evaluate.report import write_run_folder
 from genre_training.evaluate.score import Scores, score_answers
 from genre_training.model.checkpoint import (

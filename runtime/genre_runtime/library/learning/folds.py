@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genre_runtime.calibration import softmax
 from genre_runtime.library.learning.regression import FloatArray, fit_regression
 
 N_FOLDS = 5
@@ -179,9 +180,7 @@ def track_probabilities(logits: FloatArray, starts: NDArray[np.int64], temperatu
     -------
     float64 array, shape (n_tracks, n_labels)
     """
-    rows = logits.astype(np.float64) / temperature
-    exponentials = np.exp(rows - rows.max(axis=1, keepdims=True))
-    shares = exponentials / exponentials.sum(axis=1, keepdims=True)
+    shares = softmax(logits.astype(np.float64) / temperature)
     counts = np.diff(np.append(starts, len(logits)))[:, None]
     means: NDArray[np.float64] = np.add.reduceat(shares, starts, axis=0) / counts
     return means

@@ -15,9 +15,11 @@ from genre_runtime.calibration import (
     SMALLEST_THRESHOLD,
     TARGET_PRECISION,
     confidence_threshold,
+    confident_answers,
     confused_pairs,
     genre_set_threshold,
-    share_interval,
+    genre_sets,
+    right_answers,
 )
 from genre_runtime.errors import InvalidInputError
 from genre_runtime.library.learning.examples import Example, means_same
@@ -43,7 +45,7 @@ HEAD_MARK = '{\n "format": "genre head",'
 FEWEST_TRACKS = 3
 """A genre with fewer examples is left out by default."""
 FEWEST_GROUPS = 2
-"""Without a second artist there is nobody to judge by."""
+"""A genre of one artist cannot be judged by others."""
 
 
 @dataclass
@@ -327,26 +329,18 @@ def figures(judgement: Judgement, labels: Sequence[str]) -> tuple[dict[str, Any]
     threshold, set_threshold = confidence_threshold(confidence, right, groups), genre_set_threshold(given, groups)
     if threshold <= confidence.min():  # all are right: so would be less certain ones
         threshold = min(threshold, TARGET_PRECISION)
-    confident = confidence >= threshold
-    in_set = (probabilities >= set_threshold) | (probabilities == confidence[:, None])
+    in_set = genre_sets(probabilities, set_threshold)
     counts = np.zeros((len(labels), len(labels)), np.int64)
     np.add.at(counts, (true, answers), 1)
     per_genre = _per_genre(counts, labels)
     test = {
-        "n_tracks": len(genres),
-        "n_groups": len(np.unique(groups)),
-        "accuracy": float(right.mean()),
-        "accuracy_interval": share_interval(right, groups),
+        **right_answers(right, groups),
         "macro_f1": float(np.mean([values["f1"] for values in per_genre.values() if values["support"]])),
         "log_loss": float(-np.log(np.maximum(given, 1e-12)).mean()),
         "per_genre": per_genre,
         "confusion_matrix": counts.tolist(),
         "confused_pairs": confused_pairs(counts, labels),
-        "confident": {
-            "coverage": float(confident.mean()),
-            "precision": float(right[confident].mean()) if confident.any() else None,
-            "precision_interval": share_interval(right[confident], groups[confident]) if confident.any() else None,
-        },
+        "confident": confident_answers(confidence, right, threshold, groups),
         "genre_sets": {
             "right": float(np.mean([row[list(own)].any() for row, own in zip(in_set, genres, strict=True)])),
             "mean_size": float(in_set.sum(axis=1).mean()),
