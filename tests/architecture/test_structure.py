@@ -15,12 +15,11 @@ from tests.architecture.__main__ import NAMES, ROOT, main
 from tests.architecture.structure import Product, documented_parameters, measures, read_product
 
 LIMITS = {
-    "modules": ("<=", 166),  # of them 6 for two branches, and the rooms that teach a user's own genres
-    # Product lines would count parameter tables. 1,300 of these are for two branches, tags and answer sets.
-    "code lines": ("<=", 23_000),
+    "modules": ("<=", 180),  # 130 before two branches, tags, teaching, watching, integrations and a client were added
+    "code lines": ("<=", 25_500),  # product lines would count parameter tables
     "longest module": ("<=", 500),
     "modules below 60 lines": ("<=", 8),
-    "modules imported by one other": ("<=", 47),
+    "modules imported by one other": ("<=", 54),
     "circles": ("<=", 0),
     "import circles": ("<=", 0),
     "parameter tables, %": (">=", 99),
