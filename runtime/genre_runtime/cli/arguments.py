@@ -129,12 +129,12 @@ def state_path(text: str) -> Path:
     return named
 
 
-def quoted(path: PurePath) -> str:
+def quoted(path: PurePath | str) -> str:
     """Return a path quoted for the shell of this system.
 
     Parameters
     ----------
-    path : PurePath
+    path : PurePath or str
     """
     import shlex
     import subprocess

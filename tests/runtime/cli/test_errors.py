@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from genre_runtime.cli import arguments
 from tests.runtime.conftest import Genre
 from tests.synthetic import tone, write_audio
 
@@ -72,12 +73,10 @@ def test_names_that_no_file_can_have(genre: Genre, tmp_path: Path, name: str) ->
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    "words",
     [
-        [],
         ["classify"],
         ["classify", ""],
-        ["dance"],
         ["classify", "x.wav", "--format", "xml"],
         ["classify", "x.wav", "--excerpts", "0"],
         ["classify", "x.wav", "--excerpts", "some"],
@@ -85,8 +84,8 @@ def test_names_that_no_file_can_have(genre: Genre, tmp_path: Path, name: str) ->
         ["info", "--nonsense"],
     ],
 )
-def test_wrong_usage(genre: Genre, arguments: list[str]) -> None:
-    status, out, err = genre(*arguments)
+def test_wrong_usage(genre: Genre, words: list[str]) -> None:
+    status, out, err = genre(*words)
     assert (status, out) == (2, "")
     assert err.startswith("usage: genre")
 
@@ -140,3 +139,27 @@ def test_closed_streams_give_no_traceback(model_path: Path, tmp_path: Path, clos
     result = subprocess.run(["sh", "-c", command], stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        (["song.mp3"], "'song.mp3' is not a command: to classify it, run `genre classify song.mp3`"),
+        (["*.flac", "--top", "3"], "to classify it, run `genre classify "),
+        (["clasify", "song.mp3"], "'clasify' is not a command: did you mean `genre classify`?"),
+        (["tags"], "did you mean `genre tag`?"),
+        (["nonsense"], "'nonsense' is not a command: see `genre --help`"),
+        ([], "no command was given: expected classify, tag, "),
+        (["--device", "cpu", "info"], "write options after it, `genre info --device ...`"),
+    ],
+)
+def test_words_that_do_not_begin_with_a_verb(genre: Genre, words: list[str], advice: str) -> None:
+    status, out, err = genre(*words)
+    assert (status, out, len(err.splitlines())) == (2, "", 1)
+    assert advice in err
+
+
+def test_a_folder_in_place_of_a_verb(genre: Genre, music: Path) -> None:
+    status, _, err = genre(music)
+    assert status == 2
+    assert f"`genre classify {arguments.quoted(music)}`" in err
