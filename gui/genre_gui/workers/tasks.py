@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING
 
-from genre_gui.text import counted, one_line, sentence
+from genre_gui.text import one_line, sentence
 from genre_gui.workers.background import (
     Background,
     DevicesTested,
@@ -26,7 +26,7 @@ from genre_gui.workers.background import (
     TagsUndone,
 )
 from genre_runtime import GenreError, Prediction
-from genre_runtime.errors import MissingDependencyError
+from genre_runtime.errors import MissingDependencyError, counted
 from genre_runtime.library.scan import Finder
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from genre_runtime.errors import InvalidInputError
+from genre_runtime.errors import InvalidInputError, counted
 from genre_runtime.library.learning.folds import choose_setting, given_probabilities
 from genre_runtime.library.learning.heads import Collection, judge, known_names, track_set
 from genre_runtime.library.similarity import EmbeddingIndex
@@ -60,13 +60,14 @@ def audit(collection: Collection, metadata: ModelMetadata, *, report: Callable[[
     labels = sorted({genre for example in collection.examples for genre in example.genres}, key=str.casefold)
     if len(labels) < 2:
         raise InvalidInputError(
-            f"the files name {len(labels)} genres: expected two or more; name more music with genres in its tags"
+            f"the files name {counted(len(labels), 'genre')}: expected two or more; name more music with "
+            "genres in its tags"
         )
     known_as = known_names(labels, metadata.labels)
     tracks, chosen = track_set(collection, labels, known_as)
     report("choosing how strictly to learn")
     setting = choose_setting(tracks, builds_on=any(known_as))
-    report(f"judging {len(chosen)} tracks by artists that were held out")
+    report(f"judging {counted(len(chosen), 'track')} by artists that were held out")
     judgement = judge(tracks, setting)
     probabilities = judgement.probabilities
     own = given_probabilities(probabilities, tracks.genres)

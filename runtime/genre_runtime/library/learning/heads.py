@@ -21,7 +21,7 @@ from genre_runtime.calibration import (
     genre_sets,
     right_answers,
 )
-from genre_runtime.errors import InvalidInputError
+from genre_runtime.errors import InvalidInputError, counted
 from genre_runtime.library.learning.examples import Example, means_same
 from genre_runtime.library.learning.folds import (
     Setting,
@@ -154,7 +154,8 @@ def learn_head(
     if len(labels) < 2:
         found = ", ".join(f"{genre} ({count})" for genre, count in counts.most_common(10)) or "none"
         raise InvalidInputError(
-            f"{len(labels)} genres have {fewest} tracks or more: expected two; found were {found}; name more music"
+            f"{counted(len(labels), 'genre')} with {counted(fewest, 'track')} or more: expected two; found were "
+            f"{found}; name more music"
         )
     known_as = known_names(labels, metadata.labels)
     tracks, chosen = track_set(collection, labels, known_as, keep_labels=keep_labels)

@@ -100,8 +100,8 @@ def test_the_genres_of_the_model_can_be_kept() -> None:
 @pytest.mark.parametrize(
     ("music", "words"),
     [
-        (Collection(), "0 genres have 3 tracks or more"),
-        (collection(("Dub",)), "1 genres have 3 tracks or more"),
+        (Collection(), "0 genres with 3 tracks or more"),
+        (collection(("Dub",)), "1 genre with 3 tracks or more"),
         (collection(n_artists=1, n_tracks=1), "expected two; found were Dub"),
     ],
 )
