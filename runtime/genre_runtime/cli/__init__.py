@@ -66,7 +66,7 @@ exit status:
   0     every file was classified, tagged or restored
   1     some files failed, each named on stderr with the reason, or none were found
   2     wrong usage: options, settings, devices or packages that are not available
-  130   interrupted (143: SIGTERM, 129: terminal closed); the results written so far are complete
+  130   interrupted (143: SIGTERM, 129: terminal closed); the last line says what is complete
 
 environment:
   GENRE_MODEL      the model if --model is not given
@@ -169,7 +169,8 @@ def _run(options: argparse.Namespace) -> int:
         print(f"genre: {named}{error.strerror or error}{advice}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as interruption:
-        print("genre: interrupted; the results printed so far are complete", file=sys.stderr)
+        kept = f"; {options.kept(options)}" if "kept" in options else ""
+        print(f"genre: interrupted{kept}", file=sys.stderr)
         return 128 + (interruption.args[0] if interruption.args else signal.SIGINT)
 
 

@@ -56,6 +56,19 @@ def add_state(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def goes_on(options: argparse.Namespace) -> str:
+    """Return how an interrupted verb that analyses files goes on.
+
+    Parameters
+    ----------
+    options : Namespace
+        With `state`.
+    """
+    if options.state is None:
+        return "with --state FILE, a run that is repeated goes on where it ended"
+    return "run the same line again to go on: what was analysed is in the state file"
+
+
 def library_options(options: argparse.Namespace) -> dict[str, Any]:
     """Return the options that `opened_library` takes, by its parameter names.
 

@@ -51,7 +51,7 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--top", type=arguments.positive, metavar="K", help="list only the K most certain")
     parser.add_argument("--format", choices=("table", "jsonl"), help="(default: the suffix of --output, else table)")
     parser.add_argument("--output", type=arguments.path, metavar="FILE", help="write to this file instead of stdout")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, kept=lambda options: f"the list is not complete; {arguments.goes_on(options)}")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -71,7 +71,7 @@ def add_parser(verbs: Any) -> None:
         help="keep the model's own genres beside yours; files without a genre show what they sound like",
     )
     parser.add_argument("--force", action="store_true", help="overwrite a file that is not a head")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, kept=lambda options: f"no head was written; {arguments.goes_on(options)}")
 
 
 def add_example_options(parser: argparse.ArgumentParser) -> None:
@@ -224,10 +224,10 @@ def analysed(examples: Sequence[Example], options: argparse.Namespace) -> tuple[
     """
     from genre_runtime.library.learning.heads import Collection
 
-    collection, n_failed = Collection(), 0
+    collection, n_failed, paths = Collection(), 0, [one.path for one in examples]
     with (
-        opened_library([one.path for one in examples], **arguments.library_options(options)) as (classifier, results),
-        file_progress(len(examples)) as bar,
+        file_progress(len(paths)) as bar,
+        opened_library(paths, progress=bar.within, **arguments.library_options(options)) as (classifier, results),
     ):
         for example, result in zip(examples, results, strict=True):
             if isinstance(result.outcome, GenreError):

@@ -60,7 +60,7 @@ def add_parser(verbs: Any) -> None:
     )
     parser.add_argument("--format", choices=("table", "jsonl"), default="table")
     arguments.add_state(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, kept=lambda options: f"the list is not complete; {arguments.goes_on(options)}")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -154,8 +154,8 @@ def _analysed(
     from genre_runtime.library.similarity import with_embedding
 
     with (
-        opened_library(paths, **arguments.library_options(options)) as (classifier, found),
         file_progress(len(paths)) as bar,
+        opened_library(paths, progress=bar.within, **arguments.library_options(options)) as (classifier, found),
     ):
 
         def results() -> Iterator[FileResult]:

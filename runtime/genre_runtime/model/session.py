@@ -124,7 +124,7 @@ def _check_input(session: InferenceSession, metadata: ModelMetadata, kind: str, 
     if inputs[0].type != _FLOAT32 or fixed != expected:
         raise InvalidModelError(
             f"{name} takes {kind} as {_description(inputs[0])}: expected {_FLOAT32} of any batch and length; export "
-            "export the model again"
+            "the model again"
         )
 
 

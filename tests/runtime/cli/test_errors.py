@@ -115,7 +115,7 @@ def test_remarks_of_decoders_do_not_reach_the_terminal(model_path: Path, tmp_pat
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 1
     words = [line for line in result.stderr.splitlines() if not line.startswith("genre: none.mp3")]
-    assert words == ["1 classified on cpu, 1 failed"]
+    assert words == ["2 files: 1 classified on cpu, 1 failed"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="named pipes are another thing there")

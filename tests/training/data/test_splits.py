@@ -164,7 +164,7 @@ def test_few_groups_make_fewer_parts(n_blocks: int, block_size: int) -> None:
     groups = [{tracks[i].group for i in part} for part in (split.train, split.validation, split.test)]
     assert all(groups)
     assert sum(map(len, groups)) == n_blocks
-    with pytest.raises(DataError, match=r"fold 4: .* make . folds"):
+    with pytest.raises(DataError, match=r"fold 4: .* in . folds"):
         split_tracks(tracks, "grouped", 0, fold=4)
 
 
