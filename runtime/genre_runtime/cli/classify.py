@@ -177,7 +177,7 @@ def classify(
     int
         Exit status.
     """
-    from genre_runtime.library.results.write import WRITERS
+    from genre_runtime.library.results.write import opened_writer
     from genre_runtime.terminal import unescaped
 
     silence_decoders()
@@ -187,7 +187,7 @@ def classify(
         opened_library(paths, progress=bar.within, **arguments.library_options(options)) as (classifier, results),
         opened_output(getattr(options, "output", None)) as stream,  # last: this empties the results of an earlier run
         # Closed even when interrupted, so that a JSON array is whole.
-        closing(WRITERS[options.format](unescaped(stream))) as writer,
+        closing(opened_writer(options.format, unescaped(stream), classifier.labels)) as writer,
     ):
         for result in results:
             counts[_source(result)] += 1

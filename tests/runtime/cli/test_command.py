@@ -41,7 +41,7 @@ def test_every_format_says_why_an_answer_is_not_confident(genre: Genre, tmp_path
     _, out, err = genre("classify", silent, vague, direct)
     assert err == "? 1 file below the confidence threshold of 50%, 2 silent files\n3 classified on cpu\n"
     _, out, err = genre("classify", vague, direct, "--min-confidence", "99%", "--format", "csv")
-    assert [row["confident"] for row in csv.DictReader(io.StringIO(out))] == ["False", "False"]
+    assert [row["confident"] for row in csv.DictReader(io.StringIO(out))] == ["false", "false"]
     reasons = [row["reason"] for row in csv.DictReader(io.StringIO(out))]
     assert "asked for were 99%" in reasons[0]
     assert reasons[1] == "the track is silent"
@@ -98,8 +98,11 @@ def test_csv(genre: Genre, music: Path) -> None:
         "moods",
         "instruments",
         "voice",
+        *(f"probability of {label}" for label in sorted(LABELS)),
     ]
-    assert float(rows[0]["confidence"]) > 0.5
+    assert float(rows[0]["confidence"]) == float(rows[0]["probability of tone"]) > 0.5
+    assert rows[0]["confident"] == "true"
+    assert rows[2]["probability of tone"] == ""
     assert rows[0]["error"] == ""
     assert "none.wav" in rows[2]["error"]
 
