@@ -324,8 +324,7 @@ class GenreClassifier:
         stop : Event, optional
             As for `classify_or_error`.
         progress : callable, optional
-            Called after each excerpt of a whole track, with the seconds analysed and the length that the file claims,
-            None if it claims none.
+            Called after each excerpt of a whole track, with the seconds analysed and the length that the file claims.
         """
         try:
             return self._analyse(source, excerpts, stop, progress)

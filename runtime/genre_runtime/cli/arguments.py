@@ -9,8 +9,14 @@ from pathlib import Path, PurePath
 from typing import Any
 
 
-class Formatter(argparse.RawDescriptionHelpFormatter):
-    """Help formatter that keeps the line breaks of examples."""
+class Formatter(argparse.HelpFormatter):
+    """Help formatter that fills paragraphs to the width of the terminal and keeps the line breaks of examples."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = text.strip().split("\n\n")
+        return "\n\n".join(
+            text if "\n " in text else super(Formatter, self)._fill_text(text, width, indent) for text in paragraphs
+        )
 
 
 def model_options(*, head: bool = True) -> argparse.ArgumentParser:

@@ -107,13 +107,13 @@ def run(options: argparse.Namespace) -> int:
     int
         Exit status.
     """
-    if options.format is None:
-        ending = Path(options.output or "").suffix.lower().removeprefix(".")
-        options.format = ending if ending in FORMATS else FORMATS[0]
     if is_bulk(options):
         from genre_runtime.cli import bulk
 
         return bulk.run(options)
+    if options.format is None:
+        ending = Path(options.output or "").suffix.lower().removeprefix(".")
+        options.format = ending if ending in FORMATS else FORMATS[0]
     from genre_runtime.library.scan import Finder, named_paths
 
     finder = Finder()

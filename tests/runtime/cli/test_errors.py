@@ -163,3 +163,31 @@ def test_a_folder_in_place_of_a_verb(genre: Genre, music: Path) -> None:
     status, _, err = genre(music)
     assert status == 2
     assert f"`genre classify {arguments.quoted(music)}`" in err
+
+
+def test_a_configured_format_is_not_blamed_on_the_command_line(
+    genre: Genre, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pyarrow")
+    config = tmp_path / "genre" / "config.toml"
+    config.parent.mkdir()
+    config.write_text('[classify]\nformat = "jsonl"\n')
+    monkeypatch.setattr("genre_runtime.cli.configuration.config_path", lambda: config)
+    listed = tmp_path / "tracks.csv"
+    listed.write_text(f"path\n{write_audio(tmp_path / 'tone.wav', tone(1))}\n")
+    status, _, err = genre("classify", listed, "--output", tmp_path / "x.parquet")
+    assert (status, err) == (0, "1 classified\n")
+    for words in ((), ("--format", "jsonl")):
+        status, _, err = genre("classify", listed, "--output", tmp_path / "x.jsonl", *words)
+        assert status == 2
+        assert "--format" not in err
+
+
+@pytest.mark.parametrize("verb", ["classify", "learn", "audit", "similar"])
+def test_help_fills_paragraphs_to_the_width_of_the_terminal(
+    genre: Genre, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    description = genre(verb, "--help")[1].partition("\n\n")[2].partition("\n\n")[0]
+    assert len(description.splitlines()) > 1
+    assert max(map(len, description.splitlines())) <= 78
