@@ -27,6 +27,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from genre_api.problems import ServiceError, busy, upload_too_large
 from genre_api.work_queue import ClientGone
+from genre_runtime.errors import counted
 
 # Without O_NONBLOCK, opening a named pipe waits for a writer.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -354,7 +355,7 @@ def parse_npy(content: bytes) -> NDArray[np.float32]:
 def _rows(rows: Any, n_mels: int) -> NDArray[np.float32]:
     """Check every row before NumPy gets it: one long string would become an array of strings of that length."""
     if not isinstance(rows, list) or len(rows) != n_mels:
-        found = f"{len(rows)} rows" if isinstance(rows, list) else "no list of rows"
+        found = counted(len(rows), "row") if isinstance(rows, list) else "no list of rows"
         raise _invalid(f"spec has {found}: expected {n_mels} rows of numbers, the lowest mel band first")
     if not all(isinstance(row, list) and len(row) == len(rows[0]) for row in rows):
         raise _invalid("the rows of spec differ in length: expected rows of the same length")

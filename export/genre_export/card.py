@@ -12,6 +12,7 @@ from tqdm import tqdm
 from genre_export.parity import parity_table
 from genre_runtime import AudioConfig, GenreClassifier, ModelMetadata, Prediction
 from genre_runtime.calibration import TARGET_PRECISION, right_answers
+from genre_runtime.errors import counted
 from genre_training.data.folders import read_audio_tracks
 from genre_training.data.track import DataError, Track
 from genre_training.evaluate.score import artists_in_words, confident_in_words, with_interval
@@ -174,8 +175,8 @@ def _answers(metadata: ModelMetadata) -> str:
         (kind, len(tags), ", ".join(f"{tag.name} {tag.threshold:.2f}" for tag in tags)) for kind, tags in named.items()
     ]
     return (
-        f"{text}\nThe model also answers {len(metadata.tags)} tags, independently of each other and of the genre. They "
-        "are classes of AudioSet, and a tag is named if its mean probability reaches its threshold:\n\n"
+        f"{text}\nThe model also answers {counted(len(metadata.tags), 'tag')}, independently of each other and of the "
+        "genre. They are classes of AudioSet, and a tag is named if its mean probability reaches its threshold:\n\n"
         + _table(("kind", "tags", "each with its threshold"), rows)
     )
 
@@ -284,8 +285,8 @@ def _audio_files(scores: Any) -> str:
     ]
     return (
         "Accuracy of the ONNX graph, from decoding to the answer, on audio files that the model was not trained on "
-        f"({scores['n_files']} files, {scores['n_failed']} failed). Above, the network answered the spectrograms that "
-        "training computes, whose excerpts begin up to 0.1 s elsewhere:\n\n"
+        f"({counted(scores['n_files'], 'file')}, {scores['n_failed']} failed). Above, the network answered the "
+        "spectrograms that training computes, whose excerpts begin up to 0.1 s elsewhere:\n\n"
         + _table(("source", "part", "files", "artists", "accuracy"), rows)
     )
 

@@ -55,18 +55,6 @@ def device_name(device: str) -> str:
     return DEVICE_NAMES.get(device, one_line(device))
 
 
-def counted(count: int, noun: str) -> str:
-    """Return for example `1 file`, `2 files`.
-
-    Parameters
-    ----------
-    count : int
-    noun : str
-        Singular.
-    """
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def sentence(error: GenreError) -> str:
     """Return the message of an error on one line, with a capital first letter.
 

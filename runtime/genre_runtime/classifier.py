@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genre_runtime.audio.decoding import stream_excerpts
-from genre_runtime.audio.excerpts import ExcerptStream, TrackLength
+from genre_runtime.audio.excerpts import Excerpt, ExcerptStream, TrackLength
 from genre_runtime.audio.source import AudioSource, DecodeLimits
 from genre_runtime.audio.waveform import excerpts_of_waveform
 from genre_runtime.errors import GenreError, InvalidInputError, UnexpectedFailureError
@@ -44,6 +44,9 @@ _LISTED_KINDS = {"style": "styles", "mood": "moods", "instrument": "instruments"
 
 ExcerptCount = int | Literal["all"] | None
 """How many excerpts of a track are analysed: a number, "all", or None for the number in the model's sidecar."""
+
+Progress = Callable[[float, float | None], None]
+"""Takes the seconds of a track that were analysed, and its length as far as it is known."""
 
 
 class GenreClassifier:
@@ -150,7 +153,7 @@ class GenreClassifier:
         ------
         AudioNotFoundError, EmptyAudioError, UnreadableAudioError, AudioLimitError, InvalidInputError
         """
-        return self.apply_head(self._analyse(source, excerpts, None))
+        return self.apply_head(self._analyse(source, excerpts))
 
     def classify(self, waveform: NDArray[Any], sample_rate: int, *, excerpts: ExcerptCount = None) -> Prediction:
         """Classify a waveform.
@@ -304,7 +307,12 @@ class GenreClassifier:
         return self.apply_head(outcome) if isinstance(outcome, Prediction) else outcome
 
     def analyse_or_error(
-        self, source: AudioSource, *, excerpts: ExcerptCount = None, stop: Event | None = None
+        self,
+        source: AudioSource,
+        *,
+        excerpts: ExcerptCount = None,
+        stop: Event | None = None,
+        progress: Progress | None = None,
     ) -> Prediction | GenreError:
         """Return the model's own answer for a file, without the head, or the error.
 
@@ -315,9 +323,11 @@ class GenreClassifier:
             As for `classify_file`.
         stop : Event, optional
             As for `classify_or_error`.
+        progress : callable, optional
+            Called after each excerpt of a whole track, with the seconds analysed and the length that the file claims.
         """
         try:
-            return self._analyse(source, excerpts, stop)
+            return self._analyse(source, excerpts, stop, progress)
         except GenreError as error:
             return error
         except Exception as error:  # one file must not end the caller's loop
@@ -348,14 +358,21 @@ class GenreClassifier:
         decode = stream_excerpts if self._decoders is None else self._decoders.stream_excerpts
         return decode(source, rate, limits=self._limits, stop=stop, **self._plan(excerpts))
 
-    def _analyse(self, source: AudioSource, excerpts: ExcerptCount, stop: Event | None) -> Prediction:
+    def _analyse(
+        self,
+        source: AudioSource,
+        excerpts: ExcerptCount,
+        stop: Event | None = None,
+        progress: Progress | None = None,
+    ) -> Prediction:
         stream = self.open_stream(source, excerpts=excerpts, stop=stop)
         path = Path(source) if isinstance(source, str | os.PathLike) else None
-        return self._analyse_stream(stream, path)
+        return self._analyse_stream(stream, path, progress if excerpts == "all" else None)
 
-    def _analyse_stream(self, stream: ExcerptStream, path: Path | None) -> Prediction:
+    def _analyse_stream(self, stream: ExcerptStream, path: Path | None, progress: Progress | None = None) -> Prediction:
+        rate = self.metadata.audio.sample_rate
         with closing(stream):
-            results = self._model.classify(stream)
+            results = self._model.classify(stream if progress is None else _reporting(stream, rate, progress))
         return self._summary(results, stream.length, path)
 
     def _plan(self, excerpts: ExcerptCount) -> dict[str, Any]:
@@ -433,6 +450,13 @@ def summarise(
         tags=named,
         **lists,
     )
+
+
+def _reporting(excerpts: Iterable[Excerpt], sample_rate: int, progress: Progress) -> Iterator[Excerpt]:
+    """Yield excerpts; report each when the next is asked for."""
+    for excerpt in excerpts:
+        yield excerpt
+        progress(excerpt.start_seconds + excerpt.waveform.size / sample_rate, excerpt.track_seconds)
 
 
 def _mean(excerpts: Sequence[ExcerptPrediction]) -> dict[str, float]:

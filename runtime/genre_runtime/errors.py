@@ -11,6 +11,20 @@ from pathlib import Path
 from typing import ClassVar
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return for example `1 file`, `1,200 files`.
+
+    Parameters
+    ----------
+    count : int
+    noun : str
+        In the singular.
+    plural : str
+        If it is not the noun with an s.
+    """
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
 class GenreError(Exception):
     """Base class of all errors of this project."""
 

@@ -82,7 +82,8 @@ def test_interrupted_in_the_middle_of_its_work(model_path: Path, tmp_path: Path,
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
     assert [line for line in err.splitlines() if "interrupted" in line] == [
-        "genre: interrupted; the results printed so far are complete"
+        "genre: interrupted; the results written so far are complete; with --state FILE, a run that is repeated goes "
+        "on where it ended"
     ]
     assert "Traceback" not in err
     text = output.read_text(encoding="utf-8")

@@ -1,10 +1,10 @@
-// Results as files in the formats of `genre classify --format json` and `csv`; the CSV also has the reason and every genre.
+// Results as files in the formats of `genre classify --format json` and `csv`.
 
 import { element } from "./dom.js";
 
 const COLUMNS = [
-  ...["path", "label", "confidence", "confident", "reason", "duration_seconds", "device", "error", "announced_seconds"],
-  ...["music", "genre_set", "styles", "moods", "instruments", "voice"],
+  ...["path", "label", "confidence", "confident", "reason", "duration_seconds", "device", "error", "same_as"],
+  ...["announced_seconds", "music", "genre_set", "styles", "moods", "instruments", "voice"],
 ];
 
 function result({ name, answer, refusal }) {
@@ -25,7 +25,8 @@ export function toCsv(cards) {
     ...COLUMNS.map((column) => (column === "error" ? one.error?.message : one[column])),
     ...genres.map((genre) => one.probabilities?.[genre]),
   ]);
-  return [[...COLUMNS, ...genres], ...rows].map((row) => `${row.map(cell).join(",")}\r\n`).join("");
+  const heading = [...COLUMNS, ...genres.map((genre) => `probability of ${genre}`)];
+  return [heading, ...rows].map((row) => `${row.map(cell).join(",")}\r\n`).join("");
 }
 
 function cell(value) {

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import customtkinter
 
 from genre_gui.controller import Controller
-from genre_gui.text import capitalised, counted, one_line
+from genre_gui.text import capitalised, one_line
 from genre_gui.widgets import dialogs
 from genre_gui.widgets.controls import add_scrollbar, button, card, label, make_focusable
 from genre_gui.widgets.theme import BAR, ERROR, MIDDLE, MUTED, NARROW, TABLE, TEXT, TRACK, scaling
 from genre_gui.workers.background import Audited, LearningFailed, LearningKind, LearningStep, Learnt
 from genre_runtime import FileResult, Prediction
+from genre_runtime.errors import counted
 
 if TYPE_CHECKING:
     from genre_runtime import GenreHead

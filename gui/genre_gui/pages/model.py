@@ -18,6 +18,7 @@ from genre_gui.widgets.charts import SCORE_LINES, TRAINING_LINES, Confusion, Cur
 from genre_gui.widgets.controls import button, card, label
 from genre_gui.widgets.theme import MIDDLE, MUTED, NARROW, WIDE
 from genre_runtime import ModelMetadata
+from genre_runtime.errors import counted
 
 UNKNOWN = "unknown"
 
@@ -106,7 +107,7 @@ def describe(metadata: ModelMetadata) -> str:
 
 
 def _input(metadata: ModelMetadata) -> str:
-    audio, excerpts = metadata.audio, f"{metadata.n_excerpts} excerpts of {metadata.excerpt_seconds:g} s"
+    audio, excerpts = metadata.audio, f"{counted(metadata.n_excerpts, 'excerpt')} of {metadata.excerpt_seconds:g} s"
     return f"{excerpts} at {audio.sample_rate} Hz, {audio.n_mels} mel bands"
 
 

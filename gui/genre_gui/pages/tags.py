@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import customtkinter
 
-from genre_gui.text import counted, one_line, sentence
+from genre_gui.text import one_line, sentence
 from genre_gui.widgets.controls import add_scrollbar, button, card, label, make_focusable, menu
 from genre_gui.widgets.theme import BAR, ERROR, MIDDLE, MUTED, NARROW, TABLE, TEXT, colour, scaling
 from genre_gui.workers.background import Tagged, TagsFinished, TagsUndone
 from genre_gui.workers.tasks import TagOptions
 from genre_runtime import GenreError
+from genre_runtime.errors import counted
 
 if TYPE_CHECKING:
     from genre_runtime.library.tags import Mode

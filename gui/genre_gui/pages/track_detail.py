@@ -16,6 +16,7 @@ from genre_gui.widgets.controls import button, label
 from genre_gui.widgets.spectrogram import ExcerptSpectrogram, Spectrogram
 from genre_gui.widgets.theme import CARD, ERROR, MIDDLE, MUTED, NARROW, TEXT, WARNING, WIDE
 from genre_runtime import GenreError, ModelMetadata, Prediction
+from genre_runtime.errors import counted
 from genre_runtime.library.report.plots import clock
 
 WIDTH = 380
@@ -90,7 +91,7 @@ class TrackDetail(customtkinter.CTkFrame):  # type: ignore[misc]
             message = "Analysing …" if track.state in UNFINISHED else "Cancelled. Ctrl+R tries again."
             self._show_texts(name, folder, message, MUTED)
         else:
-            analysed = "whole track" if track.whole else f"{len(prediction.excerpts)} excerpts"
+            analysed = "whole track" if track.whole else counted(len(prediction.excerpts), "excerpt")
             if len(prediction.excerpts) == 1:
                 analysed = "one excerpt"
             facts = f"{clock(prediction.duration_seconds)}  ·  {analysed}  ·  {device_name(prediction.device)}"

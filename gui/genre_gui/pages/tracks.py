@@ -14,11 +14,11 @@ from genre_gui.controller import Controller
 from genre_gui.pages.track_detail import TrackDetail
 from genre_gui.pages.track_table import TrackTable
 from genre_gui.playback import Player
-from genre_gui.text import counted
 from genre_gui.tracks import UNFINISHED, State
 from genre_gui.widgets.controls import HEIGHT, button, label
 from genre_gui.widgets.theme import BAR, CARD, MIDDLE, MUTED, NARROW, OUTLINE, TEXT, TRACK
 from genre_gui.workers.background import Compared
+from genre_runtime.errors import counted
 
 Action = tuple[str, Callable[[], object]]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING
 
-from genre_gui.text import counted, one_line, sentence
+from genre_gui.text import one_line, sentence
 from genre_gui.workers.background import (
     Background,
     DevicesTested,
@@ -26,7 +26,7 @@ from genre_gui.workers.background import (
     TagsUndone,
 )
 from genre_runtime import GenreError, Prediction
-from genre_runtime.errors import MissingDependencyError
+from genre_runtime.errors import MissingDependencyError, counted
 from genre_runtime.library.scan import Finder
 
 if TYPE_CHECKING:
@@ -237,14 +237,15 @@ def export(path: Path, results: Sequence[tuple[Path, Result]], post: Post) -> No
     post : callable
     """
     from genre_runtime import FileResult, write_whole
-    from genre_runtime.library.results.write import WRITERS
+    from genre_runtime.library.results.write import opened_writer
 
     name, suffix = one_line(path.name), path.suffix.lower()
     if suffix not in EXPORT_SUFFIXES:
         post(Notice(f"{name} was not written: expected a name that ends in .csv, .json or .jsonl.", bad=True))
         return
     text = io.StringIO()
-    writer = WRITERS[suffix[1:]](text)
+    labels = {label for _, result in results if isinstance(result, Prediction) for label in result.probabilities}
+    writer = opened_writer(suffix[1:], text, labels)
     for track_path, result in results:
         writer.write(FileResult(track_path, result))
     writer.close()

@@ -153,7 +153,7 @@ class _FullDecoder:
         self._readers = open_readers(file)
         self._first = next(self._readers)
         self.sample_rate = self._first.sample_rate
-        self._announced_seconds = file.structure.announced_seconds or self._first.duration_seconds
+        self.announced_seconds = file.structure.announced_seconds or self._first.duration_seconds
 
     @property
     def n_samples(self) -> int:
@@ -163,7 +163,7 @@ class _FullDecoder:
     @property
     def length(self) -> TrackLength:
         """Length of the track; valid after the last block."""
-        return _length(self.n_samples / self.sample_rate, self._announced_seconds)
+        return _length(self.n_samples / self.sample_rate, self.announced_seconds)
 
     def blocks(self) -> Generator[FloatArray, None, None]:
         """Yield mono blocks, shape (n_block,), and close each reader.
@@ -214,7 +214,8 @@ def _whole_track(
 ) -> Generator[Excerpt, None, TrackLength]:
     decoder = _FullDecoder(probe(source), budget)
     chunks = resample_stream(decoder.blocks(), decoder.sample_rate, sample_rate)
-    yield from consecutive_excerpts(chunks, sample_rate, excerpt_seconds)
+    for excerpt in consecutive_excerpts(chunks, sample_rate, excerpt_seconds):
+        yield replace(excerpt, track_seconds=decoder.announced_seconds)
     return replace(_checked(decoder.length), is_silent=True)  # all of it was decoded
 
 

@@ -33,10 +33,13 @@ class Excerpt:
     start_seconds : float
     waveform : ndarray of shape (n_samples,)
         Mono, float32.
+    track_seconds : float or None
+        Length that the file claims; only of excerpts of a whole track.
     """
 
     start_seconds: float
     waveform: FloatArray
+    track_seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -65,7 +66,7 @@ exit status:
   0     every file was classified, tagged or restored
   1     some files failed, each named on stderr with the reason, or none were found
   2     wrong usage: options, settings, devices or packages that are not available
-  130   interrupted (143: SIGTERM, 129: terminal closed); the results written so far are complete
+  130   interrupted (143: SIGTERM, 129: terminal closed); the last line says what is complete
 
 environment:
   GENRE_MODEL      the model if --model is not given
@@ -102,8 +103,12 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _main(words: Sequence[str]) -> int:
-    # A verb named first is the only one whose code is read: a short command is over before all eight would be.
-    parser = command_parser(words[:1] if words[:1] and words[0] in VERBS else VERBS)
+    mistake = _without_verb(words)
+    if mistake is not None:
+        print(f"genre: {mistake}", file=sys.stderr)
+        return 2
+    # Only the verb that is named first is imported.
+    parser = command_parser(words[:1] if words[0] in VERBS else VERBS)
     try:
         _configure(parser)
     except UsageError as error:
@@ -112,6 +117,29 @@ def _main(words: Sequence[str]) -> int:
     options = parser.parse_args(words)
     with _ended_cleanly():
         return _run(options)
+
+
+def _without_verb(words: Sequence[str]) -> str | None:
+    """Return what to type instead of words that do not begin with a verb; None if they do, or ask for help."""
+    first = words[0] if words else ""
+    if first in VERBS or first in ("-h", "--help", "--version"):
+        return None
+    if not first:
+        return f"no command was given: expected {', '.join(VERBS)}; see `genre --help`"
+    if first.startswith("-") and first != "-":
+        verb = next((word for word in words if word in VERBS), "COMMAND")
+        return f"{first!r} stands before the command: write options after it, `genre {verb} {first} ...`"
+    alike = get_close_matches(first.lower(), VERBS, n=1)
+    if os.path.lexists(first) or _looks_like_music(first):
+        return f"{first!r} is not a command: to classify it, run `genre classify {arguments.quoted(first)}`"
+    return f"{first!r} is not a command: {f'did you mean `genre {alike[0]}`?' if alike else 'see `genre --help`'}"
+
+
+def _looks_like_music(name: str) -> bool:
+    from genre_runtime.library.scan import AUDIO_SUFFIXES
+
+    suffixes = (*AUDIO_SUFFIXES, ".csv", ".jsonl", ".parquet")
+    return name.lower().endswith(suffixes) or any(part in name for part in ("/", os.sep, "*"))
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -141,7 +169,8 @@ def _run(options: argparse.Namespace) -> int:
         print(f"genre: {named}{error.strerror or error}{advice}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as interruption:
-        print("genre: interrupted; the results printed so far are complete", file=sys.stderr)
+        kept = f"; {options.kept(options)}" if "kept" in options else ""
+        print(f"genre: interrupted{kept}", file=sys.stderr)
         return 128 + (interruption.args[0] if interruption.args else signal.SIGINT)
 
 

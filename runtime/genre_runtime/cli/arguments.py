@@ -9,8 +9,14 @@ from pathlib import Path, PurePath
 from typing import Any
 
 
-class Formatter(argparse.RawDescriptionHelpFormatter):
-    """Help formatter that keeps the line breaks of examples."""
+class Formatter(argparse.HelpFormatter):
+    """Help formatter that fills paragraphs to the width of the terminal and keeps the line breaks of examples."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = text.strip().split("\n\n")
+        return "\n\n".join(
+            text if "\n " in text else super(Formatter, self)._fill_text(text, width, indent) for text in paragraphs
+        )
 
 
 def model_options(*, head: bool = True) -> argparse.ArgumentParser:
@@ -54,6 +60,19 @@ def add_state(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state", type=state_path, metavar="FILE", help="keep the analysis in this file, as `genre classify` does"
     )
+
+
+def goes_on(options: argparse.Namespace) -> str:
+    """Return how an interrupted verb that analyses files goes on.
+
+    Parameters
+    ----------
+    options : Namespace
+        With `state`.
+    """
+    if options.state is None:
+        return "with --state FILE, a run that is repeated goes on where it ended"
+    return "run the same line again to go on: what was analysed is in the state file"
 
 
 def library_options(options: argparse.Namespace) -> dict[str, Any]:
@@ -129,12 +148,12 @@ def state_path(text: str) -> Path:
     return named
 
 
-def quoted(path: PurePath) -> str:
+def quoted(path: PurePath | str) -> str:
     """Return a path quoted for the shell of this system.
 
     Parameters
     ----------
-    path : PurePath
+    path : PurePath or str
     """
     import shlex
     import subprocess

@@ -81,7 +81,7 @@ def _check_usage(options: argparse.Namespace) -> None:
             f"results of lists, of URLs and of --engine ray go to Parquet, not to {name!r}: name FILE.parquet, or a "
             "folder for many files"
         )
-    if options.format != "table":
+    if arguments.given(options, "format") not in (None, "table"):
         raise UsageError("--format cannot be combined with results in Parquet: leave it out")
     if not is_url(name):
         _check_output(Path(name), options.paths)

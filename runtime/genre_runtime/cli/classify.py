@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from genre_runtime.cli import arguments
 from genre_runtime.cli.output import file_progress, name_failed, name_unreadable, opened_output, unfit_output
-from genre_runtime.errors import GenreError, InvalidInputError
+from genre_runtime.errors import GenreError, InvalidInputError, counted
 from genre_runtime.library.loading import opened_library
 from genre_runtime.terminal import silence_decoders
 
 if TYPE_CHECKING:
     from genre_runtime.library.scan import Finder
-    from genre_runtime.prediction import Prediction
+    from genre_runtime.prediction import FileResult, Prediction
 
 
 FORMATS = ("table", "jsonl", "json", "csv")
@@ -91,7 +91,7 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--engine", choices=("local", "ray"), default="local", help="ray: on a Ray cluster, results in Parquet"
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, kept=kept)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -107,13 +107,13 @@ def run(options: argparse.Namespace) -> int:
     int
         Exit status.
     """
-    if options.format is None:
-        ending = Path(options.output or "").suffix.lower().removeprefix(".")
-        options.format = ending if ending in FORMATS else FORMATS[0]
     if is_bulk(options):
         from genre_runtime.cli import bulk
 
         return bulk.run(options)
+    if options.format is None:
+        ending = Path(options.output or "").suffix.lower().removeprefix(".")
+        options.format = ending if ending in FORMATS else FORMATS[0]
     from genre_runtime.library.scan import Finder, named_paths
 
     finder = Finder()
@@ -126,6 +126,17 @@ def run(options: argparse.Namespace) -> int:
         print(f"genre: the output {options.output!r} {why_not}: name another file", file=sys.stderr)
         return 2
     return max(classify(paths, options, passed_over=finder), incomplete)
+
+
+def kept(options: argparse.Namespace) -> str:
+    """Return what an interrupted run leaves.
+
+    Parameters
+    ----------
+    options : Namespace
+    """
+    written = "the results written so far are complete"
+    return written if is_bulk(options) else f"{written}; {arguments.goes_on(options)}"
 
 
 def is_bulk(options: argparse.Namespace) -> bool:
@@ -166,20 +177,20 @@ def classify(
     int
         Exit status.
     """
-    from genre_runtime.library.results.write import WRITERS
+    from genre_runtime.library.results.write import opened_writer
     from genre_runtime.terminal import unescaped
 
     silence_decoders()
     counts: Counter[str] = Counter()
     with (
-        opened_library(paths, **arguments.library_options(options)) as (classifier, results),
+        file_progress(len(paths)) as bar,
+        opened_library(paths, progress=bar.within, **arguments.library_options(options)) as (classifier, results),
         opened_output(getattr(options, "output", None)) as stream,  # last: this empties the results of an earlier run
         # Closed even when interrupted, so that a JSON array is whole.
-        closing(WRITERS[options.format](unescaped(stream))) as writer,
-        file_progress(len(paths)) as bar,
+        closing(opened_writer(options.format, unescaped(stream), classifier.labels)) as writer,
     ):
         for result in results:
-            counts.update(failed=result.error is not None, known=result.known, equal=result.same_as is not None)
+            counts[_source(result)] += 1
             with bar.external_write_mode():
                 outcome = result.outcome
                 if isinstance(outcome, GenreError):
@@ -197,9 +208,18 @@ def classify(
         _explain_marks(counts, classifier.metadata.confidence_threshold if asked is None else asked)
     is_shown = options.format == "table" or getattr(options, "output", None) or sys.stderr.isatty()
     is_partial = passed_over is not None and passed_over.n_others > 0
-    if (len(paths) > 1 or is_partial) and (is_shown or counts["known"]):
-        _summarise(len(paths), counts, classifier.device, passed_over)
+    if (len(paths) > 1 or is_partial) and (is_shown or counts["known"] or counts["equal"]):
+        _summarise(counts, classifier.device, passed_over)
     return 1 if counts["failed"] else 0
+
+
+def _source(result: FileResult) -> str:
+    """Return where a result is from: each has one source, so that their numbers add up to that of the files."""
+    if result.error is not None:
+        return "failed"
+    if result.same_as is not None:
+        return "equal"
+    return "known" if result.known else "analysed"
 
 
 def _as_asked(prediction: Prediction, options: argparse.Namespace) -> Prediction:
@@ -224,32 +244,27 @@ def _explain_marks(counts: Counter[str], threshold: float) -> None:
     """Say on stderr what the question marks of a table mean."""
     words = []
     if counts["unsure"]:
-        files = f"{counts['unsure']} {_plural(counts['unsure'], 'file')}"
-        words.append(f"{files} below the confidence threshold of {threshold:.0%}")
+        words.append(f"{counted(counts['unsure'], 'file')} below the confidence threshold of {threshold:.0%}")
     if counts["silent"]:
-        words.append(f"{counts['silent']} silent {_plural(counts['silent'], 'file')}")
+        words.append(counted(counts["silent"], "silent file"))
     if counts["not_music"]:
-        words.append(f"{counts['not_music']} {_plural(counts['not_music'], 'file')} without music")
+        words.append(f"{counted(counts['not_music'], 'file')} without music")
     if words:
         print(f"? {', '.join(words)}", file=sys.stderr)
 
 
-def _plural(count: int, noun: str) -> str:
-    return noun if count == 1 else f"{noun}s"
-
-
-def _summarise(n_files: int, counts: Counter[str], device: str, passed_over: Finder | None) -> None:
-    words = [f"{n_files - counts['failed']} classified on {device}"]
-    if counts["known"]:
-        words.append(f"{counts['known']} not analysed again")
+def _summarise(counts: Counter[str], device: str, passed_over: Finder | None) -> None:
+    words = {"analysed": f"classified on {device}", "known": "known from the state file", "failed": "failed"}
+    parts = [f"{counts[name]:,} {text}" for name, text in words.items() if counts[name]]
     if counts["equal"]:
-        words.append(f"{counts['equal']} {_plural(counts['equal'], 'duplicate')}")
+        parts.insert(-1 if counts["failed"] else len(parts), counted(counts["equal"], "duplicate"))
+    n_files = sum(counts[name] for name in (*words, "equal"))
+    notes = [f"{counted(n_files, 'file')}: {', '.join(parts)}" if len(parts) > 1 else parts[0]]
     if counts["partly_read"]:
-        words.append(f"{counts['partly_read']} only partly readable")
-    if counts["failed"]:
-        words.append(f"{counts['failed']} failed")
-    if passed_over is not None and (passed_over.n_hidden or passed_over.n_others):
-        words.append(f"{passed_over.n_hidden} hidden and {passed_over.n_others} other files skipped")
-    if passed_over is not None and passed_over.n_links:
-        words.append(f"{passed_over.n_links} {_plural(passed_over.n_links, 'link')} to folders skipped")
-    print(", ".join(words), file=sys.stderr)
+        notes.append(f"{counts['partly_read']:,} only partly readable")
+    if passed_over is not None:
+        skipped = [f"{passed_over.n_hidden:,} hidden"] if passed_over.n_hidden else []
+        skipped += [f"{passed_over.n_others:,} with another suffix"] if passed_over.n_others else []
+        skipped += [counted(passed_over.n_links, "link to a folder", "links to folders")] if passed_over.n_links else []
+        notes += [f"skipped: {', '.join(skipped)}"] if skipped else []
+    print("; ".join(notes), file=sys.stderr)

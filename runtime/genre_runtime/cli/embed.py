@@ -67,7 +67,7 @@ def add_parser(verbs: Any) -> None:
         "--output", type=arguments.path, metavar="FILE", help="write to this file instead of stdout (only jsonl)"
     )
     arguments.add_state(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, kept=kept)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -87,8 +87,7 @@ def run(options: argparse.Namespace) -> int:
     from genre_runtime.library.scan import Finder, named_paths
     from genre_runtime.library.similarity import with_embedding
 
-    ending = Path(options.output or "").suffix.lower().removeprefix(".")
-    form = options.format or (ending if ending in FORMATS else "jsonl")
+    form = _form(options)
     if options.output is None and form != "jsonl":
         raise UsageError(f"the format {form} needs a file: name one with --output, or use --format jsonl")
     if form == "parquet":
@@ -104,9 +103,9 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"the output {options.output!r} {why_not}: name another file")
     failed, n_features = 0, None
     with (
-        opened_library(paths, **arguments.library_options(options)) as (classifier, results),
-        WRITERS[form](options.output, classifier.model_metadata.graphs["waveform"].sha256) as write,
         file_progress(len(paths)) as bar,
+        opened_library(paths, progress=bar.within, **arguments.library_options(options)) as (classifier, results),
+        WRITERS[form](options.output, classifier.model_metadata.graphs["waveform"].sha256) as write,
     ):
         for found in results:
             result = with_embedding(found, n_features)
@@ -119,6 +118,22 @@ def run(options: argparse.Namespace) -> int:
                 write(result)
             bar.update()
     return 1 if failed else incomplete
+
+
+def kept(options: argparse.Namespace) -> str:
+    """Return what an interrupted run leaves.
+
+    Parameters
+    ----------
+    options : Namespace
+    """
+    written = "the lines written so far are complete" if _form(options) == "jsonl" else "no file was written"
+    return f"{written}; {arguments.goes_on(options)}"
+
+
+def _form(options: argparse.Namespace) -> str:
+    ending = Path(options.output or "").suffix.lower().removeprefix(".")
+    return str(options.format or (ending if ending in FORMATS else "jsonl"))
 
 
 @contextmanager

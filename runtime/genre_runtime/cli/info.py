@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from genre_runtime.cli import arguments
+from genre_runtime.errors import counted
 
 if TYPE_CHECKING:
     from genre_runtime.classifier import GenreClassifier
@@ -147,9 +148,9 @@ def _figures(facts: dict[str, Any], of: str) -> list[tuple[str, str]]:
         if part == "files" and values["n_tracks"] == facts["test"].get("n_tracks"):
             continue  # all test clips are files
         text = f"{values['accuracy']:.1%} right{_between(values)}"
-        text += f" of {values['n_tracks']:,} tracks"
+        text += f" of {counted(values['n_tracks'], 'track')}"
         if values["n_groups"] and values["n_groups"] < values["n_tracks"]:  # otherwise no artist is known
-            text += f" by {values['n_groups']:,} {'' if by_clip else 'other '}artists"
+            text += f" by {counted(values['n_groups'], 'artist' if by_clip else 'other artist')}"
         lines.append((name, text + (f" ({of})" if part == "test" else "")))
         confident = values["confident"] or {}
         if confident.get("precision") is not None:

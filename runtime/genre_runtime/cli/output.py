@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from genre_runtime.terminal import unescaped
 
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 
 DATABASE = b"SQLite format 3\0"
 """What a state file begins with."""
+
+LONG_SECONDS = 120
+"""Seconds of a whole track after which its progress is shown."""
+
+BAR = "{percentage:3.0f}%|{bar}| {desc} [{elapsed}<{remaining}]"
+"""Progress within a file of known length."""
 
 
 @contextmanager
@@ -122,6 +129,18 @@ class Progress(Protocol):
         """Count one."""
         ...
 
+    def within(self, path: Path, seconds: float, track_seconds: float | None, /) -> None:
+        """Show how much of a long file is analysed; may be called from any thread.
+
+        Parameters
+        ----------
+        path : Path
+        seconds : float
+            Analysed so far.
+        track_seconds : float or None
+            Length of the file, if it is known.
+        """
+
     def external_write_mode(self) -> AbstractContextManager[object]:
         """Make room for lines that are printed inside."""
         ...
@@ -131,8 +150,57 @@ class _Unseen:
     def update(self) -> None:
         return None
 
+    def within(self, *_: object) -> None:
+        return None
+
     def external_write_mode(self) -> AbstractContextManager[object]:
         return nullcontext()
+
+
+class _Files:
+    """A bar that counts files, with how much of a long one is analysed.
+
+    Parameters
+    ----------
+    bar : tqdm
+    """
+
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
+        self.update, self.external_write_mode = bar.update, bar.external_write_mode
+
+    def within(self, path: Path, seconds: float, track_seconds: float | None, /) -> None:
+        from genre_runtime.library.results.write import printable
+
+        if seconds >= LONG_SECONDS:
+            self._bar.set_postfix_str(f"{printable(path.name)[:24]}: {_analysed(seconds, track_seconds)}")
+
+
+class _OneFile:
+    """A bar of the seconds of a single file, which appears if the file is long."""
+
+    def update(self) -> None:
+        return None
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def within(self, _path: Path, seconds: float, track_seconds: float | None, /) -> None:
+        if seconds < LONG_SECONDS:
+            return
+        words = _analysed(seconds, track_seconds)
+        if self._bar is None:
+            self._bar = _bar(track_seconds, initial=seconds, desc=words, bar_format=BAR if track_seconds else "{desc}")
+        self._bar.n = min(seconds, track_seconds or math.inf)
+        self._bar.set_description_str(words)
+
+    def external_write_mode(self) -> AbstractContextManager[object]:
+        self.close()  # the file is analysed
+        return nullcontext()
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
 
 
 @contextmanager
@@ -159,7 +227,7 @@ def step_progress() -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def file_progress(n_files: int | None, words: str | None = None) -> Iterator[Progress]:
-    """Show a progress bar on a terminal; for one file or a pipe, tqdm is not even imported.
+    """Show a progress bar on a terminal; for one short file or a pipe, tqdm is not even imported.
 
     Parameters
     ----------
@@ -168,10 +236,26 @@ def file_progress(n_files: int | None, words: str | None = None) -> Iterator[Pro
     words : str, optional
         What is being done.
     """
-    if n_files == 1 or not sys.stderr.isatty():
+    if not sys.stderr.isatty():
         yield _Unseen()
-        return
+    elif n_files == 1:
+        with closing(_OneFile()) as one:
+            yield one
+    else:
+        with _bar(n_files, desc=words, unit="file") as bar:
+            yield _Files(bar)
+
+
+def _bar(total: float | None, **options: Any) -> Any:
     from tqdm import tqdm
 
-    with tqdm(total=n_files, desc=words, unit="file", leave=False, file=unescaped(sys.stderr)) as bar:
-        yield bar
+    return tqdm(total=total, leave=False, file=unescaped(sys.stderr), **options)
+
+
+def _analysed(seconds: float, track_seconds: float | None) -> str:
+    return f"{_clock(seconds)}{f' of {_clock(track_seconds)}' if track_seconds else ''} analysed"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from genre_runtime.cli import arguments
 from genre_runtime.cli.output import file_progress, is_same_file, name_failed, name_unreadable
-from genre_runtime.errors import GenreError, InvalidInputError, UsageError
+from genre_runtime.errors import GenreError, InvalidInputError, UsageError, counted
 from genre_runtime.library.loading import opened_library
 from genre_runtime.terminal import silence_decoders
 
@@ -60,7 +60,7 @@ def add_parser(verbs: Any) -> None:
     )
     parser.add_argument("--format", choices=("table", "jsonl"), default="table")
     arguments.add_state(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, kept=lambda options: f"the list is not complete; {arguments.goes_on(options)}")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -122,7 +122,7 @@ def _show_duplicates(paths: Sequence[Path], options: argparse.Namespace) -> int:
     tracks: list[Track] = []
     failed = 0
 
-    def name_failed(path: Path, error: GenreError) -> None:
+    def count_failed(path: Path, error: GenreError) -> None:
         nonlocal failed
         failed += 1
         name_failed(path, error)
@@ -135,14 +135,14 @@ def _show_duplicates(paths: Sequence[Path], options: argparse.Namespace) -> int:
             else:
                 seconds, embedding = prediction.duration_seconds, prediction.embedding
                 tracks.append(Track(Path(result.path), seconds, embedding, result.same_as))
-        groups = find_duplicates(tracks, classifier, jobs=options.jobs, failed=name_failed)
+        groups = find_duplicates(tracks, classifier, jobs=options.jobs, failed=count_failed)
     for number, group in enumerate(groups, start=1):
         if number > 1 and options.format == "table":
             print()
         for one in group:
             _print_duplicate(one, number, options.format)
-    words = "1 group" if len(groups) == 1 else f"{len(groups):,} groups"
-    print(f"{sum(map(len, groups)):,} of {len(paths):,} files are in {words} of duplicates", file=sys.stderr)
+    n_alike, n_files = sum(map(len, groups)), counted(len(paths), "file")
+    print(f"{n_alike:,} of {n_files} in {counted(len(groups), 'group')} of duplicates", file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -154,8 +154,8 @@ def _analysed(
     from genre_runtime.library.similarity import with_embedding
 
     with (
-        opened_library(paths, **arguments.library_options(options)) as (classifier, found),
         file_progress(len(paths)) as bar,
+        opened_library(paths, progress=bar.within, **arguments.library_options(options)) as (classifier, found),
     ):
 
         def results() -> Iterator[FileResult]:

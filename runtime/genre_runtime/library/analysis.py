@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING
@@ -31,6 +32,9 @@ DECODER_VERSION = 2
 
 ANSWER_VERSION = 2
 """Incremented when stored answers get a part that older ones lack: since 2, the embedding of every excerpt."""
+
+FileProgress = Callable[[Path, float, float | None], None]
+"""Takes a path, the seconds of it that were analysed, and its length as far as it is known."""
 
 Found = tuple[FileResult, bytes | None]
 """A result, and the digest of the file's bytes if it was computed."""
@@ -63,11 +67,18 @@ class Library:
     state : LibraryState, optional
         Without one, answers are kept until the run ends, and files are compared only if they have the same size and
         the same bytes at both ends.
+    progress : callable, optional
+        Called while a whole track is analysed, with its path, the seconds analysed and its length, None if unknown.
     """
 
     def __init__(
-        self, classifier: GenreClassifier, excerpts: ExcerptCount = None, state: LibraryState | None = None
+        self,
+        classifier: GenreClassifier,
+        excerpts: ExcerptCount = None,
+        state: LibraryState | None = None,
+        progress: FileProgress | None = None,
     ) -> None:
+        self._progress = progress
         self._classifier, self._excerpts, self._state = classifier, excerpts, state
         self._genres = set(classifier.model_metadata.labels)
         self._locks = [Lock() for _ in range(N_LOCKS)]
@@ -113,8 +124,11 @@ class Library:
                 yield result if first == path else replace(result, same_as=first)
 
     def _analyse(self, path: Path, stop: Event) -> Found:
-        outcome = self._classifier.analyse_or_error(path, excerpts=self._excerpts, stop=stop)
-        return FileResult(path, self._by_head(outcome)), None
+        return FileResult(path, self._by_head(self._outcome(path, stop))), None
+
+    def _outcome(self, path: Path, stop: Event) -> Prediction | GenreError:
+        progress = None if self._progress is None else partial(self._progress, path)
+        return self._classifier.analyse_or_error(path, excerpts=self._excerpts, stop=stop, progress=progress)
 
     def _look_up(self, path: Path, stop: Event, state: LibraryState, alike: frozenset[Path] | None) -> Found:
         """Return the stored answer for a file, or analyse it. `alike` are the files to compare, None for all."""
@@ -135,7 +149,7 @@ class Library:
                 outcome = None  # damaged: this model has other genres
             known = outcome is not None
             if outcome is None:
-                outcome = self._classifier.analyse_or_error(path, excerpts=self._excerpts, stop=stop)
+                outcome = self._outcome(path, stop)
                 lasting = isinstance(outcome, Prediction) or _lasts(outcome)
                 if stop.is_set() or not lasting or _changed(path, status):
                     return FileResult(path, self._by_head(outcome)), None

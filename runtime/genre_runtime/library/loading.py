@@ -16,6 +16,7 @@ from genre_runtime.parallel import available_cores
 if TYPE_CHECKING:
     from genre_runtime.classifier import ExcerptCount, GenreClassifier
     from genre_runtime.decoders.pool import DecoderPool
+    from genre_runtime.library.analysis import FileProgress
     from genre_runtime.prediction import FileResult
 
 
@@ -78,6 +79,7 @@ def opened_library(
     excerpts: ExcerptCount = None,
     jobs: int = 0,
     state: Path | None = None,
+    progress: FileProgress | None = None,
 ) -> Iterator[tuple[GenreClassifier, Iterator[FileResult]]]:
     """Load a model and classify files; close everything that was opened for it afterwards.
 
@@ -95,6 +97,8 @@ def opened_library(
         Files at once; 0 for one per core.
     state : Path or None
         State file with results of earlier runs.
+    progress : callable or None
+        See `genre_runtime.library.analysis.Library`.
 
     Yields
     ------
@@ -114,7 +118,7 @@ def opened_library(
 
             cache = stack.enter_context(closing(LibraryState(state, plan_of(classifier, excerpts))))
         # Closed first: that ends running work.
-        results = stack.enter_context(closing(Library(classifier, excerpts, cache).classify(paths, jobs)))
+        results = stack.enter_context(closing(Library(classifier, excerpts, cache, progress).classify(paths, jobs)))
         yield classifier, results
 
 

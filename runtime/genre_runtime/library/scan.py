@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from threading import Event
 
-from genre_runtime.errors import InvalidInputError
+from genre_runtime.errors import InvalidInputError, counted
 
 AUDIO_SUFFIXES = frozenset(
     f".{name}"
@@ -78,7 +78,7 @@ class Finder:
         if not self.n_others and not self.n_hidden:
             return "the folder contains none or the list is empty"
         return (
-            f"{self.n_others} files with other suffixes and {self.n_hidden} hidden ones were skipped; name a file "
+            f"skipped {counted(self.n_others, 'file')} with another suffix and {self.n_hidden:,} hidden; name a file "
             "itself to read it in any case"
         )
 

@@ -10,12 +10,10 @@ measured on artists that were not learnt from, in the form of a model's sidecar.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +69,6 @@ class GenreHead:
     genre_set_threshold: float = field(default=0.05, metadata={"gt": 0, "le": 1})
     metrics: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
-
-    @cached_property
-    def sha256(self) -> str:
-        """Digest of the head's text, in hexadecimal digits."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     def probabilities(self, embeddings: FloatArray, known: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probability of each genre; rows sum to one.

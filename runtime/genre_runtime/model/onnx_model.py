@@ -14,7 +14,7 @@ import numpy as np
 from genre_runtime.audio.excerpts import MIN_EXCERPT_SECONDS, Excerpt, FloatArray
 from genre_runtime.audio.waveform import is_silent
 from genre_runtime.calibration import softmax
-from genre_runtime.errors import InvalidInputError, InvalidModelError
+from genre_runtime.errors import InvalidInputError, InvalidModelError, counted
 from genre_runtime.model.metadata import ModelMetadata
 from genre_runtime.model.session import create_session, one_line, output_names
 from genre_runtime.prediction import ExcerptPrediction
@@ -231,8 +231,8 @@ def _outputs(session: InferenceSession, metadata: ModelMetadata, kind: str, batc
         ) from error
     if any(len(output) != len(batch) for output in outputs):
         raise InvalidModelError(
-            f"the model answers {kind} {batch.shape} with {len(outputs[0])} rows: expected one for each clip; export "
-            "the model again"
+            f"the model answers {kind} {batch.shape} with {counted(len(outputs[0]), 'row')}: expected one for each "
+            "clip; export the model again"
         )
     return np.concatenate(outputs, axis=1)
 

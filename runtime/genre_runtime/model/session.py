@@ -23,6 +23,7 @@ from genre_runtime.errors import (
     InvalidModelError,
     MissingDependencyError,
     ModelNotFoundError,
+    counted,
 )
 from genre_runtime.model.metadata import (
     AUDIO_METADATA_KEY,
@@ -83,11 +84,13 @@ def check_graph(session: InferenceSession, metadata: ModelMetadata, kind: str, n
             )
     n_labels = outputs["logits"].shape[-1]
     if n_labels != len(metadata.labels):
-        raise InvalidModelError(f"{name} has {n_labels} outputs but the sidecar names {len(metadata.labels)} labels")
+        raise InvalidModelError(
+            f"{name} has {counted(n_labels, 'output')} but the sidecar names {counted(len(metadata.labels), 'label')}"
+        )
     if metadata.tags and kind == "waveform" and outputs["tags"].shape[-1] != len(metadata.tags):
         raise InvalidModelError(
-            f"{name} has {outputs['tags'].shape[-1]} tags but the sidecar names {len(metadata.tags)}: export the model "
-            "again"
+            f"{name} has {counted(outputs['tags'].shape[-1], 'tag')} but the sidecar names {len(metadata.tags)}: "
+            "export the model again"
         )
 
 

@@ -16,6 +16,7 @@ import soundfile
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, Page, Route, expect
 
+from genre_runtime.library.results.write import CsvWriter
 from tests.api.browser import card, choose, choose_named, chromium, opened, wait_until
 from tests.api.live import Live, live, wait_until_known, write_state
 from tests.api.requests import audio_bytes
@@ -151,7 +152,9 @@ def test_names_are_no_markup_and_no_formula(page: Page) -> None:
     assert done.locator("h3").text_content() == HOSTILE
     assert page.locator("#results h3 *:not(bdi)").count() == 0
     expect(failed).to_contain_text("Failed: Not an audio file")
-    by_name = {row["path"]: row for row in csv.DictReader(io.StringIO(saved(page, "Download CSV")))}
+    table = csv.DictReader(io.StringIO(saved(page, "Download CSV")))
+    by_name = {row["path"]: row for row in table}
+    assert table.fieldnames == [*CsvWriter.COLUMNS, *(f"probability of {label}" for label in sorted(LABELS))]
     assert set(by_name) == {f"'{HOSTILE}", "broken.mp3"}
     assert (by_name[f"'{HOSTILE}"]["label"], by_name[f"'{HOSTILE}"]["confident"]) == ("tone", "true")
     assert by_name["broken.mp3"]["error"].startswith("not an audio file")

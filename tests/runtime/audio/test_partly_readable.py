@@ -30,7 +30,7 @@ def test_the_table_shows_it_after_the_path(genre: Genre, part: Path) -> None:
     lines = out.splitlines()
     assert lines[1].endswith(f"{part}  ({WORDS})")
     assert lines[2].endswith(str(whole))
-    assert err == "2 classified on cpu, 1 only partly readable\n"
+    assert err == "2 classified on cpu; 1 only partly readable\n"
 
 
 def test_programs_get_the_length_that_the_file_claims(genre: Genre, part: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from genre_runtime import __version__
+from genre_runtime.cli import output
 from tests.runtime.conftest import Genre
 from tests.synthetic import LABELS, tone, write_audio
 
@@ -25,7 +26,7 @@ def test_table(genre: Genre, music: Path) -> None:
     assert first.split()[0] == "tone"
     assert first.endswith(str(music / "tone.wav"))
     assert second.endswith(str(music / "sub" / "noise.FLAC"))
-    assert err == "2 classified on cpu, 2 hidden and 1 other files skipped\n"
+    assert err == "2 classified on cpu; skipped: 2 hidden, 1 with another suffix\n"
 
 
 def test_every_format_says_why_an_answer_is_not_confident(genre: Genre, tmp_path: Path) -> None:
@@ -40,7 +41,7 @@ def test_every_format_says_why_an_answer_is_not_confident(genre: Genre, tmp_path
     _, out, err = genre("classify", silent, vague, direct)
     assert err == "? 1 file below the confidence threshold of 50%, 2 silent files\n3 classified on cpu\n"
     _, out, err = genre("classify", vague, direct, "--min-confidence", "99%", "--format", "csv")
-    assert [row["confident"] for row in csv.DictReader(io.StringIO(out))] == ["False", "False"]
+    assert [row["confident"] for row in csv.DictReader(io.StringIO(out))] == ["false", "false"]
     reasons = [row["reason"] for row in csv.DictReader(io.StringIO(out))]
     assert "asked for were 99%" in reasons[0]
     assert reasons[1] == "the track is silent"
@@ -97,8 +98,11 @@ def test_csv(genre: Genre, music: Path) -> None:
         "moods",
         "instruments",
         "voice",
+        *(f"probability of {label}" for label in sorted(LABELS)),
     ]
-    assert float(rows[0]["confidence"]) > 0.5
+    assert float(rows[0]["confidence"]) == float(rows[0]["probability of tone"]) > 0.5
+    assert rows[0]["confident"] == "true"
+    assert rows[2]["probability of tone"] == ""
     assert rows[0]["error"] == ""
     assert "none.wav" in rows[2]["error"]
 
@@ -168,3 +172,57 @@ def test_a_list_of_powershell_is_read_and_none_of_single_characters(
     assert status in (1, 2)
     assert not out
     assert "single character between NULs" in err
+
+
+def test_the_summary_counts_each_file_once(genre: Genre, music: Path, tmp_path: Path) -> None:
+    (music / "copy.wav").write_bytes((music / "tone.wav").read_bytes())
+    (music / "text.mp3").write_text("no music\n" * 100)
+    (music / "text2.mp3").write_text("no music\n" * 100)
+    skipped = "; skipped: 2 hidden, 1 with another suffix\n"
+    command = ("classify", music, "--state", tmp_path / "state")
+    _, _, err = genre(*command)
+    assert err.endswith(f"5 files: 2 classified on cpu, 1 duplicate, 2 failed{skipped}")
+    _, _, err = genre(*command)
+    assert err.endswith(f"5 files: 2 known from the state file, 1 duplicate, 2 failed{skipped}")
+
+
+def test_a_long_file_shows_its_progress_on_a_terminal(
+    genre: Genre, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "LONG_SECONDS", 20)
+    long = write_audio(tmp_path / "long.wav", tone(65))
+    _, _, err = genre("classify", long, "--excerpts", "all")
+    assert "analysed" not in err, "stderr is not a terminal"
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    _, out, err = genre("classify", long, "--excerpts", "all")
+    assert "| 0:30 of 1:05 analysed [" in err
+    assert out.splitlines()[-1].endswith("long.wav")
+    _, _, err = genre("classify", long, write_audio(tmp_path / "short.wav", tone(1)), "--excerpts", "all")
+    assert "long.wav: 1:00 of 1:05 analysed" in err
+    assert "0/2 [" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [
+        (("classify", "x.wav"), "the results written so far are complete; with --state FILE, "),
+        (("classify", "x.wav", "--state", "state"), "complete; run the same line again to go on: "),
+        (("learn", "x.wav", "--output", "x.genre"), "no head was written; with --state FILE, "),
+        (("audit", "x.wav"), "the list is not complete; "),
+        (("similar", "x.wav", "--in", "."), "the list is not complete; "),
+        (("embed", "x.wav"), "the lines written so far are complete; "),
+        (("embed", "x.wav", "--output", "x.npz"), "no file was written; "),
+    ],
+)
+def test_an_interruption_says_what_is_complete(
+    genre: Genre, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], left: str
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(f"genre_runtime.cli.{words[0]}.run", interrupt)
+    status, out, err = genre(*words)
+    assert (status, out) == (130, "")
+    assert err.startswith("genre: interrupted; ")
+    assert left in err

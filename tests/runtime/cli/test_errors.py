@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from genre_runtime.cli import arguments
 from tests.runtime.conftest import Genre
 from tests.synthetic import tone, write_audio
 
@@ -72,12 +73,10 @@ def test_names_that_no_file_can_have(genre: Genre, tmp_path: Path, name: str) ->
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    "words",
     [
-        [],
         ["classify"],
         ["classify", ""],
-        ["dance"],
         ["classify", "x.wav", "--format", "xml"],
         ["classify", "x.wav", "--excerpts", "0"],
         ["classify", "x.wav", "--excerpts", "some"],
@@ -85,8 +84,8 @@ def test_names_that_no_file_can_have(genre: Genre, tmp_path: Path, name: str) ->
         ["info", "--nonsense"],
     ],
 )
-def test_wrong_usage(genre: Genre, arguments: list[str]) -> None:
-    status, out, err = genre(*arguments)
+def test_wrong_usage(genre: Genre, words: list[str]) -> None:
+    status, out, err = genre(*words)
     assert (status, out) == (2, "")
     assert err.startswith("usage: genre")
 
@@ -116,7 +115,7 @@ def test_remarks_of_decoders_do_not_reach_the_terminal(model_path: Path, tmp_pat
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 1
     words = [line for line in result.stderr.splitlines() if not line.startswith("genre: none.mp3")]
-    assert words == ["1 classified on cpu, 1 failed"]
+    assert words == ["2 files: 1 classified on cpu, 1 failed"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="named pipes are another thing there")
@@ -140,3 +139,55 @@ def test_closed_streams_give_no_traceback(model_path: Path, tmp_path: Path, clos
     result = subprocess.run(["sh", "-c", command], stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        (["song.mp3"], "'song.mp3' is not a command: to classify it, run `genre classify song.mp3`"),
+        (["*.flac", "--top", "3"], "to classify it, run `genre classify "),
+        (["clasify", "song.mp3"], "'clasify' is not a command: did you mean `genre classify`?"),
+        (["tags"], "did you mean `genre tag`?"),
+        (["nonsense"], "'nonsense' is not a command: see `genre --help`"),
+        ([], "no command was given: expected classify, tag, "),
+        (["--device", "cpu", "info"], "write options after it, `genre info --device ...`"),
+    ],
+)
+def test_words_that_do_not_begin_with_a_verb(genre: Genre, words: list[str], advice: str) -> None:
+    status, out, err = genre(*words)
+    assert (status, out, len(err.splitlines())) == (2, "", 1)
+    assert advice in err
+
+
+def test_a_folder_in_place_of_a_verb(genre: Genre, music: Path) -> None:
+    status, _, err = genre(music)
+    assert status == 2
+    assert f"`genre classify {arguments.quoted(music)}`" in err
+
+
+def test_a_configured_format_is_not_blamed_on_the_command_line(
+    genre: Genre, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pyarrow")
+    config = tmp_path / "genre" / "config.toml"
+    config.parent.mkdir()
+    config.write_text('[classify]\nformat = "jsonl"\n')
+    monkeypatch.setattr("genre_runtime.cli.configuration.config_path", lambda: config)
+    listed = tmp_path / "tracks.csv"
+    listed.write_text(f"path\n{write_audio(tmp_path / 'tone.wav', tone(1))}\n")
+    status, _, err = genre("classify", listed, "--output", tmp_path / "x.parquet")
+    assert (status, err) == (0, "1 classified\n")
+    for words in ((), ("--format", "jsonl")):
+        status, _, err = genre("classify", listed, "--output", tmp_path / "x.jsonl", *words)
+        assert status == 2
+        assert "--format" not in err
+
+
+@pytest.mark.parametrize("verb", ["classify", "learn", "audit", "similar"])
+def test_help_fills_paragraphs_to_the_width_of_the_terminal(
+    genre: Genre, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    description = genre(verb, "--help")[1].partition("\n\n")[2].partition("\n\n")[0]
+    assert len(description.splitlines()) > 1
+    assert max(map(len, description.splitlines())) <= 78

@@ -459,7 +459,10 @@ sys.exit(main({["classify", str(path), "--model", str(model_path)]!r}))
         process.send_signal(getattr(signal, number))
         assert process.wait(10) == 128 + getattr(signal, number)
         assert process.stderr is not None
-        assert process.stderr.read() == b"genre: interrupted; the results printed so far are complete\n"
+        assert process.stderr.read() == (
+            b"genre: interrupted; the results written so far are complete; with --state FILE, a run that is repeated "
+            b"goes on where it ended\n"
+        )
 
 
 def test_waveforms_may_be_changed(pool: DecoderPool, song: Path) -> None:

@@ -89,7 +89,7 @@ def test_copies_are_groups(genre: Genre, copies: Path, tmp_path: Path) -> None:
     command = ["similar", "--duplicates", "--in", copies, "--state", tmp_path / "state"]
     status, out, err = genre(*command, "--format", "jsonl")
     assert status == 0
-    assert "6 of 7 files are in 2 groups" in err
+    assert "6 of 7 files in 2 groups" in err
     rows = [json.loads(line) for line in out.splitlines()]
     groups = [{Path(row["path"]).name for row in rows if row["group"] == number} for number in (1, 2)]
     assert groups == EXPECTED

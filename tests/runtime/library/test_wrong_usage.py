@@ -106,7 +106,7 @@ CASES = [
     ("demo --keep=", "the name is empty"),
     ("info --device abacus", "abacus"),
     ("completion fish", "invalid choice"),
-    ("", "required"),
+    ("", "no command was given"),
 ]
 
 

@@ -213,7 +213,7 @@ def test_graph_that_fails_when_it_runs_is_a_typed_error(model_path: Path) -> Non
     classifier = GenreClassifier.load(model_path, device="cpu")
     with pytest.raises(InvalidModelError, match=r"cannot run the model on waveform \(1, 31501\).*export"):
         classifier.classify(np.ones(31_501, np.float32), RATE)
-    with pytest.raises(InvalidModelError, match=r"answers waveform \(1, 31500\) with 4500 rows"):  # seven samples a row
+    with pytest.raises(InvalidModelError, match=r"waveform \(1, 31500\) with 4,500 rows"):  # seven samples a row
         classifier.classify(np.ones(31_500, np.float32), RATE)
 
 

@@ -260,7 +260,7 @@ def test_unusable_clips_are_left_out_with_a_reason(tracks: list[Track], cache: P
 
 def test_nothing_usable_is_an_error(tmp_path: Path, cache: Path) -> None:
     path = write_audio(tmp_path / "silent.wav", np.zeros(RATE, np.float32))
-    with pytest.raises(DataError, match="none of the 1 clips could be read: the clip is silent"):
+    with pytest.raises(DataError, match="none of 1 clip could be read: the clip is silent"):
         open_store([Track("x/silent", path, "noise", "x", "x")], CONFIG, cache)
     assert stores(cache) == []
 

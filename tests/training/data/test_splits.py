@@ -147,7 +147,7 @@ def test_unknown_method_or_fold_is_an_error(method: str, fold: int) -> None:
     ("tracks", "words"),
     [
         ([], "there are no clips to split"),
-        (make_tracks(2, 30)[:60], "30 clips of 1 artists .* are left to split: expected at least three artists"),
+        (make_tracks(2, 30)[:60], "30 clips of 1 artist .* left to split: expected at least three artists"),
         ([replace(one, label=str(i)) for i, one in enumerate(make_tracks(9, 1)[:9])], "1 of the largest genre"),
         ([replace(one, part="train") for one in make_tracks(9)], "67 train and 0 validation, but none `test`"),
     ],
@@ -164,7 +164,7 @@ def test_few_groups_make_fewer_parts(n_blocks: int, block_size: int) -> None:
     groups = [{tracks[i].group for i in part} for part in (split.train, split.validation, split.test)]
     assert all(groups)
     assert sum(map(len, groups)) == n_blocks
-    with pytest.raises(DataError, match=r"fold 4: .* make . folds"):
+    with pytest.raises(DataError, match=r"fold 4: .* in . folds"):
         split_tracks(tracks, "grouped", 0, fold=4)
 
 

@@ -101,13 +101,13 @@ def test_missing_file_is_counted_and_named(tmp_path: Path) -> None:
     write_part(tmp_path, "fma_small", FMA, *((name, "rock", "7", "", "") for name in "123"))
     for name in ("2", "3"):
         (tmp_path / "fma_small" / "logmel" / f"{name}.png").unlink()
-    with pytest.raises(DataError, match=r"2 files .* are missing, the first is .*2\.png"):
+    with pytest.raises(DataError, match=r"names 2 missing files, the first is .*2\.png"):
         read_tracks(tmp_path)
 
 
 def test_clip_that_stands_twice_is_an_error(tmp_path: Path) -> None:
     write_part(tmp_path, "audio", AUDIO, ("x_1.wav", "pop", "A", "x"), ("x_1.flac", "rock", "A", "x"))
-    with pytest.raises(DataError, match=r"1 clips are in the index more than once, the first is x/1"):
+    with pytest.raises(DataError, match=r"the index has 1 clip more than once, the first is x/1"):
         read_tracks(tmp_path)
 
 

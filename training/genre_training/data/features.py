@@ -36,7 +36,7 @@ from genre_runtime import (
     replacing,
     stream_excerpts,
 )
-from genre_runtime.errors import GenreError
+from genre_runtime.errors import GenreError, counted
 from genre_training.data.track import DataError, Track
 
 CLIP_SECONDS = 30.0
@@ -192,7 +192,7 @@ def _build(tracks: list[Track], config: AudioConfig, folder: Path, workers: int 
                 kept.append(track.track_id)
     if not kept:
         shutil.rmtree(folder)
-        raise DataError(f"none of the {len(tracks)} clips could be read: {next(iter(left_out.values()))}")
+        raise DataError(f"none of {counted(len(tracks), 'clip')} could be read: {next(iter(left_out.values()))}")
     shape = (len(kept), config.n_mels, n_frames)
     with replacing(folder / "log_mel.npy") as temporary:
         joined = np.lib.format.open_memmap(temporary, "w+", np.float16, shape)

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from genre_runtime.errors import counted
 from genre_training.data.download import extract, fetch
 from genre_training.data.track import PARTS, DataError, Track
 
@@ -78,7 +79,7 @@ def read_fma_tracks(folder: Path) -> list[Track]:
         return []
     clips = read_subset(folder, subset)
     if clips.left_out[MISSING]:
-        print(f"fma_{subset}: left out {clips.left_out[MISSING]:,} clips {MISSING}", file=sys.stderr)
+        print(f"fma_{subset}: left out {counted(clips.left_out[MISSING], 'clip')} {MISSING}", file=sys.stderr)
     return clips.tracks
 
 

@@ -22,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from genre_runtime.errors import counted
 from genre_runtime.library.scan import expand
 from genre_training.data.fma import SUBSETS, read_fma_tracks
 from genre_training.data.track import BLOCK, PARTS, DataError, Track
@@ -325,10 +326,10 @@ def read_tracks(folder: Path) -> list[Track]:
     counts = Counter(track.track_id for track in tracks)
     repeated = [track_id for track_id, count in counts.items() if count > 1]
     if repeated:
-        raise DataError(f"{len(repeated)} clips are in the index more than once, the first is {repeated[0]}")
+        raise DataError(f"the index has {counted(len(repeated), 'clip')} more than once, the first is {repeated[0]}")
     missing = [track.path for track in tracks if not track.path.is_file()]
     if missing:
-        raise DataError(f"{len(missing)} files of the index are missing, the first is {missing[0]}")
+        raise DataError(f"the index names {counted(len(missing), 'missing file')}, the first is {missing[0]}")
     return tracks
 
 
@@ -366,7 +367,7 @@ def _read_parts(folder: Path) -> list[Track]:
     twice = [track.path for track in own if track.path.resolve() in known]
     if twice:
         raise DataError(
-            f"{folder / MANIFEST_NAME} names {len(twice)} files that are already in another part of {folder}, the "
+            f"{folder / MANIFEST_NAME} names {counted(len(twice), 'file')} of another part of {folder}, the "
             f"first is {twice[0]}: expected each file once"
         )
     return tracks + own

@@ -21,6 +21,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from torch import Tensor
 
 from genre_runtime import KALDI_SPAN, AudioConfig
+from genre_runtime.errors import counted
 from genre_training.config import TEST_FOLDS, Recipe, SplitMethod
 from genre_training.data.features import FeatureStore, label_indices
 from genre_training.data.track import PARTS, DataError, Indices, Track
@@ -73,8 +74,8 @@ def split_tracks(tracks: list[Track], method: str, seed: int, fold: int = 0) -> 
     named = [track.part or (track.official if method == "official" else None) for track in tracks]
     if method == "official" and tracks and not any(named):
         raise DataError(
-            f"split 'official': none of {len(tracks)} clips names a part: expected FMA, or a manifest with the column "
-            "split; use split 'grouped'"
+            f"split 'official': none of {counted(len(tracks), 'clip')} names a part: expected FMA, or a manifest with "
+            "the column split; use split 'grouped'"
         )
     parts = np.array([(part or "") if method in PARTED else "" for part in named], dtype="<U10")
     free, train, validation, test = (np.flatnonzero(parts == part) for part in ("", *PARTS))
@@ -88,7 +89,10 @@ def split_tracks(tracks: list[Track], method: str, seed: int, fold: int = 0) -> 
     if free.size:
         folds = _folds(tracks, free, grouped, TEST_FOLDS, seed)
         if fold >= len(folds):
-            raise DataError(f"fold {fold}: {free.size} clips make {len(folds)} folds, expected 0 to {len(folds) - 1}")
+            raise DataError(
+                f"fold {fold}: {counted(free.size, 'clip')} in {counted(len(folds), 'fold')}, expected 0 "
+                f"to {len(folds) - 1}"
+            )
         drawn = folds[fold]
         test, free = np.union1d(test, drawn), np.setdiff1d(free, drawn)
     validated = {tracks[i].source for i in validation}
@@ -165,9 +169,9 @@ def _folds(tracks: list[Track], positions: Indices, grouped: bool, n_folds: int,
     n_largest = max(Counter(strata).values())
     if min(n_groups, n_largest) < 2:
         raise DataError(
-            f"{len(positions)} clips of {n_groups} artists (albums, folders), {n_largest} of the largest genre, are "
-            "left to split: expected at least three artists, one each for training, validation and test, and as many "
-            "clips of a genre; add clips, or name parts in a manifest"
+            f"{counted(len(positions), 'clip')} of {counted(n_groups, 'artist')} (or album, or folder), {n_largest} of "
+            "the largest genre, left to split: expected at least three artists, one each for training, validation and "
+            "test, and as many clips of a genre; add clips, or name parts in a manifest"
         )
     kind = StratifiedGroupKFold if grouped else StratifiedKFold
     folds = kind(min(n_folds, n_groups, n_largest), shuffle=True, random_state=seed)
@@ -176,7 +180,7 @@ def _folds(tracks: list[Track], positions: Indices, grouped: bool, n_folds: int,
             warnings.filterwarnings("ignore", "The least populated class")
             return [positions[part] for _, part in folds.split(positions, strata, groups if grouped else None)]
     except ValueError as error:
-        raise DataError(f"{len(positions)} clips cannot be split into {n_folds} parts: {error}") from error
+        raise DataError(f"{counted(len(positions), 'clip')} cannot be split into {n_folds} parts: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from genre_runtime.errors import counted
 from genre_training.evaluate.metrics import reliability_gap
 
 DOTS_PER_INCH = 120
@@ -167,4 +168,4 @@ def _draw_counts(axes: Axes, centres: np.ndarray[Any, Any], counts: Sequence[int
 
 
 def _n(n_tracks: int | None) -> str:
-    return "" if n_tracks is None else f" ({n_tracks:,} tracks)"
+    return "" if n_tracks is None else f" ({counted(n_tracks, 'track')})"

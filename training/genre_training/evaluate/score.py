@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
 from genre_runtime.calibration import confidence_threshold, right_answers, share_interval
+from genre_runtime.errors import counted
 from genre_training.data.splits import TrainingData, stored_split
 from genre_training.data.track import Indices
 from genre_training.evaluate.metrics import (
@@ -325,7 +326,8 @@ def tracks_in_words(values: Mapping[str, Any]) -> str:
         Metrics of a part or a data set.
     """
     tracks, artists = values["n_tracks"], values["n_groups"]
-    return f"{tracks:,} tracks" if tracks == artists else f"{tracks:,} tracks by {artists:,} artist{'s'[: artists > 1]}"
+    by = "" if tracks == artists else f" by {counted(artists, 'artist')}"
+    return f"{counted(tracks, 'track')}{by}"
 
 
 def confident_in_words(confident: Mapping[str, Any]) -> str:
@@ -388,7 +390,9 @@ def _files_summary(values: Mapping[str, Any]) -> str:
     rows += [("among own genres", with_interval(values, "accuracy_own_genres")), *_source_rows(values)]
     rows.append(("confident answers", confident_in_words(values["confident"])))
     if values["n_pictured"]:
-        rows.append(("like the picture", f"{values['like_picture']:.1%} of {values['n_pictured']} clips that have one"))
+        rows.append(
+            ("like the picture", f"{values['like_picture']:.1%} of {counted(values['n_pictured'], 'clip')} with one")
+        )
     return _table(f"test, from audio files: {tracks_in_words(values)}", rows)
 
 

@@ -16,7 +16,7 @@ from datetime import timedelta
 import torch
 from torch import distributed, nn
 
-from genre_runtime.errors import DeviceUnavailableError, GenreError
+from genre_runtime.errors import DeviceUnavailableError, GenreError, counted
 from genre_training.data.track import DataError, Indices
 
 
@@ -161,8 +161,8 @@ def own_share(batch: Indices) -> Indices:
     """
     if len(batch) % n_processes():
         raise DataError(
-            f"a batch of {len(batch)} clips cannot be shared by {n_processes()} processes: choose a batch_size that is "
-            "a multiple of their number, and no larger than the number of training clips"
+            f"a batch of {counted(len(batch), 'clip')} cannot be shared by {n_processes()} processes: choose a "
+            "batch_size that is a multiple of their number, and no larger than the number of training clips"
         )
     return batch[rank() :: n_processes()]
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from genre_runtime import AudioConfig
+from genre_runtime.errors import counted
 from genre_training import RUN_FOLDER, STATE_NAME, __version__
 from genre_training.config import Recipe
 from genre_training.data.features import FeatureStore, label_indices, open_store
@@ -314,7 +315,7 @@ def _open_data(
     with first_process_first():
         store = open_store(tracks, audio, cache, workers)
     if store.left_out and rank() == 0:
-        print(f"{len(store.left_out)} clips are left out:")
+        print(f"left out: {counted(len(store.left_out), 'clip')}")
         for track_id, reason in store.left_out.items():
             print(f"  {track_id}: {reason}")
     split = _checked_split(recipe, store.tracks, divide, saved)
@@ -382,8 +383,8 @@ def _check_resumed(recipe: Recipe, tracks: Sequence[Track], run: Mapping[str, An
         found = f"the interrupted run had the genres {sorted(genres_before)}, now there are {sorted(genres)}"
     elif first is not None:
         found = (
-            f"the interrupted run had {len(before)} clips, now there are {len(clips)}; the first that differs is "
-            f"{first} ({before.get(first, 'not there')} then, {clips.get(first, 'not there')} now)"
+            f"the interrupted run had {counted(len(before), 'clip')}, now there are {len(clips):,}; the first that "
+            f"differs is {first} ({before.get(first, 'not there')} then, {clips.get(first, 'not there')} now)"
         )
     else:
         return

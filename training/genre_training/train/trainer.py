@@ -18,6 +18,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from genre_runtime.errors import counted
 from genre_training.config import Recipe, TrainingConfig
 from genre_training.data.splits import TrainingData
 from genre_training.data.track import DataError
@@ -291,7 +292,7 @@ class Trainer:
                 parts.append(f"validation loss {val_loss:.4f}, accuracy {scores['accuracy']:.1%}")
                 parts.append(f"macro F1 {scores['macro_f1']:.3f}")
             if n_failed:
-                parts.append(f"{n_failed} clips failed and were not trained on")
+                parts.append(f"{counted(n_failed, 'clip')} failed, not trained on")
             tqdm.write(", ".join([*parts, f"{entry['seconds']:.0f} s"]))
         if val_loss is None:
             return True

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from genre_runtime.classifier import ExcerptCount, GenreClassifier
-from genre_runtime.errors import DeviceUnavailableError, GenreError, MissingDependencyError
+from genre_runtime.errors import DeviceUnavailableError, GenreError, MissingDependencyError, counted
 from genre_runtime.library.bulk.manifest import classify_source, import_extra
 from genre_runtime.library.bulk.parquet import arrow_schema, result_row
 from genre_runtime.model.head import GenreHead
@@ -199,7 +199,7 @@ def classify_on_ray(
                 n_rows += 1
                 yield row
         if n_rows != len(sources):
-            raise ClusterError(f"Ray returned {n_rows} of {len(sources)} rows: run it again")
+            raise ClusterError(f"Ray returned {n_rows:,} of {counted(len(sources), 'row')}: run it again")
 
 
 def _import_ray() -> Any:

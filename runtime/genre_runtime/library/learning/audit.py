@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from genre_runtime.errors import InvalidInputError
+from genre_runtime.errors import InvalidInputError, counted
 from genre_runtime.library.learning.folds import choose_setting, given_probabilities
-from genre_runtime.library.learning.heads import Collection, judge, known_names, track_set
+from genre_runtime.library.learning.heads import Collection, figures, judge, known_names, track_set
 from genre_runtime.library.similarity import EmbeddingIndex
 from genre_runtime.model.metadata import ModelMetadata
 from genre_runtime.prediction import Doubt, FileResult, Neighbour, Prediction
@@ -35,10 +35,13 @@ class Audit:
         The most certain first; each has a `doubt`, and its probabilities are those of the collection's own genres.
     n_tracks : int
         Files that were judged.
+    confidence_threshold : float
+        Probability from which at least 80 % of the answers are the genre in the tags; 1 if there is none.
     """
 
     doubtful: list[FileResult]
     n_tracks: int
+    confidence_threshold: float
 
 
 def audit(collection: Collection, metadata: ModelMetadata, *, report: Callable[[str], None] = lambda _: None) -> Audit:
@@ -60,14 +63,15 @@ def audit(collection: Collection, metadata: ModelMetadata, *, report: Callable[[
     labels = sorted({genre for example in collection.examples for genre in example.genres}, key=str.casefold)
     if len(labels) < 2:
         raise InvalidInputError(
-            f"the files name {len(labels)} genres: expected two or more; name more music with genres in its tags"
+            f"the files name {counted(len(labels), 'genre')}: expected two or more; name more music with "
+            "genres in its tags"
         )
     known_as = known_names(labels, metadata.labels)
     tracks, chosen = track_set(collection, labels, known_as)
     report("choosing how strictly to learn")
-    setting = choose_setting(tracks, builds_on=any(known_as))
-    report(f"judging {len(chosen)} tracks by artists that were held out")
-    judgement = judge(tracks, setting)
+    setting, held_out = choose_setting(tracks, builds_on=any(known_as))
+    report(f"judging {counted(len(chosen), 'track')} by artists that were held out")
+    judgement = judge(tracks, setting, held_out=held_out)
     probabilities = judgement.probabilities
     own = given_probabilities(probabilities, tracks.genres)
     believed = np.full(len(labels), 2.0)
@@ -91,7 +95,8 @@ def audit(collection: Collection, metadata: ModelMetadata, *, report: Callable[[
         answer = _answered(prediction, labels[best[track]], float(confidence[track]), shares)
         doubt = Doubt(example.genres, float(own[track]), tuple(nearest))
         doubtful.append(FileResult(example.path, answer, doubt=doubt))
-    return Audit(doubtful, len(chosen))
+    _, thresholds = figures(judgement, labels)
+    return Audit(doubtful, len(chosen), thresholds["confidence_threshold"])
 
 
 def _answered(prediction: Prediction, label: str, confidence: float, shares: dict[str, float]) -> Prediction:

@@ -299,8 +299,8 @@ def default_setting(*, builds_on: bool) -> Setting:
     return Setting(PENALTIES[1], SHARES[-1] if builds_on else 0.0)
 
 
-def choose_setting(tracks: TrackSet, *, builds_on: bool) -> Setting:
-    """Return the setting whose answers on held-out artists have the smallest log loss.
+def choose_setting(tracks: TrackSet, *, builds_on: bool) -> tuple[Setting, FloatArray | None]:
+    """Return the setting whose answers on held-out artists have the smallest log loss, and their logits.
 
     Parameters
     ----------
@@ -308,15 +308,26 @@ def choose_setting(tracks: TrackSet, *, builds_on: bool) -> Setting:
         Of at least two groups.
     builds_on : bool
         Whether a genre of the model is among the genres.
+
+    Returns
+    -------
+    Setting
+    float32 array, shape (n_rows, n_labels), or None
+        Logits of each excerpt from a regression that learnt from the other folds; None if only some tracks were used.
     """
     some = tracks if len(tracks.genres) <= MOST_TRIED else tracks.only(_some_tracks(tracks.groups))
     folds = assign_folds(some.genres, some.groups, some.n_labels)
     start: Any = None
+    best: tuple[float, FloatArray] | None = None
 
     def loss(setting: Setting) -> float:
-        nonlocal start
+        nonlocal start, best
         start = fitted(some, setting, start)
-        return best_temperature(held_out_logits(some, folds, setting, start), some)[1]
+        logits = held_out_logits(some, folds, setting, start)
+        value = best_temperature(logits, some)[1]
+        if best is None or value < best[0]:
+            best = value, logits
+        return value
 
     shares = {
         Setting(PENALTIES[1], share): loss(Setting(PENALTIES[1], share)) for share in SHARES if builds_on or not share
@@ -324,7 +335,8 @@ def choose_setting(tracks: TrackSet, *, builds_on: bool) -> Setting:
     share = min(shares, key=lambda setting: shares[setting]).share
     others = (Setting(penalty, share) for penalty in PENALTIES)
     losses = shares | {setting: loss(setting) for setting in others if setting not in shares}
-    return min(losses, key=lambda setting: losses[setting])
+    logits = best[1] if best is not None and some is tracks else None
+    return min(losses, key=lambda setting: losses[setting]), logits
 
 
 def _some_tracks(groups: NDArray[np.str_]) -> NDArray[np.int64]:

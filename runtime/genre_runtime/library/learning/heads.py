@@ -21,7 +21,7 @@ from genre_runtime.calibration import (
     genre_sets,
     right_answers,
 )
-from genre_runtime.errors import InvalidInputError
+from genre_runtime.errors import InvalidInputError, counted
 from genre_runtime.library.learning.examples import Example, means_same
 from genre_runtime.library.learning.folds import (
     Setting,
@@ -109,13 +109,10 @@ class Lesson:
     head : GenreHead
     left_out : mapping of str to int
         Genres with too few examples, and how many they have.
-    n_unlabelled : int
-        Files without a genre that was learnt.
     """
 
     head: GenreHead
     left_out: Mapping[str, int]
-    n_unlabelled: int
 
 
 def learn_head(
@@ -154,19 +151,22 @@ def learn_head(
     if len(labels) < 2:
         found = ", ".join(f"{genre} ({count})" for genre, count in counts.most_common(10)) or "none"
         raise InvalidInputError(
-            f"{len(labels)} genres have {fewest} tracks or more: expected two; found were {found}; name more music"
+            f"{counted(len(labels), 'genre')} with {counted(fewest, 'track')} or more: expected two; found were "
+            f"{found}; name more music"
         )
     known_as = known_names(labels, metadata.labels)
-    tracks, chosen = track_set(collection, labels, known_as, keep_labels=keep_labels)
+    tracks, _ = track_set(collection, labels, known_as, keep_labels=keep_labels)
     builds_on, metrics, thresholds, temperature = any(known_as), _unjudged(labels), _CAUTIOUS, 1.0
     can_be_judged = judged_tracks(tracks).any()
     report("choosing how strictly to learn")
-    setting = choose_setting(tracks, builds_on=builds_on) if can_be_judged else default_setting(builds_on=builds_on)
+    setting, held_out = default_setting(builds_on=builds_on), None
+    if can_be_judged:
+        setting, held_out = choose_setting(tracks, builds_on=builds_on)
     report(f"learning {len(labels)} genres from {len(tracks.genres)} tracks")
     coefficients = fitted(tracks, setting)
     if can_be_judged:
         report("judging by artists that were held out")
-        judgement = judge(tracks, setting, coefficients)
+        judgement = judge(tracks, setting, coefficients, held_out)
         metrics, thresholds = figures(judgement, labels)
         temperature = judgement.temperature
     head = GenreHead(
@@ -189,7 +189,7 @@ def learn_head(
         },
         **thresholds,
     )
-    return Lesson(head, left_out, len(collection.examples) - len(chosen))
+    return Lesson(head, left_out)
 
 
 def known_names(labels: Sequence[str], model_labels: Sequence[str]) -> tuple[str | None, ...]:
@@ -271,7 +271,12 @@ def judged_tracks(tracks: TrackSet) -> NDArray[np.bool_]:
     return np.array([any(len(artists[genre]) >= FEWEST_GROUPS for genre in own) for own in tracks.genres])
 
 
-def judge(tracks: TrackSet, setting: Setting, coefficients: NDArray[np.float32] | None = None) -> Judgement:
+def judge(
+    tracks: TrackSet,
+    setting: Setting,
+    coefficients: NDArray[np.float32] | None = None,
+    held_out: NDArray[np.float32] | None = None,
+) -> Judgement:
     """Answer for each track by a regression that learnt from no track of the same artist, and calibrate.
 
     Parameters
@@ -280,6 +285,8 @@ def judge(tracks: TrackSet, setting: Setting, coefficients: NDArray[np.float32] 
     setting : Setting
     coefficients : float32 array, optional
         Of all tracks, which shorten the fits.
+    held_out : float32 array, optional
+        The logits, if `choose_setting` has computed them.
 
     Raises
     ------
@@ -293,7 +300,7 @@ def judge(tracks: TrackSet, setting: Setting, coefficients: NDArray[np.float32] 
             "learnt from; name more music, or check the artists in the tags"
         )
     folds = assign_folds(tracks.genres, tracks.groups, tracks.n_labels)
-    logits = held_out_logits(tracks, folds, setting, coefficients)
+    logits = held_out_logits(tracks, folds, setting, coefficients) if held_out is None else held_out
     rows = judged[tracks.track_of_row]
     temperature, _ = best_temperature(logits[rows], tracks.only(np.flatnonzero(judged)))
     return Judgement(tracks, track_probabilities(logits, tracks.starts, temperature), temperature, folds, judged)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from genre_runtime.errors import counted
 from genre_runtime.library.learning.examples import GenreNames
 from genre_runtime.library.learning.heads import Lesson
 from genre_runtime.model.head import GenreHead
@@ -39,7 +40,8 @@ def title(lesson: Lesson) -> str:
     lesson : Lesson
     """
     facts = lesson.head.provenance
-    return f"{len(lesson.head.labels)} genres from {facts['n_tracks']:,} tracks by {facts['n_groups']:,} artists"
+    examples = f"{counted(facts['n_tracks'], 'track')} by {counted(facts['n_groups'], 'artist')}"
+    return f"{counted(len(lesson.head.labels), 'genre')} from {examples}"
 
 
 def genre_rows(lesson: Lesson) -> list[GenreRow]:
@@ -82,7 +84,7 @@ def _figures(head: GenreHead) -> list[tuple[str, str]]:
     interval, sets = test["accuracy_interval"], test["genre_sets"]
     between = f" [{interval[0]:.0%}, {interval[1]:.0%}]" if interval else ""
     lines = [
-        ("right", f"{test['accuracy']:.0%}{between} of {test['n_tracks']:,} tracks, their artists held out"),
+        ("right", f"{test['accuracy']:.0%}{between} of {counted(test['n_tracks'], 'track')}, their artists held out"),
         ("macro F1", f"{test['macro_f1']:.2f}"),
         ("confident", _confident(head.confidence_threshold, test["confident"])),
         ("answer sets", f"{sets['right']:.0%} hold a right genre, {sets['mean_size']:.1f} genres each"),

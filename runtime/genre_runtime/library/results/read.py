@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from genre_runtime.errors import InvalidInputError
+from genre_runtime.errors import InvalidInputError, counted
 from genre_runtime.library.scan import encoding_by_mark
 from genre_runtime.prediction import FileResult
 
@@ -103,7 +103,8 @@ def skipped_words(results: Results) -> Iterator[str]:
     """
     yield from results.skipped
     if results.n_skipped > len(results.skipped):
-        yield f"{results.n_skipped - len(results.skipped)} more entries were skipped"
+        n = results.n_skipped - len(results.skipped)
+        yield f"{counted(n, 'more entry', 'more entries')} {'was' if n == 1 else 'were'} skipped"
 
 
 def _reason(error: Exception) -> str:

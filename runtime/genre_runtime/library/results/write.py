@@ -6,8 +6,8 @@ import csv
 import json
 import re
 import unicodedata
-from collections.abc import Callable
-from typing import Protocol, TextIO
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, TextIO
 
 from genre_runtime.prediction import FileResult, Prediction
 
@@ -147,11 +147,16 @@ class JsonWriter:
 
 
 class CsvWriter:
-    """Writes one row per file with the columns of `COLUMNS`, lists joined by "; "; text is quoted, see `quoted_cell`.
+    """Writes one row per file: the columns of `COLUMNS`, then the probability of each genre.
+
+    Lists are joined by "; ", truth values are `true` and `false`, and text is quoted, see `quoted_cell`. The page of
+    the service writes the same columns.
 
     Parameters
     ----------
     stream : text file
+    labels : iterable of str
+        The genres.
     """
 
     COLUMNS = (
@@ -159,9 +164,10 @@ class CsvWriter:
         *("announced_seconds", "music", "genre_set", "styles", "moods", "instruments", "voice"),
     )
 
-    def __init__(self, stream: TextIO) -> None:
-        self._writer = csv.DictWriter(stream, self.COLUMNS, lineterminator="\n")
-        self._writer.writeheader()
+    def __init__(self, stream: TextIO, labels: Iterable[str] = ()) -> None:
+        self._writer = csv.writer(stream, lineterminator="\n")
+        self._labels = sorted(labels)
+        self._writer.writerow([*self.COLUMNS, *(_one_line(f"probability of {label}") for label in self._labels)])
 
     def write(self, result: FileResult) -> None:
         """Write one row.
@@ -173,9 +179,8 @@ class CsvWriter:
         row = result.to_dict()
         if "error" in row:
             row["error"] = row["error"]["message"]
-        cells = {name: row.get(name) for name in self.COLUMNS}
-        cells = {name: "; ".join(cell) if isinstance(cell, list) else cell for name, cell in cells.items()}
-        self._writer.writerow({k: quoted_cell(_one_line(v)) if isinstance(v, str) else v for k, v in cells.items()})
+        shares = row.get("probabilities", {})
+        self._writer.writerow([_cell(row.get(name)) for name in self.COLUMNS] + [shares.get(x) for x in self._labels])
 
     def close(self) -> None:
         """Write nothing more."""
@@ -187,6 +192,20 @@ WRITERS: dict[str, Callable[[TextIO], Writer]] = {
     "json": JsonWriter,
     "csv": CsvWriter,
 }
+
+
+def opened_writer(form: str, stream: TextIO, labels: Iterable[str]) -> Writer:
+    """Return a writer of results.
+
+    Parameters
+    ----------
+    form : str
+        One of `WRITERS`.
+    stream : text file
+    labels : iterable of str
+        The genres that results may have.
+    """
+    return CsvWriter(stream, labels) if form == "csv" else WRITERS[form](stream)
 
 
 def printable(path: object) -> str:
@@ -230,6 +249,13 @@ def unquoted_cell(text: str) -> str:
     text : str
     """
     return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = "; ".join(value) if isinstance(value, list) else value
+    return quoted_cell(_one_line(text)) if isinstance(text, str) else text
 
 
 def _one_line(text: str) -> str:

@@ -60,7 +60,6 @@ def test_genres_with_few_tracks_are_left_out() -> None:
     music.add(Example(Path("x.mp3"), ("Fado",), "artist x"), music.predictions[0])
     lesson = learn_head(music, metadata())
     assert lesson.left_out == {"Fado": 1}
-    assert lesson.n_unlabelled == 1
     assert lesson.head.labels == ("Dub", "Polka", "Ska")
     assert "Fado" in learn_head(music, metadata(), fewest=1).head.labels
 
@@ -100,8 +99,8 @@ def test_the_genres_of_the_model_can_be_kept() -> None:
 @pytest.mark.parametrize(
     ("music", "words"),
     [
-        (Collection(), "0 genres have 3 tracks or more"),
-        (collection(("Dub",)), "1 genres have 3 tracks or more"),
+        (Collection(), "0 genres with 3 tracks or more"),
+        (collection(("Dub",)), "1 genre with 3 tracks or more"),
         (collection(n_artists=1, n_tracks=1), "expected two; found were Dub"),
     ],
 )
@@ -130,7 +129,6 @@ def test_a_head_survives_its_file_and_names_its_model() -> None:
     head = learn_head(collection(), metadata()).head
     again = GenreHead.from_json(head.to_json())
     assert again.to_json() == head.to_json()
-    assert again.sha256 == head.sha256
     head.check_model(metadata())
     graphs = {**metadata().graphs, "waveform": replace(metadata().graphs["waveform"], sha256="c" * 64)}
     with pytest.raises(InvalidHeadError, match="learnt with another model"):

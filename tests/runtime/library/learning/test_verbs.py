@@ -120,14 +120,31 @@ def test_audit_finds_the_wrong_tag_and_tag_mends_it(genre: Genre, tagged_music: 
     doubtful = tmp_path / "doubtful.jsonl"
     status, out, err = genre("audit", tagged_music, "--output", doubtful)
     assert (status, out) == (0, "")
-    assert "1 of 25 files is doubtful" in err
+    assert err == "1 of 25 files doubtful\n"
     (row,) = [json.loads(line) for line in doubtful.read_text(encoding="utf-8").splitlines()]
     assert (row["path"], row["label"], row["doubt"]["genres"]) == (str(wrong), "Loud Wave", ["Quiet Wave"])
     status, out, _ = genre("audit", tagged_music)
     assert out.splitlines()[1].split() == ["Quiet", "Wave", *out.splitlines()[1].split()[2:]]
     assert len(out.splitlines()) == 5  # heading, file, three neighbours
     words = ["tag", "--from", doubtful, wrong, "--overwrite", "--write", "--journal", tmp_path / "journal"]
-    assert genre(*words)[0] == 0
+    status, out, _ = genre(*words)
+    assert status == 0
+    assert "(the file has Quiet Wave, which is preferred to the audio's Loud Wave)" in out
+    assert read_genres(wrong) == ("Quiet Wave",)
+    assert genre(*words, "--unsure")[0] == 0
+    assert read_genres(wrong) == ("Loud Wave",)
+
+
+def test_audit_that_prefers_the_audio_proposes_confident_answers(
+    genre: Genre, tagged_music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = tagged(tagged_music, "wrong", "Quiet Wave", "a further artist", 0.92)
+    better = tmp_path / "better.jsonl"
+    words = ["audit", tagged_music, "--prefer", "audio"]
+    assert "1 of 25 files doubtful, 0 with a confident answer" in genre(*words)[2], "of too few artists to be sure"
+    monkeypatch.setattr("genre_runtime.library.learning.heads.confidence_threshold", lambda *_: 0.5)
+    assert "1 of 25 files doubtful, 1 with a confident answer" in genre(*words, "--output", better)[2]
+    assert genre("tag", "--from", better, "--overwrite", "--write", "--journal", tmp_path / "journal")[0] == 0
     assert read_genres(wrong) == ("Loud Wave",)
 
 
