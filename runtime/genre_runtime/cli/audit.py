@@ -109,14 +109,22 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _preferring(result: FileResult, threshold: float | None) -> FileResult:
-    """Return a doubtful file whose answer is confident from a threshold on, and never without one."""
+    """Return a doubtful file whose answer is confident from a threshold on, and never without one.
+
+    Where more of the files that sound alike have the tag's genre than the answer's, the answer is not confident.
+    """
     prediction, doubt = result.prediction, result.doubt
     assert prediction is not None
     assert doubt is not None
-    if threshold is not None and prediction.confidence >= threshold:
+    own = "; ".join(doubt.genres)
+    n_alike = sum(prediction.label in other.genres for other in doubt.neighbours)
+    n_own = sum(not set(doubt.genres).isdisjoint(other.genres) for other in doubt.neighbours)
+    if threshold is not None and prediction.confidence >= threshold and n_own <= n_alike:
         return result
     if threshold is None:
-        reason = f"the file has {'; '.join(doubt.genres)}, which is preferred to the audio's {prediction.label}"
+        reason = f"the file has {own}, which is preferred to the audio's {prediction.label}"
+    elif prediction.confidence >= threshold:
+        reason = f"{n_own} of the {len(doubt.neighbours)} files that sound most like it have {own}, too"
     elif threshold < 1:
         reason = f"{prediction.label} reaches {prediction.confidence:.0%}, confident answers start at {threshold:.0%}"
     else:

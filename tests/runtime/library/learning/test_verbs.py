@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import mutagen
 import pytest
 
+from genre_runtime import GenreClassifier
+from genre_runtime.cli.audit import _preferring
 from genre_runtime.library.tags import read_genres
 from genre_runtime.library.tags.names import TrackNames, read_names
 from genre_runtime.model.head import read_head
+from genre_runtime.prediction import Doubt, FileResult, Neighbour
 from tests.runtime.conftest import Genre
 from tests.synthetic import tone, write_audio
 
@@ -146,6 +150,21 @@ def test_audit_that_prefers_the_audio_proposes_confident_answers(
     assert "1 of 25 files doubtful, 1 with a confident answer" in genre(*words, "--output", better)[2]
     assert genre("tag", "--from", better, "--overwrite", "--write", "--journal", tmp_path / "journal")[0] == 0
     assert read_genres(wrong) == ("Loud Wave",)
+
+
+@pytest.mark.parametrize(
+    ("alike", "sure"), [(("b", "b", "a"), True), (("a", "b", "c"), True), (("a", "a", "b"), False)]
+)
+def test_audio_is_not_preferred_where_similar_files_have_the_genre_of_the_tag(
+    classifier: GenreClassifier, tmp_path: Path, alike: tuple[str, ...], sure: bool
+) -> None:
+    prediction = classifier.classify(tone(2), 22_050)
+    prediction = replace(prediction, label="b", confidence=0.9, confident=True, reason=None)
+    doubt = Doubt(("a",), 0.1, tuple(Neighbour(f"{i}.mp3", (genre,), 0.9) for i, genre in enumerate(alike)))
+    result = _preferring(FileResult("song.mp3", prediction, doubt=doubt), 0.8).prediction
+    assert result is not None
+    assert result.confident is sure
+    assert result.reason == (None if sure else "2 of the 3 files that sound most like it have a, too")
 
 
 @pytest.mark.parametrize("verb", ["learn", "audit"])
