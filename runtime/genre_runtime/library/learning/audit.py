@@ -1,8 +1,8 @@
 """Finds files whose genre the audio contradicts: confident learning (Northcutt, Jiang and Chuang, 2021).
 
-Each file is answered by a regression that learnt from no file of the same artist. A genre is plausible for a file if its
-probability reaches `EVIDENT`, or the mean probability of this genre over the files that are tagged with it. A file is
-doubtful if its most probable genre is plausible and is not one of its own. Files with the largest difference between
+Each file is answered by a regression that learnt from no file of the same artist. A genre is plausible for a file if
+its probability reaches `EVIDENT`, or the mean probability of this genre over the files that are tagged with it. A file
+is doubtful if its most probable genre is plausible and is not one of its own. Files with the largest difference between
 the two probabilities come first.
 """
 
