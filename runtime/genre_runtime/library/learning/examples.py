@@ -1,4 +1,4 @@
-"""Examples to learn genres from: files with the genres in their tags, in a folder a genre, or in a list.
+"""Examples to learn genres from: files with genres from tags, from one folder per genre, or from a list.
 
 Names of one genre that differ in case, spaces and signs only are one genre; names that may mean the same are proposed
 to be joined. Each file has a group, so that no artist is on both sides when a head is judged: its artist, else its

@@ -69,7 +69,8 @@ def test_a_head_answers_as_its_calibrated_regression() -> None:
     assert setting.share > 0
     assert temperature != 1
     expected = softmax(row_logits(tracks, coefficients, setting.share).astype(np.float64) / temperature)
-    np.testing.assert_allclose(head.probabilities(tracks.rows, tracks.known.astype(np.float64)), expected, atol=1e-4)
+    answered = head.probabilities(tracks.rows.astype(np.float32), tracks.known.astype(np.float64))
+    np.testing.assert_allclose(answered, expected, atol=1e-4)
 
 
 def test_few_artists_are_never_confident() -> None:
