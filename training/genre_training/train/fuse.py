@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +20,6 @@ from genre_training.data.splits import TrainingData, everything_trains, load_cli
 from genre_training.data.track import DataError
 from genre_training.evaluate.fusion import Fusion, fit_fusion, judged_fusion, reliability, tag_thresholds
 from genre_training.evaluate.metrics import excerpt_logits, track_probabilities
-from genre_training.evaluate.report import write_run_folder
 from genre_training.evaluate.score import Scores, score_answers
 from genre_training.model.checkpoint import (
     FOLDS_FOLDER,
@@ -36,7 +34,7 @@ from genre_training.model.checkpoint import (
 )
 from genre_training.model.fusion import published_tags
 from genre_training.model.network import GenreNetwork, front_end
-from genre_training.train.run import CHECKPOINT_NAME, DATA_FOLDER_NAME, trained_on
+from genre_training.train.run import CHECKPOINT_NAME, document_run, trained_on
 
 BRANCHES = ("audio", "picture")
 FEWEST_CLIPS = 30
@@ -142,8 +140,7 @@ def fuse_branches(
         if several:
             keep_folds(folds[branch], output, branch)
     save_checkpoint(checkpoint, output / CHECKPOINT_NAME)
-    write_run_folder(output / RUN_FOLDER, checkpoint)
-    (output / RUN_FOLDER / DATA_FOLDER_NAME).write_bytes(os.fsencode(data_folder.absolute()))
+    document_run(output / RUN_FOLDER, checkpoint, data_folder)
     return output / CHECKPOINT_NAME
 
 
