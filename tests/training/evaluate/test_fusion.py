@@ -82,6 +82,15 @@ def test_named_styles_are_mostly_of_their_genre() -> None:
     assert all(0.05 <= value <= 0.3 for value in thresholds.values())
 
 
+@pytest.mark.parametrize(("n_right", "expected"), [(4, 0.3), (5, 0.2)])
+def test_a_style_needs_five_clips_of_its_genre(n_right: int, expected: float) -> None:
+    place, tag = next((i, tag) for i, tag in enumerate(TAG_CLASSES) if tag.genre is not None)
+    probabilities = np.full((40, len(TAG_CLASSES)), 0.1)
+    probabilities[:n_right, place] = 0.2
+    genres = np.array([str(tag.genre)] * n_right + ["another"] * (40 - n_right))
+    assert tag_thresholds(probabilities, genres)[tag.name] == expected
+
+
 def test_tags_are_distinct_classes_of_audioset() -> None:
     assert len({tag.place for tag in TAG_CLASSES}) == len({tag.name for tag in TAG_CLASSES}) == len(TAG_CLASSES)
     assert all(0 <= tag.place < N_CLASSES for tag in TAG_CLASSES)
