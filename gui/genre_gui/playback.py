@@ -22,7 +22,7 @@ class NoOutputError(GenreError, RuntimeError):
     Attributes
     ----------
     short : str
-        The reason in a few message.
+        The reason in a few words.
     """
 
     code = "no_audio_output"
@@ -184,7 +184,7 @@ class Player:
 
     @property
     def position(self) -> float:
-        """Seconds from the beginning of the track to what is heard now."""
+        """Seconds from the beginning of the track to what the device plays now."""
         return self._run.position if self._run is not None else self._position
 
 

@@ -79,7 +79,23 @@ def share_interval(right: NDArray[np.bool_], groups: Groups) -> list[float] | No
     if draws.shape[1] < FEWEST_DRAWN:
         return None
     n_right, n_all = np.bincount(group, right), np.bincount(group)
-    low, high = np.percentile(draws @ n_right / (draws @ n_all), [2.5, 97.5])
+    return interval_of(draws @ n_right / (draws @ n_all))
+
+
+def interval_of(values: NDArray[np.float64]) -> list[float]:
+    """Return the 95 % interval of a figure.
+
+    Parameters
+    ----------
+    values : float64 array, shape (N_RESAMPLES,)
+        The figure in each draw of groups.
+
+    Returns
+    -------
+    list of float
+        [low, high].
+    """
+    low, high = np.percentile(values, [2.5, 97.5])
     return [float(low), float(high)]
 
 

@@ -28,36 +28,25 @@ from __future__ import annotations
 
 import ast
 import inspect
-import io
 import re
 import sys
-import tokenize
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
+
+from tests.architecture.modules import Function, Module, definitions, last_name
 
 MEMBERS = ("runtime", "training", "export", "api", "gui")
 WHOLE = "whole"
 SHORT_LINES = 60
 LONG_LINES = 500
 
-_NOT_CODE = {
-    tokenize.COMMENT,
-    tokenize.NL,
-    tokenize.NEWLINE,
-    tokenize.INDENT,
-    tokenize.DEDENT,
-    tokenize.ENCODING,
-    tokenize.ENDMARKER,
-}
 _NAMES_LINE = re.compile(r"\\?\*{0,2}\w+(\s*,\s*\\?\*{0,2}\w+)*\s*(:|$)")
 _PARAMETER_SECTIONS = {"Parameters", "Other Parameters"}
 _PROPERTY_DECORATORS = {"property", "cached_property", "setter", "getter", "deleter", "overload"}
-
-Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True)
@@ -75,120 +64,6 @@ class PrivateName:
 
     name: str
     line: int
-
-
-@dataclass(frozen=True)
-class Import:
-    """What an import statement names, and whether it is imported when its module is.
-
-    Parameters
-    ----------
-    target : str
-        Dotted name of a module or package.
-    name : str or None
-        Imported from there; None for `import target`.
-    line : int
-        Line of the statement.
-    immediate : bool
-        False under `TYPE_CHECKING` and inside functions.
-    """
-
-    target: str
-    name: str | None
-    line: int
-    immediate: bool
-
-
-@dataclass
-class Module:
-    """A Python file of the product.
-
-    Parameters
-    ----------
-    name : str
-        Dotted name; of an `__init__.py` that of its package.
-    member : str
-        Folder of the member at the top of the repository.
-    path : Path
-        Relative to the repository.
-    text : str
-        Source of the file.
-    """
-
-    name: str
-    member: str
-    path: Path
-    text: str
-    tree: ast.Module = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self.tree = ast.parse(self.text, filename=str(self.path))
-
-    @cached_property
-    def lines(self) -> int:
-        """Number of lines."""
-        return len(self.text.splitlines())
-
-    @cached_property
-    def code_lines(self) -> int:
-        """Number of lines without blank lines, comments and docstrings."""
-        alone = [
-            (node.lineno, node.end_lineno or node.lineno)
-            for node in ast.walk(self.tree)
-            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        ]
-        used: set[int] = set()
-        for token in tokenize.generate_tokens(io.StringIO(self.text).readline):
-            first, last = token.start[0], token.end[0]
-            docstring = token.type == tokenize.STRING and any(a <= first and last <= b for a, b in alone)
-            if token.type not in _NOT_CODE and not docstring:
-                used.update(range(first, last + 1))
-        blank = {number for number, line in enumerate(self.text.splitlines(), 1) if not line.strip()}
-        return len(used - blank)
-
-    @cached_property
-    def imports(self) -> list[Import]:
-        """All imports, of this product or of others, with relative ones resolved."""
-        return list(self._imports_in(self.tree, immediate=True))
-
-    def _imports_in(self, parent: ast.AST, immediate: bool) -> Iterator[Import]:
-        for node in ast.iter_child_nodes(parent):
-            if isinstance(node, ast.Import):
-                yield from (Import(alias.name, None, node.lineno, immediate) for alias in node.names)
-            elif isinstance(node, ast.ImportFrom):
-                source = self._source(node)
-                yield from (Import(source, alias.name, node.lineno, immediate) for alias in node.names)
-            elif isinstance(node, ast.If) and _last_name(node.test) == "TYPE_CHECKING":
-                yield from self._imports_in(ast.Module(node.body, []), immediate=False)
-                yield from self._imports_in(ast.Module(node.orelse, []), immediate)
-            else:
-                yield from self._imports_in(node, immediate and not isinstance(node, Function | ast.Lambda))
-
-    def _source(self, node: ast.ImportFrom) -> str:
-        if not node.level:
-            return node.module or ""
-        package = self.name.split(".")
-        up = node.level - (self.path.name == "__init__.py")
-        return ".".join([*package[: len(package) - up], *filter(None, [node.module])])
-
-    @cached_property
-    def imported_names(self) -> dict[str, str]:
-        """What each name that an import binds stands for, as a dotted name."""
-        bound: dict[str, str] = {}
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Import):
-                for alias in node.names:
-                    top = alias.name.split(".")[0]
-                    bound[alias.asname or top] = alias.name if alias.asname else top
-            elif isinstance(node, ast.ImportFrom):
-                for alias in node.names:
-                    bound[alias.asname or alias.name] = f"{self._source(node)}.{alias.name}"
-        return bound
-
-    @cached_property
-    def classes(self) -> dict[str, ast.ClassDef]:
-        """Classes at module level."""
-        return {node.name: node for node in _definitions(self.tree.body) if isinstance(node, ast.ClassDef)}
 
 
 class Product:
@@ -251,7 +126,7 @@ class Product:
         module : Module
             One of this product's.
         """
-        for node in _definitions(module.tree.body):
+        for node in definitions(module.tree.body):
             if isinstance(node, Function):
                 yield from _public(node, node.name, _parameters(node))
             elif not node.name.startswith("_"):
@@ -297,7 +172,7 @@ class Product:
         for one in ast.walk(node):
             if isinstance(one, ast.Attribute) and _private(one.attr) and one.attr not in own:
                 this = isinstance(one.value, ast.Name) and one.value.id == "self"
-                above = isinstance(one.value, ast.Call) and _last_name(one.value.func) == "super"
+                above = isinstance(one.value, ast.Call) and last_name(one.value.func) == "super"
                 if this or above:
                     yield f"{foreign[0]}.{one.attr}", one.lineno
 
@@ -479,11 +354,7 @@ def _parameters(node: Function) -> list[str]:
 
 
 def _decorators(node: Function) -> set[str]:
-    return {_last_name(one.func if isinstance(one, ast.Call) else one) for one in node.decorator_list}
-
-
-def _last_name(node: ast.expr) -> str:
-    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+    return {last_name(one.func if isinstance(one, ast.Call) else one) for one in node.decorator_list}
 
 
 def _methods(node: ast.ClassDef) -> Iterator[str]:
@@ -495,16 +366,7 @@ def _members(node: ast.ClassDef) -> Iterator[str]:
     yield from _methods(node)
     for one in ast.walk(node):
         if isinstance(one, ast.Name | ast.Attribute) and isinstance(one.ctx, ast.Store):
-            yield _last_name(one)
-
-
-def _definitions(body: Sequence[ast.stmt]) -> Iterator[Function | ast.ClassDef]:
-    """Functions and classes at module level, also where a platform or an optional library decides."""
-    for node in body:
-        if isinstance(node, Function | ast.ClassDef):
-            yield node
-        elif isinstance(node, ast.If | ast.Try):
-            yield from _definitions([*node.body, *node.orelse])
+            yield last_name(one)
 
 
 def _foreign(name: str, *own: str) -> bool:

@@ -76,3 +76,15 @@ def test_contributing_names_every_module() -> None:
 def test_paths_in_contributing_exist() -> None:
     paths = re.findall(r"`((?:runtime|training|export|api|gui|tests)/[\w./]+)`", _text("CONTRIBUTING.md"))
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_names_in_contributing_are_in_their_files() -> None:
+    """A file is followed by names in parentheses, or a name by `in` or `of` and its file."""
+    text = _text("CONTRIBUTING.md")
+    after = re.findall(r"`(\w+/[\w/]+\.py)` \(([^)]+)\)", text)
+    before = re.findall(r"`(\w+)` (?:in|of) `(\w+/[\w/]+\.py)`", text)
+    pairs = [(path, name) for path, names in after for name in re.findall(r"`(\w+)`", names)]
+    pairs += [(path, name) for name, path in before]
+    assert len(pairs) > 20
+    missing = [(path, name) for path, name in pairs if not re.search(rf"\b{name}\b", _text(path))]
+    assert missing == []

@@ -47,7 +47,7 @@ class ConfigError(GenreError, ValueError):
 
 @dataclass(frozen=True, config=_STRICT)
 class DataConfig:
-    """Which clips train.
+    """Which clips are used.
 
     Attributes
     ----------
@@ -133,7 +133,7 @@ class NetworkConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class TrainingConfig:
-    """How the weights are found.
+    """How a network is trained.
 
     Attributes
     ----------

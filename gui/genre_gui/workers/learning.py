@@ -184,7 +184,7 @@ def collected(
 
 
 def save_head(head: GenreHead, path: Path, post: Post) -> None:
-    """Write the user's own genres into a file, unless it exists and is something else.
+    """Write the user's own genres into a file, unless the file exists and is not a head.
 
     Parameters
     ----------

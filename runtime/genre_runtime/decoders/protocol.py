@@ -383,9 +383,10 @@ def _plain_descriptor(source: object) -> int | None:
     """
     file: Any = source
     try:
-        if isinstance(file, tempfile.SpooledTemporaryFile):
+        if isinstance(file, tempfile.SpooledTemporaryFile) and file.readable():
             file.rollover()
-            file = file._file
+            file.flush()
+            return file.fileno()
         file = getattr(file, "file", file) if type(file).__name__ == "_TemporaryFileWrapper" else file
         raw = file.raw if isinstance(file, io.BufferedReader | io.BufferedRandom) else file
         if type(raw) is io.FileIO and raw.readable():

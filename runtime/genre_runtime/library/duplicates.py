@@ -101,7 +101,7 @@ def find_duplicates(
     jobs : int
         Files compared at the same time; 0 for one per core.
     failed : callable
-        Is told of files that could not be decoded again, which are compared no further.
+        Called with each file that cannot be decoded again; it is not compared further.
     """
     places = {track.path: place for place, track in enumerate(tracks)}
     leader = list(range(len(tracks)))
@@ -169,7 +169,7 @@ class SecondLook:
     classifier : GenreClassifier
         Decodes the excerpts.
     failed : callable
-        Is told of files that could not be decoded.
+        Called with each file that cannot be decoded.
     """
 
     def __init__(self, classifier: GenreClassifier, failed: Callable[[Path, GenreError], object]) -> None:

@@ -75,6 +75,12 @@ def test_a_genre_may_build_on_the_models_answer(model_path: Path) -> None:
     assert own.probabilities["Pitch"] == pytest.approx(of_two, abs=1e-4)
 
 
+def test_the_logarithm_of_the_models_answer_is_added(model_path: Path) -> None:
+    head = head_of(model_path, weights=np.zeros((2, 1), np.float32), bias=np.zeros(2, np.float32), share=0.5)
+    rows = head.probabilities(np.zeros((3, 1), np.float32), np.array([[0.25, 1.0], [1e-5, 1.0], [0.0, 1.0]]))
+    np.testing.assert_allclose(rows[:, 0] / rows[:, 1], [0.5, 10**-2.5, 1e-3])  # zero counts as 1e-6
+
+
 def test_spectrograms_are_refused(model_path: Path, head_path: Path) -> None:
     classifier = GenreClassifier.load(model_path, device="cpu", head=head_path)
     with pytest.raises(InvalidInputError, match="no embedding"):

@@ -45,13 +45,27 @@ def test_two_experts_are_better_than_each() -> None:
     assert accuracy(judged, labels) > max(accuracy(one, labels) for one in logits)
 
 
-def test_fusion_that_judges_has_not_seen_the_artist() -> None:
-    """One artist whose labels contradict all others': a fusion fitted to him would invert its answer."""
+def test_clips_are_judged_by_a_fusion_of_other_artists() -> None:
+    """The audio branch knows the genres of one artist, the picture branch those of the other."""
     logits, labels = experts((3.0, 0.0))
-    groups = np.array(["contrary"] * 40 + [str(i) for i in range(N - 40)])
-    labels[:40] = (labels[:40] + 1) % 4
-    judged = judged_fusion(logits, labels, np.repeat("a", N), np.ones(4), groups)
-    assert accuracy(judged[:40], labels[:40]) < 0.3
+    half, one, other = N // 2, slice(None, N // 2), slice(N // 2, None)
+    logits[:, other] = logits[::-1, other]
+    sources, known = np.repeat("a", N), np.ones(4)
+    judged = judged_fusion(logits, labels, sources, known, np.repeat(["one", "other"], half))
+    for part, rest in ((one, other), (other, one)):
+        fusion = fit_fusion(logits[:, rest], labels[rest], sources[rest], known)
+        np.testing.assert_allclose(judged[part], fusion.apply(logits[:, part]))
+
+
+def test_a_large_data_set_counts_as_much_as_a_small_one() -> None:
+    """Its clips may be there five times: the weights stay."""
+    logits, labels = experts((2.0, 0.5))
+    logits[:, :100] = logits[::-1, :100]
+    sources = np.repeat(["small", "large"], 100)
+    again = np.concatenate([np.arange(100), np.tile(np.arange(100, 200), 5)])
+    once = fit_fusion(logits, labels, sources, np.ones(4))
+    often = fit_fusion(logits[:, again], labels[again], sources[again], np.ones(4))
+    np.testing.assert_allclose(often.weights, once.weights, rtol=1e-3)
 
 
 def test_named_styles_are_mostly_of_their_genre() -> None:
@@ -66,6 +80,15 @@ def test_named_styles_are_mostly_of_their_genre() -> None:
     assert (genres[named] == "jazz").mean() >= 0.85
     assert thresholds.keys() == set(names)
     assert all(0.05 <= value <= 0.3 for value in thresholds.values())
+
+
+@pytest.mark.parametrize(("n_right", "expected"), [(4, 0.3), (5, 0.2)])
+def test_a_style_needs_five_clips_of_its_genre(n_right: int, expected: float) -> None:
+    place, tag = next((i, tag) for i, tag in enumerate(TAG_CLASSES) if tag.genre is not None)
+    probabilities = np.full((40, len(TAG_CLASSES)), 0.1)
+    probabilities[:n_right, place] = 0.2
+    genres = np.array([str(tag.genre)] * n_right + ["another"] * (40 - n_right))
+    assert tag_thresholds(probabilities, genres)[tag.name] == expected
 
 
 def test_tags_are_distinct_classes_of_audioset() -> None:

@@ -24,6 +24,7 @@ from genre_runtime.calibration import (
     confident_answers,
     confused_pairs,
     draws_of,
+    interval_of,
     share_interval,
     softmax,
 )
@@ -281,7 +282,7 @@ def bootstrap_intervals(
         "balanced_accuracy": np.where(present, recall, 0).sum(axis=1) / present.sum(axis=1),
         "macro_f1": np.where(present, f1, 0).sum(axis=1) / present.sum(axis=1),
     }
-    intervals = {f"{name}_interval": np.percentile(value, [2.5, 97.5]).tolist() for name, value in values.items()}
+    intervals = {f"{name}_interval": interval_of(value) for name, value in values.items()}
     return {"n_groups": draws.shape[1], **intervals}
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import tomli_w
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from genre_runtime import write_whole
 from genre_training.evaluate.plots import save_confusion_matrix, save_curves, save_reliability
 from genre_training.evaluate.score import artists_in_words, headline, tracks_in_words, with_interval
 from genre_training.model.checkpoint import Checkpoint
@@ -105,12 +106,11 @@ def write_run_folder(folder: Path, checkpoint: Checkpoint) -> Path:
         The report.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.toml").write_text(tomli_w.dumps(checkpoint.recipe), encoding="utf-8")
-    history = "".join(json.dumps(entry) + "\n" for entry in checkpoint.history)
-    (folder / "history.jsonl").write_text(history, encoding="utf-8")
+    write_whole(folder / "config.toml", [tomli_w.dumps(checkpoint.recipe)])
+    write_whole(folder / "history.jsonl", (json.dumps(entry) + "\n" for entry in checkpoint.history))
     values = checkpoint.to_dict()
     scores = {key: values[key] for key in ("epoch", "temperature", "confidence_threshold")} | checkpoint.metrics
-    (folder / "metrics.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
+    write_whole(folder / "metrics.json", [json.dumps(scores, indent=2) + "\n"])
     return write_report(folder, checkpoint)
 
 
@@ -134,5 +134,5 @@ def write_report(folder: Path, checkpoint: Checkpoint) -> Path:
     save_reliability(test["reliability"], folder / "reliability")
     pictures = {name: (folder / f"{name}.svg").read_text(encoding="utf-8") for name in PICTURES}
     path = folder / "report.html"
-    path.write_text(page(checkpoint.to_dict(), pictures), encoding="utf-8")
+    write_whole(path, [page(checkpoint.to_dict(), pictures)])
     return path

@@ -70,9 +70,9 @@ class FusedNetwork(nn.Module):
         tuple of Tensor
             `logits` (batch, n_labels), `tags` (batch, n_tags), `embedding` (batch, n_features) of length 1.
         """
-        heard, embedding = self.audio(fine_log_mel)
-        seen, picture_embedding = self.picture(log_mel)
-        logits = fuse(torch.stack([heard, seen]), self.weights, self.reliability)
+        by_audio, embedding = self.audio(fine_log_mel)
+        by_picture, picture_embedding = self.picture(log_mel)
+        logits = fuse(torch.stack([by_audio, by_picture]), self.weights, self.reliability)
         tags = self.audio.read_classes(embedding).index_select(1, self.places)
         normalize = nn.functional.normalize
         both = [normalize(embedding, dim=1), PICTURE_SHARE * normalize(picture_embedding, dim=1)]

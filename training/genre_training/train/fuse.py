@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +20,6 @@ from genre_training.data.splits import TrainingData, everything_trains, load_cli
 from genre_training.data.track import DataError
 from genre_training.evaluate.fusion import Fusion, fit_fusion, judged_fusion, reliability, tag_thresholds
 from genre_training.evaluate.metrics import excerpt_logits, track_probabilities
-from genre_training.evaluate.report import write_run_folder
 from genre_training.evaluate.score import Scores, score_answers
 from genre_training.model.checkpoint import (
     FOLDS_FOLDER,
@@ -36,7 +34,7 @@ from genre_training.model.checkpoint import (
 )
 from genre_training.model.fusion import published_tags
 from genre_training.model.network import GenreNetwork, front_end
-from genre_training.train.run import CHECKPOINT_NAME, DATA_FOLDER_NAME, trained_on
+from genre_training.train.run import CHECKPOINT_NAME, document_run, trained_on
 
 BRANCHES = ("audio", "picture")
 FEWEST_CLIPS = 30
@@ -44,7 +42,7 @@ FEWEST_CLIPS = 30
 
 
 @dataclass(frozen=True)
-class Unheard:
+class HeldOutAnswers:
     """Answers of both branches to the clips that neither was trained with.
 
     Attributes
@@ -105,13 +103,13 @@ def fuse_branches(
     several = max(len(networks) for networks in folds.values()) > 1
     if several:  # scored as they are kept: `evaluate_fused` then finds the same figures
         folds = {branch: [half_precision(one) for one in networks] for branch, networks in folds.items()}
-    unheard = answer_unheard(folds, data_folder, cache, device, workers)
-    names = np.array(unheard.data.names)
-    fusion = fit_fusion(unheard.logits, unheard.data.labels, unheard.data.sources, unheard.reliability)
-    scores = score_fusion(unheard, fusion)
-    calibrated = track_probabilities(fusion.apply(unheard.logits), scores.temperature)
-    groups = unheard.data.groups_of(np.arange(len(names[unheard.data.labels])))
-    set_threshold = genre_set_threshold(_given(calibrated, unheard.data.labels), groups)
+    held_out = answer_held_out(folds, data_folder, cache, device, workers)
+    names = np.array(held_out.data.names)
+    fusion = fit_fusion(held_out.logits, held_out.data.labels, held_out.data.sources, held_out.reliability)
+    scores = score_fusion(held_out, fusion)
+    calibrated = track_probabilities(fusion.apply(held_out.logits), scores.temperature)
+    groups = held_out.data.groups_of(np.arange(len(names[held_out.data.labels])))
+    set_threshold = genre_set_threshold(_given(calibrated, held_out.data.labels), groups)
     validation = scores.metrics["validation"]
     chosen = checkpoints["picture"]
     checkpoint = replace(
@@ -124,7 +122,7 @@ def fuse_branches(
         temperature=scores.temperature,
         confidence_threshold=scores.confidence_threshold,
         genre_set_threshold=set_threshold,
-        tag_thresholds=tag_thresholds(unheard.tags, names[unheard.data.labels]),
+        tag_thresholds=tag_thresholds(held_out.tags, names[held_out.data.labels]),
         metrics={
             **scores.metrics,
             **({"picture": chosen.metrics["test"]} if "test" in chosen.metrics else {}),
@@ -142,8 +140,7 @@ def fuse_branches(
         if several:
             keep_folds(folds[branch], output, branch)
     save_checkpoint(checkpoint, output / CHECKPOINT_NAME)
-    write_run_folder(output / RUN_FOLDER, checkpoint)
-    (output / RUN_FOLDER / DATA_FOLDER_NAME).write_bytes(os.fsencode(data_folder.absolute()))
+    document_run(output / RUN_FOLDER, checkpoint, data_folder)
     return output / CHECKPOINT_NAME
 
 
@@ -177,7 +174,7 @@ def evaluate_fused(
     weights = checkpoint.model_state_dict
     fusion = Fusion(weights["weights"].double().numpy(), weights["reliability"].double().numpy())
     folds = {branch: _branch_networks(checkpoint, path, branch) for branch in BRANCHES}
-    scores = score_fusion(answer_unheard(folds, data_folder, cache, device, workers), fusion)
+    scores = score_fusion(answer_held_out(folds, data_folder, cache, device, workers), fusion)
     return replace(checkpoint, metrics={**checkpoint.metrics, **scores.metrics})
 
 
@@ -200,20 +197,20 @@ def _branch_networks(checkpoint: Checkpoint, path: Path, branch: str) -> list[Ch
     return [replace(single, model_state_dict=weights)]
 
 
-def score_fusion(unheard: Unheard, fusion: Fusion) -> Scores:
+def score_fusion(held_out: HeldOutAnswers, fusion: Fusion) -> Scores:
     """Score a fusion on clips that it had no part of, and each branch by itself on the same clips.
 
     Parameters
     ----------
-    unheard : Unheard
+    held_out : HeldOutAnswers
     fusion : Fusion
         Fitted to all of these clips: its answers are the validation part.
     """
-    data = unheard.data
+    data = held_out.data
     groups = data.groups_of(np.arange(len(data.labels)))
-    judged = judged_fusion(unheard.logits, data.labels, data.sources, fusion.reliability, groups)
-    scores = score_answers(judged, fusion.apply(unheard.logits), data)
-    for branch, logits in zip(BRANCHES, unheard.logits, strict=True):
+    judged = judged_fusion(held_out.logits, data.labels, data.sources, fusion.reliability, groups)
+    scores = score_answers(judged, fusion.apply(held_out.logits), data)
+    for branch, logits in zip(BRANCHES, held_out.logits, strict=True):
         scores.metrics[f"{branch}_branch"] = score_answers(logits, logits, data).metrics["files"]
     probabilities = track_probabilities(judged, scores.temperature)
     sets = genre_sets(probabilities, genre_set_threshold(_given(probabilities, data.labels), groups))
@@ -222,9 +219,9 @@ def score_fusion(unheard: Unheard, fusion: Fusion) -> Scores:
     return scores
 
 
-def answer_unheard(
+def answer_held_out(
     folds: Mapping[str, list[Checkpoint]], data_folder: Path, cache: Path, device: torch.device, workers: int | None
-) -> Unheard:
+) -> HeldOutAnswers:
     """Answer the audio files that no branch was trained with.
 
     Parameters
@@ -259,10 +256,10 @@ def answer_unheard(
         kept, first.parsed_recipe(), front_end("audio"), first.labels, everything_trains(len(kept.tracks))
     )
     logits = np.stack([np.stack([answers[branch][name] for name in common]) for branch in BRANCHES])
-    heard = stores["audio"].tracks
-    groups = np.array([track.group for track in heard])
-    known = reliability(label_indices(heard, first.labels), groups, len(first.labels))
-    return Unheard(data, logits, np.stack([tags[name] for name in common]), known)
+    audio_tracks = stores["audio"].tracks
+    groups = np.array([track.group for track in audio_tracks])
+    known = reliability(label_indices(audio_tracks, first.labels), groups, len(first.labels))
+    return HeldOutAnswers(data, logits, np.stack([tags[name] for name in common]), known)
 
 
 def _answers(

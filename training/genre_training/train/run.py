@@ -249,6 +249,20 @@ def _open_twins(
         return open_store(twins, audio, cache, workers) if twins else None
 
 
+def document_run(folder: Path, checkpoint: Checkpoint, data_folder: Path) -> None:
+    """Write the report of a finished run, and the note that `trained_on` reads.
+
+    Parameters
+    ----------
+    folder : Path
+        `RUN_FOLDER` beside the checkpoint.
+    checkpoint : Checkpoint
+    data_folder : Path
+    """
+    write_run_folder(folder, checkpoint)
+    (folder / DATA_FOLDER_NAME).write_bytes(os.fsencode(data_folder.absolute()))
+
+
 def trained_on(path: Path) -> Path:
     """Return the data folder of the run that wrote a checkpoint.
 
@@ -463,8 +477,7 @@ def _run(
     if rank() == 0:
         checkpoint = scored(replace(load_checkpoint(folder / CHECKPOINT_NAME), history=trainer.history))
         save_checkpoint(checkpoint, output / CHECKPOINT_NAME)
-        write_run_folder(folder, checkpoint)
-        (folder / DATA_FOLDER_NAME).write_bytes(os.fsencode(data_folder.absolute()))
+        document_run(folder, checkpoint, data_folder)
         (folder / STATE_NAME).unlink()
         (folder / CHECKPOINT_NAME).unlink()
     return output / CHECKPOINT_NAME

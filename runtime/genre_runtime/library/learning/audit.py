@@ -1,9 +1,9 @@
 """Finds files whose genre the audio contradicts: confident learning (Northcutt, Jiang and Chuang, 2021).
 
-Each file is answered by a regression that learnt from no file of the same artist. A genre is believed of a file if its
-probability reaches the mean probability that this genre has for the files that are tagged so, or `EVIDENT`. A file is
-doubtful if its most probable genre is believed and is none of its own; the most doubtful has the largest distance
-between the two probabilities.
+Each file is answered by a regression that learnt from no file of the same artist. A genre is plausible for a file if
+its probability reaches `EVIDENT`, or the mean probability of this genre over the files that are tagged with it. A file
+is doubtful if its most probable genre is plausible and is not one of its own. Files with the largest difference between
+the two probabilities come first.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from genre_runtime.prediction import Doubt, FileResult, Neighbour, Prediction
 
 N_NEIGHBOURS = 3
 EVIDENT = 0.8
-"""A probability that is believed whatever the mean: of a tidy collection the mean is nearly 1."""
+"""A probability that suffices whatever the mean, which is nearly 1 in a tidy collection."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def audit(collection: Collection, metadata: ModelMetadata, *, report: Callable[[
     metadata : ModelMetadata
         Of the model, without a head.
     report : callable
-        Is told what is being done, in words.
+        Called with a description of each step.
 
     Raises
     ------
@@ -74,12 +74,12 @@ def audit(collection: Collection, metadata: ModelMetadata, *, report: Callable[[
     judgement = judge(tracks, setting, held_out=held_out)
     probabilities = judgement.probabilities
     own = given_probabilities(probabilities, tracks.genres)
-    believed = np.full(len(labels), 2.0)
+    needed = np.full(len(labels), 2.0)
     for label in range(len(labels)):
         tagged = [track for track, genres in enumerate(tracks.genres) if label in genres]
-        believed[label] = min(EVIDENT, probabilities[tagged, label].mean()) if tagged else 2.0
+        needed[label] = min(EVIDENT, probabilities[tagged, label].mean()) if tagged else 2.0
     best, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    margin = np.where(judgement.judged & (confidence >= believed[best]), confidence - own, 0.0)
+    margin = np.where(judgement.judged & (confidence >= needed[best]), confidence - own, 0.0)
     order = [int(track) for track in np.argsort(-margin, kind="stable") if margin[track] > 0]
     index = EmbeddingIndex.of([collection.predictions[i] for i in chosen])
     doubtful = []

@@ -1,4 +1,4 @@
-"""Examples to learn genres from: files with the genres in their tags, in a folder a genre, or in a list.
+"""Examples to learn genres from: files with genres from tags, from one folder per genre, or from a list.
 
 Names of one genre that differ in case, spaces and signs only are one genre; names that may mean the same are proposed
 to be joined. Each file has a group, so that no artist is on both sides when a head is judged: its artist, else its
@@ -38,7 +38,7 @@ SAME_GENRES = (
 )
 """Names that people use for one genre."""
 
-_NOBODY = {"", "various", "various artists", "va", "unknown", "unknown artist", "[unknown]"}
+_NOT_ARTISTS = {"", "various", "various artists", "va", "unknown", "unknown artist", "[unknown]"}
 _SEPARATORS = re.compile(r"[;\0]|\s/\s")
 _SIGNS = re.compile(r"[\W_]+")
 
@@ -220,7 +220,7 @@ def examples_from_csv(path: Path, genre_map: GenreMap) -> list[Example]:
             if not (row["path"] or "").strip():
                 continue
             file = path.parent / row["path"].strip()
-            artist = _somebody((row.get("artist") or "").strip())
+            artist = _known_artist((row.get("artist") or "").strip())
             group = f"artist {artist}" if artist else group_of(file)
             examples.append(Example(file, genre_map.rename(separate([row[genre] or ""])), group))
     except csv.Error as error:
@@ -251,7 +251,7 @@ def group_of(path: Path, depth: int = 1, read: Callable[[Path], TrackNames] = re
         Reads the names in the tags.
     """
     names = read(path)
-    artist = _somebody(names.artist) or _somebody(names.album_artist)
+    artist = _known_artist(names.artist) or _known_artist(names.album_artist)
     if artist:
         return f"artist {artist}"
     if names.album:
@@ -259,5 +259,5 @@ def group_of(path: Path, depth: int = 1, read: Callable[[Path], TrackNames] = re
     return f"folder {path.parent}" if depth else f"file {path}"
 
 
-def _somebody(artist: str) -> str:
-    return "" if artist.strip().casefold() in _NOBODY else normalised(artist) or artist.strip()
+def _known_artist(artist: str) -> str:
+    return "" if artist.strip().casefold() in _NOT_ARTISTS else normalised(artist) or artist.strip()

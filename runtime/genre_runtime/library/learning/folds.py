@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genre_runtime.audio.excerpts import FloatArray
 from genre_runtime.calibration import softmax
-from genre_runtime.library.learning.regression import FloatArray, fit_regression
+from genre_runtime.library.learning.regression import fit_regression
 
 N_FOLDS = 5
 PENALTIES = (2.0, 10.0, 50.0, 200.0)

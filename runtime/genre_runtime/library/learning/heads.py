@@ -1,4 +1,4 @@
-"""Learns a `GenreHead` from examples, and says what it is worth on artists that it has not learnt from."""
+"""Learns a `GenreHead` from examples, and measures it on artists that it has not learnt from."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def learn_head(
         Keep the genres of the model beside one's own. Files without a genre are then examples of what the model
         answers for them.
     report : callable
-        Is told what is being done, in words.
+        Called with a description of each step.
 
     Raises
     ------

@@ -6,9 +6,8 @@ from collections import deque
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float32]
+from genre_runtime.audio.excerpts import FloatArray
 
 MEMORY = 8
 """Pairs of steps that approximate the curvature."""

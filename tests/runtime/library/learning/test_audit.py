@@ -10,6 +10,8 @@ import pytest
 from genre_runtime import FileResult
 from genre_runtime.errors import InvalidInputError
 from genre_runtime.library.learning.audit import audit
+from genre_runtime.library.learning.folds import Setting, TrackSet
+from genre_runtime.library.learning.heads import Judgement
 from tests.runtime.library.learning.collections import collection, metadata
 
 
@@ -55,6 +57,26 @@ def test_an_artist_does_not_vouch_for_a_wrong_genre() -> None:
         music.examples[i] = replace(music.examples[i], genres=("Ska",))
     found = {result.path for result in audit(music, metadata()).doubtful}
     assert found == {music.examples[i].path for i in wrong}
+
+
+def test_only_plausible_genres_of_judged_files_raise_doubts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files tagged Ska have it with 0.9 on average: 0.8 is evident, 0.5 is not plausible."""
+    music = collection()
+    labels = ("Dub", "Polka", "Ska")
+
+    def judged(tracks: TrackSet, setting: Setting) -> Judgement:
+        rows = np.full((len(tracks.genres), 3), 0.05)
+        for row, (own,) in zip(rows, tracks.genres, strict=True):
+            row[own] = 0.9
+        rows[:4] = [[0.4, 0.1, 0.5], [0.1, 0.05, 0.85], [0.02, 0.03, 0.95], [0.05, 0.05, 0.9]]
+        judged = np.arange(len(rows)) != 3
+        return Judgement(tracks, rows, 1.0, np.zeros(len(rows), np.int64), judged)
+
+    assert {music.examples[i].genres for i in range(4)} == {(labels[0],)}
+    monkeypatch.setattr("genre_runtime.library.learning.audit.judge", judged)
+    found = audit(music, metadata()).doubtful
+    assert [result.path for result in found] == [music.examples[i].path for i in (2, 1)]  # the largest difference first
+    assert [result.prediction.label for result in found if result.prediction] == ["Ska", "Ska"]
 
 
 def test_one_genre_says_nothing() -> None:

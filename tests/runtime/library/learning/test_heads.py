@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from genre_runtime.calibration import softmax
 from genre_runtime.errors import InvalidHeadError, InvalidInputError
 from genre_runtime.library.learning.examples import Example
-from genre_runtime.library.learning.heads import Collection, learn_head
+from genre_runtime.library.learning.folds import Setting, fitted, row_logits
+from genre_runtime.library.learning.heads import Collection, judge, learn_head, track_set
 from genre_runtime.model.head import GenreHead
 from tests.runtime.library.learning.collections import collection, metadata, prediction
 
@@ -49,6 +51,26 @@ def test_confident_answers_keep_their_promise() -> None:
             right.append(head.labels[shares.argmax()] in example.genres)
     assert len(right) > 50
     assert np.mean(right) >= 0.75  # 0.8 is promised with 95 %
+
+
+def test_a_head_answers_as_its_calibrated_regression() -> None:
+    """Weights, bias and the share of the model's answer are all divided by the temperature."""
+    music = collection(("Rock", "Jazz"), n_artists=20, of_genre=0.2, of_artist=0.8)
+    rng = np.random.default_rng(0)
+    for i, (example, old) in enumerate(zip(music.examples, music.predictions, strict=True)):
+        rock = rng.beta(2, 1) if example.genres == ("Rock",) else rng.beta(1, 2)
+        excerpts = tuple(replace(one, probabilities={"rock": rock, "jazz": 1 - rock}) for one in old.excerpts)
+        music.predictions[i] = replace(old, excerpts=excerpts)
+    head = learn_head(music, metadata()).head
+    setting = Setting(head.provenance["penalty"], head.provenance["share"])
+    tracks, _ = track_set(music, head.labels, head.known_as)
+    coefficients = fitted(tracks, setting)
+    temperature = judge(tracks, setting, coefficients).temperature
+    assert setting.share > 0
+    assert temperature != 1
+    expected = softmax(row_logits(tracks, coefficients, setting.share).astype(np.float64) / temperature)
+    answered = head.probabilities(tracks.rows.astype(np.float32), tracks.known.astype(np.float64))
+    np.testing.assert_allclose(answered, expected, atol=1e-4)
 
 
 def test_few_artists_are_never_confident() -> None:
