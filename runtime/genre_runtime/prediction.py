@@ -204,18 +204,21 @@ class Prediction:
             **lists,
         )
 
-    def brief(self, n_genres: int | None = 2) -> Prediction:
-        """Return a copy for long lists: without excerpts, embedding and the shares of tags, with the best genres only.
+    def brief(self, n_genres: int | None = 2, *, embedding: bool = False) -> Prediction:
+        """Return a copy for long lists: without excerpts and the shares of tags, with the best genres only.
 
         Parameters
         ----------
         n_genres : int or None
             How many genres are kept; None for all.
+        embedding : bool
+            Whether the embedding is kept.
         """
         best = {sys.intern(label): share for label, share in islice(self.probabilities.items(), n_genres)}
-        lists: dict[str, Any] = {name: tuple(map(sys.intern, getattr(self, name))) for name in NAME_LISTS}
-        label = sys.intern(self.label)
-        return replace(self, label=label, probabilities=best, excerpts=(), embedding=None, tags={}, **lists)
+        kept: dict[str, Any] = {name: tuple(map(sys.intern, getattr(self, name))) for name in NAME_LISTS}
+        kept["music"] = "silence" if self.is_silent else self.music  # the excerpts, which may say it, are dropped
+        kept["embedding"] = self.embedding if embedding else None
+        return replace(self, label=sys.intern(self.label), probabilities=best, excerpts=(), tags={}, **kept)
 
     @property
     def is_silent(self) -> bool:
@@ -356,7 +359,7 @@ class FileResult:
         Parameters
         ----------
         values : Any
-            A JSON value.
+            A JSON value; the embedding that `genre embed` adds is read, too.
 
         Raises
         ------
@@ -368,13 +371,18 @@ class FileResult:
         name = values["path"]
         if not isinstance(name, str) or not name:
             raise ValueError("path is not a name")
+        equal = values.get("same_as")
+        if equal is not None and not isinstance(equal, str):
+            raise ValueError("same_as is not a name")
+        same_as = Path(equal) if equal else None
         if "error" not in values:
             doubt = None if values.get("doubt") is None else Doubt.from_dict(values["doubt"])
-            return cls(Path(name), Prediction.from_dict(values), doubt=doubt)
+            embedding = _embedding(values.get("embedding"))
+            return cls(Path(name), Prediction.from_dict(values, embedding), same_as=same_as, doubt=doubt)
         code, message = values["error"]["code"], values["error"]["message"]
         if not isinstance(code, str) or not isinstance(message, str):
             raise ValueError("error does not consist of code and message")
-        return cls(Path(name), RecordedError(code, message))
+        return cls(Path(name), RecordedError(code, message), same_as=same_as)
 
 
 def partly_read(duration_seconds: float, announced_seconds: float | None) -> str | None:
@@ -420,6 +428,18 @@ def _names(values: Any, name: str) -> tuple[str, ...]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise ValueError(f"{name} is not a list of names")
     return tuple(values)
+
+
+def _embedding(values: Any) -> FloatArray | None:
+    if values is None:
+        return None
+    if not isinstance(values, list):
+        raise ValueError("embedding is not a list of numbers")
+    with np.errstate(over="ignore"):
+        row = np.asarray(values, np.float32)
+    if row.ndim != 1 or not row.size or not np.isfinite(row).all():
+        raise ValueError("embedding is not a list of finite numbers")
+    return row
 
 
 def _number(value: Any, name: str, most: float = math.inf) -> float:

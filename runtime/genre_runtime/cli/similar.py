@@ -122,7 +122,7 @@ def _show_duplicates(paths: Sequence[Path], options: argparse.Namespace) -> int:
     tracks: list[Track] = []
     failed = 0
 
-    def name_failed(path: Path, error: GenreError) -> None:
+    def count_failed(path: Path, error: GenreError) -> None:
         nonlocal failed
         failed += 1
         name_failed(path, error)
@@ -135,7 +135,7 @@ def _show_duplicates(paths: Sequence[Path], options: argparse.Namespace) -> int:
             else:
                 seconds, embedding = prediction.duration_seconds, prediction.embedding
                 tracks.append(Track(Path(result.path), seconds, embedding, result.same_as))
-        groups = find_duplicates(tracks, classifier, jobs=options.jobs, failed=name_failed)
+        groups = find_duplicates(tracks, classifier, jobs=options.jobs, failed=count_failed)
     for number, group in enumerate(groups, start=1):
         if number > 1 and options.format == "table":
             print()
