@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from genre_runtime.cli import arguments
+from genre_runtime.cli.output import step_progress
 from genre_runtime.errors import InvalidInputError, UnfitOutputError
 
 N_ROWS = 5_000
@@ -17,6 +18,7 @@ N_ROWS = 5_000
 EXAMPLES = """examples:
   genre classify ~/Music --format jsonl > all.jsonl
   genre report all.jsonl                               report.html for any browser, offline
+  genre report all.jsonl --state music.state           with a section on duplicates
   genre report all.jsonl --track song.mp3              with the genre timeline of this track
   genre classify ~/Music --format jsonl | genre report - --output music.html
 
@@ -35,7 +37,7 @@ def add_parser(verbs: Any) -> None:
     parser = verbs.add_parser(
         "report",
         help="make an HTML page of results",
-        description="One HTML page of results: genres, confidence, playing time, unsure and failed files, timeline",
+        description="One HTML page of results: genres, styles, moods, duplicates, unsure and failed files",
         epilog=EXAMPLES,
         formatter_class=arguments.Formatter,
     )
@@ -55,6 +57,9 @@ def add_parser(verbs: Any) -> None:
         metavar="N|all",
         help="files in the table; all are counted (default: %(default)s)",
     )
+    add("--state", type=arguments.state_path, metavar="FILE", help="state file of `genre classify`, to list duplicates")
+    add("--model", metavar="FILE", help="the model of the state file, if it is another one")
+    add("--jobs", type=arguments.positive, default=0, metavar="N", help="files in work at once (default: one per core)")
     add("--force", action="store_true", help="overwrite a file that is not a report")
     parser.set_defaults(run=run)
 
@@ -84,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from datetime import datetime
 
-    from genre_runtime.library.report.figures import read_report
+    from genre_runtime.library.report.figures import compare, read_report
     from genre_runtime.library.report.page import MARK, page
     from genre_runtime.library.results.read import Results, skipped_words
     from genre_runtime.library.results.write import printable
@@ -98,10 +103,13 @@ def run(options: argparse.Namespace) -> int:
             raise UnfitOutputError(f"{str(output)!r} is the file of results: name another file for the report")
         check_own(output, MARK, force=options.force)
         report = read_report(results, options.track)
+        with step_progress() as show:
+            show(f"comparing {len(report.predictions):,} tracks")
+            remarks = compare(report, state=options.state, model=options.model, jobs=options.jobs)
     except (InvalidInputError, ForeignFileError) as error:
         print(f"genre: {error}", file=sys.stderr)
         return 2
-    skipped = list(skipped_words(results))
+    skipped = [*skipped_words(results), *remarks]
     for words in skipped:
         print(f"genre: {words}", file=sys.stderr)
     source = "stdin" if options.results == "-" else Path(options.results).name

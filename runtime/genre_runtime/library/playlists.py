@@ -82,7 +82,7 @@ class Condition:
         name = found[1].casefold() if found else ""
         if found is None or name not in FIELDS:
             near = get_close_matches(name, FIELDS, 1)
-            hint = f"did you mean {near[0]!r}" if near else f"the fields are {', '.join(FIELDS)}"
+            hint = f"did you mean {near[0]!r}?" if near else f"the fields are {', '.join(FIELDS)}"
             raise UsageError(f"{text!r} is not a condition: expected FIELD=NAME, such as mood=happy; {hint}")
         return cls(name, found[3], found[2] == "!=")
 
@@ -225,7 +225,7 @@ def _key(name: str) -> str:
 
 
 def _near(name: str, known: Mapping[str, str]) -> str:
-    near = get_close_matches(_key(name), known, 1)
+    near = get_close_matches(_key(name), known, 1, 0.7)
     if near:
         return f"did you mean {known[near[0]]!r}?"
     names = sorted(known.values(), key=str.casefold)

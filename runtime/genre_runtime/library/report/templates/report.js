@@ -2,7 +2,13 @@
 (() => {
   const table = document.getElementById("files"), body = table && table.tBodies[0];
   if (!body) return;
-  const rows = [...body.rows].map((row) => ({ row, text: row.textContent.toLowerCase(), state: row.dataset.state }));
+  const rows = [...body.rows].map((row) => ({
+    row,
+    text: row.textContent.toLowerCase(),
+    state: row.dataset.state,
+    genres: row.cells[1].firstElementChild
+      ? [...row.cells[1].children].map((name) => name.textContent) : [row.cells[1].textContent],
+  }));
   const compare = new Intl.Collator(undefined, { numeric: true }).compare;
   const value = (row, column, kind) => {
     const text = row.cells[column].textContent;
@@ -26,18 +32,21 @@
       const none = (key) => key === null || key === "";
       rows.sort((a, b) => none(a.key) - none(b.key) || (down ? order(b.key, a.key) : order(a.key, b.key)));
       filter();
-      body.replaceChildren(...rows.map((entry) => entry.row));
+      const sorted = document.createDocumentFragment(); // a call cannot have 100,000 arguments
+      for (const entry of rows) sorted.append(entry.row);
+      body.append(sorted);
     });
   });
-  const [tools, words, state, shown, more] =
-    ["tools", "words", "state", "shown", "more"].map((id) => document.getElementById(id));
+  const [tools, words, genre, state, shown, more] =
+    ["tools", "words", "genre", "state", "shown", "more"].map((id) => document.getElementById(id));
   const step = 500; // rows laid out at first: more would make every sort slow
   let timer = 0, limit = step;
   const filter = () => {
     const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
     let count = 0;
     for (const entry of rows) {
-      const fits = (!state.value || entry.state === state.value) && wanted.every((word) => entry.text.includes(word));
+      const fits = (!state.value || entry.state === state.value) && (!genre.value || entry.genres.includes(genre.value))
+        && wanted.every((word) => entry.text.includes(word));
       count += fits;
       entry.row.hidden = !fits || count > limit;
     }
@@ -46,8 +55,13 @@
   };
   const filterAnew = () => { limit = step; filter(); };
   words.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(filterAnew, 150); });
-  state.addEventListener("change", filterAnew);
+  for (const choice of [genre, state]) choice.addEventListener("change", filterAnew);
   more.addEventListener("click", () => { limit += step; filter(); });
+  addEventListener("beforeprint", () => { limit = Infinity; filter(); });
+  addEventListener("afterprint", filterAnew);
+  for (const name of [...new Set(rows.flatMap((entry) => entry.genres))].filter(Boolean).sort(compare)) {
+    genre.append(new Option(name, name));
+  }
   tools.hidden = false;
   filter();
 })();
