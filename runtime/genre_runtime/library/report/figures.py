@@ -93,7 +93,7 @@ def read_report(results: Results, track: str | None = None) -> Report:
     results : Results
     track : str or None
         Path of the file whose timeline is drawn, or the end of the path (`song.mp3`, `artist/song.mp3`). By default the
-        longest file with more than three excerpts, if any.
+        longest file with music and more than three excerpts, if any.
 
     Raises
     ------
@@ -114,8 +114,10 @@ def read_report(results: Results, track: str | None = None) -> Report:
         devices.add(prediction.device)
         if track is not None and _is_named(Path(path), track):
             wanted[path] = prediction
-        if len(prediction.excerpts) > FEW_EXCERPTS and (
-            longest is None or prediction.duration_seconds > longest.duration_seconds
+        if (
+            len(prediction.excerpts) > FEW_EXCERPTS
+            and prediction.is_music
+            and (longest is None or prediction.duration_seconds > longest.duration_seconds)
         ):
             longest = prediction
     timeline = longest if track is None else _the_one(wanted, track)

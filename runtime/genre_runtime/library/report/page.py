@@ -124,11 +124,12 @@ def page(
     kinds = {kind: title for kind, title in _KINDS.items() if any(getattr(found, kind) for found in predictions)}
     folder = common_folder([str(result.path) for result in report.results])
     shown = report.results[:n_rows]
-    timeline = make_timeline(report.timeline) if report.timeline else None
+    track = report.timeline
+    timeline = make_timeline(track) if track and track.is_music else None
     sections = {
         "genres": ("Genres", predictions),
         "confidence": ("Confidence", predictions),
-        "timeline": ("Timeline of a track", timeline),
+        "timeline": ("Timeline of a track", timeline or (track and not track.is_music)),
         "length": ("Playing time by genre", predictions),
         "tags": (_titles(kinds), kinds),
         "doubtful": ("Doubtful tags", report.doubtful),
@@ -262,19 +263,28 @@ def _track(report: Report) -> dict[str, Any] | None:
     if report.timeline is None:
         return None
     track = report.timeline
+    answer = f"{track.label}, {_percent(track.confidence)}, {_state(track)}" if track.is_music else _sound(track)
+    if track.is_music and _answer_set(track):
+        answer += f": {' or '.join(track.genre_set)}"
     return {
         "path": str(track.path),
-        "answer": f"{track.label}, {_percent(track.confidence)}, {_state(track)}"
-        if track.is_music
-        else _state(track, sound=True),
+        "answer": answer,
         "n_excerpts": len(track.excerpts),
     }
 
 
-def _state(found: Prediction, *, sound: bool = False) -> str:
-    if not found.is_music:
-        return found.music or "silence" if sound else "not music"
-    return "confident" if found.confident else "unsure"
+def _state(found: Prediction) -> str:
+    return "not music" if not found.is_music else "confident" if found.confident else "unsure"
+
+
+def _sound(found: Prediction) -> str:
+    """Return what a file without music is."""
+    return found.music or "silence"
+
+
+def _answer_set(found: Prediction) -> tuple[str, ...]:
+    """Return the genres of an unsure answer, if there are several."""
+    return found.genre_set if not found.confident and len(found.genre_set) > 1 else ()
 
 
 def _copies(report: Report, folder: str) -> Iterator[_Copy]:
@@ -289,7 +299,7 @@ def _copies(report: Report, folder: str) -> Iterator[_Copy]:
             same = "the same bytes as another copy" if one.track.same_as else f"correlation {one.correlation:.2f}"
             yield _Copy(
                 *_below(found.path, folder),
-                found.label if found.is_music else _state(found, sound=True),
+                found.label if found.is_music else _sound(found),
                 clock(found.duration_seconds),
                 _size(found.path),
                 "best copy" if is_best else same,
@@ -313,12 +323,12 @@ def _lines(results: Iterable[FileResult | Prediction], folder: str, kinds: Seque
             continue
         line = _Line(place, name, _state(found), found.remark or "", length=clock(found.duration_seconds))
         if not found.is_music:
-            yield line._replace(sound=_state(found, sound=True))
+            yield line._replace(sound=_sound(found))
             continue
         next_genre, next_confidence = found.runner_up
         yield line._replace(
             genre=found.label,
-            genre_set=found.genre_set if not found.confident and len(found.genre_set) > 1 else (),
+            genre_set=_answer_set(found),
             confidence=_percent(found.confidence),
             next_genre=next_genre,
             next_confidence=_percent(next_confidence),

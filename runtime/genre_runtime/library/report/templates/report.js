@@ -32,24 +32,23 @@
       const none = (key) => key === null || key === "";
       rows.sort((a, b) => none(a.key) - none(b.key) || (down ? order(b.key, a.key) : order(a.key, b.key)));
       filter();
-      const sorted = document.createDocumentFragment(); // a call cannot have 100,000 arguments
-      for (const entry of rows) sorted.append(entry.row);
-      body.append(sorted);
     });
   });
   const [tools, words, genre, state, shown, more] =
     ["tools", "words", "genre", "state", "shown", "more"].map((id) => document.getElementById(id));
-  const step = 500; // rows laid out at first: more would make every sort slow
+  const step = 500; // rows in the page at first: more would make every sort slow
   let timer = 0, limit = step;
   const filter = () => {
     const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
     let count = 0;
-    for (const entry of rows) {
-      const fits = (!state.value || entry.state === state.value) && (!genre.value || entry.genres.includes(genre.value))
-        && wanted.every((word) => entry.text.includes(word));
+    const listed = document.createDocumentFragment();
+    for (const { row, text, state: answer, genres } of rows) {
+      const fits = (!state.value || answer === state.value) && (!genre.value || genres.includes(genre.value))
+        && wanted.every((word) => text.includes(word));
       count += fits;
-      entry.row.hidden = !fits || count > limit;
+      if (fits && count <= limit) listed.append(row);
     }
+    body.replaceChildren(listed);
     more.hidden = count <= limit;
     shown.textContent = `${count} of ${rows.length} rows` + (count > limit ? `, the first ${limit} shown` : "");
   };
