@@ -204,21 +204,19 @@ class Prediction:
             **lists,
         )
 
-    def brief(self, n_genres: int | None = 2, *, embedding: bool = False) -> Prediction:
-        """Return a copy for long lists: without excerpts and the shares of tags, with the best genres only.
+    def brief(self, n_genres: int | None = 2) -> Prediction:
+        """Return a copy for long lists: without excerpts, embedding and the shares of tags, with the best genres only.
 
         Parameters
         ----------
         n_genres : int or None
             How many genres are kept; None for all.
-        embedding : bool
-            Whether the embedding is kept.
         """
         best = {sys.intern(label): share for label, share in islice(self.probabilities.items(), n_genres)}
         kept: dict[str, Any] = {name: tuple(map(sys.intern, getattr(self, name))) for name in NAME_LISTS}
         kept["music"] = "silence" if self.is_silent else self.music  # the excerpts, which may say it, are dropped
-        kept["embedding"] = self.embedding if embedding else None
-        return replace(self, label=sys.intern(self.label), probabilities=best, excerpts=(), tags={}, **kept)
+        label = sys.intern(self.label)
+        return replace(self, label=label, probabilities=best, excerpts=(), embedding=None, tags={}, **kept)
 
     @property
     def is_silent(self) -> bool:
@@ -359,7 +357,7 @@ class FileResult:
         Parameters
         ----------
         values : Any
-            A JSON value; the embedding that `genre embed` adds is read, too.
+            A JSON value.
 
         Raises
         ------
@@ -377,8 +375,7 @@ class FileResult:
         same_as = Path(equal) if equal else None
         if "error" not in values:
             doubt = None if values.get("doubt") is None else Doubt.from_dict(values["doubt"])
-            embedding = _embedding(values.get("embedding"))
-            return cls(Path(name), Prediction.from_dict(values, embedding), same_as=same_as, doubt=doubt)
+            return cls(Path(name), Prediction.from_dict(values), same_as=same_as, doubt=doubt)
         code, message = values["error"]["code"], values["error"]["message"]
         if not isinstance(code, str) or not isinstance(message, str):
             raise ValueError("error does not consist of code and message")
@@ -428,18 +425,6 @@ def _names(values: Any, name: str) -> tuple[str, ...]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise ValueError(f"{name} is not a list of names")
     return tuple(values)
-
-
-def _embedding(values: Any) -> FloatArray | None:
-    if values is None:
-        return None
-    if not isinstance(values, list):
-        raise ValueError("embedding is not a list of numbers")
-    with np.errstate(over="ignore"):
-        row = np.asarray(values, np.float32)
-    if row.ndim != 1 or not row.size or not np.isfinite(row).all():
-        raise ValueError("embedding is not a list of finite numbers")
-    return row
 
 
 def _number(value: Any, name: str, most: float = math.inf) -> float:

@@ -81,6 +81,17 @@ def given(options: argparse.Namespace, name: str) -> Any:
     return None if name in configured and configured[name] is value else value
 
 
+def known_state(options: argparse.Namespace) -> Path | None:
+    """Return the state file of a verb that only reads it; None if a configured one does not exist yet.
+
+    Parameters
+    ----------
+    options : Namespace
+    """
+    state: Path | None = options.state
+    return state if given(options, "state") is not None or (state is not None and state.is_file()) else None
+
+
 def path(text: str) -> str:
     """Return a name that is not empty, since pathlib takes an empty one for the working folder.
 

@@ -28,8 +28,8 @@ EXAMPLES = """examples:
 A condition of --where is FIELD=NAME or FIELD!=NAME; FIELD is genre, style, mood, instrument or voice. Of several names,
 joined by commas, one suffices; all conditions must be met. Speech, noise and silence are in no playlist.
 
-Each recording is in a playlist once: with --state, or in results of `genre embed`, copies in other formats and bit
-rates are found, too. The best copy stays: whole, lossless, with most bytes per second.
+Each recording is in a playlist once. With --state, copies in other formats and bit rates are found, too. The best copy
+stays: whole, lossless, with most bytes per second.
 
 Run it in the folder where the files were classified if their paths are relative. In M3U8, a name that is not UTF-8 is
 written as a file: address; a name with a line break is reported and left out.
@@ -165,13 +165,12 @@ def _drop_duplicates(chosen: Selection, options: argparse.Namespace) -> None:
     from genre_runtime.library.duplicates import compare_results
     from genre_runtime.library.playlists import drop_duplicates
 
+    state = arguments.known_state(options)
     with step_progress() as report:
         report(f"comparing {len(chosen.tracks):,} tracks")
-        comparison = compare_results(
-            chosen.tracks, chosen.same_as, state=options.state, model=options.model, jobs=options.jobs
-        )
+        comparison = compare_results(chosen.tracks, chosen.same_as, state=state, model=options.model, jobs=options.jobs)
     drop_duplicates(chosen, ([one.track.path for one in group] for group in comparison.groups))
-    for words in comparison.remarks(options.state):
+    for words in comparison.remarks():
         print(f"genre: {words}", file=sys.stderr)
 
 

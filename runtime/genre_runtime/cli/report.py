@@ -105,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
         report = read_report(results, options.track)
         with step_progress() as show:
             show(f"comparing {len(report.predictions):,} tracks")
-            remarks = compare(report, state=options.state, model=options.model, jobs=options.jobs)
+            remarks = compare(report, state=arguments.known_state(options), model=options.model, jobs=options.jobs)
     except (InvalidInputError, ForeignFileError) as error:
         print(f"genre: {error}", file=sys.stderr)
         return 2

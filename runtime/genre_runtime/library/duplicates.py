@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -113,22 +114,16 @@ class Comparison:
     n_unknown: int = 0
     n_failed: int = 0
 
-    def remarks(self, state: Path | None) -> Iterator[str]:
-        """Yield what was not compared, and why.
-
-        Parameters
-        ----------
-        state : Path or None
-            The state file that was read.
-        """
+    def remarks(self) -> Iterator[str]:
+        """Yield what was not compared, and why."""
         if not self.compared:
             yield "copies in other formats were not looked for: name the state file of `genre classify` with --state"
             return
         if self.n_unknown:
-            where = "the results" if state is None else f"the state file {str(state)!r}"
-            yield f"{self.n_unknown:,} files were not compared: {where} has no embedding of them by this model"
+            yield f"{_were(self.n_unknown)} not compared: the state file has nothing of them by this model"
         if self.n_failed:
-            yield f"{self.n_failed:,} files were not compared: they are not there any more, or cannot be decoded"
+            gone = "it is" if self.n_failed == 1 else "they are"
+            yield f"{_were(self.n_failed)} not compared: {gone} not there any more, or cannot be decoded"
 
 
 def compare_results(
@@ -139,7 +134,7 @@ def compare_results(
     model: str | None = None,
     jobs: int = 0,
 ) -> Comparison:
-    """Find duplicates among classified files, by the embeddings of a state file or else by those of the results.
+    """Find duplicates among classified files: by the embeddings of a state file, and files with the same bytes.
 
     Parameters
     ----------
@@ -150,7 +145,7 @@ def compare_results(
     state : Path, optional
         State file; it is only read.
     model : str, optional
-        Path of the model of the embeddings; the default one if None.
+        Path of the model of the state file; the default one if None.
     jobs : int
         Files compared at the same time; 0 for one per core.
 
@@ -158,22 +153,16 @@ def compare_results(
     ------
     StateError, ModelNotFoundError, InvalidModelError, MissingDependencyError
     """
-    found = {track.path: track.embedding for track in predictions if track.path and track.embedding is not None}
-    if state is None and not found:
+    if state is None:
         return Comparison(_equal_groups(predictions, same_as), compared=len(predictions) < 2)
     failed: set[Path] = set()
     with opened_classifier(max(1, len(predictions)), model=model, device="cpu", jobs=jobs, warm=False) as opened:
         classifier, jobs = opened
-        if state is not None:
-            found = _stored_embeddings(state, classifier, _paths(predictions))
-        for path, first in same_as.items():
-            if path not in found and first in found:
-                found[path] = found[first]
-        size = next((row.size for row in found.values()), 1)
-        known = {path: row for path, row in found.items() if row.size == size}
-        zeros = np.zeros(size, np.float32)  # resemble nothing
+        known = _stored_embeddings(state, classifier, (track.path for track in predictions if track.path))
+        known |= {path: known[first] for path, first in same_as.items() if path not in known and first in known}
+        nothing = np.zeros_like(next(iter(known.values()), np.zeros(1, np.float32)))  # resembles no track
         tracks = [
-            Track(track.path, track.duration_seconds, known.get(track.path, zeros), same_as.get(track.path))
+            Track(track.path, track.duration_seconds, known.get(track.path, nothing), same_as.get(track.path))
             for track in predictions
             if track.path is not None
         ]
@@ -196,15 +185,15 @@ def best_copy(copies: Sequence[Prediction]) -> Prediction:
         try:
             size = path.stat().st_size
         except (OSError, ValueError):
-            size = -1
-        lossless = path.suffix.lower() in LOSSLESS and size >= 0
+            size = 0
+        lossless = path.suffix.lower() in LOSSLESS and size > 0
         return track.announced_seconds is None, lossless, size / max(track.duration_seconds, 0.001)
 
     return max(copies, key=worth)
 
 
-def _paths(predictions: Iterable[Prediction]) -> list[Path]:
-    return [track.path for track in predictions if track.path is not None]
+def _were(n_files: int) -> str:
+    return "1 file was" if n_files == 1 else f"{n_files:,} files were"
 
 
 def _equal_groups(predictions: Iterable[Prediction], same_as: Mapping[Path, Path]) -> list[list[Duplicate]]:
@@ -224,12 +213,14 @@ def _stored_embeddings(state: Path, classifier: GenreClassifier, paths: Iterable
     for path in paths:  # two names may lead to one file
         wanted.setdefault(Path(os.path.abspath(path)), []).append(path)  # noqa: PTH100  # as the state file has it
     sha256 = classifier.model_metadata.graphs["waveform"].sha256
-    return {
+    found = {
         path: stored.embedding
         for known, _, stored in stored_answers(state, sha256)
         if stored.embedding is not None
         for path in wanted.get(known, ())
     }
+    ((size, _),) = Counter(row.size for row in found.values()).most_common(1) or [(0, 0)]
+    return {path: row for path, row in found.items() if row.size == size}  # others are damaged
 
 
 def find_duplicates(

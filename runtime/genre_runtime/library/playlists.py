@@ -118,7 +118,7 @@ class Selection:
     Attributes
     ----------
     tracks : list of Prediction
-        Brief, in the order of the results; with the embedding if the results have it.
+        Brief, in the order of the results.
     same_as : mapping of Path to Path
         Files, and earlier ones with the same bytes.
     names : mapping of str to set of str
@@ -161,7 +161,7 @@ def select_tracks(
     found: dict[Path, Prediction | None] = {}
     for result in results:
         path, prediction = Path(result.path), result.prediction
-        found[path] = prediction and replace(prediction.brief(embedding=True), path=path)
+        found[path] = prediction and replace(prediction.brief(), path=path)
         if result.same_as is not None:
             chosen.same_as[path] = result.same_as
         if prediction is not None:

@@ -110,7 +110,7 @@ def read_report(results: Results, track: str | None = None) -> Report:
             found[path] = result
             wanted.pop(path, None)
             continue
-        found[path] = replace(result, outcome=replace(prediction.brief(embedding=True), path=Path(path)))
+        found[path] = replace(result, outcome=replace(prediction.brief(), path=Path(path)))
         devices.add(prediction.device)
         if track is not None and _is_named(Path(path), track):
             wanted[path] = prediction
@@ -142,7 +142,7 @@ def compare(report: Report, *, state: Path | None = None, model: str | None = No
     """
     found = compare_results(report.predictions, report.same_as, state=state, model=model, jobs=jobs)
     report.duplicates = found.groups
-    return found.remarks(state) if found.compared else iter(())
+    return found.remarks() if found.compared else iter(())
 
 
 def by_tag(rows: Iterable[Prediction], kind: str) -> dict[str, int]:

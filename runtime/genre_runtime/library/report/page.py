@@ -292,11 +292,12 @@ def _copies(report: Report, folder: str) -> Iterator[_Copy]:
     by_path = {found.path: found for found in report.predictions}
     for group in report.duplicates:
         tracks = {one.track.path: by_path[one.track.path] for one in group}
-        best = best_copy(list(tracks.values()))
+        best, firsts = best_copy(list(tracks.values())), {one.track.same_as for one in group}
         for one in sorted(group, key=lambda one: one.track.path != best.path):
             found = tracks[one.track.path]
             is_best = found is best
-            same = "the same bytes as another copy" if one.track.same_as else f"correlation {one.correlation:.2f}"
+            equal = one.track.same_as or one.track.path in firsts
+            same = "the same bytes as another copy" if equal else f"correlation {one.correlation:.2f}"
             yield _Copy(
                 *_below(found.path, folder),
                 found.label if found.is_music else _sound(found),
