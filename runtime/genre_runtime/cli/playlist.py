@@ -122,14 +122,19 @@ def run(options: argparse.Namespace) -> int:
         Exit status: 1 if a path was left out or nothing written, 2 for wrong usage.
     """
     from genre_runtime.library.genre_names import GenreMap, read_map
-    from genre_runtime.library.playlists import is_one_line, select_tracks, sort_into_playlists, write_playlists
+    from genre_runtime.library.playlists import (
+        select_tracks,
+        sort_into_playlists,
+        why_not_written,
+        write_playlists,
+    )
     from genre_runtime.library.results.read import Results, skipped_words
     from genre_runtime.library.results.write import printable
     from genre_runtime.output_files import ForeignFileError
 
     results, conditions = Results(options.results), options.where or ()
     genre_counts = (options.by == "genre" and not options.name) or any(one.field == "genre" for one in conditions)
-    unwritable: list[Path] = []
+    unwritable: list[tuple[Path, str]] = []
     try:
         genre_map = GenreMap() if options.map is None else read_map(options.map)
         chosen = select_tracks(
@@ -139,9 +144,9 @@ def run(options: argparse.Namespace) -> int:
             genre_map.check(chosen.names["genre"] | chosen.names[options.by])
         if not options.keep_duplicates:
             _drop_duplicates(chosen, options)
-        if options.format == "m3u8":
-            unwritable = [Path(track.path or "") for track in chosen.tracks if not is_one_line(track.path)]
-            chosen.tracks = [track for track in chosen.tracks if is_one_line(track.path)]
+        reasons = [(track, why_not_written(track.path, options.format)) for track in chosen.tracks]
+        unwritable = [(Path(track.path or ""), reason) for track, reason in reasons if reason]
+        chosen.tracks = [track for track, reason in reasons if not reason]
         playlists = sort_into_playlists(chosen.tracks, options.by, genre_map)
         if options.name:
             playlists = {options.name: chosen.tracks} if chosen.tracks else {}
@@ -155,8 +160,8 @@ def run(options: argparse.Namespace) -> int:
         return 2
     for words in skipped_words(results):
         print(f"genre: {words}", file=sys.stderr)
-    for path in unwritable:
-        name_failed(path, "left out, since an M3U8 playlist cannot hold a path with a line break: use --format jspf")
+    for path, reason in unwritable:
+        name_failed(path, f"left out: {reason}")
     without = len(chosen.tracks) - len({track.path for tracks in playlists.values() for track in tracks})
     return _summary(chosen, f"without a {options.by}", without, n_written) or int(bool(unwritable))
 

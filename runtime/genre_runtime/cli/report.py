@@ -101,6 +101,8 @@ def run(options: argparse.Namespace) -> int:
             raise InvalidInputError(f"folder {str(output.parent)!r} does not exist: create it, or name another one")
         if options.results != "-" and os.path.realpath(output) == os.path.realpath(options.results):
             raise UnfitOutputError(f"{str(output)!r} is the file of results: name another file for the report")
+        if options.state is not None and os.path.realpath(output) == os.path.realpath(options.state):
+            raise UnfitOutputError(f"{str(output)!r} is the state file: name another file for the report")
         check_own(output, MARK, force=options.force)
         report = read_report(results, options.track)
         with step_progress() as show:

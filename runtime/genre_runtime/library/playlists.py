@@ -300,14 +300,21 @@ def file_names(names: Sequence[str], suffix: str = "m3u8") -> list[str]:
     return found
 
 
-def is_one_line(path: Path | None) -> bool:
-    """Return whether an M3U8 playlist can hold a path.
+def why_not_written(path: Path | None, form: str) -> str | None:
+    """Return why a playlist cannot hold a path; None if it can.
 
     Parameters
     ----------
     path : Path or None
+    form : {"m3u8", "jspf"}
     """
-    return not {"\n", "\r"} & set(str(path))
+    if form == "m3u8" and {"\n", "\r"} & set(str(path)):
+        return "an M3U8 playlist cannot hold a path with a line break: use --format jspf"
+    try:
+        os.fsencode(str(path))
+    except UnicodeEncodeError:
+        return "a file of this system cannot have this name"
+    return None
 
 
 def entry(path: Path, folder: Path | None) -> str:

@@ -129,7 +129,7 @@ def test_no_line_breaks(genre_playlist: Playlist, tmp_path: Path, name: str) -> 
     results.write_text(written(named([predict(name, {"rock": 1.0})])))
     status, out, err = genre_playlist(results, "--output", tmp_path)
     assert (status, out) == (1, "")
-    assert "left out, since an M3U8 playlist cannot hold a path with a line break: use --format jspf" in err
+    assert "left out: an M3U8 playlist cannot hold a path with a line break: use --format jspf" in err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names")
@@ -139,7 +139,7 @@ def test_hostile_names(genre_playlist: Playlist, tmp_path: Path) -> None:
     results.write_text(written(named([predict(name, {"rock": 1.0}) for name in names])))
     status, _, err = genre_playlist(results, "--output", tmp_path)
     assert status == 1
-    said = "left out, since an M3U8 playlist cannot hold a path with a line break: use --format jspf"
+    said = "left out: an M3U8 playlist cannot hold a path with a line break: use --format jspf"
     assert err == f"{NOT_COMPARED}genre: /music/new\\nline\\r.mp3: {said}\n"
     entries = [entry for _, _, entry in read_m3u(tmp_path / "rock.m3u8")]
     bytes_of = [
@@ -151,6 +151,16 @@ def test_hostile_names(genre_playlist: Playlist, tmp_path: Path) -> None:
         "file:///music/%FF%FE%20latin.mp3",
         "file:///music/blank.mp3%20",
     ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows allows such names")
+@pytest.mark.parametrize("form", ["m3u8", "jspf"])
+def test_a_name_that_no_file_can_have(genre_playlist: Playlist, tmp_path: Path, form: str) -> None:
+    results = tmp_path / "all.jsonl"
+    results.write_text(written(named([predict("/\ud800.mp3", {"rock": 1.0})])))
+    status, _, err = genre_playlist(results, "--output", tmp_path, "--format", form)
+    assert status == 1
+    assert "/\\ud800.mp3: left out: a file of this system cannot have this name" in err
 
 
 def test_spaces_of_every_width_stay_in_titles(genre_playlist: Playlist, tmp_path: Path) -> None:

@@ -254,6 +254,9 @@ def test_a_file_of_somebody_else_is_left_alone(genre_report: GenreReport, tmp_pa
     assert "add --force" in err
     assert output.read_text() == "<!doctype html><p>mine"
     assert genre_report(source, "--output", source)[0] == 2  # the results themselves
+    status, _, err = genre_report(source, "--output", output, "--state", output, "--force")
+    assert status == 2
+    assert "is the state file: name another file" in err
     assert genre_report(source, "--output", output, "--force")[0] == 0
     source.write_text(written(small_library()[:1]))
     assert genre_report(source, "--output", output)[0] == 0  # a former report
