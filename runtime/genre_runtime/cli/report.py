@@ -106,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
         check_own(output, MARK, force=options.force)
         report = read_report(results, options.track)
         with step_progress() as show:
-            show(f"comparing {len(report.predictions):,} tracks")
+            show(f"comparing {len(report.music):,} tracks")
             remarks = compare(report, state=arguments.known_state(options), model=options.model, jobs=options.jobs)
     except (InvalidInputError, ForeignFileError) as error:
         print(f"genre: {error}", file=sys.stderr)

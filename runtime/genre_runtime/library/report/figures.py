@@ -127,7 +127,7 @@ def read_report(results: Results, track: str | None = None) -> Report:
 
 
 def compare(report: Report, *, state: Path | None = None, model: str | None = None, jobs: int = 0) -> Iterator[str]:
-    """Find the duplicates of a report, and return remarks on what was not compared.
+    """Find the duplicates among the music of a report, and return remarks on what was not compared.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def compare(report: Report, *, state: Path | None = None, model: str | None = No
     ------
     StateError, ModelNotFoundError, InvalidModelError, MissingDependencyError
     """
-    found = compare_results(report.predictions, report.same_as, state=state, model=model, jobs=jobs)
+    found = compare_results(report.music, report.same_as, state=state, model=model, jobs=jobs)
     report.duplicates = found.groups
     return found.remarks() if found.compared else iter(())
 
