@@ -213,9 +213,10 @@ class Prediction:
             How many genres are kept; None for all.
         """
         best = {sys.intern(label): share for label, share in islice(self.probabilities.items(), n_genres)}
-        lists: dict[str, Any] = {name: tuple(map(sys.intern, getattr(self, name))) for name in NAME_LISTS}
+        kept: dict[str, Any] = {name: tuple(map(sys.intern, getattr(self, name))) for name in NAME_LISTS}
+        kept["music"] = "silence" if self.is_silent else self.music  # the excerpts, which may say it, are dropped
         label = sys.intern(self.label)
-        return replace(self, label=label, probabilities=best, excerpts=(), embedding=None, tags={}, **lists)
+        return replace(self, label=label, probabilities=best, excerpts=(), embedding=None, tags={}, **kept)
 
     @property
     def is_silent(self) -> bool:
@@ -368,13 +369,17 @@ class FileResult:
         name = values["path"]
         if not isinstance(name, str) or not name:
             raise ValueError("path is not a name")
+        equal = values.get("same_as")
+        if equal is not None and not isinstance(equal, str):
+            raise ValueError("same_as is not a name")
+        same_as = Path(equal) if equal else None
         if "error" not in values:
             doubt = None if values.get("doubt") is None else Doubt.from_dict(values["doubt"])
-            return cls(Path(name), Prediction.from_dict(values), doubt=doubt)
+            return cls(Path(name), Prediction.from_dict(values), same_as=same_as, doubt=doubt)
         code, message = values["error"]["code"], values["error"]["message"]
         if not isinstance(code, str) or not isinstance(message, str):
             raise ValueError("error does not consist of code and message")
-        return cls(Path(name), RecordedError(code, message))
+        return cls(Path(name), RecordedError(code, message), same_as=same_as)
 
 
 def partly_read(duration_seconds: float, announced_seconds: float | None) -> str | None:

@@ -100,6 +100,17 @@ def given(options: argparse.Namespace, name: str) -> Any:
     return None if name in configured and configured[name] is value else value
 
 
+def known_state(options: argparse.Namespace) -> Path | None:
+    """Return the state file of a verb that only reads it; None if a configured one does not exist yet.
+
+    Parameters
+    ----------
+    options : Namespace
+    """
+    state: Path | None = options.state
+    return state if given(options, "state") is not None or (state is not None and state.is_file()) else None
+
+
 def path(text: str) -> str:
     """Return a name that is not empty, since pathlib takes an empty one for the working folder.
 
@@ -206,3 +217,29 @@ def share(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r}: expected a fraction between 0 and 1, or a percentage")
     return value
+
+
+class Several(argparse.Action):
+    """Collects the values of an option that may be repeated; those of the command line replace configured ones."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,  # noqa: ARG002
+    ) -> None:
+        """Append a value.
+
+        Parameters
+        ----------
+        parser : ArgumentParser
+        namespace : Namespace
+            Gets the list.
+        values : Any
+            The value.
+        option_string : str, optional
+            The option as written.
+        """
+        found = getattr(namespace, self.dest, None)
+        setattr(namespace, self.dest, [*(found if found and found is not self.default else ()), values])

@@ -69,7 +69,8 @@ ADVICE = "name another file, or, if this is a damaged state file, remove it to s
 
 _KNOWN = (
     "SELECT files.path, files.digest, answer, embedding FROM files JOIN answers ON answers.digest = files.digest "
-    "WHERE plan = ? AND length(answer) <= ? AND ifnull(length(embedding), 0) <= ? ORDER BY files.path"
+    "WHERE (plan = ?1 OR plan GLOB ?1 || ' *') AND length(answer) <= ?2 AND ifnull(length(embedding), 0) <= ?2 "
+    "ORDER BY files.path"
 )
 
 _CODES = {error.code for error in LASTING}
@@ -256,7 +257,8 @@ def stored_answers(path: Path, plan: str) -> Iterator[tuple[Path, bytes, Predict
     ----------
     path : Path
     plan : str
-        See `analysis.plan_of`.
+        See `analysis.plan_of`. Its first word, the model's checksum, stands for any number of excerpts; a file that was
+        analysed with several numbers then appears as often.
 
     Raises
     ------
@@ -269,7 +271,7 @@ def stored_answers(path: Path, plan: str) -> Iterator[tuple[Path, bytes, Predict
         with closing(_opened_to_read(path)) as database:
             if not _has_tables(database, path):
                 return
-            for name, digest, answer, embedding in database.execute(_KNOWN, (plan, LARGEST_BLOB, LARGEST_BLOB)):
+            for name, digest, answer, embedding in database.execute(_KNOWN, (plan, LARGEST_BLOB)):
                 if isinstance(name, bytes) and isinstance(digest, bytes):
                     prediction = _unpacked(answer, embedding)
                     if isinstance(prediction, Prediction):

@@ -8,7 +8,9 @@ milliseconds.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,10 +24,12 @@ from numpy.typing import NDArray
 from genre_runtime.audio.excerpts import FloatArray
 from genre_runtime.classifier import GenreClassifier
 from genre_runtime.errors import GenreError
+from genre_runtime.library.loading import opened_classifier
 from genre_runtime.library.similarity import EmbeddingIndex, directions_of
 from genre_runtime.model.features import log_mel_spectrogram
 from genre_runtime.model.metadata import FINE_AUDIO
 from genre_runtime.parallel import available_cores, ordered_map
+from genre_runtime.prediction import Prediction
 
 LEAST_SIMILARITY = 0.9
 """Cosine of the embeddings of candidates. Of 400 pairs of clips and their copies (MP3, Opus, AAC, FLAC) none is below
@@ -42,6 +46,11 @@ LARGEST_LAG = 2.0
 
 MOST_CANDIDATES = 20
 """The most similar files that one file is compared with."""
+
+LOSSLESS = frozenset(
+    (".flac", ".wav", ".wave", ".w64", ".aif", ".aiff", ".aifc", ".wv", ".ape", ".tta", ".tak", ".dsf")
+)
+"""Suffixes of files that usually lose nothing of a recording."""
 
 N_KEPT = 64
 """Spectrograms kept in memory, about half a megabyte each."""
@@ -82,6 +91,136 @@ class Duplicate:
     track: Track
     similarity: float
     correlation: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is known of duplicates among the files of results.
+
+    Attributes
+    ----------
+    groups : list of list of Duplicate
+        Files with the same recording.
+    compared : bool
+        Whether embeddings were compared; else only files with the same bytes are known.
+    n_unknown : int
+        Files without an embedding, which are not compared.
+    n_failed : int
+        Files that could not be decoded again.
+    """
+
+    groups: list[list[Duplicate]]
+    compared: bool = True
+    n_unknown: int = 0
+    n_failed: int = 0
+
+    def remarks(self) -> Iterator[str]:
+        """Yield what was not compared, and why."""
+        if not self.compared:
+            yield "copies in other formats were not looked for: name the state file of `genre classify` with --state"
+            return
+        if self.n_unknown:
+            yield f"{_were(self.n_unknown)} not compared: the state file has nothing of them by this model"
+        if self.n_failed:
+            gone = "it is" if self.n_failed == 1 else "they are"
+            yield f"{_were(self.n_failed)} not compared: {gone} not there any more, or cannot be decoded"
+
+
+def compare_results(
+    predictions: Sequence[Prediction],
+    same_as: Mapping[Path, Path],
+    *,
+    state: Path | None = None,
+    model: str | None = None,
+    jobs: int = 0,
+) -> Comparison:
+    """Find duplicates among classified files: by the embeddings of a state file, and files with the same bytes.
+
+    Parameters
+    ----------
+    predictions : sequence of Prediction
+        With paths.
+    same_as : mapping of Path to Path
+        Files, and earlier ones with the same bytes.
+    state : Path, optional
+        State file; it is only read.
+    model : str, optional
+        Path of the model of the state file; the default one if None.
+    jobs : int
+        Files compared at the same time; 0 for one per core.
+
+    Raises
+    ------
+    StateError, ModelNotFoundError, InvalidModelError, MissingDependencyError
+    """
+    if state is None:
+        return Comparison(_equal_groups(predictions, same_as), compared=len(predictions) < 2)
+    failed: set[Path] = set()
+    with opened_classifier(max(1, len(predictions)), model=model, device="cpu", jobs=jobs, warm=False) as opened:
+        classifier, jobs = opened
+        known = _stored_embeddings(state, classifier, (track.path for track in predictions if track.path))
+        known |= {path: known[first] for path, first in same_as.items() if path not in known and first in known}
+        nothing = np.zeros_like(next(iter(known.values()), np.zeros(1, np.float32)))  # resembles no track
+        tracks = [
+            Track(track.path, track.duration_seconds, known.get(track.path, nothing), same_as.get(track.path))
+            for track in predictions
+            if track.path is not None
+        ]
+        groups = find_duplicates(tracks, classifier, jobs=jobs, failed=lambda path, _: failed.add(path))
+    n_unknown = sum(track.path not in known for track in tracks)
+    return Comparison(groups, n_unknown=n_unknown, n_failed=len(failed))
+
+
+def best_copy(copies: Sequence[Prediction]) -> Prediction:
+    """Return the file to keep of a recording: whole, then lossless, then with most bytes per second; else the first.
+
+    Parameters
+    ----------
+    copies : sequence of Prediction
+        With paths.
+    """
+
+    def worth(track: Prediction) -> tuple[bool, bool, float]:
+        path = track.path or Path()
+        try:
+            size = path.stat().st_size
+        except (OSError, ValueError):
+            size = 0
+        lossless = path.suffix.lower() in LOSSLESS and size > 0
+        return track.announced_seconds is None, lossless, size / max(track.duration_seconds, 0.001)
+
+    return max(copies, key=worth)
+
+
+def _were(n_files: int) -> str:
+    return "1 file was" if n_files == 1 else f"{n_files:,} files were"
+
+
+def _equal_groups(predictions: Iterable[Prediction], same_as: Mapping[Path, Path]) -> list[list[Duplicate]]:
+    groups: dict[Path, list[Duplicate]] = {}
+    for track in predictions:
+        if track.path is not None:
+            first = same_as.get(track.path)
+            same = Track(track.path, track.duration_seconds, np.zeros(0, np.float32), first)
+            groups.setdefault(first or track.path, []).append(Duplicate(same, 1.0, 1.0))
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _stored_embeddings(state: Path, classifier: GenreClassifier, paths: Iterable[Path]) -> dict[Path, FloatArray]:
+    from genre_runtime.library.cache import stored_answers  # imports sqlite3
+
+    wanted: dict[Path, list[Path]] = {}
+    for path in paths:  # two names may lead to one file
+        wanted.setdefault(Path(os.path.abspath(path)), []).append(path)  # noqa: PTH100  # as the state file has it
+    sha256 = classifier.model_metadata.graphs["waveform"].sha256
+    found = {
+        path: stored.embedding
+        for known, _, stored in stored_answers(state, sha256)
+        if stored.embedding is not None
+        for path in wanted.get(known, ())
+    }
+    ((size, _),) = Counter(row.size for row in found.values()).most_common(1) or [(0, 0)]
+    return {path: row for path, row in found.items() if row.size == size}  # others are damaged
 
 
 def find_duplicates(

@@ -9,6 +9,7 @@ import pytest
 
 from genre_runtime.cli import config, configuration
 from tests.runtime.conftest import Genre
+from tests.runtime.library.results_files import small_library, written
 
 
 @pytest.fixture
@@ -37,6 +38,29 @@ def test_values_hold_and_the_command_line_wins(genre: Genre, configure: Path, mu
     _, out, _ = genre("classify", music / "tone.wav", "--top", 2)
     assert len(json.loads(out)["probabilities"]) == 2
     assert genre("classify", music / "tone.wav", "--format", "csv")[1].startswith("path,")
+
+
+def test_a_repeated_option_is_a_list(genre: Genre, configure: Path, tmp_path: Path) -> None:
+    results = tmp_path / "all.jsonl"
+    results.write_text(written(small_library()), encoding="utf-8")
+    command = ["playlist", results, "--output", tmp_path, "--keep-duplicates"]
+    configure.write_text('[playlist]\nwhere = ["genre=rock", "genre!=jazz"]\n', encoding="utf-8")
+    assert genre(*command)[1] == f"{tmp_path / 'rock.m3u8'}: 2 files\n"
+    assert genre(*command, "--where", "genre=jazz")[1] == f"{tmp_path / 'jazz.m3u8'}: 1 file\n"
+    configure.write_text('[playlist]\nwhere = "mod=sad"\n', encoding="utf-8")
+    status, _, err = genre(*command)
+    assert status == 2
+    assert "'mod=sad' is not a condition" in err
+
+
+def test_a_configured_state_that_is_not_there_yet(genre: Genre, configure: Path, tmp_path: Path) -> None:
+    results = tmp_path / "all.jsonl"
+    results.write_text(written(small_library()), encoding="utf-8")
+    configure.write_text(f"state = {json.dumps(str(tmp_path / 'state'))}\n", encoding="utf-8")
+    status, _, err = genre("playlist", results, "--output", tmp_path)
+    assert status == 0
+    assert "copies in other formats were not looked for" in err
+    assert genre("report", results, "--output", tmp_path / "page.html")[0] == 0
 
 
 def test_config_says_where_a_value_comes_from(genre: Genre, configure: Path) -> None:

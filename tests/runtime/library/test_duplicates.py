@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,18 @@ import soundfile
 from numpy.typing import NDArray
 
 from genre_runtime import FINE_AUDIO, GenreClassifier, GenreError, log_mel_spectrogram
-from genre_runtime.library.duplicates import LEAST_CORRELATION, Track, correlation, find_duplicates, same_length
+from genre_runtime.library.duplicates import (
+    LEAST_CORRELATION,
+    Track,
+    best_copy,
+    correlation,
+    find_duplicates,
+    same_length,
+)
+from genre_runtime.prediction import Prediction
 from tests.runtime.conftest import Genre
+from tests.runtime.library.report.html_page import Page
+from tests.runtime.library.results_files import predict
 
 RATE = 32_000
 
@@ -102,6 +113,59 @@ def test_copies_are_groups(genre: Genre, copies: Path, tmp_path: Path) -> None:
     assert status == 0
     assert [len(group.splitlines()) for group in out.split("\n\n")] == [4, 2]
     assert {path: path.read_bytes() for path in copies.iterdir()} == before
+
+
+def test_playlists_and_reports_know_copies(genre: Genre, copies: Path, tmp_path: Path) -> None:
+    results, read = tmp_path / "all.jsonl", ["--state", tmp_path / "state"]
+    # Another number of excerpts is no hindrance.
+    genre("classify", copies, *read, "--excerpts", 2, "--format", "jsonl", "--output", results)
+    playlist = ["playlist", results, "--output", tmp_path / "lists", "--unsure", "--name", "all"]
+    status, out, err = genre(*playlist, *read)
+    assert (status, out) == (0, f"{tmp_path / 'lists' / 'all.m3u8'}: 3 files\n")
+    assert err == "left out: 4 duplicate\n"
+    lines = (tmp_path / "lists" / "all.m3u8").read_text(encoding="utf-8").splitlines()
+    assert [Path(line).name for line in lines if line[0] != "#"] == ["one.flac", "three.flac", "two.flac"]
+    assert genre(*playlist, *read, "--keep-duplicates")[1].endswith("7 files\n")
+    page = tmp_path / "page.html"
+    assert genre("report", results, *read, "--output", page) == (0, f"{page}\n", "")
+    rows = Page(page.read_text(encoding="utf-8")).table("Copies")
+    assert [(row[0], row[4]) for row in rows if row[4] == "best copy"] == [
+        ("one.flac", "best copy"),
+        ("two.flac", "best copy"),
+    ]
+    assert {row[0] for row in rows} == set().union(*EXPECTED)
+    assert [row[4] for row in rows if row[0] == "same.mp3"] == ["the same bytes as another copy"]
+    (copies / "two.mp3").unlink()
+    status, _, err = genre(*playlist, *read)
+    assert status == 0
+    assert "1 file was not compared: it is not there any more, or cannot be decoded" in err
+
+
+def test_a_state_file_of_other_files(genre: Genre, copies: Path, music: Path, tmp_path: Path) -> None:
+    genre("classify", music / "tone.wav", "--state", tmp_path / "state")
+    genre("classify", copies, "--format", "jsonl", "--output", tmp_path / "all.jsonl")
+    words = ["playlist", tmp_path / "all.jsonl", "--output", tmp_path / "lists", "--unsure"]
+    _, _, err = genre(*words, "--state", tmp_path / "state")
+    assert "8 files were not compared: the state file" in err
+    assert "left out: 1 duplicate" in err
+    status, _, err = genre(*words, "--state", tmp_path / "none")
+    assert status == 1
+    assert "no state file at" in err
+
+
+def test_the_best_copy_is_whole_lossless_and_large(tmp_path: Path) -> None:
+    def copy(name: str, n_bytes: int, announced: float | None = None) -> Prediction:
+        (tmp_path / name).write_bytes(bytes(n_bytes))
+        return replace(predict(str(tmp_path / name), {"rock": 1.0}), announced_seconds=announced)
+
+    flac, mp3, small, cut = copy("a.flac", 50), copy("b.mp3", 90), copy("c.mp3", 10), copy("d.flac", 99, 60.0)
+    gone = predict("/nowhere/e.flac", {"rock": 1.0})
+    assert best_copy([small, cut, gone, mp3, flac]) is flac
+    assert best_copy([small, cut, gone, mp3]) is mp3
+    assert best_copy([cut, gone, small]) is small
+    assert best_copy([gone, cut]) is gone
+    equal = copy("f.mp3", 10)
+    assert best_copy([equal, small]) is equal
 
 
 def test_no_duplicates_is_no_error(genre: Genre, music: Path) -> None:

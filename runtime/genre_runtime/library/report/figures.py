@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from genre_runtime.errors import InvalidInputError
+from genre_runtime.library.duplicates import Duplicate, compare_results
 from genre_runtime.library.report.plots import Parts
 from genre_runtime.library.results.read import Results
 from genre_runtime.prediction import FileResult, Prediction
@@ -30,11 +32,17 @@ class Report:
         The track whose excerpts are drawn.
     devices : set of str
         Where the model ran.
+    same_as : mapping of Path to Path
+        Files, and earlier ones with the same bytes.
+    duplicates : list of list of Duplicate
+        Files with the same recording.
     """
 
     results: list[FileResult] = field(default_factory=list)
     timeline: Prediction | None = None
     devices: set[str] = field(default_factory=set)
+    same_as: dict[Path, Path] = field(default_factory=dict)
+    duplicates: Sequence[Sequence[Duplicate]] = ()
 
     @property
     def predictions(self) -> list[Prediction]:
@@ -42,9 +50,19 @@ class Report:
         return [result.prediction for result in self.results if result.prediction]
 
     @property
+    def music(self) -> list[Prediction]:
+        """Predictions for files with music; the genres of the others mean nothing."""
+        return [found for found in self.predictions if found.is_music]
+
+    @property
+    def not_music(self) -> list[Prediction]:
+        """Predictions for files with silence, speech, noise or a tone, by this kind."""
+        return sorted((found for found in self.predictions if not found.is_music), key=lambda found: found.music or "")
+
+    @property
     def unsure(self) -> list[Prediction]:
-        """Predictions that are not confident, the least sure first."""
-        return sorted((found for found in self.predictions if not found.confident), key=lambda found: found.confidence)
+        """Predictions for music that are not confident, the least sure first."""
+        return sorted((found for found in self.music if not found.confident), key=lambda found: found.confidence)
 
     @property
     def doubtful(self) -> list[FileResult]:
@@ -75,7 +93,7 @@ def read_report(results: Results, track: str | None = None) -> Report:
     results : Results
     track : str or None
         Path of the file whose timeline is drawn, or the end of the path (`song.mp3`, `artist/song.mp3`). By default the
-        longest file with more than three excerpts, if any.
+        longest file with music and more than three excerpts, if any.
 
     Raises
     ------
@@ -92,16 +110,51 @@ def read_report(results: Results, track: str | None = None) -> Report:
             found[path] = result
             wanted.pop(path, None)
             continue
-        found[path] = replace(result, outcome=prediction.brief())
+        found[path] = replace(result, outcome=replace(prediction.brief(), path=Path(path)))
         devices.add(prediction.device)
         if track is not None and _is_named(Path(path), track):
             wanted[path] = prediction
-        if len(prediction.excerpts) > FEW_EXCERPTS and (
-            longest is None or prediction.duration_seconds > longest.duration_seconds
+        if (
+            len(prediction.excerpts) > FEW_EXCERPTS
+            and prediction.is_music
+            and (longest is None or prediction.duration_seconds > longest.duration_seconds)
         ):
             longest = prediction
     timeline = longest if track is None else _the_one(wanted, track)
-    return Report(list(found.values()), timeline, devices)
+    rows = list(found.values())
+    same_as = {Path(row.path): row.same_as for row in rows if row.same_as is not None}
+    return Report(rows, timeline, devices, same_as)
+
+
+def compare(report: Report, *, state: Path | None = None, model: str | None = None, jobs: int = 0) -> Iterator[str]:
+    """Find the duplicates among the music of a report, and return remarks on what was not compared.
+
+    Parameters
+    ----------
+    report : Report
+        Gets the duplicates.
+    state, model, jobs
+        As for `compare_results`.
+
+    Raises
+    ------
+    StateError, ModelNotFoundError, InvalidModelError, MissingDependencyError
+    """
+    found = compare_results(report.music, report.same_as, state=state, model=model, jobs=jobs)
+    report.duplicates = found.groups
+    return found.remarks() if found.compared else iter(())
+
+
+def by_tag(rows: Iterable[Prediction], kind: str) -> dict[str, int]:
+    """Count rows by the tags of a kind, the most frequent first.
+
+    Parameters
+    ----------
+    rows : iterable of Prediction
+    kind : {"styles", "moods", "instruments", "voice"}
+    """
+    counts = Counter(name for row in rows for name in getattr(row, kind))
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def by_genre(rows: Iterable[Prediction], amount: Callable[[Prediction], float]) -> dict[str, Parts]:

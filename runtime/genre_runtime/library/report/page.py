@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from genre_runtime import __version__
 from genre_runtime.errors import MissingDependencyError
-from genre_runtime.library.report.figures import Report, by_genre, common_folder, confidence_bins
+from genre_runtime.library.duplicates import best_copy
+from genre_runtime.library.report.figures import Report, by_genre, by_tag, common_folder, confidence_bins
 from genre_runtime.library.report.plots import Parts, clock, make_timeline
 from genre_runtime.library.results.write import printable
 from genre_runtime.prediction import FileResult, Prediction
@@ -35,6 +37,9 @@ MOST_LISTED = 200
 
 OPEN = 25
 """Longer lists are folded at first."""
+
+FREQUENT = 12
+"""Styles, moods, instruments and voices that are not folded, of each."""
 
 MOST_STRETCHES = 200
 """Stretches of the timeline in the table beside it."""
@@ -74,10 +79,28 @@ class _Line(NamedTuple):
     state: str
     remark: str = ""
     genre: str = ""
+    genre_set: tuple[str, ...] = ()
+    """The answer set if there is more than one genre in it and the answer is unsure."""
+    sound: str = ""
+    """What the file is if it is not music; it has no genre then."""
     confidence: str = ""
     next_genre: str = ""
     next_confidence: str = ""
     length: str = ""
+    tags: tuple[str, ...] = ()
+    """Names of each kind of tags that is shown, joined."""
+
+
+class _Copy(NamedTuple):
+    """A file with the same recording as others."""
+
+    folder: str
+    name: str
+    answer: str
+    length: str
+    size: str
+    remark: str
+    first: bool
 
 
 def page(
@@ -97,17 +120,22 @@ def page(
     skipped : iterable of str
         Messages about entries of the results that could not be read.
     """
-    predictions, failures, n_files = report.predictions, report.failures_by_code, len(report.results)
+    predictions, failures, n_files = report.music, report.failures_by_code, len(report.results)
+    kinds = {kind: title for kind, title in _KINDS.items() if any(getattr(found, kind) for found in predictions)}
     folder = common_folder([str(result.path) for result in report.results])
     shown = report.results[:n_rows]
-    timeline = make_timeline(report.timeline) if report.timeline else None
+    track = report.timeline
+    timeline = make_timeline(track) if track and track.is_music else None
     sections = {
         "genres": ("Genres", predictions),
         "confidence": ("Confidence", predictions),
-        "timeline": ("Timeline of a track", timeline),
+        "timeline": ("Timeline of a track", timeline or (track and not track.is_music)),
         "length": ("Playing time by genre", predictions),
+        "tags": (_titles(kinds), kinds),
         "doubtful": ("Doubtful tags", report.doubtful),
+        "duplicates": ("Duplicates", report.duplicates),
         "unsure": ("Unsure files", report.unsure),
+        "other": ("Not music", report.not_music),
         "partly": ("Partly readable files", report.partly_read),
         "failed": ("Failed files", failures),
         "all": ("All files", True),
@@ -121,6 +149,7 @@ def page(
         skipped=skipped,
         folder=folder,
         sections={name: title for name, (title, content) in sections.items() if content},
+        kinds=list(kinds.values()),
         counts=_counts(report),
         genres=_genre_counts(predictions),
         bins=confidence_bins(predictions),
@@ -130,6 +159,12 @@ def page(
         timeline=timeline,
         track=_track(report),
         lengths=_lengths(predictions),
+        tags={title: list(by_tag(predictions, kind).items()) for kind, title in kinds.items()},
+        copies=list(islice(_copies(report, folder), MOST_LISTED)),
+        n_copies=sum(map(len, report.duplicates)),
+        n_recordings=len(report.duplicates),
+        other=_lines(report.not_music[:MOST_LISTED], folder),
+        n_other=len(report.not_music),
         doubtful=_doubtful(report.doubtful[:MOST_LISTED], folder),
         n_doubtful=len(report.doubtful),
         unsure=_lines(report.unsure[:MOST_LISTED], folder),
@@ -140,7 +175,7 @@ def page(
             {"title": _CODES.get(code, code), "n_files": len(group), "lines": _lines(group[:MOST_LISTED], folder)}
             for code, group in failures.items()
         ],
-        lines=_lines(shown, folder),
+        lines=_lines(shown, folder, tuple(kinds)),
         n_files=n_files,
         n_left_out=n_files - len(shown),
         devices=", ".join(sorted(filter(None, report.devices))) or "unknown",
@@ -152,12 +187,14 @@ def page(
         MOST_LISTED=MOST_LISTED,
         MOST_STRETCHES=MOST_STRETCHES,
         OPEN=OPEN,
+        FREQUENT=FREQUENT,
     )
     stream.enable_buffering(1000)
     return stream
 
 
 _INLINED = ("report.css", "report.js")
+_KINDS = {"styles": "Styles", "moods": "Moods", "instruments": "Instruments", "voice": "Voices"}
 
 
 def _environment() -> Environment:
@@ -182,17 +219,27 @@ def _hash(content: str) -> str:
 
 
 def _counts(report: Report) -> list[tuple[str, str, str]]:
-    predictions, n_files = report.predictions, len(report.results)
-    n_sure = sum(found.confident for found in predictions)
-    n_unsure, n_failed = len(predictions) - n_sure, n_files - len(predictions)
-    return [
+    predictions, music, n_files = report.predictions, report.music, len(report.results)
+    n_sure = sum(found.confident for found in music)
+    n_unsure, n_other, n_failed = len(music) - n_sure, len(predictions) - len(music), n_files - len(predictions)
+    n_copies = sum(len(group) - 1 for group in report.duplicates)
+    counts = [
         ("Files", f"{n_files:,}", ""),
         ("Confident", f"{n_sure:,}", _share(n_sure, n_files)),
         ("Unsure", f"{n_unsure:,}", _share(n_unsure, n_files)),
+        ("Not music", f"{n_other:,}", _share(n_other, n_files)) if n_other else None,
         ("Failed", f"{n_failed:,}", _share(n_failed, n_files)),
-        ("Genres", f"{len({found.label for found in predictions}):,}", "found as best"),
+        ("Genres", f"{len({found.label for found in music}):,}", "found as best"),
+        ("Duplicates", f"{n_copies:,}", "further copies") if n_copies else None,
         ("Playing time", clock(sum(found.duration_seconds for found in predictions)), "of classified files"),
     ]
+    return [count for count in counts if count is not None]
+
+
+def _titles(kinds: Mapping[str, str]) -> str:
+    """Return the title of the section on these kinds of tags."""
+    *others, last = kinds.values() or [""]
+    return f"{', '.join(others)} and {last}".capitalize() if others else last
 
 
 def _genre_counts(predictions: Sequence[Prediction]) -> list[_GenreBar]:
@@ -216,33 +263,77 @@ def _track(report: Report) -> dict[str, Any] | None:
     if report.timeline is None:
         return None
     track = report.timeline
+    answer = f"{track.label}, {_percent(track.confidence)}, {_state(track)}" if track.is_music else _sound(track)
+    if track.is_music and _answer_set(track):
+        answer += f": {' or '.join(track.genre_set)}"
     return {
         "path": str(track.path),
-        "label": track.label,
-        "confidence": _percent(track.confidence),
-        "state": "confident" if track.confident else "unsure",
+        "answer": answer,
         "n_excerpts": len(track.excerpts),
     }
 
 
-def _lines(results: Iterable[FileResult | Prediction], folder: str) -> Iterator[_Line]:
+def _state(found: Prediction) -> str:
+    return "not music" if not found.is_music else "confident" if found.confident else "unsure"
+
+
+def _sound(found: Prediction) -> str:
+    """Return what a file without music is."""
+    return found.music or "silence"
+
+
+def _answer_set(found: Prediction) -> tuple[str, ...]:
+    """Return the genres of an unsure answer, if there are several."""
+    return found.genre_set if not found.confident and len(found.genre_set) > 1 else ()
+
+
+def _copies(report: Report, folder: str) -> Iterator[_Copy]:
+    """Yield the files of each group of duplicates, the best copy first."""
+    by_path = {found.path: found for found in report.predictions}
+    for group in report.duplicates:
+        tracks = {one.track.path: by_path[one.track.path] for one in group}
+        best, firsts = best_copy(list(tracks.values())), {one.track.same_as for one in group}
+        for one in sorted(group, key=lambda one: one.track.path != best.path):
+            found = tracks[one.track.path]
+            is_best = found is best
+            equal = one.track.same_as or one.track.path in firsts
+            same = "the same bytes as another copy" if equal else f"correlation {one.correlation:.2f}"
+            yield _Copy(
+                *_below(found.path, folder),
+                found.label if found.is_music else _sound(found),
+                clock(found.duration_seconds),
+                _size(found.path),
+                "best copy" if is_best else same,
+                is_best,
+            )
+
+
+def _size(path: Path | None) -> str:
+    try:
+        return f"{(path or Path()).stat().st_size / 1e6:,.1f} MB"
+    except (OSError, ValueError):
+        return "gone"
+
+
+def _lines(results: Iterable[FileResult | Prediction], folder: str, kinds: Sequence[str] = ()) -> Iterator[_Line]:
     for result in results:
         place, name = _below(result.path, folder)
         found = result if isinstance(result, Prediction) else result.outcome
         if not isinstance(found, Prediction):
             yield _Line(place, name, "failed", str(found))
             continue
+        line = _Line(place, name, _state(found), found.remark or "", length=clock(found.duration_seconds))
+        if not found.is_music:
+            yield line._replace(sound=_sound(found))
+            continue
         next_genre, next_confidence = found.runner_up
-        yield _Line(
-            place,
-            name,
-            "confident" if found.confident else "unsure",
-            found.remark or "",
-            found.label,
-            _percent(found.confidence),
-            next_genre,
-            _percent(next_confidence),
-            clock(found.duration_seconds),
+        yield line._replace(
+            genre=found.label,
+            genre_set=_answer_set(found),
+            confidence=_percent(found.confidence),
+            next_genre=next_genre,
+            next_confidence=_percent(next_confidence),
+            tags=tuple(", ".join(getattr(found, kind)) for kind in kinds),
         )
 
 

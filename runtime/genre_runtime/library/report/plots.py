@@ -110,9 +110,8 @@ class Timeline:
 
     @property
     def legend(self) -> list[tuple[str, str]]:
-        """CSS class and text of each colour."""
-        named = [(f"genre{number}", genre) for number, genre in enumerate(self.genres[:-1])]
-        return [*named, ("rest", self.genres[-1]), ("silent", "silent")]
+        """CSS class and text of each colour that is drawn."""
+        return [(name, text) for name, text, path in self.layers if path]
 
     @property
     def layers(self) -> list[tuple[str, str, str]]:
@@ -123,7 +122,9 @@ class Timeline:
             for number in range(len(self.genres))
         ]
         paths.append("".join(_area(block, 0, 1) for block in self.blocks if block.silent))
-        return [(name, text, path) for (name, text), path in zip(self.legend, paths, strict=True)]
+        named = [(f"genre{number}", genre) for number, genre in enumerate(self.genres[:-1])]
+        colours = [*named, ("rest", self.genres[-1]), ("silent", "silent")]
+        return [(name, text, path) for (name, text), path in zip(colours, paths, strict=True)]
 
 
 def make_timeline(prediction: Prediction) -> Timeline | None:

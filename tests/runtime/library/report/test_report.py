@@ -64,7 +64,7 @@ def test_figures_add_up(make_page: MakePage) -> None:
         **{"Genres": "2", "Playing time": "6:20"},
     }
     assert [row[:4] for row in page.table("Files by genre")] == [["rock", "3", "2", "1"], ["jazz", "2", "1", "1"]]
-    assert [row[:4] for row in page.table("Playing time by genre")] == [
+    assert [row[:4] for row in page.table("Time by genre")] == [
         ["rock", "5:10", "81%", "5:00"],
         ["jazz", "1:10", "19%", "0:50"],
     ]
@@ -76,8 +76,8 @@ def test_figures_add_up(make_page: MakePage) -> None:
         ["90 to 95%", "1", "0"],
     ]
     assert page.table("The least sure first") == [
-        ["b/five.mp3", "jazz 52%", "rock 48%"],
-        ["b/four.mp3", "rock 55%", "jazz 45%"],
+        ["b/five.mp3", "jazz 52%", "rock 48%", "jazz or rock"],
+        ["b/four.mp3", "rock 55%", "jazz 45%", "rock or jazz"],
     ]
     assert page.table("Files") == [["b/noise.mp3", "damaged <b>mp3</b> file"], ["b/text.mp3", "no audio"]]
     assert [row[3] for row in page.table("files")] == ["confident"] * 3 + ["unsure"] * 2 + ["failed"] * 2
@@ -112,6 +112,57 @@ def test_partly_readable_files_are_listed_and_marked(make_page: MakePage) -> Non
     ]
     assert [row[3] for row in page.table("files")][-2:] == ["confident, partly readable"] * 2
     assert "Partly readable files" not in make_page(small_library()).texts["h2"]
+
+
+def test_what_is_not_music_has_no_genre(make_page: MakePage) -> None:
+    speech = replace(predict("/music/talk.mp3", {"polka": 0.9, "jazz": 0.1}), music="speech", confident=False)
+    old = predict("/music/quiet.mp3", {"polka": 0.6, "jazz": 0.4}, silent=[0])  # as before results said what they are
+    page = make_page([*small_library(), *named([speech, replace(old, music=None)])])
+    assert page.table("Silence, speech, noise and tones") == [
+        ["quiet.mp3", "silence", "0:10"],
+        ["talk.mp3", "speech", "0:10"],
+    ]
+    assert [row[1:5] for row in page.table("files")[-2:]] == [
+        ["speech", "", "not music", ""],
+        ["silence", "", "not music", ""],
+    ]
+    counts = dict(zip(page.texts["dt"], page.texts["dd"], strict=True))
+    assert {counts["Files"], counts["Not music"], counts["Genres"], counts["Unsure"]} == {"9", "2"}
+    assert "polka" not in {row[0] for row in page.table("Files by genre") + page.table("Time by genre")}
+    page = make_page(named([speech]), "--track", "talk.mp3")
+    assert ". It has no genres over time." in page.texts["p"]
+    assert page.texts["strong"] == ["speech"]
+
+
+def test_answer_sets_are_shown(make_page: MakePage) -> None:
+    page = make_page(small_library(), "--track", "five.mp3")
+    assert [row[1] for row in page.table("files")] == ["rock", "rock", "jazz", "rock or jazz", "jazz or rock", "", ""]
+    assert "jazz, 52%, unsure: jazz or rock" in page.texts["strong"]
+
+
+def test_styles_moods_instruments_and_voices_are_counted(make_page: MakePage) -> None:
+    rock = {"rock": 0.9, "jazz": 0.1}
+    tracks = [replace(predict(f"/music/{n}.mp3", rock), styles=("grunge", f"style {n}")) for n in range(14)]
+    tracks[0] = replace(tracks[0], moods=("<b>sad", "tender"), voice=("choir",))
+    page = make_page([*named(tracks), *small_library()[-1:]])
+    assert page.table("Styles")[0][:2] == ["grunge", "14"]
+    assert (len(page.table("Styles")), len(page.table("More styles"))) == (page_module.FREQUENT, 3)
+    assert [row[:2] for row in page.table("Moods")] == [["<b>sad", "1"], ["tender", "1"]]
+    assert "Styles, moods and voices" in page.texts["h2"]
+    rows = page.table("files")
+    assert rows[0] == ["0.mp3", "rock", "90%", "confident", "grunge, style 0", "<b>sad, tender", "choir", "0:10"]
+    assert {len(row) for row in rows} == {8}
+
+
+def test_files_with_the_same_bytes_are_duplicates(make_page: MakePage) -> None:
+    results = small_library()
+    results[1] = replace(results[1], same_as=Path("/music/a/one.mp3"))
+    page = make_page(results)
+    assert [(row[0], row[1], row[3], row[4]) for row in page.table("Copies")] == [
+        ("a/one.mp3", "rock", "gone", "best copy"),
+        ("a/two.mp3", "rock", "gone", "the same bytes as another copy"),
+    ]
+    assert "2 files hold 1 recording" in " ".join(page.texts["p"])
 
 
 def test_failed_files_alone_make_a_page(make_page: MakePage) -> None:
@@ -203,6 +254,9 @@ def test_a_file_of_somebody_else_is_left_alone(genre_report: GenreReport, tmp_pa
     assert "add --force" in err
     assert output.read_text() == "<!doctype html><p>mine"
     assert genre_report(source, "--output", source)[0] == 2  # the results themselves
+    status, _, err = genre_report(source, "--output", output, "--state", output, "--force")
+    assert status == 2
+    assert "is the state file: name another file" in err
     assert genre_report(source, "--output", output, "--force")[0] == 0
     source.write_text(written(small_library()[:1]))
     assert genre_report(source, "--output", output)[0] == 0  # a former report

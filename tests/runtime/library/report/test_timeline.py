@@ -51,6 +51,16 @@ def test_a_stretch_is_as_probable_as_its_excerpts_on_average() -> None:
     assert stretch.probability == pytest.approx(0.7)
 
 
+@pytest.mark.parametrize("n_excerpts", [1, 3, 900])
+def test_the_legend_names_what_is_drawn(n_excerpts: int) -> None:
+    timeline = make_timeline(predict("/a.mp3", *[{"rock": 0.75, "jazz": 0.25, "pop": 0.0}] * n_excerpts))
+    assert timeline is not None
+    assert [text for _, text in timeline.legend] == ["rock", "jazz"]
+    timeline = make_timeline(track())
+    assert timeline is not None
+    assert [text for _, text in timeline.legend] == ["rock", "jazz", "pop", "silent"]
+
+
 def test_rare_genres_are_the_rest() -> None:
     labels = {f"genre {number}": (10 - number) / 55 for number in range(10)}
     timeline = make_timeline(predict("/a.mp3", labels))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,9 @@ def file(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_all_that_was_written_comes_back(file: Path, form: str, encoding: str, newline: str) -> None:
-    library = small_library() + named([predict(name, {"rock": 0.9, "jazz": 0.1}) for name in HOSTILE])
+    library = small_library()
+    library[1] = replace(library[1], same_as=Path("/music/a/one.mp3"))
+    library += named([predict(name, {"rock": 0.9, "jazz": 0.1}) for name in HOSTILE])
     file.write_bytes(written(library, form).replace("\n", newline).encode(encoding))
     found, skipped = read(file)
     assert not skipped
@@ -86,6 +89,7 @@ EXCERPT = GOOD["excerpts"][0]
         ({"path": ""}, "path is not a name"),
         ({"path": 3}, "path is not a name"),
         ({"path": None}, "path is not a name"),
+        ({"same_as": 3}, "same_as is not a name"),
         ({"label": "polka"}, "'polka' is none of the genres"),
         ({"label": ["rock"]}, "unhashable"),
         ({"confidence": 1.5}, "confidence is 1.5"),

@@ -2,7 +2,13 @@
 (() => {
   const table = document.getElementById("files"), body = table && table.tBodies[0];
   if (!body) return;
-  const rows = [...body.rows].map((row) => ({ row, text: row.textContent.toLowerCase(), state: row.dataset.state }));
+  const rows = [...body.rows].map((row) => ({
+    row,
+    text: row.textContent.toLowerCase(),
+    state: row.dataset.state,
+    genres: row.cells[1].firstElementChild
+      ? [...row.cells[1].children].map((name) => name.textContent) : [row.cells[1].textContent],
+  }));
   const compare = new Intl.Collator(undefined, { numeric: true }).compare;
   const value = (row, column, kind) => {
     const text = row.cells[column].textContent;
@@ -26,28 +32,35 @@
       const none = (key) => key === null || key === "";
       rows.sort((a, b) => none(a.key) - none(b.key) || (down ? order(b.key, a.key) : order(a.key, b.key)));
       filter();
-      body.replaceChildren(...rows.map((entry) => entry.row));
     });
   });
-  const [tools, words, state, shown, more] =
-    ["tools", "words", "state", "shown", "more"].map((id) => document.getElementById(id));
-  const step = 500; // rows laid out at first: more would make every sort slow
+  const [tools, words, genre, state, shown, more] =
+    ["tools", "words", "genre", "state", "shown", "more"].map((id) => document.getElementById(id));
+  const step = 500; // rows in the page at first: more would make every sort slow
   let timer = 0, limit = step;
   const filter = () => {
     const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
     let count = 0;
-    for (const entry of rows) {
-      const fits = (!state.value || entry.state === state.value) && wanted.every((word) => entry.text.includes(word));
+    const listed = document.createDocumentFragment();
+    for (const { row, text, state: answer, genres } of rows) {
+      const fits = (!state.value || answer === state.value) && (!genre.value || genres.includes(genre.value))
+        && wanted.every((word) => text.includes(word));
       count += fits;
-      entry.row.hidden = !fits || count > limit;
+      if (fits && count <= limit) listed.append(row);
     }
+    body.replaceChildren(listed);
     more.hidden = count <= limit;
     shown.textContent = `${count} of ${rows.length} rows` + (count > limit ? `, the first ${limit} shown` : "");
   };
   const filterAnew = () => { limit = step; filter(); };
   words.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(filterAnew, 150); });
-  state.addEventListener("change", filterAnew);
+  for (const choice of [genre, state]) choice.addEventListener("change", filterAnew);
   more.addEventListener("click", () => { limit += step; filter(); });
+  addEventListener("beforeprint", () => { limit = Infinity; filter(); });
+  addEventListener("afterprint", filterAnew);
+  for (const name of [...new Set(rows.flatMap((entry) => entry.genres))].filter(Boolean).sort(compare)) {
+    genre.append(new Option(name, name));
+  }
   tools.hidden = false;
   filter();
 })();
