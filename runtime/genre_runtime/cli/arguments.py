@@ -13,6 +13,15 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
     """Help formatter that keeps the line breaks of examples."""
 
 
+class Repeated(argparse.Action):
+    """Action of an option that may be given several times; the command line replaces what is configured."""
+
+    def __call__(self, _parser: Any, namespace: argparse.Namespace, values: Any, _option: Any = None) -> None:
+        """Add a value to the list."""
+        given = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, [values] if given is self.default else [*given, values])
+
+
 def model_options(*, head: bool = True) -> argparse.ArgumentParser:
     """Return the parent parser of the verbs that load a model.
 

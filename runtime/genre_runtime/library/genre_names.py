@@ -18,7 +18,8 @@ from pathlib import Path
 
 from genre_runtime.errors import InvalidInputError
 
-CONVENTIONAL = """
+CONVENTIONAL = tuple(
+    """
 Blues; Classical; Country; Disco; Electronic; Experimental; Folk; Hip-Hop; Instrumental; International; Jazz; Metal; Pop
 Reggae; Rock; Heavy Metal; Punk Rock; Grunge; Progressive Rock; Rock and Roll; Psychedelic Rock; R&B; Soul; Swing
 Bluegrass; Funk; Middle Eastern; Opera; House; Techno; Dubstep; Drum and Bass; Electronica; EDM; Ambient; Trance
@@ -34,7 +35,10 @@ Brass; French Horn; Trumpet; Trombone; Bowed Strings; String Section; Violin; Pi
 Flute; Saxophone; Clarinet; Harp; Harmonica; Accordion; Bagpipes; Didgeridoo; Theremin; Singing Bowl; Scratching
 Singing; Male Singing; Female Singing; Child Singing; Choir; Chant; Mantra; Yodeling; Rapping; Humming
 Synthetic Singing; Beatboxing
-"""
+""".strip()
+    .replace("\n", "; ")
+    .split("; ")
+)
 """Names as people write them: the words of MusicBrainz's list of genres, with capitals."""
 
 _SHORT_FORMS = {
@@ -109,8 +113,7 @@ def _plain(name: str) -> str:
 
 @cache
 def _conventional_names() -> dict[str, str]:
-    names = (name.strip() for name in CONVENTIONAL.replace("\n", ";").split(";"))
-    return {spelling_key(name): name for name in names if name}
+    return {spelling_key(name): name for name in CONVENTIONAL}
 
 
 @dataclass(frozen=True)
@@ -137,13 +140,15 @@ class GenreMap:
         names = (name for label in labels for name in self._find(label) or (spell(label),))
         return tuple(dict.fromkeys(filter(None, names)))
 
-    def check(self, labels: Iterable[str]) -> None:
+    def check(self, labels: Iterable[str], tags: Iterable[str] = ()) -> None:
         """Check that the model has every label of the map, in any spelling.
 
         Parameters
         ----------
         labels : iterable of str
-            The model's labels, and the names of its tags.
+            The model's labels.
+        tags : iterable of str
+            Names of its styles, moods and instruments.
 
         Raises
         ------
@@ -151,7 +156,7 @@ class GenreMap:
             A label is unknown.
         """
         known = sorted(labels)
-        keys = set(map(spelling_key, known))
+        keys = set(map(spelling_key, (*known, *tags)))
         unknown = sorted(name for name in self.names if spelling_key(name) not in keys)
         if unknown:
             raise InvalidInputError(f"the map names unknown genres {', '.join(unknown)}: known are {', '.join(known)}")

@@ -196,7 +196,7 @@ def test_from_results(genre_tag: Tag, music: Path, tmp_path: Path, monkeypatch: 
     results.write_text("\n".join(lines), encoding="utf-8")
     status, out, err = genre_tag("--from", results, "--top", "2", "--write")
     assert status == 1
-    assert genres(music) == {"tone.mp3": ("jazz", "pop"), "noise.flac": (), "tagged.ogg": ("Blues",)}
+    assert genres(music) == {"tone.mp3": ("Jazz", "Pop"), "noise.flac": (), "tagged.ogg": ("Blues",)}
     assert "the track is silent" in out
     passed_over = [int(line.split("entry ")[1].split()[0]) for line in err.splitlines() if "skipped" in line]
     assert passed_over == [5, 6, 7, 8, 11]
@@ -247,7 +247,7 @@ def test_from_results_that_name_a_file_and_links_to_it(
     assert link.is_symlink()
     assert other.is_symlink()
     assert (target.read_bytes() != before) is write
-    assert read_genres(target) == (("jazz",) if write else ())
+    assert read_genres(target) == (("Jazz",) if write else ())
     if write:
         assert genre_tag("--undo", err.strip().rsplit(" ", 1)[1])[0] == 0
         assert target.read_bytes() == before
@@ -281,8 +281,8 @@ def test_every_result_is_counted(genre_tag: Tag, music: Path, tmp_path: Path) ->
     _, out, err = genre_tag("--from", results, "--write")
     assert "6 of 7 files written; 0 failed" in err
     assert out.count("\n") == 7
-    assert read_genres(paths[0]) == ("rock",)  # the last answer counts
-    assert [read_genres(path) for path in paths[1:]] == [("jazz",)] * 5
+    assert read_genres(paths[0]) == ("Rock",)  # the last answer counts
+    assert [read_genres(path) for path in paths[1:]] == [("Jazz",)] * 5
 
 
 def test_from_results_for_some_files(genre_tag: Tag, music: Path, tmp_path: Path) -> None:
@@ -293,7 +293,7 @@ def test_from_results_for_some_files(genre_tag: Tag, music: Path, tmp_path: Path
     assert out.count("\n") == 1
     assert "noise.flac" in err
     assert "has no answer for it" in err
-    assert genres(music) == {"tone.mp3": ("jazz",), "noise.flac": (), "tagged.ogg": ("Blues",)}
+    assert genres(music) == {"tone.mp3": ("Jazz",), "noise.flac": (), "tagged.ogg": ("Blues",)}
 
 
 @pytest.mark.parametrize(
