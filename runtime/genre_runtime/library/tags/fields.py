@@ -115,7 +115,7 @@ def field_of(name: str) -> Field:
     InvalidInputError
         The name cannot be one in every container, or is that of a field that holds something else.
     """
-    name = name.strip()
+    name = name.strip(" ")
     if name.casefold() in _STANDARD:
         return _STANDARD[name.casefold()]
     if not _NAME.fullmatch(name) or name.casefold() in _NOT_IN_APE:
