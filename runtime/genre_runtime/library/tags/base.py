@@ -383,10 +383,11 @@ def genre_number(genre: str) -> int:
     Parameters
     ----------
     genre : str
+        Of several in one text, such as "Rock/Pop", the first counts.
     """
     names = [spelling_key(name) for name in import_mutagen("mutagen.id3").TCON.GENRES]
-    key = spelling_key(genre)
-    return names.index(key) if key in names else _NO_GENRE
+    keys = map(spelling_key, (genre, *_parts(genre, None)[:1]))
+    return next((names.index(key) for key in keys if key in names), _NO_GENRE)
 
 
 def shortened(genre: str, width: int) -> str:
@@ -395,6 +396,8 @@ def shortened(genre: str, width: int) -> str:
     Parameters
     ----------
     genre : str
+        Of several in one text, the first counts.
     width : int
     """
-    return genre.encode("latin-1", errors="replace")[:width].decode("latin-1").strip()
+    first = next(iter(_parts(genre, None)), genre).strip()
+    return first.encode("latin-1", errors="replace")[:width].decode("latin-1").strip()

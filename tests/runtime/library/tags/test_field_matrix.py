@@ -17,7 +17,7 @@ from genre_runtime.library.tags import Mode, plan_fields, read_fields, undo, wri
 from genre_runtime.library.tags.fields import CONTENTS, field_of, parse_fields
 from tests.runtime.library.conftest import SUFFIXES, MakeFile
 from tests.runtime.library.tags.readers import packets
-from tests.runtime.library.tags.tag_bytes import id3v1, with_info
+from tests.runtime.library.tags.tag_bytes import id3v1, id3v1_plus, with_info
 
 OWN = "GENRE_CONFIDENCE"
 FIELDS = ("genre", "style", "mood", "grouping", "comment", OWN)
@@ -204,6 +204,18 @@ def test_a_mood_leaves_the_genre_of_id3v1(make_file: MakeFile, suffix: str) -> N
     write_fields(path, {"mood": ["Sad"]}, journal=None)
     assert path.read_bytes().endswith(tag)
     assert read_fields(path, ["genre", "mood"]) == {"genre": ("Rock",), "mood": ("Sad",)}
+
+
+@pytest.mark.parametrize("extension", [b"", id3v1_plus(b"Hip Hop")])
+def test_joined_genres_agree_with_the_one_of_id3v1(make_file: MakeFile, extension: bytes) -> None:
+    path = make_file(".mp3")
+    write_fields(path, {"genre": ["Hip Hop"]}, journal=None, id3_version=3)
+    path.write_bytes(path.read_bytes() + extension + id3v1(b"title", 7))
+    assert write_fields(path, {"genre": ["Blues"]}, "append", journal=None).written
+    assert not write_fields(path, {"genre": ["Blues"]}, "append", journal=None).written
+    assert write_fields(path, {"genre": ["Soul"]}, "append", journal=None).new == ("Hip Hop/Blues", "Soul")
+    assert read_fields(path, ["genre"]) == {"genre": ("Hip Hop/Blues/Soul",)}
+    assert path.read_bytes().endswith(id3v1(b"title", 7))
 
 
 @pytest.mark.parametrize("name", ["title", "Artist", "ALBUM", "Date", "year", "Track Number", "replaygain_track_gain"])
