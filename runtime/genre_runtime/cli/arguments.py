@@ -19,6 +19,15 @@ class Formatter(argparse.HelpFormatter):
         )
 
 
+class Repeated(argparse.Action):
+    """Action of an option that may be given several times; the command line replaces what is configured."""
+
+    def __call__(self, _parser: Any, namespace: argparse.Namespace, values: Any, _option: Any = None) -> None:
+        """Add a value to the list."""
+        given = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, [values] if given is self.default else [*given, values])
+
+
 def model_options(*, head: bool = True) -> argparse.ArgumentParser:
     """Return the parent parser of the verbs that load a model.
 
@@ -217,29 +226,3 @@ def share(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r}: expected a fraction between 0 and 1, or a percentage")
     return value
-
-
-class Several(argparse.Action):
-    """Collects the values of an option that may be repeated; those of the command line replace configured ones."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,  # noqa: ARG002
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,  # noqa: ARG002
-    ) -> None:
-        """Append a value.
-
-        Parameters
-        ----------
-        parser : ArgumentParser
-        namespace : Namespace
-            Gets the list.
-        values : Any
-            The value.
-        option_string : str, optional
-            The option as written.
-        """
-        found = getattr(namespace, self.dest, None)
-        setattr(namespace, self.dest, [*(found if found and found is not self.default else ()), values])

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from genre_runtime.cli.arguments import Several
+from genre_runtime.cli import arguments
 from genre_runtime.errors import UsageError
 
 FILE_NAME = "config.toml"
@@ -178,7 +178,7 @@ def _check_names(config: Mapping[str, Any], path: Path, verbs: Mapping[str, argp
 def _converted(action: argparse.Action, value: Any, where: str, path: Path) -> Any:
     """Return a value as the option's own type gives it."""
     flag = isinstance(action, argparse._StoreTrueAction)
-    several = action.nargs in ("+", "*") or isinstance(action, Several)
+    several = action.nargs in ("+", "*") or isinstance(action, arguments.Repeated)
     values = value if several and isinstance(value, list) else [value]
     if flag != isinstance(value, bool) or not all(isinstance(one, str | int | float) for one in values):
         expected = "true or false" if flag else "a list of texts" if several else "a text or a number"

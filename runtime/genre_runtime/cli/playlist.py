@@ -66,7 +66,7 @@ def add_parser(verbs: Any) -> None:
     add("--name", type=arguments.path, metavar="NAME", help="one playlist with this name, instead of --by")
     add(
         "--where",
-        action=arguments.Several,
+        action=arguments.Repeated,
         type=condition,
         metavar="FIELD=NAME",
         help="only tracks that have it; repeat it for more conditions",

@@ -1,4 +1,4 @@
-"""`genre tag`: write genres into the tags of files, or show what would be written."""
+"""`genre tag`: write genres, styles and moods into the tags of files, or show what would be written."""
 
 from __future__ import annotations
 
@@ -16,20 +16,26 @@ from genre_runtime.cli.output import file_progress, name_failed, name_unreadable
 from genre_runtime.errors import GenreError, InvalidInputError, UsageError
 
 if TYPE_CHECKING:
-    from genre_runtime.library.tags import Change, Tagging
+    from genre_runtime.library.tags import Change, FieldChange, Tagging
 
 
 DESCRIPTION = """
-Write genres into the tags of files: MP3, FLAC, Ogg, Opus, M4A, WMA, APE, WavPack, Musepack, TTA, AIFF and WAV. Without
---write, show what would be written and change nothing. Files that have a genre stay as they are unless --overwrite or
---append is given, and answers that are not confident are written only with --unsure.
+Write genres, styles and moods into the tags of files: MP3, FLAC, Ogg, Opus, M4A, WMA, APE, WavPack, Musepack, TTA,
+AIFF and WAV. Without --write, show what would be written and change nothing. Fields that have values stay as they are
+unless --overwrite or --append is given, and genres that are not confident are written only with --unsure.
+
+FIELD is genre, style, mood, grouping, comment, or a name of your own. CONTENT is genre, genres (the answer set),
+styles, moods, instruments, voice or confidence. By default the field genre holds the genre, style and grouping the
+styles, mood the moods, comment all three.
 """
 
 EXAMPLES = """examples:
   genre tag ~/Music                                show what would be written
   genre tag ~/Music --write                        files without a genre get one if the answer is confident
   genre tag ~/Music --write --top 3 --append       append up to three genres to existing ones
-  genre tag ~/Music --write --map mine.txt         by your own names: lines such as  hiphop = Hip-Hop
+  genre tag ~/Music --write --map mine.txt         by your own names: lines such as  hiphop = Rap
+  genre tag ~/Music --field genre=genre,styles --field mood
+                                                   genres with their styles, and moods
   genre classify ~/Music --format jsonl > all.jsonl
   genre tag --from all.jsonl --unsure              analyse once, decide later
   genre tag ~/Music --write --state music.state    analyse nothing twice, tagged files included
@@ -60,9 +66,16 @@ def add_parser(verbs: Any) -> None:
     add = parser.add_argument
     add("paths", nargs="*", type=arguments.path, metavar="PATH", help="file, folder, or - for a list on stdin")
     add("--write", action="store_true", help="change the files (default: show what would change)")
+    add(
+        "--field",
+        action=arguments.Repeated,
+        metavar="FIELD[=CONTENT,...]",
+        help="write into this field (default: genre); may be repeated",
+    )
+    add("--separator", metavar="TEXT", help="join several values by it to one, for players that know only one")
     existing = parser.add_mutually_exclusive_group()
-    existing.add_argument("--overwrite", action="store_true", help="replace the genres that files have")
-    existing.add_argument("--append", action="store_true", help="add to the genres that files have")
+    existing.add_argument("--overwrite", action="store_true", help="replace the values that files have")
+    existing.add_argument("--append", action="store_true", help="add to the values that files have")
     add("--unsure", action="store_true", help="also write answers that are not confident")
     add("--top", type=arguments.positive, default=1, metavar="K", help="up to K genres per file (default: %(default)s)")
     add("--min-confidence", type=arguments.share, default=0.0, metavar="X", help="least probability of a genre, 0 to 1")
@@ -133,6 +146,8 @@ def run(options: argparse.Namespace) -> int:
 _UNDO_LACKS = {
     "paths": "PATH",
     "results": "--from",
+    "field": "--field",
+    "separator": "--separator",
     "write": "--write",
     "overwrite": "--overwrite",
     "append": "--append",
@@ -201,14 +216,19 @@ def _tag(options: argparse.Namespace) -> int:
 def _tagging(options: argparse.Namespace) -> Tagging:
     from genre_runtime.library.genre_names import GenreMap, read_map
     from genre_runtime.library.tags import Tagging
+    from genre_runtime.library.tags.fields import check_separator, parse_fields
     from genre_runtime.library.tags.journal import Journal, default_journal
 
+    fields = parse_fields(["genre"] if options.field is None else options.field)
+    check_separator(options.separator)
     journal = Journal(options.journal or default_journal()) if options.write else None
     if journal is not None:
         journal.check()
     return Tagging(
         write=options.write,
         mode="overwrite" if options.overwrite else "append" if options.append else "empty",
+        fields=fields,
+        separator=options.separator,
         unsure=options.unsure,
         top=options.top,
         min_confidence=options.min_confidence,
@@ -237,7 +257,7 @@ def _classified(
         warm=options.state is None,
     )
     classifier, jobs = stack.enter_context(opened)
-    tagging.genre_map.check(classifier.labels)
+    tagging.genre_map.check(classifier.labels, [tag.name for tag in classifier.metadata.tags])
     excerpts = options.excerpts
     if options.state is not None:
         state = stack.enter_context(closing(LibraryState(options.state, plan_of(classifier, excerpts))))
@@ -273,12 +293,22 @@ def _show(path: Path, outcome: Change | GenreError) -> str:
     if isinstance(outcome, GenreError):
         name_failed(path, outcome)
         return "failed"
-    if outcome.reason is not None:
-        print(f"unchanged     {_genres(outcome.old)} ({outcome.reason})  {printable(path)}", flush=True)
+    same = outcome.reason is not None
+    shown = {name: one for name, one in outcome.fields.items() if same or one.reason is None}
+    named = list(outcome.fields) != ["genre"]
+    words = " | ".join(_field(name, one, named=named) for name, one in shown.items())
+    if same:
+        print(f"unchanged     {words} ({outcome.reason})  {printable(path)}", flush=True)
         return "unchanged"
     verb = "written" if outcome.written else "would write"
-    print(f"{verb:<13} {_genres(outcome.old)} -> {_genres(outcome.new)}  {printable(path)}", flush=True)
+    print(f"{verb:<13} {words}  {printable(path)}", flush=True)
     return "changed"
+
+
+def _field(name: str, change: FieldChange, *, named: bool) -> str:
+    """Return a field and its values before and after as one line."""
+    before, after = _values(change.old), _values(change.new)
+    return f"{f'{name}: ' if named else ''}{before}{'' if change.reason is not None else f' -> {after}'}"
 
 
 def _summarise(counts: dict[str, int], tagging: Tagging) -> None:
@@ -303,13 +333,15 @@ def _undo(journal: Path) -> int:
             continue
         n_restored += undone.n_restored > 0
         verb = "restored" if undone.n_restored else "as it was"
-        print(f"{verb:<13} {_genres(undone.genres)}  {printable(undone.path)}", flush=True)
+        named = list(undone.values) != ["genre"]
+        words = " | ".join(f"{f'{name}: ' if named else ''}{_values(own)}" for name, own in undone.values.items())
+        print(f"{verb:<13} {words}  {printable(undone.path)}", flush=True)
     print(f"{n_restored} files restored; {n_failed} failed", file=sys.stderr)
     return 1 if n_failed else 0
 
 
-def _genres(genres: Sequence[str]) -> str:
-    """Return genres as one line, whatever a tag held."""
+def _values(values: Sequence[str]) -> str:
+    """Return values as one line, whatever a tag held."""
     from genre_runtime.library.results.write import printable
 
-    return printable("; ".join(genres) or "(none)")
+    return printable("; ".join(values) or "(none)")

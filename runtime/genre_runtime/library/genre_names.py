@@ -1,19 +1,119 @@
-"""The user's own names for the model's genres.
+"""Names of genres, styles, moods and instruments: their spelling, and the user's own names for those of the model.
 
-A `.toml` file has `label = "name"`, a `.csv` file rows of `label,name`, any other file lines `label = name`. An empty
-name means that the genre is not written; a TOML value may be a list of names. Other labels are written as they are.
+A map is a file: a `.toml` file has `label = "name"`, a `.csv` file rows of `label,name`, any other file lines
+`label = name`. An empty name means that the genre is not written; a TOML value may be a list of names.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, cached_property
 from pathlib import Path
 
 from genre_runtime.errors import InvalidInputError
+
+CONVENTIONAL = tuple(
+    """
+Blues; Classical; Country; Disco; Electronic; Experimental; Folk; Hip-Hop; Instrumental; International; Jazz; Metal; Pop
+Reggae; Rock; Heavy Metal; Punk Rock; Grunge; Progressive Rock; Rock and Roll; Psychedelic Rock; R&B; Soul; Swing
+Bluegrass; Funk; Middle Eastern; Opera; House; Techno; Dubstep; Drum and Bass; Electronica; EDM; Ambient; Trance
+Latin American; Salsa; Flamenco; Children's Music; New Age; Vocal; A Cappella; African; Afrobeat; Christian; Gospel
+Asian; Carnatic; Bollywood; Ska; Traditional; Indie; Background Music; Theme Music; Jingle; Soundtrack; Lullaby
+Video Game Music; Christmas Music; Dance; Wedding Music; Trip Hop; Synth-Pop; Lo-Fi; K-Pop; J-Pop; IDM; Post-Rock
+Happy; Funny; Sad; Tender; Exciting; Angry; Scary; Plucked Strings; Guitar; Electric Guitar; Bass Guitar
+Acoustic Guitar; Slide Guitar; Tapped Guitar; Strum; Banjo; Sitar; Mandolin; Zither; Ukulele; Keyboard; Piano
+Electric Piano; Organ; Electronic Organ; Hammond Organ; Synthesizer; Sampler; Harpsichord; Percussion; Drum Kit
+Drum Machine; Drum; Snare Drum; Rimshot; Drum Roll; Bass Drum; Timpani; Tabla; Cymbal; Hi-Hat; Wood Block; Tambourine
+Maraca; Gong; Tubular Bells; Mallet Percussion; Marimba or Xylophone; Glockenspiel; Vibraphone; Steelpan; Orchestra
+Brass; French Horn; Trumpet; Trombone; Bowed Strings; String Section; Violin; Pizzicato; Cello; Double Bass; Woodwind
+Flute; Saxophone; Clarinet; Harp; Harmonica; Accordion; Bagpipes; Didgeridoo; Theremin; Singing Bowl; Scratching
+Singing; Male Singing; Female Singing; Child Singing; Choir; Chant; Mantra; Yodeling; Rapping; Humming
+Synthetic Singing; Beatboxing
+""".strip()
+    .replace("\n", "; ")
+    .split("; ")
+)
+"""Names as people write them: the words of MusicBrainz's list of genres, with capitals."""
+
+_SHORT_FORMS = {
+    **dict.fromkeys(("dnb", "dandb", "drumnbass"), "drumandbass"),
+    **dict.fromkeys(("rnb", "randb"), "rhythmandblues"),
+    "rocknroll": "rockandroll",
+    "edm": "electronicdance",
+    "indie": "independent",
+}
+"""Normalised names, by other ways to write them."""
+
+_SIGNS = re.compile(r"[\W_]+")
+_KIND = re.compile(r"(?<=\w)[\W_]+music\W*$")
+
+
+def normalised(name: str) -> str:
+    """Return a name without case, accents and signs.
+
+    Parameters
+    ----------
+    name : str
+    """
+    return _SIGNS.sub("", _plain(name))
+
+
+def spelling_key(name: str) -> str:
+    """Return what all spellings of one name have in common: `D&B` and `Drum and Bass`, `folk music` and `Folk`.
+
+    Other names that mean the same, such as `Electronica` and `Electronic`, differ.
+
+    Parameters
+    ----------
+    name : str
+    """
+    key = _SIGNS.sub("", _KIND.sub("", _plain(name)))
+    return _SHORT_FORMS.get(key, key) or name.strip().casefold()
+
+
+def conventional(name: str) -> str:
+    """Return a name in its conventional spelling; names that are not in `CONVENTIONAL` are returned as they are.
+
+    Parameters
+    ----------
+    name : str
+    """
+    return _conventional_names().get(spelling_key(name), name)
+
+
+def distinct(names: Iterable[str], known: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return the first spelling of each name.
+
+    Parameters
+    ----------
+    names : iterable of str
+    known : iterable of str
+        Names to leave out, in any spelling.
+    """
+    seen = set(map(spelling_key, known))
+    found = []
+    for name in names:
+        key = spelling_key(name)
+        if key not in seen:
+            found.append(name)
+            seen.add(key)
+    return tuple(found)
+
+
+def _plain(name: str) -> str:
+    text = unicodedata.normalize("NFKD", name.casefold().replace("&", " and ").replace("+", " and "))
+    return "".join(character for character in text if not unicodedata.combining(character))
+
+
+@cache
+def _conventional_names() -> dict[str, str]:
+    return {spelling_key(name): name for name in CONVENTIONAL}
 
 
 @dataclass(frozen=True)
@@ -28,22 +128,27 @@ class GenreMap:
 
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def rename(self, labels: Sequence[str]) -> tuple[str, ...]:
+    def rename(self, labels: Sequence[str], spell: Callable[[str], str] = str) -> tuple[str, ...]:
         """Return the names of labels in order, without duplicates.
 
         Parameters
         ----------
         labels : sequence of str
+        spell : callable
+            Returns the name of a label that the map does not have.
         """
-        return tuple(dict.fromkeys(name for label in labels for name in self.names.get(label.casefold(), (label,))))
+        names = (name for label in labels for name in self._find(label) or (spell(label),))
+        return tuple(dict.fromkeys(filter(None, names)))
 
-    def check(self, labels: Iterable[str]) -> None:
-        """Check that the model has every label of the map.
+    def check(self, labels: Iterable[str], tags: Iterable[str] = ()) -> None:
+        """Check that the model has every label of the map, in any spelling.
 
         Parameters
         ----------
         labels : iterable of str
             The model's labels.
+        tags : iterable of str
+            Names of its styles, moods and instruments.
 
         Raises
         ------
@@ -51,9 +156,21 @@ class GenreMap:
             A label is unknown.
         """
         known = sorted(labels)
-        unknown = sorted(set(self.names) - {label.casefold() for label in known})
+        keys = set(map(spelling_key, (*known, *tags)))
+        unknown = sorted(name for name in self.names if spelling_key(name) not in keys)
         if unknown:
             raise InvalidInputError(f"the map names unknown genres {', '.join(unknown)}: known are {', '.join(known)}")
+
+    def _find(self, label: str) -> tuple[str, ...]:
+        """Return the names of a label: ("",) if it is not written, () if the map does not have it."""
+        found = self.names.get(label.casefold())
+        if found is None:
+            found = self._by_key.get(spelling_key(label))
+        return () if found is None else found or ("",)
+
+    @cached_property
+    def _by_key(self) -> dict[str, tuple[str, ...]]:
+        return {spelling_key(label): names for label, names in self.names.items()}
 
 
 def read_map(path: Path) -> GenreMap:

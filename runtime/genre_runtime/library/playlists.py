@@ -16,8 +16,7 @@ from urllib.parse import quote
 
 from genre_runtime.errors import InvalidInputError, MissingDependencyError, UsageError
 from genre_runtime.library.duplicates import best_copy
-from genre_runtime.library.genre_names import GenreMap
-from genre_runtime.library.learning.examples import normalised
+from genre_runtime.library.genre_names import GenreMap, normalised
 from genre_runtime.library.results.write import is_visible
 from genre_runtime.library.tags.names import TrackNames, read_names
 from genre_runtime.output_files import check_own, write_whole

@@ -72,6 +72,18 @@ def test_config_says_where_a_value_comes_from(genre: Genre, configure: Path) -> 
     assert ["classify", "--device", "auto", "default"] in lines
 
 
+def test_a_list_holds_and_the_command_line_replaces_it(genre: Genre, configure: Path, music: Path) -> None:
+    pytest.importorskip("mutagen")
+    configure.write_text('[tag]\nfield = ["genre", "mood=moods"]\nseparator = "; "\n', encoding="utf-8")
+    lines = genre("config")[1].splitlines()
+    assert any(line.split()[:2] == ["tag", "--field"] and "mood=moods" in line for line in lines)
+    _, out, _ = genre("tag", music / "tone.wav")
+    assert "genre: (none) -> tone" in out
+    _, out, _ = genre("tag", music / "tone.wav", "--field", "style")
+    assert "style: (none)" in out
+    assert "genre:" not in out
+
+
 def test_an_option_for_the_undo_is_not_in_the_way(genre: Genre, configure: Path, tmp_path: Path) -> None:
     configure.write_text("[tag]\nappend = true\ntop = 3\n", encoding="utf-8")
     _, _, err = genre("tag", "--undo", tmp_path / "none.jsonl")

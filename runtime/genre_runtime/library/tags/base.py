@@ -1,92 +1,84 @@
-"""What all tag formats share: the adapter interface, fields that hold a genre, and the tags at both ends of a file.
+"""What all tag formats share: the adapter interface, places that hold a field, and ID3v2 tags in front of a file.
 
-A file may name its genre in several fields, and players differ in the field they read. `GenreField` compares them.
-In front of the audio there may be ID3v2 tags; behind it an APEv2 tag, then ID3v1 (one byte for the genre) with its
-extension "TAG+" before it. mutagen does not handle ID3v1 as this package needs it, so its bytes are edited here.
+A file may have a field, such as the genre, in several places, and players differ in the one they read. `Place` compares
+them.
 """
 
 from __future__ import annotations
 
 import io
-import os
 import re
-import struct
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from genre_runtime.errors import MissingDependencyError, UntaggableError
+from genre_runtime.library.genre_names import distinct, spelling_key
+from genre_runtime.library.tags.fields import Field
 
 VENDOR = "<vendor>"
 """Key in `TagAdapter.other_fields` of the program that wrote Vorbis comments. New comments name mutagen."""
 
 SEPARATOR = "/"
-"""Between genres in a field that holds one text only."""
+"""Between values in a place that holds one text only."""
+
+_SEPARATORS = (SEPARATOR, ";", ",", "\\", "|")
+"""Between names in texts of other programs."""
 
 _XMP_GENRE = re.compile(rb"xmpDM:genre\s*(?:=\s*(?:\"([^\"]*)\"|'([^']*)')|>([^<]*)<)")
 _MOST_FRONT_TAGS = 64
 """More ID3v2 tags in front of one file are damage."""
-_ID3V1_BYTES = 128
 _NO_GENRE = 255
-_PLUS_BYTES = 227
-_PLUS_GENRE = slice(185, 215)
-_PLUS_WIDTH = 30
-_APE_FOOTER_BYTES = 32
-"""The header has as many."""
 
 
-class GenreField(NamedTuple):
-    """One field of a file that can hold genres.
+class Place(NamedTuple):
+    """One place of a file that can hold the values of a field.
 
     Attributes
     ----------
     name : str
         For messages.
-    genres : tuple of str
-        Its value; empty if it has none.
+    values : tuple of str
+        Empty if it has none.
     width : int or None
         Most characters, if limited.
     number : int or None
-        ID3v1's number of the genre, if the field holds only that.
+        ID3v1's number of the genre, if the place holds only that.
+    joined : bool
+        Whether it holds one text, in which several values are joined by `SEPARATOR`.
     """
 
     name: str
-    genres: tuple[str, ...]
+    values: tuple[str, ...]
     width: int | None = None
     number: int | None = None
+    joined: bool = False
 
-    def agrees_with(self, genres: Sequence[str]) -> bool:
-        """Return whether the field is empty or names these genres as well as it can.
+    def holds(self, values: Sequence[str]) -> bool:
+        """Return whether these values are stored here, in the form in which they would be written.
 
         Parameters
         ----------
-        genres : sequence of str
+        values : sequence of str
             At least one.
         """
-        if not self.genres:
+        return self.values == ((SEPARATOR.join(values),) if self.joined else tuple(values))
+
+    def agrees_with(self, values: Sequence[str]) -> bool:
+        """Return whether the place is empty or has these values as well as it can.
+
+        Parameters
+        ----------
+        values : sequence of str
+            At least one.
+        """
+        if not self.values:
             return True
         if self.number is not None:
-            return self.number == genre_number(genres[0])
+            return self.number == genre_number(values[0])
         if self.width is not None:
-            return self.genres[0] == _shortened(genres[0], self.width)
-        return SEPARATOR.join(self.genres) == SEPARATOR.join(genres)
-
-
-@dataclass(frozen=True)
-class Written:
-    """What an adapter wrote.
-
-    Attributes
-    ----------
-    genres : tuple of str
-        As they are read back.
-    converted : bool
-        Whether all tags were converted to another version of their format, so that other fields may read differently.
-    """
-
-    genres: tuple[str, ...]
-    converted: bool = False
+            return self.values[0] == shortened(values[0], self.width)
+        return SEPARATOR.join(self.values) == SEPARATOR.join(values)
 
 
 class TagAdapter(Protocol):
@@ -95,34 +87,41 @@ class TagAdapter(Protocol):
     Files are open in binary mode and seekable. Errors of mutagen are not converted here.
     """
 
-    def genre_fields(self, file: BinaryIO) -> list[GenreField]:
-        """Return the fields that can hold a genre, the main one first.
+    def places(self, file: BinaryIO, field: Field) -> list[Place]:
+        """Return the places that can hold a field, the main one first.
 
         Parameters
         ----------
         file : binary file object
+        field : Field
         """
         ...
 
-    def other_fields(self, file: BinaryIO) -> dict[str, str]:
-        """Return all other content of the tags, in a form that can be compared.
+    def others(self, file: BinaryIO, fields: Iterable[Field]) -> dict[str, str]:
+        """Return all content of the tags besides these fields, in a form that can be compared.
 
         Parameters
         ----------
         file : binary file object
+        fields : iterable of Field
         """
         ...
 
-    def write(self, file: BinaryIO, genres: Sequence[str], id3_version: int | None) -> Written:
-        """Replace the genres in place.
+    def write(self, file: BinaryIO, values: Mapping[Field, Sequence[str]], id3_version: int | None) -> bool:
+        """Replace the values of fields in place.
 
         Parameters
         ----------
         file : binary file object
-        genres : sequence of str
-            At least one.
+        values : mapping of Field to sequence of str
+            At least one value each.
         id3_version : 3, 4 or None
             Minor version of ID3v2 tags; None keeps the present one. Other formats ignore it.
+
+        Returns
+        -------
+        bool
+            Whether all tags were converted to another version of their format, so that others may read differently.
         """
         ...
 
@@ -156,56 +155,64 @@ def import_mutagen(name: str = "mutagen") -> Any:
         ) from error
 
 
-def first_genres(fields: Iterable[GenreField]) -> tuple[str, ...]:
-    """Return the genres of the first field that has any.
+def first_values(places: Iterable[Place]) -> tuple[str, ...]:
+    """Return the values of the first place that has any.
 
     Parameters
     ----------
-    fields : iterable of GenreField
+    places : iterable of Place
     """
-    return next((field.genres for field in fields if field.genres), ())
+    return next((place.values for place in places if place.values), ())
 
 
-def all_genres(fields: Sequence[GenreField]) -> tuple[str, ...]:
-    """Return the genres of the first field, then those that only other fields name in full.
+def all_values(places: Sequence[Place], separator: str | None = None) -> tuple[str, ...]:
+    """Return the values of the first place, then those that only other places have in full.
 
     Parameters
     ----------
-    fields : sequence of GenreField
+    places : sequence of Place
+    separator : str, optional
+        As for `known_names`.
     """
-    found = list(first_genres(fields))
-    in_full = (field.genres for field in fields if field.width is None and field.number is None)
-    for genre in (genre for genres in in_full for genre in genres):
-        known = known_names(found)
-        parts = {part.strip().casefold() for part in genre.split(SEPARATOR)}
-        if genre.strip().casefold() not in known and not parts <= known:
-            found.append(genre)
+    found = list(first_values(places))
+    in_full = (place.values for place in places if place.width is None and place.number is None)
+    for value in (value for values in in_full for value in values):
+        known = known_names(found, separator)
+        if distinct([value], known) and distinct(_parts(value, separator), known):
+            found.append(value)
     return tuple(found)
 
 
-def known_names(genres: Iterable[str]) -> set[str]:
-    """Return the names in a list of genres, casefolded; a text such as "Rock/Pop" adds itself and its parts.
+def known_names(values: Iterable[str], separator: str | None = None) -> tuple[str, ...]:
+    """Return the names in a list of values; a text such as "Rock/Pop" adds itself and its parts.
 
     Parameters
     ----------
-    genres : iterable of str
+    values : iterable of str
+    separator : str, optional
+        Separates names besides the usual signs.
     """
-    return {part.strip().casefold() for genre in genres for part in (genre, *genre.split(SEPARATOR))}
+    return tuple(part for value in values for part in (value, *_parts(value, separator)))
 
 
-def xmp_fields(name: str, content: bytes) -> list[GenreField]:
-    """Return the genre in a block of XMP as one field, or none.
+def _parts(value: str, separator: str | None) -> list[str]:
+    separators = "|".join(map(re.escape, filter(None, (*_SEPARATORS, (separator or "").rstrip()))))
+    return [part for part in re.split(separators, value) if part.strip()]
+
+
+def xmp_places(name: str, content: bytes) -> list[Place]:
+    """Return the genre in a block of XMP as one place, or none.
 
     Parameters
     ----------
     name : str
-        Of the field.
+        Of the place.
     content : bytes
         The block.
     """
     found = [next(filter(None, groups), b"") for groups in _XMP_GENRE.findall(content)]
     genres = tuple(text.decode(errors="replace").strip() for text in found)
-    return [GenreField(name, tuple(filter(None, genres)))] if any(genres) else []
+    return [Place(name, tuple(filter(None, genres)))] if any(genres) else []
 
 
 class FileSlice(io.RawIOBase):
@@ -370,120 +377,27 @@ def _front_tag_sizes(file: BinaryIO, offset: int) -> tuple[int, int]:
     return 10 + size, 10 if head[5] & 0x10 else 0
 
 
-def read_id3v1(file: BinaryIO) -> bytes:
-    """Return the ID3v1 tag at the end of the file with its extension "TAG+" in front, or nothing.
-
-    Parameters
-    ----------
-    file : binary file object
-    """
-    size = file.seek(0, os.SEEK_END)
-    tag = read_at(file, size - _ID3V1_BYTES, _ID3V1_BYTES) if size >= _ID3V1_BYTES else b""
-    if not tag.startswith(b"TAG"):
-        return b""
-    start = max(0, size - _ID3V1_BYTES - 3)
-    # "APETAGEX" may begin three bytes earlier.
-    if tag.startswith(b"TAGEX") and read_at(file, start, size - _ID3V1_BYTES - start) == b"APE":
-        return b""
-    if size < _ID3V1_BYTES + _PLUS_BYTES:
-        return tag
-    plus = read_at(file, size - _ID3V1_BYTES - _PLUS_BYTES, _PLUS_BYTES)
-    return plus + tag if plus.startswith(b"TAG+") else tag
-
-
-def cut_id3v1(file: BinaryIO) -> bytes:
-    """Remove the ID3v1 tag and its extension and return them. mutagen would otherwise replace or drop them.
-
-    Parameters
-    ----------
-    file : binary file object
-    """
-    tag = read_id3v1(file)
-    file.truncate(file.seek(0, os.SEEK_END) - len(tag))
-    return tag
-
-
-def append_id3v1(file: BinaryIO, tag: bytes, genre: str) -> None:
-    """Append what `cut_id3v1` returned, with another genre as far as it fits.
-
-    Parameters
-    ----------
-    file : binary file object
-    tag : bytes
-    genre : str
-    """
-    if not tag:
-        return
-    plus, tag = tag[:-_ID3V1_BYTES], tag[-_ID3V1_BYTES:]
-    if plus and plus[_PLUS_GENRE].strip(b"\0 "):
-        text = _shortened(genre, _PLUS_WIDTH).encode("latin-1").ljust(_PLUS_WIDTH, b"\0")
-        plus = plus[: _PLUS_GENRE.start] + text + plus[_PLUS_GENRE.stop :]
-    file.seek(0, os.SEEK_END)
-    file.write(plus + tag[:-1] + bytes((genre_number(genre),)))
-
-
-def id3v1_fields(file: BinaryIO) -> list[GenreField]:
-    """Return the genres of the ID3v1 tag and of its extension.
-
-    Parameters
-    ----------
-    file : binary file object
-    """
-    tag = read_id3v1(file)
-    if not tag:
-        return []
-    names: list[str] = import_mutagen("mutagen.id3").TCON.GENRES
-    plus = tag[:-_ID3V1_BYTES][_PLUS_GENRE].split(b"\0")[0].decode("latin-1").strip()
-    number = tag[-1]
-    return [
-        *([GenreField('the "TAG+" extension of the ID3v1 tag', (plus,), width=_PLUS_WIDTH)] if plus else []),
-        *([GenreField("the ID3v1 tag", (names[number],), number=number)] if number < len(names) else []),
-    ]
-
-
-def id3v1_others(file: BinaryIO) -> dict[str, str]:
-    """Return the rest of the ID3v1 tag and of its extension in a form that can be compared.
-
-    Parameters
-    ----------
-    file : binary file object
-    """
-    tag = read_id3v1(file)
-    plus = tag[:-_ID3V1_BYTES]
-    return {"<id3v1>": repr((plus[: _PLUS_GENRE.start] + plus[_PLUS_GENRE.stop :], tag[-_ID3V1_BYTES:-1]))}
-
-
-def end_of_audio(file: BinaryIO) -> int:
-    """Return the offset at which the APEv2 and ID3v1 tags behind the audio begin.
-
-    Parameters
-    ----------
-    file : binary file object
-    """
-    end = file.seek(0, os.SEEK_END) - len(read_id3v1(file))
-    footer = read_at(file, max(0, end - _APE_FOOTER_BYTES), min(end, _APE_FOOTER_BYTES))
-    if len(footer) == _APE_FOOTER_BYTES and footer.startswith(b"APETAGEX"):
-        _, size, _, flags = struct.unpack_from("<4I", footer, 8)
-        has_header = flags >> 31
-        end = max(0, end - size - has_header * _APE_FOOTER_BYTES)
-    return end
-
-
 def genre_number(genre: str) -> int:
-    """Return ID3v1's number of a genre, 255 if it has none. Case and punctuation are ignored.
+    """Return ID3v1's number of a genre in any spelling, 255 if it has none.
 
     Parameters
     ----------
     genre : str
+        Of several in one text, such as "Rock/Pop", the first counts.
     """
-    names = [_alphanumeric(name) for name in import_mutagen("mutagen.id3").TCON.GENRES]
-    return names.index(_alphanumeric(genre)) if _alphanumeric(genre) in names else _NO_GENRE
+    names = [spelling_key(name) for name in import_mutagen("mutagen.id3").TCON.GENRES]
+    keys = map(spelling_key, (genre, *_parts(genre, None)[:1]))
+    return next((names.index(key) for key in keys if key in names), _NO_GENRE)
 
 
-def _alphanumeric(name: str) -> str:
-    return "".join(character for character in name.casefold() if character.isalnum())
+def shortened(genre: str, width: int) -> str:
+    """Return the part of a genre that fits into `width` Latin-1 characters.
 
-
-def _shortened(genre: str, width: int) -> str:
-    """Return the part of a genre that fits into `width` Latin-1 characters."""
-    return genre.encode("latin-1", errors="replace")[:width].decode("latin-1").strip()
+    Parameters
+    ----------
+    genre : str
+        Of several in one text, the first counts.
+    width : int
+    """
+    first = next(iter(_parts(genre, None)), genre).strip()
+    return first.encode("latin-1", errors="replace")[:width].decode("latin-1").strip()

@@ -13,8 +13,9 @@ from typing import Any, BinaryIO
 
 from genre_runtime.audio.containers import may_be_audio, read_head, sniff_container
 from genre_runtime.errors import GenreError, TagWriteError, UnreadableAudioError, UntaggableError
-from genre_runtime.library.tags.base import FileSlice, TagAdapter, end_of_audio, front_size, import_mutagen, rewound
+from genre_runtime.library.tags.base import FileSlice, TagAdapter, front_size, import_mutagen, rewound
 from genre_runtime.library.tags.id3_ape import ApeAdapter, Id3Adapter
+from genre_runtime.library.tags.id3v1 import end_of_audio
 from genre_runtime.library.tags.mp4_asf import Mp4AsfAdapter
 from genre_runtime.library.tags.vorbis import FlacAdapter, OggAdapter
 from genre_runtime.library.tags.wav_aiff import WavAiffAdapter

@@ -20,7 +20,8 @@ from typing import Any, BinaryIO
 
 from genre_runtime.errors import JournalError
 
-VERSION = 1
+VERSION = 2
+"""Version 1 recorded genres only, as `old_genres` and `new_genres`."""
 
 _FIRST = b'{"path": "'
 _BEGINNING = re.compile(rb'\s*\{"path": "(?:[^"\\]|\\.)*", "old": \{')
@@ -86,7 +87,8 @@ class Entry:
         Absolute, links resolved.
     old, new : FileState
         `new.mtime_ns` is that of the copy that replaces the file.
-    old_genres, new_genres : tuple of str
+    old_values, new_values : mapping of str to tuple of str
+        By the name of the field.
     patch : bytes
         Turns the new file into the old one, see `restore`.
     """
@@ -94,8 +96,8 @@ class Entry:
     path: Path
     old: FileState
     new: FileState
-    old_genres: tuple[str, ...]
-    new_genres: tuple[str, ...]
+    old_values: Mapping[str, tuple[str, ...]]
+    new_values: Mapping[str, tuple[str, ...]]
     patch: bytes
 
     def to_json(self) -> str:
@@ -122,14 +124,16 @@ class Entry:
         """
         try:
             values: dict[str, Any] = json.loads(line)
-            if values["version"] != VERSION:
-                raise JournalError(f"version {str(values['version'])[:20]!r} is unknown: expected {VERSION}")
+            if values["version"] not in (1, VERSION):
+                raise JournalError(f"version {str(values['version'])[:20]!r} is unknown: expected 1 or {VERSION}")
+            if values["version"] == 1:
+                values |= {f"{when}_values": {"genre": values[f"{when}_genres"]} for when in ("old", "new")}
             return cls(
                 path=_path(values["path"]),
                 old=FileState.from_dict(values["old"]),
                 new=FileState.from_dict(values["new"]),
-                old_genres=_genres(values["old_genres"]),
-                new_genres=_genres(values["new_genres"]),
+                old_values=_values(values["old_values"]),
+                new_values=_values(values["new_values"]),
                 patch=base64.b64decode(values["patch"], validate=True),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
@@ -307,10 +311,13 @@ def _path(name: Any) -> Path:
     return Path(name)
 
 
-def _genres(names: Any) -> tuple[str, ...]:
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise TypeError(f"genres are {names!r}")
-    return tuple(names)
+def _values(fields: Any) -> dict[str, tuple[str, ...]]:
+    if not isinstance(fields, dict):
+        raise TypeError(f"values are {str(fields)[:_LONGEST_WORDS]!r}")
+    for name, values in fields.items():
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+            raise TypeError(f"the values of {name!r} are {str(values)[:_LONGEST_WORDS]!r}")
+    return {name: tuple(values) for name, values in fields.items()}
 
 
 def _parsed(line: bytes) -> Entry | JournalError:

@@ -1,6 +1,6 @@
 r"""MP4 items and ASF attributes: names mapped to lists of texts, and MP4 atoms that mutagen does not read.
 
-Several genres are several values of one name: several data atoms in `\xa9gen`, repeated WM/Genre attributes.
+Several values are several data atoms of one item, such as `\xa9gen`, and repeated attributes, such as WM/Genre.
 
 Other atoms of MP4 files may name a genre, too: QuickTime stores `\xa9gen` directly in `udta`, 3GPP `gnre`; some
 programs write lists of a track, keys of a `mdta` list or XMP. They are read so that the genre of such a file is known.
@@ -11,24 +11,23 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
 from genre_runtime.errors import UntaggableError
 from genre_runtime.library.tags.base import (
-    GenreField,
+    Place,
     TagAdapter,
-    Written,
     check_no_front_id3,
     import_mutagen,
     read_at,
     rewound,
-    xmp_fields,
+    xmp_places,
 )
+from genre_runtime.library.tags.fields import GENRE, Field
 
 _CLASSES = {"mov": ("mp4", "MP4"), "asf": ("asf", "ASF")}
 """Modules and classes of mutagen."""
-_KEYS = {"mov": "\xa9gen", "asf": "WM/Genre"}
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _GENRE = b"\xa9gen"
 _PARENTS = frozenset((b"moov", b"udta", b"trak", b"meta", b"ilst"))
@@ -60,35 +59,35 @@ class Mp4AsfAdapter(TagAdapter):
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
-        self._key = _KEYS[kind]
 
-    def genre_fields(self, file: BinaryIO) -> list[GenreField]:
-        """Return the item or attribute of the genre, others of that name, and atoms that mutagen does not read."""
+    def places(self, file: BinaryIO, field: Field) -> list[Place]:
+        """Return the item or attribute of a field, others of its name, and atoms that mutagen does not read."""
         tags: Any = self._open(file).tags or {}
-        fields = [GenreField(key, _texts(tags, key)) for key in (self._key, *self._aliases(tags))]
-        return [*fields, *(_atom_fields(file) if self._kind == "mov" else ())]
+        places = [Place(key, _texts(tags, key)) for key in (self._key(field), *self._aliases(tags, field))]
+        return [*places, *(_atom_places(file) if self._kind == "mov" and field == GENRE else ())]
 
-    def other_fields(self, file: BinaryIO) -> dict[str, str]:
+    def others(self, file: BinaryIO, fields: Iterable[Field]) -> dict[str, str]:
         """Return all other items, and atoms that mutagen keeps without reading them."""
         tags: Any = self._open(file).tags
         if tags is None:
             return {}
-        own = {self._key, *self._aliases(tags)}
+        own = {key for field in fields for key in (self._key(field), *self._aliases(tags, field))}
         found = {key: repr(tags[key]) for key in dict.fromkeys(tags.keys()) if key not in own}
         failed = getattr(tags, "_failed_atoms", None)
         return found | ({"<unparsed>": repr(failed)} if failed else {})
 
-    def write(self, file: BinaryIO, genres: Sequence[str], id3_version: int | None) -> Written:  # noqa: ARG002
-        """Replace the genres."""
+    def write(self, file: BinaryIO, values: Mapping[Field, Sequence[str]], id3_version: int | None) -> bool:  # noqa: ARG002
+        """Replace the fields."""
         opened = self._open(file)
         if opened.tags is None:
             opened.add_tags()
-        make: Callable[[str], Any] = str.encode if self._kind == "mov" else str
-        for key in self._aliases(opened.tags):
-            opened.tags[key] = [make(genre) for genre in genres]
-        opened.tags[self._key] = list(genres)
+        for field, own in values.items():
+            main, aliases = self._key(field), self._aliases(opened.tags, field)
+            spelt_otherwise = any(key.casefold() == main.casefold() for key in aliases)
+            for key in aliases if spelt_otherwise else (*aliases, main):
+                opened.tags[key] = [text.encode() if key.startswith("----") else text for text in own]
         opened.save(rewound(file))
-        return Written(tuple(genres))
+        return False
 
     def _open(self, file: BinaryIO) -> Any:
         module, name = _CLASSES[self._kind]
@@ -97,14 +96,19 @@ class Mp4AsfAdapter(TagAdapter):
             _check_n_atoms(file)
         return getattr(import_mutagen(f"mutagen.{module}"), name)(rewound(file))
 
-    def _aliases(self, tags: Any) -> list[str]:
-        return sorted(key for key in set(tags.keys()) if key != self._key and _is_alias(key))
+    def _key(self, field: Field) -> str:
+        return field.mp4 if self._kind == "mov" else field.asf
 
+    def _aliases(self, tags: Any, field: Field) -> list[str]:
+        """Return the keys that players take for the field: freeform items of MP4, attributes of that name in ASF."""
+        main = self._key(field)
+        return sorted(key for key in set(tags.keys()) if key != main and field.is_name(self._own_name(key)))
 
-def _is_alias(key: str) -> bool:
-    """Return whether players show an item as the genre: a freeform item of MP4, any attribute of that name in ASF."""
-    name = key.casefold()
-    return name in ("genre", "wm/genre") or (name.startswith("----:") and name.rpartition(":")[2] == "genre")
+    def _own_name(self, key: str) -> str:
+        """Return the name of a freeform item or of an attribute; an empty text for other items of MP4."""
+        if self._kind == "mov":
+            return key.rpartition(":")[2] if key.startswith("----:") else ""
+        return key[3:] if key.casefold().startswith("wm/") else key
 
 
 def _texts(tags: Any, key: str) -> tuple[str, ...]:
@@ -114,9 +118,9 @@ def _texts(tags: Any, key: str) -> tuple[str, ...]:
     return tuple(text for text in values if text.strip())
 
 
-def _atom_fields(file: BinaryIO) -> list[GenreField]:
+def _atom_places(file: BinaryIO) -> list[Place]:
     """Return the genres in atoms that mutagen does not read."""
-    fields: list[GenreField] = []
+    places: list[Place] = []
     keys: list[bytes] = []
     for atom in _atoms(file, (), 0, file.seek(0, os.SEEK_END)):
         *parents, name = atom.path
@@ -125,10 +129,10 @@ def _atom_fields(file: BinaryIO) -> list[GenreField]:
             continue
         if name == b"uuid":
             content = _content(file, atom)
-            fields += xmp_fields("the XMP atom", content[16:]) if content.startswith(_XMP) else []
+            places += xmp_places("the XMP atom", content[16:]) if content.startswith(_XMP) else []
             continue
         if name == b"XMP_":
-            fields += xmp_fields("the XMP atom", _content(file, atom))
+            places += xmp_places("the XMP atom", _content(file, atom))
             continue
         where = f"{b'.'.join(parents).decode('latin-1')}.{name.decode('latin-1')}"
         number = int.from_bytes(name, "big")
@@ -136,10 +140,10 @@ def _atom_fields(file: BinaryIO) -> list[GenreField]:
         is_key = in_list and 0 < number <= len(keys) and keys[number - 1].rpartition(b".")[2].lower() == b"genre"
         if in_list and tuple(parents) != _MAIN and (name == _GENRE or is_key):
             texts = _data(_content(file, atom))
-            fields.append(GenreField(where if not is_key else "the key 'genre' of moov.meta", texts))
+            places.append(Place(where if not is_key else "the key 'genre' of moov.meta", texts))
         elif parents[-1:] == [b"udta"] and name in (_GENRE, b"gnre"):
-            fields.append(GenreField(where, _text(name, _content(file, atom))))
-    return fields
+            places.append(Place(where, _text(name, _content(file, atom))))
+    return places
 
 
 def _check_n_atoms(file: BinaryIO) -> None:

@@ -13,8 +13,8 @@ import json
 import stat
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -252,16 +252,21 @@ class Undone:
         The file, or the journal if one of its lines cannot be read.
     n_restored : int
         Changes undone; 0 if the file was restored before.
-    genres : tuple of str
-        Genres of the restored file.
+    values : mapping of str to tuple of str
+        Values of the restored fields, by name.
     error : GenreError or None
         Why the file was not restored, or not completely.
     """
 
     path: Path
     n_restored: int
-    genres: tuple[str, ...] = ()
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     error: GenreError | None = None
+
+    @property
+    def genres(self) -> tuple[str, ...]:
+        """Genres of the restored file; empty if only other fields were restored."""
+        return self.values.get("genre", ())
 
 
 def undo(journal: Journal | Path | str) -> Iterator[Undone]:
@@ -304,7 +309,7 @@ def _undo_file(path: Path, entries: Sequence[Entry]) -> Undone:
     """Undo the changes of a file, the latest first, beginning with the one whose result is the present file."""
     n_restored, known = 0, False
     unusable: JournalError | None = None
-    genres: tuple[str, ...] = ()
+    values: dict[str, tuple[str, ...]] = {}
     try:
         sha256 = _sha256(path)
         for entry in entries:
@@ -317,14 +322,15 @@ def _undo_file(path: Path, entries: Sequence[Entry]) -> Undone:
                 n_restored, unusable = n_restored + 1, None
             elif sha256 != entry.old.sha256:  # undone before, or never made
                 continue
-            sha256, known, genres = entry.old.sha256, True, entry.old_genres
+            sha256, known = entry.old.sha256, True
+            values |= entry.old_values
         if unusable is not None:
             raise unusable
         if not known:
             raise ChangedFileError("the file was changed after the journal was written: it stays as it is")
     except GenreError as error:
-        return Undone(path, n_restored, genres, error)
-    return Undone(path, n_restored, genres)
+        return Undone(path, n_restored, values, error)
+    return Undone(path, n_restored, values)
 
 
 def _restore(path: Path, entry: Entry) -> None:

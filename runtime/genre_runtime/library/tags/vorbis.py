@@ -1,7 +1,7 @@
 """Vorbis comments: FLAC, and Vorbis, Opus, FLAC and Speex in Ogg.
 
-Several genres are repeated GENRE comments. Only the first block of a FLAC file and the first stream of an Ogg file are
-written. A genre in another block is removed, since players join the blocks; one in another stream has to agree.
+Several values are repeated comments of one name. Only the first block of a FLAC file and the first stream of an Ogg
+file are written. A field in another block is removed, since players join the blocks; in another stream it has to agree.
 
 The comments are also parsed here: mutagen reads the first block or stream only, drops comments whose name is invalid
 and replaces bytes that are not UTF-8.
@@ -11,29 +11,26 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
 from genre_runtime.errors import UntaggableError
 from genre_runtime.library.tags.base import (
     VENDOR,
-    GenreField,
+    Place,
     TagAdapter,
-    Written,
-    append_id3v1,
     check_no_front_id3,
-    cut_id3v1,
     front_end,
     front_size,
-    id3v1_fields,
-    id3v1_others,
     import_mutagen,
     read_at,
     rewound,
 )
-from genre_runtime.library.tags.id3_ape import ape_fields, front_fields, front_others, write_front
+from genre_runtime.library.tags.fields import GENRE, Field
+from genre_runtime.library.tags.id3 import front_others, front_places, write_front
+from genre_runtime.library.tags.id3_ape import ape_places
+from genre_runtime.library.tags.id3v1 import append_id3v1, cut_id3v1, id3v1_others, id3v1_places
 
-_KEY = "GENRE"
 _OGG_CLASSES = (("oggvorbis", "OggVorbis"), ("oggopus", "OggOpus"), ("oggflac", "OggFLAC"), ("oggspeex", "OggSpeex"))
 _PADDING = 1
 _COMMENTS = 4
@@ -52,30 +49,30 @@ _TAIL_BYTES = 2**17
 
 
 class FlacAdapter(TagAdapter):
-    """Adapter for FLAC files; ID3 tags at either end get the same genre."""
+    """Adapter for FLAC files; ID3 tags at either end get the same values."""
 
-    def genre_fields(self, file: BinaryIO) -> list[GenreField]:
-        """Return the fields of the comment blocks, ID3v2, APEv2 and ID3v1."""
+    def places(self, file: BinaryIO, field: Field) -> list[Place]:
+        """Return the places in the comment blocks, ID3v2, APEv2 and ID3v1."""
         _open_flac(file)
         own = [
-            GenreField("the comments" if number == 1 else f"comment block {number}", block.genres)
+            Place("the comments" if number == 1 else f"comment block {number}", block.texts(field))
             for number, block in enumerate(_flac_comments(file), start=1)
         ]
-        return [*own, *front_fields(file), *ape_fields(file), *id3v1_fields(file)]
+        return [*own, *front_places(file, field), *ape_places(file, field), *id3v1_places(file, field)]
 
-    def other_fields(self, file: BinaryIO) -> dict[str, str]:
+    def others(self, file: BinaryIO, fields: Iterable[Field]) -> dict[str, str]:
         """Return all other comments, blocks and frames."""
         opened = _open_flac(file)
-        found = id3v1_others(file) | front_others(file)
+        found = id3v1_others(file, fields) | front_others(file, fields)
         for number, comments in enumerate(_flac_comments(file)):
             found[VENDOR if not number else f"<vendor {number}>"] = repr(comments.vendor)
-            if comments.others:
-                found[f"<comments {number}>"] = repr(comments.others)
+            if others := comments.others(fields):
+                found[f"<comments {number}>"] = repr(others)
         kept = [block for block in opened.metadata_blocks if block.code not in (_PADDING, _COMMENTS)]
         return found | {f"<block {number}>": repr((block.code, block.write())) for number, block in enumerate(kept)}
 
-    def write(self, file: BinaryIO, genres: Sequence[str], id3_version: int | None) -> Written:  # noqa: ARG002
-        """Replace the genres."""
+    def write(self, file: BinaryIO, values: Mapping[Field, Sequence[str]], id3_version: int | None) -> bool:  # noqa: ARG002
+        """Replace the fields."""
         for comments in _flac_comments(file):
             comments.check()
         id3v1 = cut_id3v1(file)
@@ -83,42 +80,48 @@ class FlacAdapter(TagAdapter):
         if opened.tags is None:
             opened.add_tags()
         for block in opened.metadata_blocks:
-            if block.code == _COMMENTS and block is not opened.tags and _KEY in block:
-                del block[_KEY]
-        opened.tags[_KEY] = list(genres)
+            for field in values:
+                if block.code == _COMMENTS and block is not opened.tags and field.vorbis in block:
+                    del block[field.vorbis]
+        _replace_comments(opened.tags, values)
         opened.save(rewound(file))
-        write_front(file, genres)
-        append_id3v1(file, id3v1, genres[0])
-        return Written(tuple(genres))
+        write_front(file, values)
+        append_id3v1(file, id3v1, values.get(GENRE, ()))
+        return False
 
 
 class OggAdapter(TagAdapter):
     """Adapter for Ogg files."""
 
-    def genre_fields(self, file: BinaryIO) -> list[GenreField]:
+    def places(self, file: BinaryIO, field: Field) -> list[Place]:
         """Return the comments of each stream."""
         _open_ogg(file)
         return [
-            GenreField("the comments" if number == 1 else f"the comments of stream {number}", comments.genres)
+            Place("the comments" if number == 1 else f"the comments of stream {number}", comments.texts(field))
             for number, comments in enumerate(_ogg_comments(file), start=1)
         ]
 
-    def other_fields(self, file: BinaryIO) -> dict[str, str]:
+    def others(self, file: BinaryIO, fields: Iterable[Field]) -> dict[str, str]:
         """Return all other comments."""
         found = {}
         for number, comments in enumerate(_ogg_comments(file)):
             found[f"<vendor {number}>"] = repr(comments.vendor)
-            found[f"<comments {number}>"] = repr(comments.others)
+            found[f"<comments {number}>"] = repr(comments.others(fields))
         return found
 
-    def write(self, file: BinaryIO, genres: Sequence[str], id3_version: int | None) -> Written:  # noqa: ARG002
-        """Replace the genres."""
+    def write(self, file: BinaryIO, values: Mapping[Field, Sequence[str]], id3_version: int | None) -> bool:  # noqa: ARG002
+        """Replace the fields."""
         for comments in _ogg_comments(file):
             comments.check()
         opened = _open_ogg(file)
-        opened.tags[_KEY] = list(genres)
+        _replace_comments(opened.tags, values)
         opened.save(rewound(file))
-        return Written(tuple(genres))
+        return False
+
+
+def _replace_comments(tags: Any, values: Mapping[Field, Sequence[str]]) -> None:
+    for field, own in values.items():
+        tags[field.vorbis] = list(own)
 
 
 def _open_flac(file: BinaryIO) -> Any:
@@ -155,16 +158,24 @@ class _Comments(NamedTuple):
     entries: tuple[bytes, ...]
     size: int
 
-    @property
-    def genres(self) -> tuple[str, ...]:
-        """The texts of GENRE."""
-        texts = (entry[6:].decode(errors="replace") for entry in self.entries if _is_genre(entry))
-        return tuple(text for text in texts if text.strip())
+    def texts(self, field: Field) -> tuple[str, ...]:
+        """Return the texts of a field.
 
-    @property
-    def others(self) -> tuple[bytes, ...]:
-        """All other entries."""
-        return tuple(entry for entry in self.entries if not _is_genre(entry))
+        Parameters
+        ----------
+        field : Field
+        """
+        found = (entry.partition(b"=")[2].decode(errors="replace") for entry in self.entries if _is_of(entry, [field]))
+        return tuple(text for text in found if text.strip())
+
+    def others(self, fields: Iterable[Field]) -> tuple[bytes, ...]:
+        """Return the entries that do not hold these fields.
+
+        Parameters
+        ----------
+        fields : iterable of Field
+        """
+        return tuple(entry for entry in self.entries if not _is_of(entry, fields))
 
     def check(self) -> None:
         """Raise if mutagen would not write the comments as they are.
@@ -310,5 +321,7 @@ def _later_groups(file: BinaryIO, known: set[int]) -> Iterator[int]:
         offset += _PAGE_HEAD + len(lengths) + sum(lengths)
 
 
-def _is_genre(entry: bytes) -> bool:
-    return entry[:6].lower() == b"genre="
+def _is_of(entry: bytes, fields: Iterable[Field]) -> bool:
+    """Return whether an entry holds one of these fields."""
+    name = entry.partition(b"=")[0].lower()
+    return any(name == field.vorbis.lower().encode() for field in fields)

@@ -1,35 +1,35 @@
 """Tags in chunks: the ID3 chunk of WAV and AIFF files, and the INFO lists of WAV files.
 
 mutagen neither reads nor writes INFO lists. A file may have several, before and behind the audio, and a list several
-IGNR texts. A list that has a genre gets the same one as the ID3 chunk; other lists are not changed.
+texts of one name. A list that has a field gets the same values as the ID3 chunk; other lists are not changed.
 """
 
 from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
 from genre_runtime.errors import UntaggableError
 from genre_runtime.library.tags.base import (
     SEPARATOR,
-    GenreField,
+    Place,
     TagAdapter,
-    Written,
     check_no_front_id3,
     import_mutagen,
     read_at,
     rewound,
-    xmp_fields,
+    xmp_places,
 )
-from genre_runtime.library.tags.id3_ape import (
+from genre_runtime.library.tags.fields import GENRE, Field
+from genre_runtime.library.tags.id3 import (
     RAW,
-    frame_fields,
+    frame_places,
     other_frames,
     refuse_lost_frames,
     refuse_oversized_frames,
-    replace_genres,
+    replace_frames,
 )
 
 _MOST_LIST_BYTES = 2**24
@@ -37,7 +37,6 @@ _MOST_LIST_BYTES = 2**24
 _MOST_CHUNKS = 10_000
 """Files have ten; each takes mutagen half a kilobyte of memory."""
 _SHIFT_BYTES = 2**20
-_GENRE = b"IGNR"
 
 
 class _Chunk(NamedTuple):
@@ -58,28 +57,30 @@ class WavAiffAdapter(TagAdapter):
     def __init__(self, kind: str) -> None:
         self._kind = kind
 
-    def genre_fields(self, file: BinaryIO) -> list[GenreField]:
-        """Return the fields of the ID3 chunk, INFO lists and XMP chunks."""
-        own = frame_fields(self._load(file).tags, "the ID3 chunk")
-        return [*own, *(_info_fields(file) if self._kind == "wav" else ())]
+    def places(self, file: BinaryIO, field: Field) -> list[Place]:
+        """Return the places in the ID3 chunk, INFO lists and XMP chunks."""
+        own = frame_places(self._load(file).tags, field, "the ID3 chunk")
+        return [*own, *(_info_places(file, field) if self._kind == "wav" else ())]
 
-    def other_fields(self, file: BinaryIO) -> dict[str, str]:
+    def others(self, file: BinaryIO, fields: Iterable[Field]) -> dict[str, str]:
         """Return all other frames and texts, and the names of the chunks."""
-        return other_frames(self._load(file).tags) | (_info_others(file) if self._kind == "wav" else {})
+        frames = other_frames(self._load(file).tags, fields)
+        return frames | (_info_others(file, fields) if self._kind == "wav" else {})
 
-    def write(self, file: BinaryIO, genres: Sequence[str], id3_version: int | None) -> Written:
-        """Replace the genres."""
+    def write(self, file: BinaryIO, values: Mapping[Field, Sequence[str]], id3_version: int | None) -> bool:
+        """Replace the fields."""
         if self._kind == "wav":
             _check_data_size(file)
-            _write_info_genres(file, genres)
+            for field, own in values.items():
+                _write_info(file, field.info, SEPARATOR.join(own))
         opened = self._load(file)
         if opened.tags is None:
             opened.add_tags()
         else:
-            refuse_lost_frames(opened.tags, self._raw(file))
-        written, version = replace_genres(opened.tags, genres, id3_version)
+            refuse_lost_frames(opened.tags, self._raw(file), values)
+        converted, version = replace_frames(opened.tags, values, id3_version)
         opened.tags.save(rewound(file), v2_version=version, v23_sep=None)
-        return written
+        return converted
 
     def _load(self, file: BinaryIO) -> Any:
         check_no_front_id3(file, self._kind.upper())
@@ -101,27 +102,29 @@ class WavAiffAdapter(TagAdapter):
         return getattr(import_mutagen(f"mutagen.{module}"), name)
 
 
-def _info_fields(file: BinaryIO) -> list[GenreField]:
-    """Return the genres of INFO lists and XMP chunks."""
-    fields = []
+def _info_places(file: BinaryIO, field: Field) -> list[Place]:
+    """Return the places of a field in INFO lists and, of the genre, in XMP chunks."""
+    places = []
     for chunk in _chunks(file):
-        if chunk.name == b"_PMX":
-            fields += xmp_fields("the XMP chunk", _content(file, chunk))
-        elif _is_info(file, chunk):
-            texts = [_decoded(text) for name, text in _texts(_content(file, chunk)[4:]) if name == _GENRE]
-            fields.append(GenreField("IGNR of the INFO list", tuple(text for text in texts if text.strip())))
-    return fields
+        if chunk.name == b"_PMX" and field == GENRE:
+            places += xmp_places("the XMP chunk", _content(file, chunk))
+        elif field.info and _is_info(file, chunk):
+            texts = [_decoded(text) for name, text in _texts(_content(file, chunk)[4:]) if name == field.info]
+            name = f"{field.info.decode()} of the INFO list"
+            places.append(Place(name, tuple(text for text in texts if text.strip())))
+    return places
 
 
-def _info_others(file: BinaryIO) -> dict[str, str]:
+def _info_others(file: BinaryIO, fields: Iterable[Field]) -> dict[str, str]:
     """Return the other texts of INFO lists and the names of all chunks but the ID3 chunk."""
     found, names = {}, []
+    own = {field.info for field in fields}
     for chunk in _chunks(file):
         if chunk.name.lower() == b"id3 ":
             continue
         names.append(chunk.name)
         if _is_info(file, chunk):
-            texts = [entry for entry in _texts(_content(file, chunk)[4:]) if entry[0] != _GENRE]
+            texts = [entry for entry in _texts(_content(file, chunk)[4:]) if entry[0] not in own]
             found[f"<info {len(names)}>"] = repr(texts)
     return found | {"<chunks>": repr(names)}
 
@@ -136,21 +139,21 @@ def _check_data_size(file: BinaryIO) -> None:
             )
 
 
-def _write_info_genres(file: BinaryIO, genres: Sequence[str]) -> None:
-    """Replace the genre in every INFO list that has one."""
+def _write_info(file: BinaryIO, own: bytes, value: str) -> None:
+    """Replace the text of a name in every INFO list that has one."""
     for number in range(len(list(_chunks(file)))):
         chunk = list(_chunks(file))[number]  # every replacement moves all that follows
         if not _is_info(file, chunk):
             continue
         texts = list(_texts(_content(file, chunk)[4:]))
-        if not any(name == _GENRE for name, _ in texts):
+        if not any(name == own for name, _ in texts):
             continue
         changed, done = b"INFO", False
         for name, text in texts:
-            if name == _GENRE:
+            if name == own:
                 if done:
                     continue
-                text, done = SEPARATOR.join(genres).encode() + b"\0", True
+                text, done = value.encode() + b"\0", True
             changed += struct.pack("<4sI", name, len(text)) + text + bytes(len(text) % 2)
         _replace(file, chunk, changed)
 

@@ -84,7 +84,7 @@ def test_killed_at_every_step(make_file: MakeFile, tmp_path: Path, step: str) ->
     original = path.read_bytes()
     places = {
         "copy": "replacing._copy_content",
-        "edit": "tags._write_and_check",
+        "edit": "writing._write_and_check",
         "copystat": "replacing._copy_status",
         "sync": "replacing._sync",
         "record": "journal.os.fsync",
@@ -96,7 +96,7 @@ def test_killed_at_every_step(make_file: MakeFile, tmp_path: Path, step: str) ->
 import os, signal, sys
 from pathlib import Path
 from genre_runtime.library import tags
-from genre_runtime.library.tags import journal, replace as replacing
+from genre_runtime.library.tags import journal, replace as replacing, write as writing
 owner = {module}
 was = owner.{name}
 def die(*arguments, **options):

@@ -132,8 +132,11 @@ def test_a_damaged_record_changes_nothing(make_file: MakeFile, journal: Journal,
         ("path", ""),
         ("path", 7),
         ("path", "/music/" + 5_000 * "a"),
-        ("old_genres", [1]),
-        ("new_genres", "Jazz"),
+        ("old_values", [1]),
+        ("old_values", {"genre": [1]}),
+        ("new_values", {"genre": "Jazz"}),
+        ("version", 1),
+        ("version", 3),
         ("old", {"sha256": 0, "size": 1, "mtime_ns": 1}),
         ("old", {"sha256": "0", "size": 1, "mtime_ns": 1e999}),
         ("old", {"sha256": "0", "size": 1, "mtime_ns": 10**30}),
@@ -158,6 +161,19 @@ def test_a_record_that_is_json_and_yet_damaged_holds_up_no_other(
     assert [name for name in path.parent.iterdir() if name.name.startswith(".genre-")] == []
 
 
+def test_a_journal_of_the_earlier_version_is_undone(make_file: MakeFile, journal: Journal) -> None:
+    path = make_file(".mp3")
+    write_genres(path, ["Rock"], journal=None)
+    original = path.read_bytes()
+    write_genres(path, ["Jazz"], "overwrite", journal=journal)
+    record = json.loads(journal.path.read_text())
+    earlier = {f"{when}_genres": record.pop(f"{when}_values")["genre"] for when in ("old", "new")}
+    journal.path.write_text(json.dumps(record | earlier | {"version": 1}) + "\n")
+    (outcome,) = undo(journal)
+    assert (outcome.error, outcome.genres) == (None, ("Rock",))
+    assert path.read_bytes() == original
+
+
 @pytest.mark.parametrize("content", [None, b"", b"\n\n", b"[1, 2]\n", b"\xff\xfe\n{}\n", b'{"version": 2}\n'])
 def test_what_is_no_journal_is_named(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "journal.jsonl"
@@ -180,7 +196,7 @@ def test_the_record_precedes_the_change(make_file: MakeFile, journal: Journal, m
     write_genres(path, ["Jazz"], journal=journal)
     ((_, entry),) = journal.read()
     assert isinstance(entry, Entry)
-    assert (entry.path, entry.old_genres, entry.new_genres) == (path.resolve(), (), ("Jazz",))
+    assert (entry.path, entry.old_values, entry.new_values) == (path.resolve(), {"genre": ()}, {"genre": ("Jazz",)})
     assert entry.old.size == len(original)
     assert entry.new.mtime_ns == path.stat().st_mtime_ns
 

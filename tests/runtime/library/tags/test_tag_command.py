@@ -18,7 +18,7 @@ import pytest
 from genre_runtime import GenreClassifier, Prediction
 from genre_runtime.cli import arguments, tag
 from genre_runtime.errors import GenreError
-from genre_runtime.library.tags import read_genres, write_genres
+from genre_runtime.library.tags import read_fields, read_genres, write_fields, write_genres
 from tests.synthetic import noise, tone, write_audio
 
 Outcome = tuple[int, str, str]
@@ -196,7 +196,7 @@ def test_from_results(genre_tag: Tag, music: Path, tmp_path: Path, monkeypatch: 
     results.write_text("\n".join(lines), encoding="utf-8")
     status, out, err = genre_tag("--from", results, "--top", "2", "--write")
     assert status == 1
-    assert genres(music) == {"tone.mp3": ("jazz", "pop"), "noise.flac": (), "tagged.ogg": ("Blues",)}
+    assert genres(music) == {"tone.mp3": ("Jazz", "Pop"), "noise.flac": (), "tagged.ogg": ("Blues",)}
     assert "the track is silent" in out
     passed_over = [int(line.split("entry ")[1].split()[0]) for line in err.splitlines() if "skipped" in line]
     assert passed_over == [5, 6, 7, 8, 11]
@@ -204,6 +204,75 @@ def test_from_results(genre_tag: Tag, music: Path, tmp_path: Path, monkeypatch: 
     assert "tagged.ogg: 'ja\\nzz' is" in err
     assert "broken.wav: was not classified: not an audio file" in err
     assert "1 of 10 files written; 8 failed" in err
+
+
+TAGS = {"music": "music", "styles": ["drum and bass", "jazz"], "moods": ["happy"], "genre_set": ["jazz", "pop"]}
+
+
+def test_fields_of_one_file_change_together(genre_tag: Tag, music: Path, tmp_path: Path) -> None:
+    path, results, journal = music / "tone.mp3", tmp_path / "results.jsonl", tmp_path / "journal.jsonl"
+    write_fields(path, {"mood": ["Sad"]}, journal=None)
+    original = path.read_bytes()
+    results.write_text(result(path, **TAGS) + "\n")
+    fields = ("--field", "genre=genre,styles", "--field", "mood", "--field", "comment", "--field", "SURE=confidence")
+    _, plan, _ = genre_tag("--from", results, *fields)
+    changes = (
+        "genre: (none) -> Jazz; Drum and Bass | comment: (none) -> Jazz; Drum and Bass; Happy | SURE: (none) -> 0.60"
+    )
+    assert plan == f"would write   {changes}  {path}\n"
+    _, out, _ = genre_tag("--from", results, *fields, "--write", "--journal", journal)
+    assert out == plan.replace("would write  ", "written      ")
+    assert read_fields(path, ["genre", "mood"]) == {"genre": ("Jazz", "Drum and Bass"), "mood": ("Sad",)}
+    assert len(journal.read_text().splitlines()) == 1
+    _, out, _ = genre_tag("--from", results, *fields, "--write")
+    assert "(has a genre; has a mood; has a comment; has a SURE)" in out
+    status, out, _ = genre_tag("--undo", journal)
+    assert (status, path.read_bytes()) == (0, original)
+    assert out == f"restored      genre: (none) | comment: (none) | SURE: (none)  {path.resolve()}\n"
+
+
+@pytest.mark.parametrize(
+    ("field", "unsure", "expected"),
+    [
+        ("genre", False, ()),
+        ("genre=genre,styles", False, ()),
+        ("genre=genre,styles", True, ("Jazz", "Drum and Bass")),
+        ("genre=genres", True, ("Jazz", "Pop")),
+        ("genre=styles", False, ("Jazz", "Drum and Bass")),  # a genre precedes its styles
+        ("genre=moods,styles", False, ("Happy", "Jazz", "Drum and Bass")),
+        ("genre=instruments", False, ()),
+        ("genre=confidence", True, ("0.60",)),
+    ],
+)
+def test_contents_of_an_answer_that_is_not_confident(
+    genre_tag: Tag, music: Path, tmp_path: Path, field: str, unsure: bool, expected: tuple[str, ...]
+) -> None:
+    path, results = music / "tone.mp3", tmp_path / "results.jsonl"
+    results.write_text(result(path, **TAGS, confident=False, reason="not sure") + "\n")
+    _, out, _ = genre_tag("--from", results, "--field", field, "--write", *["--unsure"] * unsure)
+    assert read_genres(path) == expected
+    assert expected or "not sure" in out or "no instruments found" in out
+
+
+def test_a_map_names_styles_and_moods(genre_tag: Tag, music: Path, tmp_path: Path) -> None:
+    path, results = music / "tone.mp3", tmp_path / "results.jsonl"
+    results.write_text(result(path, **TAGS) + "\n")
+    (tmp_path / "map.txt").write_text("Drum & Bass = Jungle\nhappy =\ntechno = Acid\n")
+    words = ("--field", "style", "--field", "mood", "--map", tmp_path / "map.txt", "--separator", ", ", "--write")
+    _, out, _ = genre_tag("--from", results, *words)
+    assert read_fields(path, ["style", "mood"]) == {"style": ("Jazz, Jungle",), "mood": ()}
+    _, out, _ = genre_tag("--from", results, *words, "--overwrite")
+    assert "unchanged     style: Jazz, Jungle | mood: (none) (has these styles; the map leaves out happy)" in out
+
+
+def test_files_with_all_fields_are_not_classified(genre_tag: Tag, music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_fields(music / "tone.mp3", {"genre": ["Rock"], "mood": ["Sad"]}, journal=None)
+    monkeypatch.setattr(
+        GenreClassifier, "classify_files", lambda _, paths, **__: iter([GenreError("x") for _ in paths])
+    )
+    _, out, err = genre_tag(music / "tone.mp3", music / "tagged.ogg", "--field", "genre", "--field", "mood")
+    assert out == f"unchanged     genre: Rock | mood: Sad (has a genre; has a mood)  {music / 'tone.mp3'}\n"
+    assert "tagged.ogg: x" in err  # it has a genre, but no mood
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
@@ -247,7 +316,7 @@ def test_from_results_that_name_a_file_and_links_to_it(
     assert link.is_symlink()
     assert other.is_symlink()
     assert (target.read_bytes() != before) is write
-    assert read_genres(target) == (("jazz",) if write else ())
+    assert read_genres(target) == (("Jazz",) if write else ())
     if write:
         assert genre_tag("--undo", err.strip().rsplit(" ", 1)[1])[0] == 0
         assert target.read_bytes() == before
@@ -281,8 +350,8 @@ def test_every_result_is_counted(genre_tag: Tag, music: Path, tmp_path: Path) ->
     _, out, err = genre_tag("--from", results, "--write")
     assert "6 of 7 files written; 0 failed" in err
     assert out.count("\n") == 7
-    assert read_genres(paths[0]) == ("rock",)  # the last answer counts
-    assert [read_genres(path) for path in paths[1:]] == [("jazz",)] * 5
+    assert read_genres(paths[0]) == ("Rock",)  # the last answer counts
+    assert [read_genres(path) for path in paths[1:]] == [("Jazz",)] * 5
 
 
 def test_from_results_for_some_files(genre_tag: Tag, music: Path, tmp_path: Path) -> None:
@@ -293,7 +362,7 @@ def test_from_results_for_some_files(genre_tag: Tag, music: Path, tmp_path: Path
     assert out.count("\n") == 1
     assert "noise.flac" in err
     assert "has no answer for it" in err
-    assert genres(music) == {"tone.mp3": ("jazz",), "noise.flac": (), "tagged.ogg": ("Blues",)}
+    assert genres(music) == {"tone.mp3": ("Jazz",), "noise.flac": (), "tagged.ogg": ("Blues",)}
 
 
 @pytest.mark.parametrize(
@@ -309,6 +378,10 @@ def test_from_results_for_some_files(genre_tag: Tag, music: Path, tmp_path: Path
         (["x.mp3", "--id3-version", "2.2"], "invalid choice"),
         (["x.mp3", "--min-confidence", "2"], "expected a fraction between 0 and 1"),
         (["x.mp3", "--top", "0"], "positive"),
+        (["x.mp3", "--field", "genre="], "the field 'genre' cannot hold ''"),
+        (["x.mp3", "--field", "artist=genre"], "holds something else than genres"),
+        (["x.mp3", "--separator", ""], "cannot separate values"),
+        (["--undo", "x", "--field", "mood", "--separator", ";"], "leave out --field --separator"),
     ],
 )
 def test_wrong_usage(genre_tag: Tag, words: list[str], message: str) -> None:
