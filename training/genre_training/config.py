@@ -152,10 +152,6 @@ class TrainingConfig:
         Share of the learning rate for the layers that start from `network.init`: 0 keeps their weights.
     init_statistics : bool
         Whether these layers keep their normalisation statistics: right for few clips of the sort that they know.
-    init_share : float
-        Share of the starting weights, after `probe`, in the weights that are validated and kept. Fine-tuned on few
-        clips, a network loses some of what it knew about other music; halfway between both weights it keeps more of
-        it (Wortsman et al., 2022).
     tag_weight : float
         Weight of the mean squared difference from the starting weights' own answers on AudioSet's classes
         (self-distillation), if `network.tags`.
@@ -215,7 +211,6 @@ class TrainingConfig:
     probe: _UpTo100 = 0.0
     init_rate: _Share = 1.0
     init_statistics: bool = False
-    init_share: _Share = 0.0
     layer_decay: _Share = 1.0
     tag_weight: _UpTo100 = 0.05
     weight_decay: _UpTo100 = 0.05

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genre_training.config import DataConfig, NetworkConfig, Recipe, TrainingConfig
+from genre_training.config import DataConfig, Recipe, TrainingConfig
 from genre_training.data.splits import TrainingData
 from genre_training.evaluate.metrics import excerpt_logits, fit_temperature, metrics, track_probabilities
 from genre_training.model.checkpoint import Checkpoint
@@ -71,25 +71,6 @@ def test_saved_weights_are_those_that_were_validated(data: TrainingData) -> None
     temperature = fit_temperature(logits, data.labels[part])
     found = metrics(track_probabilities(logits, temperature), data.labels[part], data.names)
     assert found["log_loss"] == pytest.approx(saved[-1].val_loss, rel=1e-4)
-
-
-@pytest.mark.parametrize("share", [0.25, 1.0])
-def test_kept_weights_lie_between_the_start_and_the_end(data: TrainingData, share: float) -> None:
-    network = NetworkConfig(kind="mobilenet", init="mn04_as", width=0.1, n_bands=48)
-    torch.manual_seed(3)
-    weights = GenreNetwork(3, 48, network).state_dict()
-    kept = {}
-    for init_share in (0.0, share, 1.0):
-        training = replace(RECIPE.training, epochs=1, probe=0.1, init_share=init_share)
-        trainer = Trainer(data, replace(RECIPE, network=network, training=training), CPU, weights)
-        fit(trainer, 1)
-        kept[init_share] = trainer.checkpoint().model_state_dict
-        assert trainer.validate()["log_loss"] == trainer.history[-1]["val_loss"]
-    name = "body.features.16.0.weight"
-    assert torch.equal(kept[1.0][name], weights[name])
-    assert not torch.equal(kept[0.0][name], weights[name])
-    for one in (name, "head.weight", "body.features.16.1.running_mean"):
-        torch.testing.assert_close(kept[share][one], kept[0.0][one].lerp(kept[1.0][one], share))
 
 
 def test_overconfident_but_more_accurate_epoch_is_kept(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:

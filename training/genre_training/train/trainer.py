@@ -177,7 +177,6 @@ class Trainer:
                 usable = train[torch.isfinite(data.clips[train]).flatten(1).all(dim=1).cpu().numpy()]
                 embeddings = excerpt_embeddings(network, data.clips[usable], data.excerpt_frames, device)
                 fit_head(network, embeddings, data.labels[usable], config.probe)
-        self._start = deepcopy(network.state_dict()) if weights is not None and config.init_share else None
         # A CPU takes up to half as long again in the default layout; the stubs do not know the argument.
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         wrapped = share_gradients(NetworkInTraining(self._network, config, data.picture_frames), device)
@@ -216,26 +215,15 @@ class Trainer:
         self.history, self.best_loss = list(state["history"]), state["best_loss"]
         self._batches.failed = set(state["failed"])
 
-    def _kept_network(self) -> GenreNetwork:
-        """Return the network that is validated and kept: the averaged weights, mixed with those of the start."""
-        average: GenreNetwork = self._average.module
-        if self._start is None:
-            return average
-        share, kept = self._recipe.training.init_share, deepcopy(average)
-        for name, tensor in kept.state_dict().items():
-            if tensor.is_floating_point():
-                tensor.lerp_(self._start[name], share)
-        return kept
-
     def checkpoint(self) -> Checkpoint:
-        """Return the checkpoint of the last epoch, with the weights that were validated.
+        """Return the checkpoint of the last epoch, with the averaged weights, which are those that were validated.
 
         Raises
         ------
         NonFiniteLossError
             A weight is NaN or infinite.
         """
-        weights = self._kept_network().state_dict()
+        weights = self._average.module.state_dict()
         if not all(tensor.isfinite().all() for tensor in weights.values()):
             raise NonFiniteLossError("the weights are not finite numbers any more: lower learning_rate")
         last = self.history[-1]
@@ -301,7 +289,7 @@ class Trainer:
         return better
 
     def validate(self) -> dict[str, Any]:
-        """Return the metrics of the kept weights on the validation part, calibrated as the finished model is.
+        """Return the metrics of the averaged weights on the validation part, calibrated as the finished model is.
 
         An overconfident network has a high log-loss even if most of its answers are right. The temperature mends that,
         so it must not decide which epoch is kept.
@@ -312,7 +300,7 @@ class Trainer:
             A logit is NaN or infinite.
         """
         data, part = self._data, self._data.split.validation
-        logits = excerpt_logits(self._kept_network(), data.clips[part], data.excerpt_frames, self._device)
+        logits = excerpt_logits(self._average.module, data.clips[part], data.excerpt_frames, self._device)
         if not np.isfinite(logits).all():
             raise NonFiniteLossError(
                 "the network's answers are not finite numbers any more: lower learning_rate; the best checkpoint so "
