@@ -160,7 +160,7 @@ def test_audio_is_not_preferred_where_similar_files_have_the_genre_of_the_tag(
 ) -> None:
     prediction = classifier.classify(tone(2), 22_050)
     prediction = replace(prediction, label="b", confidence=0.9, confident=True, reason=None)
-    doubt = Doubt(("a",), 0.1, tuple(Neighbour(f"{i}.mp3", (genre,), 0.9) for i, genre in enumerate(alike)))
+    doubt = Doubt(("a",), 0.1, tuple(Neighbour(Path(f"{i}.mp3"), (genre,), 0.9) for i, genre in enumerate(alike)))
     result = _preferring(FileResult("song.mp3", prediction, doubt=doubt), 0.8).prediction
     assert result is not None
     assert result.confident is sure
