@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,7 @@ def test_only_the_code_of_the_given_verb_is_imported(model_path: Path, tmp_path:
 
 @pytest.mark.parametrize("words", [["--help"], ["no-such-verb"], []])
 def test_all_verbs_are_named_when_none_is(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(words)
+    with suppress(SystemExit):
+        assert main(words) == 2
     said = "".join(capsys.readouterr())
-    assert words == [] or all(verb in said for verb in VERBS)
+    assert all(verb in said for verb in VERBS)

@@ -124,15 +124,16 @@ def _without_verb(words: Sequence[str]) -> str | None:
     first = words[0] if words else ""
     if first in VERBS or first in ("-h", "--help", "--version"):
         return None
+    expected = f"expected {', '.join(VERBS)}; see `genre --help`"
     if not first:
-        return f"no command was given: expected {', '.join(VERBS)}; see `genre --help`"
+        return f"no command was given: {expected}"
     if first.startswith("-") and first != "-":
         verb = next((word for word in words if word in VERBS), "COMMAND")
         return f"{first!r} stands before the command: write options after it, `genre {verb} {first} ...`"
     alike = get_close_matches(first.lower(), VERBS, n=1)
     if os.path.lexists(first) or _looks_like_music(first):
         return f"{first!r} is not a command: to classify it, run `genre classify {arguments.quoted(first)}`"
-    return f"{first!r} is not a command: {f'did you mean `genre {alike[0]}`?' if alike else 'see `genre --help`'}"
+    return f"{first!r} is not a command: {f'did you mean `genre {alike[0]}`?' if alike else expected}"
 
 
 def _looks_like_music(name: str) -> bool:

@@ -148,7 +148,7 @@ def test_closed_streams_give_no_traceback(model_path: Path, tmp_path: Path, clos
         (["*.flac", "--top", "3"], "to classify it, run `genre classify "),
         (["clasify", "song.mp3"], "'clasify' is not a command: did you mean `genre classify`?"),
         (["tags"], "did you mean `genre tag`?"),
-        (["nonsense"], "'nonsense' is not a command: see `genre --help`"),
+        (["nonsense"], "'nonsense' is not a command: expected classify, tag,"),
         ([], "no command was given: expected classify, tag, "),
         (["--device", "cpu", "info"], "write options after it, `genre info --device ...`"),
     ],

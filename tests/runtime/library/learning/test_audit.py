@@ -64,7 +64,7 @@ def test_only_plausible_genres_of_judged_files_raise_doubts(monkeypatch: pytest.
     music = collection()
     labels = ("Dub", "Polka", "Ska")
 
-    def judged(tracks: TrackSet, setting: Setting) -> Judgement:
+    def judged(tracks: TrackSet, setting: Setting, **_: object) -> Judgement:
         rows = np.full((len(tracks.genres), 3), 0.05)
         for row, (own,) in zip(rows, tracks.genres, strict=True):
             row[own] = 0.9

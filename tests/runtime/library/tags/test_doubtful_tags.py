@@ -62,7 +62,7 @@ def test_a_wrong_tag_is_mended_and_brought_back(genre: Genre, collection: Path, 
     assert genre("report", doubtful, "--output", page)[0] == 0
     assert "Doubtful tags" in page.read_text(encoding="utf-8")
 
-    status, _, err = genre("tag", "--from", doubtful, "--overwrite", wrong, "--write")
+    status, _, err = genre("tag", "--from", doubtful, "--overwrite", "--unsure", wrong, "--write")
     assert status == 0, err
     assert read_genres(wrong) == ("Calm",)
     assert [path for path, content in before.items() if path.read_bytes() != content] == [wrong]
