@@ -59,21 +59,7 @@ def add_parser(verbs: Any) -> None:
     )
     add = parser.add_argument
     add("paths", nargs="*", type=arguments.path, metavar="PATH", help="file, folder, or - for a list on stdin")
-    add("--write", action="store_true", help="change the files (default: show what would change)")
-    existing = parser.add_mutually_exclusive_group()
-    existing.add_argument("--overwrite", action="store_true", help="replace the genres that files have")
-    existing.add_argument("--append", action="store_true", help="add to the genres that files have")
-    add("--unsure", action="store_true", help="also write answers that are not confident")
-    add("--top", type=arguments.positive, default=1, metavar="K", help="up to K genres per file (default: %(default)s)")
-    add("--min-confidence", type=arguments.share, default=0.0, metavar="X", help="least probability of a genre, 0 to 1")
-    add(
-        "--map",
-        type=arguments.file_path,
-        metavar="FILE",
-        help="your own names: lines `label = name`, .toml or .csv",
-    )
-    add("--keep-mtime", action="store_true", help="keep the files' modification times")
-    add("--id3-version", choices=("2.3", "2.4"), help="of ID3 tags (default: as it is, 2.4 where there is none)")
+    add_tagging_options(parser)
     add(
         "--from",
         dest="results",
@@ -95,6 +81,31 @@ def add_parser(verbs: Any) -> None:
     )
     add("--undo", type=arguments.file_path, metavar="JOURNAL", help="restore every file that the journal names")
     parser.set_defaults(run=run)
+
+
+def add_tagging_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what is written, which `genre watch` has, too.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+    """
+    add = parser.add_argument
+    add("--write", action="store_true", help="change the files (default: show what would change)")
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--overwrite", action="store_true", help="replace the genres that files have")
+    existing.add_argument("--append", action="store_true", help="add to the genres that files have")
+    add("--unsure", action="store_true", help="also write answers that are not confident")
+    add("--top", type=arguments.positive, default=1, metavar="K", help="up to K genres per file (default: %(default)s)")
+    add("--min-confidence", type=arguments.share, default=0.0, metavar="X", help="least probability of a genre, 0 to 1")
+    add(
+        "--map",
+        type=arguments.file_path,
+        metavar="FILE",
+        help="your own names: lines `label = name`, .toml or .csv",
+    )
+    add("--keep-mtime", action="store_true", help="keep the files' modification times")
+    add("--id3-version", choices=("2.3", "2.4"), help="of ID3 tags (default: as it is, 2.4 where there is none)")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -179,7 +190,7 @@ def _tag(options: argparse.Namespace) -> int:
     from genre_runtime.library.tags.base import import_mutagen
 
     import_mutagen()  # missing, it would be every file's error
-    tagging = _tagging(options)
+    tagging = tagging_of(options)
     if options.results is not None and not options.write:
         options.state = None  # nothing will be changed that it should know of
     finder = Finder()
@@ -198,7 +209,17 @@ def _tag(options: argparse.Namespace) -> int:
         return max(_report(outcomes, tagging, len(paths) or None), incomplete)
 
 
-def _tagging(options: argparse.Namespace) -> Tagging:
+def tagging_of(options: argparse.Namespace) -> Tagging:
+    """Return what the options of `add_tagging_options` and --journal say.
+
+    Parameters
+    ----------
+    options : Namespace
+
+    Raises
+    ------
+    InvalidInputError, JournalError
+    """
     from genre_runtime.library.genre_names import GenreMap, read_map
     from genre_runtime.library.tags import Tagging
     from genre_runtime.library.tags.journal import Journal, default_journal
