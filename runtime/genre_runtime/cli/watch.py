@@ -181,6 +181,7 @@ class _Run:
 
     def _classify(self, paths: Iterable[Path]) -> Iterator[Prediction | GenreError]:
         """Yield the answers; an error instead for a file that is incomplete or changes, which must not be replaced."""
+        from genre_runtime.library.watch import lacks_its_end
         from genre_runtime.prediction import Prediction
 
         with closing(self._library.classify(paths, self._jobs)) as results:
@@ -188,8 +189,9 @@ class _Run:
                 self._counts["analysed"] += not result.known
                 if not isinstance(result.outcome, Prediction):
                     yield result.outcome
-                elif result.outcome.remark is not None:
-                    yield _CutShortError(f"{result.outcome.remark}: it is left as it is until it changes")
+                elif result.outcome.remark is not None or lacks_its_end(Path(result.path)):
+                    words = result.outcome.remark or "the end of the Ogg stream is missing"
+                    yield _CutShortError(f"{words}: it is left as it is until it changes")
                 elif not self._watch.is_unchanged(Path(result.path)):
                     yield ChangedFileError("another program is changing the file")
                 else:

@@ -37,6 +37,9 @@ TICK_SECONDS = 1.0
 BATCH = 64
 """Most files that are handed out before the folders are checked again."""
 
+LONGEST_OGG_PAGE = 27 + 255 + 255 * 255
+"""Bytes."""
+
 Stamp = tuple[int, int]
 """Size in bytes and modification time in nanoseconds."""
 
@@ -294,6 +297,24 @@ def is_being_written(path: Path) -> bool:
             return True
         finally:
             os.close(descriptor)
+    return False
+
+
+def lacks_its_end(path: Path) -> bool:
+    """Return whether a file is an Ogg stream without its last page: unlike other formats, it announces no length.
+
+    Parameters
+    ----------
+    path : Path
+    """
+    with suppress(OSError), path.open("rb") as file:
+        if file.read(4) != b"OggS":
+            return False
+        file.seek(max(0, path.stat().st_size - LONGEST_OGG_PAGE))
+        page = file.read(LONGEST_OGG_PAGE)
+        page = page[page.rfind(b"OggS") :]
+        is_last = len(page) > 26 and page[5] & 4
+        return not is_last or len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]])
     return False
 
 
