@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import signal
 import sys
 import threading
@@ -129,6 +130,8 @@ def run(options: argparse.Namespace) -> int:
                 raise UsageError(f"there is no folder {folder!r}: check the name, and whether its drive is mounted")
         tagging = tagging_of(options)
         state = options.state or _default_state()
+        if options.journal is not None and os.path.realpath(options.journal) == os.path.realpath(state):
+            raise UsageError(f"--state and --journal name the same file {str(state)!r}: name another one")
     except (InvalidInputError, JournalError) as error:
         print(f"genre: {error}", file=sys.stderr)
         return 2

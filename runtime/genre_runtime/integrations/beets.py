@@ -240,6 +240,11 @@ class GenreAudio(BeetsPlugin):
         count = config["count"].get(int)
         if count < 1:
             raise UserError(f"genreaudio.count is {count}: expected 1 or more")
+        if (jobs := config["jobs"].get(int)) < 0:
+            raise UserError(f"genreaudio.jobs is {jobs}: expected a positive number, or 0 for one per core")
+        excerpts = config["excerpts"].get()
+        if excerpts not in (None, "all") and (type(excerpts) is not int or excerpts < 1):
+            raise UserError(f"genreaudio.excerpts is {excerpts!r}: expected a positive number or all")
         if not 0 <= least <= 1:
             raise UserError(f"genreaudio.min_confidence is {least:g}: expected 0 to 1")
         return Settings(

@@ -28,6 +28,9 @@ RETRY_SECONDS = 600.0
 
 LONGEST_RETRY_SECONDS = 86_400.0
 
+MOST_FAILURES = 3
+"""Times that the system may refuse in a row to watch the folders."""
+
 FALLBACK_SECONDS = 60.0
 """Time between two searches if the system refuses to watch the folders."""
 
@@ -36,6 +39,9 @@ TICK_SECONDS = 1.0
 
 BATCH = 64
 """Most files that are handed out before the folders are checked again."""
+
+REMOTE = ("nfs", "cifs", "smb", "ceph", "9p", "afs")
+"""Beginnings of the names of file systems that refuse leases although no program writes to a file."""
 
 LONGEST_OGG_PAGE = 27 + 255 + 255 * 255
 """Bytes."""
@@ -83,7 +89,7 @@ class FolderWatch:
         self._new_folders: dict[Path, float] = {}
         self._identities: dict[Path, tuple[int, int] | None] = {}
         self._next_scan = self._settled_by = 0.0
-        self._n_handed_out = 0
+        self._n_handed_out = self._n_failures = 0
         self._notices: Iterator[set[Path]] = iter(())
         if poll_seconds is None:
             _import_watchfiles()
@@ -238,12 +244,19 @@ class FolderWatch:
         there = [folder for folder, identity in self._identities.items() if identity is not None]
         if self._poll is None and there:
             try:
-                yield from self._system_notices(there)
+                for paths in self._system_notices(there):
+                    self._n_failures = 0
+                    yield paths
             except FileNotFoundError:  # a folder went away just now, which the next check finds
                 pass
-            except (OSError, RuntimeError) as error:
-                self._poll = FALLBACK_SECONDS
-                self._report(f"the system cannot watch the folders ({error}): searching them every {self._poll:g} s")
+            except (OSError, RuntimeError) as error:  # also for a name that is not UTF-8
+                self._n_failures += 1
+                if self._n_failures > MOST_FAILURES:
+                    self._poll = FALLBACK_SECONDS
+                    self._report(
+                        f"the system cannot watch the folders ({error}): searching them every {self._poll:g} s"
+                    )
+                self._identities.clear()  # watch and search again: notices were lost
         while True:
             settling = any(since <= time.monotonic() for _, since in self._pending.values())
             self._stop.wait(min(self._settle, TICK_SECONDS) if settling or self._poll is None else self._poll)
@@ -278,7 +291,7 @@ def is_being_written(path: Path) -> bool:
     """Return whether a program has a file open for writing; False where the system does not tell.
 
     Linux tells it about local files of this user, by refusing a read lease. While the lease is held, for some
-    microseconds, a program that opens the file for writing causes the signal SIGIO, which the caller ignores.
+    microseconds, a program that opens the file for writing causes the signal SIGIO, which the caller has to ignore.
 
     Parameters
     ----------
@@ -294,9 +307,19 @@ def is_being_written(path: Path) -> bool:
             fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
             fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
         except BlockingIOError:
-            return True
+            return not _is_remote(os.fstat(descriptor).st_dev)
         finally:
             os.close(descriptor)
+    return False
+
+
+def _is_remote(device: int) -> bool:
+    """Return whether a device number is that of a network file system (Linux)."""
+    number = f"{os.major(device)}:{os.minor(device)}"
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+        fields = line.split()
+        if fields[2] == number:
+            return fields[fields.index("-") + 1].startswith(REMOTE)
     return False
 
 

@@ -227,6 +227,33 @@ def test_polling_needs_no_watchfiles(folder: Path, monkeypatch: pytest.MonkeyPat
     assert list(batches) == []
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only there are names bytes")
+def test_a_name_that_is_not_utf_8_is_found_as_soon(started: Watch, folder: Path) -> None:
+    song = write_audio(folder / "song.flac", tone(3))
+    song.rename(os.fsdecode(os.fsencode(folder) + b"/bad\xff.flac"))
+    started.wait_for(r"written .*bad.*udcff\.flac")
+    write_audio(folder / "next.flac", tone(2))
+    started.wait_for(r"written .*next\.flac")
+    assert "cannot watch" not in started.end()
+
+
+def test_without_the_help_of_the_system_folders_are_searched(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*folders: Path, **options: object) -> Iterator[set[tuple[int, str]]]:
+        raise OSError("limit reached")
+
+    monkeypatch.setattr("watchfiles.watch", refuse)
+    monkeypatch.setattr("genre_runtime.library.watch.FALLBACK_SECONDS", 0.1)
+    stop = threading.Event()
+    lines: list[str] = []
+    watch = FolderWatch([folder], settle_seconds=0.1, poll_seconds=None, stop=stop, report=lines.append)
+    batches = watch.batches()
+    assert [next(batches) for _ in range(6)] == [[]] * 6
+    assert lines == ["the system cannot watch the folders (limit reached): searching them every 0.1 s"]
+    song = write_audio(folder / "song.wav", tone(1))
+    assert next(batch for batch in batches if batch) == [song]
+    stop.set()
+
+
 class Traffic(threading.Thread):
     """Brings each file into a folder in one of several ways, and renames files and folders meanwhile."""
 

@@ -150,6 +150,7 @@ def test_a_wrong_setting_is_named_before_anything_is_imported(beet: Beet, tmp_pa
     song(tmp_path / "source" / "album" / "one.flac")
     wrong: dict[str, tuple[object, str]] = {
         "count": (0, "count is 0: expected 1 or more"),
+        "excerpts": (0, "excerpts is 0: expected a positive number or all"),
         "unsure": ("perhaps", "genreaudio.unsure"),
         "min_confidence": (7, "min_confidence is 7: expected 0 to 1"),
         "map": ("/nonexistent/map.txt", "the map '/nonexistent/map.txt' cannot be read"),
