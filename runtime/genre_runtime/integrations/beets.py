@@ -151,10 +151,10 @@ class GenreAudio(BeetsPlugin):
             A setting is wrong, or the model cannot be used.
         """
         settings = self.check_settings(force=options.force)
-        if self._analysis is None:
-            raise UserError(f"genreaudio: {self._failure}")
         items = list(library.items(words))
         wanted = [item for item in items if _is_wanted(item, settings)]
+        if wanted and self._analysis is None:
+            raise UserError(f"genreaudio: {self._failure}")
         LOG.info("{} of {} items are to be analysed", len(wanted), len(items))
         write = ui.should_write(options.write)
         albums: dict[int | None, Album] = {}
@@ -184,6 +184,11 @@ class GenreAudio(BeetsPlugin):
         """
         settings = self.check_settings()
         items = [item for item in task.imported_items() if _is_wanted(item, settings)]
+        if items and self._analysis is None:
+            if self._failure is not None:
+                LOG.error("no genres: {}", self._failure)
+            self._failure = None  # said once
+            return
         found = False
         for item, prediction in self._predictions(items):
             _set_fields(item, prediction)
@@ -287,7 +292,6 @@ class GenreAudio(BeetsPlugin):
             return AnalysedLibrary(classifier, excerpts, state), jobs
         except GenreError as error:
             self._failure = error
-            LOG.error("no genres: {}", error)
             return None
 
     def _predictions(self, items: Sequence[Item]) -> Iterator[tuple[Item, Prediction]]:
