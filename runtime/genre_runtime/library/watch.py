@@ -83,6 +83,7 @@ class FolderWatch:
     ) -> None:
         self.folders = _outermost(folders)
         self._settle, self._poll, self._stop, self._report = settle_seconds, poll_seconds, stop, report
+        self._unreadable: set[str] = set()
         self._retries: Counter[Path] = Counter()
         self._handled: dict[Path, Stamp] = {}
         self._pending: dict[Path, tuple[Stamp, float]] = {}
@@ -180,8 +181,10 @@ class FolderWatch:
         for path in finder.find(names):
             self._note(path)
         for error in finder.unreadable:
-            if not isinstance(error, FileNotFoundError):
-                self._report(f"{os.fsdecode(error.filename or '')}: the folder cannot be read: {error.strerror}")
+            folder = os.fsdecode(error.filename or "")
+            if not isinstance(error, FileNotFoundError) and folder not in self._unreadable:
+                self._unreadable.add(folder)  # said once
+                self._report(f"{folder}: the folder cannot be read: {error.strerror}")
 
     def _search_new_folders(self) -> None:
         """Search folders a second time that a notice named: files may have come before the system watched them."""
