@@ -172,8 +172,8 @@ class FolderWatch:
             if identity is None:
                 self._report(f"{folder}: the folder is not there, waiting for it")
             elif known:
-                words = "is back" if before is None else "is another one than before, as after a mount"
-                self._report(f"{folder}: the folder {words}, searching it")
+                words = "is back" if before is None else "was replaced, or a drive mounted or unmounted there"
+                self._report(f"{folder}: the folder {words}: searching it")
         return changed
 
     def _search(self, names: Iterable[str]) -> None:

@@ -178,11 +178,11 @@ def test_a_folder_that_goes_away_is_waited_for(
     watch.wait_for("the folder is not there, waiting for it")
     write_audio(tmp_path / "away" / "second.flac", tone(2))
     (tmp_path / "away").rename(folder)
-    watch.wait_for("the folder is back, searching it")
+    watch.wait_for("the folder is back: searching it")
     watch.wait_for(r"written .*second\.flac")
     folder.rename(tmp_path / "unmounted")  # the mount point is there, and empty
     folder.mkdir()
-    watch.wait_for("the folder is (another one|not there)")
+    watch.wait_for("the folder (was replaced|is not there)")
     write_audio(folder / "third.flac", tone(4))
     watch.wait_for(r"written .*third\.flac")
     said = watch.end()
