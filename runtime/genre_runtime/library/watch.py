@@ -6,6 +6,7 @@ so that a lost notice, a kill or a drive that goes away costs time, but no file.
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 import sys
@@ -89,7 +90,7 @@ class FolderWatch:
         self._pending: dict[Path, tuple[Stamp, float]] = {}
         self._new_folders: dict[Path, float] = {}
         self._identities: dict[Path, tuple[int, int] | None] = {}
-        self._next_scan = self._settled_by = 0.0
+        self._next_scan, self._settled_by = 0.0, math.inf
         self._n_handed_out = self._n_failures = 0
         self._notices: Iterator[set[Path]] = iter(())
         if poll_seconds is None:
@@ -97,7 +98,7 @@ class FolderWatch:
 
     @property
     def caught_up(self) -> bool:
-        """Whether every file that the last search found was handed out, or is still changing."""
+        """Whether every file that the first search found was handed out, or is still changing."""
         return time.monotonic() >= self._settled_by and self._n_handed_out < BATCH
 
     def batches(self) -> Iterator[list[Path]]:
@@ -109,7 +110,7 @@ class FolderWatch:
             if time.monotonic() >= self._next_scan:
                 self._search(map(str, self.folders))
                 self._next_scan = time.monotonic() + (self._poll or RESCAN_SECONDS)
-                self._settled_by = time.monotonic() + self._settle
+                self._settled_by = min(self._settled_by, time.monotonic() + self._settle)
             self._search_new_folders()
             batch = self._settled()
             self._n_handed_out = len(batch)

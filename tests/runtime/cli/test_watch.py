@@ -51,6 +51,13 @@ class Watch:
         with self.log.open("a") as log:
             self.process = subprocess.Popen([*command, "--jobs", "1", *options], env=environment, stderr=log)
 
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
     def said(self) -> str:
         """Return the lines of this run."""
         with self.log.open(encoding="utf-8") as file:
@@ -85,13 +92,9 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def started(folder: Path, tmp_path: Path, model_path: Path) -> Iterator[Watch]:
     """A watch that writes tags and has searched the empty folder."""
-    watch = Watch(folder, tmp_path, model_path, "--write")
-    try:
+    with Watch(folder, tmp_path, model_path, "--write") as watch:
         watch.wait_for("searched the folders")
         yield watch
-    finally:
-        watch.process.kill()
-        watch.process.wait()
 
 
 def genres(path: Path) -> list[str]:
@@ -118,9 +121,9 @@ def test_files_are_tagged_as_they_come(started: Watch, folder: Path) -> None:
 def test_without_write_nothing_changes(folder: Path, tmp_path: Path, model_path: Path) -> None:
     song = write_audio(folder / "song.flac", tone(3))
     before = song.read_bytes()
-    watch = Watch(folder, tmp_path, model_path)
-    said = watch.wait_for("searched the folders: 1 to write")
-    watch.end(signal.SIGINT)
+    with Watch(folder, tmp_path, model_path) as watch:
+        said = watch.wait_for("searched the folders: 1 to write")
+        watch.end(signal.SIGINT)
     assert "changing nothing: add --write to do it" in said
     assert "would write" in said
     assert song.read_bytes() == before
@@ -172,21 +175,21 @@ def test_a_folder_that_goes_away_is_waited_for(
     folder: Path, tmp_path: Path, model_path: Path, options: tuple[str, ...]
 ) -> None:
     write_audio(folder / "first.flac", tone(3))
-    watch = Watch(folder, tmp_path, model_path, "--write", *options)
-    watch.wait_for("searched the folders: 1 written")
-    folder.rename(tmp_path / "away")
-    watch.wait_for("the folder is not there, waiting for it")
-    write_audio(tmp_path / "away" / "second.flac", tone(2))
-    (tmp_path / "away").rename(folder)
-    watch.wait_for("the folder is back: searching it")
-    watch.wait_for(r"written .*second\.flac")
-    folder.rename(tmp_path / "unmounted")  # the mount point is there, and empty
-    folder.mkdir()
-    watch.wait_for("the folder (was replaced|is not there)")
-    write_audio(folder / "third.flac", tone(4))
-    watch.wait_for(r"written .*third\.flac")
-    said = watch.end()
-    assert "ended: 3 written, 0 unchanged, 0 left, 0 failed, 3 analysed" in said
+    with Watch(folder, tmp_path, model_path, "--write", *options) as watch:
+        watch.wait_for("searched the folders: 1 written")
+        folder.rename(tmp_path / "away")
+        watch.wait_for("the folder is not there, waiting for it")
+        write_audio(tmp_path / "away" / "second.flac", tone(2))
+        (tmp_path / "away").rename(folder)
+        watch.wait_for("the folder is back: searching it")
+        watch.wait_for(r"written .*second\.flac")
+        folder.rename(tmp_path / "unmounted")  # the mount point is there, and empty
+        folder.mkdir()
+        watch.wait_for("the folder (was replaced|is not there)")
+        write_audio(folder / "third.flac", tone(4))
+        watch.wait_for(r"written .*third\.flac")
+        said = watch.end()
+        assert "ended: 3 written, 0 unchanged, 0 left, 0 failed, 3 analysed" in said
 
 
 def test_wrong_usage(genre: Genre, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -349,8 +352,7 @@ def test_nothing_missed_and_nothing_twice(folder: Path, tmp_path: Path, model_pa
         watch.wait_for("searched the folders")
         last = watch.end()
     finally:
-        watch.process.kill()
-        watch.process.wait()
+        watch.__exit__()
     found = list(Finder().find([str(folder)]))
     tagged = [path for path in found if genres(path)]
     entries = _journal_entries(tmp_path)
