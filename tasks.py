@@ -36,7 +36,7 @@ def setup(c: Context, ray: bool = sys.platform.startswith("linux")) -> None:
     if not PYTHON.exists():
         print(f"creating {VENV}")
         venv.create(VENV, with_pip=True)
-    extras = {"runtime": "[cpu,library,ray]" if ray else "[cpu,library]", "gui": "[drop,play]"}
+    extras = {"runtime": "[cpu,library,watch,ray]" if ray else "[cpu,library,watch]", "gui": "[drop,play]"}
     members = [word for member in MEMBERS for word in ("--editable", f"./{member}{extras.get(member, '')}")]
     pins = ("--constraint", "constraints.txt", "--requirement", "tests/requirements.txt")
     _run(PYTHON, "-m", "pip", "install", "--disable-pip-version-check", *pins, *members)

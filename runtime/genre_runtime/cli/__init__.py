@@ -30,6 +30,7 @@ from genre_runtime.terminal import escaped_streams
 VERBS = (
     "classify",
     "tag",
+    "watch",
     "report",
     "playlist",
     "similar",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from genre_runtime.cli import arguments
 from genre_runtime.cli.output import file_progress, name_failed, name_unreadable
-from genre_runtime.errors import GenreError, InvalidInputError, UsageError
+from genre_runtime.errors import GenreError, InvalidInputError, UsageError, counted
 
 if TYPE_CHECKING:
     from genre_runtime.library.tags import Change, FieldChange, Tagging
@@ -65,6 +65,38 @@ def add_parser(verbs: Any) -> None:
     )
     add = parser.add_argument
     add("paths", nargs="*", type=arguments.path, metavar="PATH", help="file, folder, or - for a list on stdin")
+    add_tagging_options(parser)
+    add(
+        "--from",
+        dest="results",
+        type=Path,
+        metavar="RESULTS",
+        help="use results of `genre classify --format jsonl`; - for stdin",
+    )
+    add(
+        "--state",
+        type=arguments.state_path,
+        metavar="FILE",
+        help="state file of `genre classify`: use its results, keep them for tagged files",
+    )
+    add(
+        "--journal",
+        type=arguments.file_path,
+        metavar="FILE",
+        help="record changes here (default: a new file, named at the end)",
+    )
+    add("--undo", type=arguments.file_path, metavar="JOURNAL", help="restore every file that the journal names")
+    parser.set_defaults(run=run)
+
+
+def add_tagging_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what is written, which `genre watch` has, too.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+    """
+    add = parser.add_argument
     add("--write", action="store_true", help="change the files (default: show what would change)")
     add(
         "--field",
@@ -87,27 +119,6 @@ def add_parser(verbs: Any) -> None:
     )
     add("--keep-mtime", action="store_true", help="keep the files' modification times")
     add("--id3-version", choices=("2.3", "2.4"), help="of ID3 tags (default: as it is, 2.4 where there is none)")
-    add(
-        "--from",
-        dest="results",
-        type=Path,
-        metavar="RESULTS",
-        help="use results of `genre classify --format jsonl`; - for stdin",
-    )
-    add(
-        "--state",
-        type=arguments.state_path,
-        metavar="FILE",
-        help="state file of `genre classify`: use its results, keep them for tagged files",
-    )
-    add(
-        "--journal",
-        type=arguments.file_path,
-        metavar="FILE",
-        help="record changes here (default: a new file, named at the end)",
-    )
-    add("--undo", type=arguments.file_path, metavar="JOURNAL", help="restore every file that the journal names")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -194,7 +205,7 @@ def _tag(options: argparse.Namespace) -> int:
     from genre_runtime.library.tags.base import import_mutagen
 
     import_mutagen()  # missing, it would be every file's error
-    tagging = _tagging(options)
+    tagging = tagging_of(options)
     if options.results is not None and not options.write:
         options.state = None  # nothing will be changed that it should know of
     finder = Finder()
@@ -213,7 +224,17 @@ def _tag(options: argparse.Namespace) -> int:
         return max(_report(outcomes, tagging, len(paths) or None), incomplete)
 
 
-def _tagging(options: argparse.Namespace) -> Tagging:
+def tagging_of(options: argparse.Namespace) -> Tagging:
+    """Return what the options of `add_tagging_options` and --journal say.
+
+    Parameters
+    ----------
+    options : Namespace
+
+    Raises
+    ------
+    InvalidInputError, JournalError
+    """
     from genre_runtime.library.genre_names import GenreMap, read_map
     from genre_runtime.library.tags import Tagging
     from genre_runtime.library.tags.fields import check_separator, parse_fields
@@ -288,21 +309,30 @@ def _report(outcomes: Iterator[tuple[Path, Change | GenreError]], tagging: Taggi
 
 
 def _show(path: Path, outcome: Change | GenreError) -> str:
-    from genre_runtime.library.results.write import printable
-
     if isinstance(outcome, GenreError):
         name_failed(path, outcome)
         return "failed"
-    same = outcome.reason is not None
-    shown = {name: one for name, one in outcome.fields.items() if same or one.reason is None}
-    named = list(outcome.fields) != ["genre"]
+    print(change_line(path, outcome), flush=True)
+    return "changed" if outcome.reason is None else "unchanged"
+
+
+def change_line(path: Path, change: Change) -> str:
+    """Return what became of a file, as one line.
+
+    Parameters
+    ----------
+    path : Path
+    change : Change
+    """
+    from genre_runtime.library.results.write import printable
+
+    same = change.reason is not None
+    shown = {name: one for name, one in change.fields.items() if same or one.reason is None}
+    named = list(change.fields) != ["genre"]
     words = " | ".join(_field(name, one, named=named) for name, one in shown.items())
     if same:
-        print(f"unchanged     {words} ({outcome.reason})  {printable(path)}", flush=True)
-        return "unchanged"
-    verb = "written" if outcome.written else "would write"
-    print(f"{verb:<13} {words}  {printable(path)}", flush=True)
-    return "changed"
+        return f"unchanged     {words} ({change.reason})  {printable(path)}"
+    return f"{'written' if change.written else 'would write':<13} {words}  {printable(path)}"
 
 
 def _field(name: str, change: FieldChange, *, named: bool) -> str:
@@ -316,7 +346,7 @@ def _summarise(counts: dict[str, int], tagging: Tagging) -> None:
     if not n_files:
         return
     words = "written" if tagging.write else "would be written, add --write to do it"
-    print(f"{counts['changed']} of {n_files} files {words}; {counts['failed']} failed", file=sys.stderr)
+    print(f"{counts['changed']} of {counted(n_files, 'file')} {words}; {counts['failed']} failed", file=sys.stderr)
     if counts["changed"] and tagging.journal is not None:
         print(f"to undo this: genre tag --undo {arguments.quoted(tagging.journal.path)}", file=sys.stderr)
 
@@ -336,7 +366,7 @@ def _undo(journal: Path) -> int:
         named = list(undone.values) != ["genre"]
         words = " | ".join(f"{f'{name}: ' if named else ''}{_values(own)}" for name, own in undone.values.items())
         print(f"{verb:<13} {words}  {printable(undone.path)}", flush=True)
-    print(f"{n_restored} files restored; {n_failed} failed", file=sys.stderr)
+    print(f"{counted(n_restored, 'file')} restored; {n_failed} failed", file=sys.stderr)
     return 1 if n_failed else 0
 
 

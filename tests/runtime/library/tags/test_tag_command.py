@@ -97,7 +97,7 @@ def test_write_and_undo(genre_tag: Tag, music: Path) -> None:
     status, out, err = genre_tag("--undo", journal)
     assert (status, contents(music)) == (0, before)
     assert out.startswith("restored      (none)  ")
-    assert "1 files restored; 0 failed" in err
+    assert "1 file restored; 0 failed" in err
     status, out, _ = genre_tag("--undo", journal)
     assert (status, out[:8]) == (0, "as it wa")
 

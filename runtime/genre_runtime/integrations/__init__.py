@@ -1,0 +1,1 @@
+"""Plugins for other programs. Imports `library` and `classifier`, like the command."""
