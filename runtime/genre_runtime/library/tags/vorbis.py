@@ -73,17 +73,15 @@ class FlacAdapter(TagAdapter):
 
     def write(self, file: BinaryIO, values: Mapping[Field, Sequence[str]], id3_version: int | None) -> bool:  # noqa: ARG002
         """Replace the fields."""
-        for comments in _flac_comments(file):
-            comments.check()
+        kept = _flac_comments(file)
         id3v1 = cut_id3v1(file)
         opened = _open_flac(file)
         if opened.tags is None:
             opened.add_tags()
-        for block in opened.metadata_blocks:
-            for field in values:
-                if block.code == _COMMENTS and block is not opened.tags and field.vorbis in block:
-                    del block[field.vorbis]
-        _replace_comments(opened.tags, values)
+            _replace_comments(opened.tags, None, values)
+        blocks = [block for block in opened.metadata_blocks if block.code == _COMMENTS]
+        for block, comments in zip(blocks, kept, strict=False):
+            _replace_comments(block, comments, values if block is opened.tags else dict.fromkeys(values, ()))
         opened.save(rewound(file))
         write_front(file, values)
         append_id3v1(file, id3v1, values.get(GENRE, ()))
@@ -111,17 +109,32 @@ class OggAdapter(TagAdapter):
 
     def write(self, file: BinaryIO, values: Mapping[Field, Sequence[str]], id3_version: int | None) -> bool:  # noqa: ARG002
         """Replace the fields."""
-        for comments in _ogg_comments(file):
-            comments.check()
+        kept = _ogg_comments(file)
         opened = _open_ogg(file)
-        _replace_comments(opened.tags, values)
+        _replace_comments(opened.tags, kept[0] if kept else None, values)
         opened.save(rewound(file))
         return False
 
 
-def _replace_comments(tags: Any, values: Mapping[Field, Sequence[str]]) -> None:
-    for field, own in values.items():
-        tags[field.vorbis] = list(own)
+def _replace_comments(tags: Any, comments: _Comments | None, values: Mapping[Field, Sequence[str]]) -> None:
+    """Replace fields in the comments that mutagen will save.
+
+    mutagen would give comments without a name one, and refuse other names that programs have written; the entries of
+    other fields are therefore saved as they were read.
+    """
+    if comments is None:  # a new block
+        for field, own in values.items():
+            tags[field.vorbis] = list(own)
+        return
+    entries = [*comments.others(values)]
+    entries += [f"{field.vorbis}={text}".encode() for field, own in values.items() for text in own]
+    content = b"".join(struct.pack("<I", len(text)) + text for text in entries)
+    block = struct.pack("<I", len(comments.vendor)) + comments.vendor + struct.pack("<I", len(entries)) + content
+
+    def write(framing: bool = not isinstance(tags, import_mutagen("mutagen.flac").VCFLACDict)) -> bytes:
+        return block + b"\x01" * framing
+
+    tags.write = write
 
 
 def _open_flac(file: BinaryIO) -> Any:
@@ -176,21 +189,6 @@ class _Comments(NamedTuple):
         fields : iterable of Field
         """
         return tuple(entry for entry in self.entries if not _is_of(entry, fields))
-
-    def check(self) -> None:
-        """Raise if mutagen would not write the comments as they are.
-
-        Raises
-        ------
-        UntaggableError
-        """
-        for text in (self.vendor, *self.entries):
-            try:
-                text.decode()
-            except UnicodeDecodeError as error:
-                raise UntaggableError(
-                    "a comment is not UTF-8 and would be damaged: repair it with a tag editor first"
-                ) from error
 
 
 def _parse(content: bytes) -> _Comments:

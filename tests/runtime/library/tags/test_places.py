@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import mutagen
 import pytest
 
 from genre_runtime.errors import UntaggableError
 from genre_runtime.library.tags import plan_genres, read_genres, undo, write_genres
+from genre_runtime.library.tags.vorbis import _flac_comments, _ogg_comments
 from tests.runtime.library.conftest import MakeFile
 from tests.runtime.library.tags.mpc_file import write_mpc
 from tests.runtime.library.tags.readers import genre_seen_by_ffmpeg
@@ -365,13 +369,41 @@ def test_an_id3_tag_in_front_of_other_containers_is_named(make_file: MakeFile, s
         write_genres(path, ["Jazz"], "overwrite", journal=None)
 
 
-def test_comments_that_mutagen_would_drop_forbid_writing(make_file: MakeFile) -> None:
+@pytest.mark.parametrize("odd", [b"M\xc3\xbcll=x", b"Sony Ogg Vorbis 1.0 Final", b"", b"=", b"artist=M\xe4rchen"])
+def test_comments_that_mutagen_would_change_are_kept(make_file: MakeFile, tmp_path: Path, odd: bytes) -> None:
     path = make_file(".flac")
-    path.write_bytes(flac_with(path.read_bytes(), comment_block(b"M\xc3\xbcll=x", b"TITLE=t", last=True)))
+    path.write_bytes(flac_with(path.read_bytes(), comment_block(b"genre=Pop", odd, b"TITLE=t", last=True)))
     original = path.read_bytes()
-    with pytest.raises(UntaggableError, match="other tags would not stay the same"):
-        write_genres(path, ["Jazz"], journal=None)
+    write_genres(path, ["Jazz", "Rock"], "overwrite", journal=tmp_path / "j")
+    (block,) = _flac_comments(io.BytesIO(path.read_bytes()))
+    assert block.entries == (odd, b"TITLE=t", b"GENRE=Jazz", b"GENRE=Rock")
+    assert [item.error for item in undo(tmp_path / "j")] == [None]
     assert path.read_bytes() == original
+
+
+@pytest.mark.parametrize("suffix", [".ogg", ".opus", ".oga"])
+def test_a_comment_without_a_name_is_kept_in_ogg(make_file: MakeFile, tmp_path: Path, suffix: str) -> None:
+    path = make_file(suffix)
+    opened = mutagen.File(path)
+    opened["artist"], nameless = "x", b"Sony Ogg Vorbis"
+    opened.tags.write = partial(_with_entry, opened.tags.write, nameless)
+    opened.save()
+    original = path.read_bytes()
+    assert nameless in original
+    write_genres(path, ["Jazz"], journal=tmp_path / "j")
+    assert read_genres(path) == ("Jazz",)
+    assert {nameless, b"artist=x"} <= set(_ogg_comments(io.BytesIO(path.read_bytes()))[0].entries)
+    assert [item.error for item in undo(tmp_path / "j")] == [None]
+    assert path.read_bytes() == original
+
+
+def _with_entry(write: Callable[..., bytes], entry: bytes, framing: bool = True) -> bytes:
+    """Return a block of comments with an entry more."""
+    block = write(framing=False)
+    count = 4 + struct.unpack_from("<I", block)[0]
+    (number,) = struct.unpack_from("<I", block, count)
+    entries = block[count + 4 :] + struct.pack("<I", len(entry)) + entry
+    return block[:count] + struct.pack("<I", number + 1) + entries + b"\x01" * framing
 
 
 @pytest.mark.parametrize("n_paddings", [0, 1, 2, 5])
