@@ -97,6 +97,20 @@ def busy(retry_after: int) -> ServiceError:
     )
 
 
+def storage_full(error: OSError) -> ServiceError:
+    """Return the error for a body that cannot be stored, and log it.
+
+    Parameters
+    ----------
+    error : OSError
+        Why a temporary file cannot be written.
+    """
+    _log.error("a body cannot be stored in the folder for temporary files (TMPDIR): %s", error)
+    return ServiceError(
+        503, "storage_full", "the service has no space to store the file: try again later", {"Retry-After": "30"}
+    )
+
+
 def described(error: Exception) -> tuple[int, str, str]:
     """Return the status, code and message of a failed prediction; log an error of the service itself.
 

@@ -25,7 +25,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from genre_api.problems import ServiceError, busy, upload_too_large
+from genre_api.problems import ServiceError, busy, storage_full, upload_too_large
 from genre_api.work_queue import ClientGone
 
 # Without O_NONBLOCK, opening a named pipe waits for a writer.
@@ -208,14 +208,21 @@ async def read_audio(chunks: AsyncGenerator[bytes, None]) -> UploadFile:
     ----------
     chunks : async generator of bytes
         Chunks from `BodyBudget.body`.
+
+    Raises
+    ------
+    ServiceError
+        503 if it cannot be stored.
     """
     file = UploadFile(SpooledTemporaryFile(max_size=MAX_MEMORY_BYTES), size=0)  # type: ignore[arg-type]  # noqa: SIM115
     try:
         async for chunk in chunks:
             await file.write(chunk)
         await file.seek(0)
-    except BaseException:
+    except BaseException as error:
         file.file.close()
+        if isinstance(error, OSError):
+            raise storage_full(error) from error
         raise
     return file
 
@@ -239,7 +246,7 @@ async def read_files(
     Raises
     ------
     ServiceError
-        400 for a broken form, 413 for too many files or parts, 422 for none.
+        400 for a broken form, 413 for too many files or parts, 422 for none, 503 if they cannot be stored.
     """
     _, parameters = parse_options_header(request.headers["content-type"])
     if parameters.get(b"charset", b"utf-8").lower() != b"utf-8":
@@ -256,6 +263,8 @@ async def read_files(
             detail = f"the form has more than {MAX_FIELD_BYTES} bytes in a part without a file name: {_SEND_A_NAME}"
             raise ServiceError(400, "invalid_body", detail) from error
         raise ServiceError(400, "invalid_body", f"the form cannot be read: {error.message}") from error
+    except OSError as error:
+        raise storage_full(error) from error
     files = [value for name, value in form.multi_items() if name == field and isinstance(value, UploadFile)]
     if 0 < len(files) <= max_files:
         for _, value in form.multi_items():
