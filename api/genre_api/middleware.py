@@ -76,6 +76,9 @@ _HEADERS = {
 METHODS = {"GET", "POST", "OPTIONS", "HEAD", "PUT", "PATCH", "DELETE"}
 """Methods that the log and the metrics name."""
 
+MAX_HEAD_BYTES = 16_384
+"""Most bytes of an address and the headers: larger ones take long to parse, and browsers send a few hundred."""
+
 _access = logging.getLogger("genre_api.access")
 _log = logging.getLogger(__name__)
 
@@ -151,7 +154,7 @@ class Observation:
             await send(message)
 
         try:
-            refusal = self._refusal(method, scope["path"], headers)
+            refusal = _too_large(scope) or self._refusal(method, scope["path"], headers)
             await (refusal or self._app)(scope, receive, decorated)
         except ClientGone:
             seen.status = 499
@@ -205,6 +208,14 @@ def _host(value: str) -> str:
     """Return a `Host` header without its port, in lower case."""
     bracketed = value.startswith("[")
     return (value.partition("]")[0] + "]" if bracketed else value.partition(":")[0]).lower()
+
+
+def _too_large(scope: Scope) -> JSONResponse | None:
+    n_bytes = len(scope["path"]) + len(scope["query_string"]) + sum(len(n) + len(v) for n, v in scope["headers"])
+    if n_bytes <= MAX_HEAD_BYTES:
+        return None
+    detail = f"the address and the headers have {n_bytes} bytes: send at most {MAX_HEAD_BYTES}"
+    return problem(431, "head_too_large", detail, {"Connection": "close"})
 
 
 def _is_local(host: str) -> bool:

@@ -19,6 +19,8 @@ from genre_runtime.errors import DecoderUnavailableError, GenreError
 MEDIA_TYPE = "application/problem+json"
 LONGEST_VALUE = 60
 """Longest value of a request, in characters, that is repeated in an answer."""
+MAX_FAULTS = 5
+"""Most errors of one request that an answer tells."""
 
 # Errors that a client can correct. The message of any other error only goes to the log.
 _STATUS = {
@@ -213,5 +215,5 @@ def add_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid_request(request: Request, error: RequestValidationError) -> JSONResponse:
-        found = "; ".join(map(_fault, error.errors()))
+        found = "; ".join(map(_fault, error.errors()[:MAX_FAULTS]))
         return counted(request, problem(422, "invalid_request", found), "invalid_request")

@@ -92,6 +92,20 @@ def test_any_name_is_allowed_with_a_key_or_a_star(make_client: MakeClient) -> No
         assert make_client(**settings).get("/livez", headers={"Host": "music.example"}).status_code == 200
 
 
+@pytest.mark.parametrize("where", ["query", "header", "many headers"])
+def test_large_heads_are_refused(client: TestClient, where: str) -> None:
+    query = "&".join(f"a{i}=1" for i in range(3000)) if where == "query" else ""
+    many = {f"A{i}": "b" for i in range(5000)} if where == "many headers" else {}
+    headers = {"Accept": "a/b;q=0.5," * 2000} if where == "header" else many
+    assert_problem(client.get(f"/api/genres?{query}", headers=headers), 431, "head_too_large")
+
+
+def test_answer_tells_few_faults(client: TestClient) -> None:
+    response = client.post("/api/predict?" + "&".join(f"a{i}=1" for i in range(1000)))
+    assert_problem(response, 422, "invalid_request")
+    assert len(response.json()["detail"].split("; ")) == 5
+
+
 def test_log_and_metrics_name_known_methods_only(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         client.request("A" * 60_000, "/livez")
