@@ -86,8 +86,7 @@ def create_app(
     app.add_middleware(
         Observation,
         meters=service.meters,
-        allowed_hosts=settings.allowed_hosts,
-        cors_origins=settings.cors_origins,
+        settings=settings,
         draining=lambda: service.draining,
     )
     return app

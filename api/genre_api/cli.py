@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+import textwrap
 from collections.abc import Sequence
 from functools import partial
 from types import FrameType
@@ -29,8 +30,6 @@ from genre_api.observability import log_config
 from genre_api.service import Service
 from genre_api.settings import PREFIX, Settings, unknown_variables
 from genre_runtime import escaped_streams, silence_decoders
-
-LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 _log = logging.getLogger(__name__)
 
@@ -72,13 +71,16 @@ class Server(uvicorn.Server):
 
 
 _CONNECTION = "genre.connection"
+GONE_SECONDS = 0.1
+"""Time between two looks at whether a client that sends nothing more has gone."""
 
 
 def timed_protocol(seconds: float) -> type[H11Protocol]:
     """Return a uvicorn protocol that closes idle connections and those whose client takes no data.
 
-    uvicorn waits without limit for a request's head and for a client that does not read its answer. Only methods of
-    `asyncio.Protocol` are overridden; `report_requests` tells the connection when a request begins and ends.
+    uvicorn waits without limit for a request's head and for a client that does not read its answer, and does not answer
+    a client that closes its direction after the request. Only methods of `asyncio.Protocol` are overridden;
+    `report_requests` tells the connection when a request begins and ends.
 
     Parameters
     ----------
@@ -92,6 +94,8 @@ def timed_protocol(seconds: float) -> type[H11Protocol]:
             self._n_requests = 0
             self._idle: asyncio.TimerHandle | None = None
             self._stuck: asyncio.TimerHandle | None = None
+            self._gone: asyncio.TimerHandle | None = None
+            self._half_closed = False
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -101,7 +105,15 @@ def timed_protocol(seconds: float) -> type[H11Protocol]:
         def connection_lost(self, exc: Exception | None) -> None:
             _cancel(self._idle)
             _cancel(self._stuck)
+            _cancel(self._gone)
             super().connection_lost(exc)
+
+        def eof_received(self) -> bool:  # type: ignore[override]
+            waits = self.cycle is not None and not self.cycle.more_body and not self.cycle.response_complete
+            self._half_closed = waits
+            if waits:
+                self._gone = asyncio.get_running_loop().call_later(GONE_SECONDS, self._ask_whether_gone)
+            return waits
 
         def pause_writing(self) -> None:
             super().pause_writing()
@@ -123,7 +135,19 @@ def timed_protocol(seconds: float) -> type[H11Protocol]:
         def _restart_idle(self) -> None:
             _cancel(self._idle)
             if not self._channel.is_closing():
-                self._idle = asyncio.get_running_loop().call_later(seconds, self._close)
+                self._idle = asyncio.get_running_loop().call_later(0 if self._half_closed else seconds, self._close)
+
+        def _ask_whether_gone(self) -> None:
+            """Send an interim answer: a client that has closed both directions then resets the connection."""
+            if not self.cycle.response_started and self.scope["http_version"] == "1.1":
+                self._channel.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._abort_if_gone()
+
+        def _abort_if_gone(self) -> None:
+            if self._channel.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                self._channel.abort()
+            else:
+                self._gone = asyncio.get_running_loop().call_later(GONE_SECONDS, self._abort_if_gone)
 
         def _close(self) -> None:
             self._channel.close()  # waits until all has left
@@ -196,21 +220,6 @@ def make_server(app: FastAPI, settings: Settings) -> Server:
     return Server(uvicorn.Config(report_requests(app), **options), app.state.service, settings.drain_seconds)
 
 
-def with_safe_hosts(settings: Settings) -> Settings:
-    """Return settings that allow only this machine's own names on a loopback address, unless names are listed.
-
-    Otherwise a web page could resolve its own name to this machine (DNS rebinding) and read the answers.
-
-    Parameters
-    ----------
-    settings : Settings
-        Settings of the environment and the command line.
-    """
-    if settings.allowed_hosts or not is_loopback(settings.host):
-        return settings
-    return settings.model_copy(update={"allowed_hosts": (*LOOPBACK_NAMES, settings.host)})
-
-
 def is_loopback(host: str) -> bool:
     """Return whether only this machine can reach an address.
 
@@ -248,7 +257,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="genre-api",
-        description="Serve the genre classifier over HTTP. More settings come from GENRE_* environment variables.",
+        description="Serve the genre classifier over HTTP.",
+        epilog=_settings_table(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--host", help="address to listen on (default: $GENRE_HOST or 127.0.0.1)")
     parser.add_argument("--port", type=port, help="port (default: $GENRE_PORT or 8000)")
@@ -257,6 +268,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = {name: value for name, value in vars(options).items() if value is not None}
     with escaped_streams():
         return serve(given)
+
+
+def _settings_table() -> str:
+    rows = []
+    for name, field in Settings.model_fields.items():
+        meaning = (field.description or "").replace("`", "") + (f" (default: {field.default})" if field.default else "")
+        rows += [
+            f"  {PREFIX}{name.upper()}",
+            textwrap.fill(meaning, 100, initial_indent=" " * 6, subsequent_indent=" " * 6),
+        ]
+    return "\n".join(["environment variables:", *rows])
 
 
 def serve(given: dict[str, Any]) -> int:
@@ -268,7 +290,7 @@ def serve(given: dict[str, Any]) -> int:
         Settings that take precedence over the environment.
     """
     try:
-        settings = with_safe_hosts(Settings(**given))
+        settings = Settings(**given)
     except ValidationError as error:
         for fault in error.errors():
             name = PREFIX + ".".join(map(str, fault["loc"][:1])).upper()

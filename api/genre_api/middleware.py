@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import ipaddress
 import logging
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from genre_api.observability import Meters, begin_request
 from genre_api.problems import ServiceError, internal, problem, problem_responses
 from genre_api.service import service_of
+from genre_api.settings import Settings
 from genre_api.work_queue import ClientGone
 
 HEADER = "X-API-Key"
@@ -71,6 +73,12 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 
+METHODS = {"GET", "POST", "OPTIONS", "HEAD", "PUT", "PATCH", "DELETE"}
+"""Methods that the log and the metrics name."""
+
+MAX_HEAD_BYTES = 16_384
+"""Most bytes of an address and the headers: larger ones take long to parse, and browsers send a few hundred."""
+
 _access = logging.getLogger("genre_api.access")
 _log = logging.getLogger(__name__)
 
@@ -103,10 +111,8 @@ class Observation:
         Application that answers.
     meters : Meters
         Metrics of the service.
-    allowed_hosts : tuple of str
-        Allowed values of the `Host` header, without port; empty allows any. They protect against DNS rebinding.
-    cors_origins : tuple of str
-        Origins of other sites whose pages may send requests.
+    settings : Settings
+        Allowed values of the `Host` header, and origins of other sites whose pages may send requests.
     draining : callable
         Returns whether the service is about to stop. Each answer then closes its connection, since a further request
         on it would fail.
@@ -116,15 +122,16 @@ class Observation:
         self,
         app: ASGIApp,
         meters: Meters,
-        allowed_hosts: tuple[str, ...] = (),
-        cors_origins: tuple[str, ...] = (),
+        settings: Settings,
         draining: Callable[[], bool] = lambda: False,
     ) -> None:
         self._draining = draining
         self._app = app
-        self._origins: set[str | None] = set(cors_origins)
+        self._origins: set[str | None] = set(settings.cors_origins)
         self._meters = meters
-        self._allowed = {host.lower() for host in allowed_hosts}
+        self._allowed = {host.lower() for host in settings.allowed_hosts}
+        self._own_host = settings.host.lower()
+        self._has_key = settings.api_key is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -133,7 +140,8 @@ class Observation:
             return
         began, seen, headers = time.perf_counter(), Seen(), Headers(scope=scope)
         request_id = begin_request(headers.get("x-request-id"))
-        method = scope["method"]
+        # A client can send any word as method, of any length.
+        method = scope["method"] if scope["method"] in METHODS else "other"
         # A HEAD is answered like a GET; the server omits the body.
         scope = {**scope, _KEY: seen, "genre.began": began, "method": "GET" if method == "HEAD" else method}
 
@@ -146,7 +154,7 @@ class Observation:
             await send(message)
 
         try:
-            refusal = self._refusal(method, headers)
+            refusal = _too_large(scope) or self._refusal(method, scope["path"], headers)
             await (refusal or self._app)(scope, receive, decorated)
         except ClientGone:
             seen.status = 499
@@ -158,16 +166,28 @@ class Observation:
         finally:
             self._record(method, seen, time.perf_counter() - began)
 
-    def _refusal(self, method: str, headers: Headers) -> JSONResponse | None:
-        if self._allowed and _host(headers.get("host", "")) not in self._allowed:
+    def _refusal(self, method: str, path: str, headers: Headers) -> JSONResponse | None:
+        if not self._allows_host(headers.get("host")):
             return problem(400, "invalid_host", "this host name is not allowed: see GENRE_ALLOWED_HOSTS")
         # Otherwise a page of any site could start predictions, although it could not read the answers.
-        foreign = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
-        if method == "POST" and foreign and not self._origins & {headers.get("origin"), "*"}:
+        guarded = method not in ("GET", "HEAD", "OPTIONS") or (
+            method != "OPTIONS" and path.startswith(("/api/", "/metrics"))
+        )
+        if guarded and _is_foreign(headers) and not self._origins & {headers.get("origin"), "*"}:
             return problem(
                 403, "cross_site", "requests from pages of other sites are not allowed: see GENRE_CORS_ORIGINS"
             )
         return None
+
+    def _allows_host(self, header: str | None) -> bool:
+        """Return whether a page whose name was resolved to this machine (DNS rebinding) cannot have sent a `Host`.
+
+        Such a name is one of the public domain name system, which has a dot.
+        """
+        host = _host(header or "")
+        if self._allowed:
+            return not self._allowed.isdisjoint((host, "*"))
+        return header is None or self._has_key or host == self._own_host or _is_local(host)
 
     def _record(self, method: str, seen: Seen, seconds: float) -> None:
         self._meters.answered(method, seen.route, seen.status, seconds)
@@ -188,3 +208,28 @@ def _host(value: str) -> str:
     """Return a `Host` header without its port, in lower case."""
     bracketed = value.startswith("[")
     return (value.partition("]")[0] + "]" if bracketed else value.partition(":")[0]).lower()
+
+
+def _too_large(scope: Scope) -> JSONResponse | None:
+    n_bytes = len(scope["path"]) + len(scope["query_string"]) + sum(len(n) + len(v) for n, v in scope["headers"])
+    if n_bytes <= MAX_HEAD_BYTES:
+        return None
+    detail = f"the address and the headers have {n_bytes} bytes: send at most {MAX_HEAD_BYTES}"
+    return problem(431, "head_too_large", detail, {"Connection": "close"})
+
+
+def _is_local(host: str) -> bool:
+    """Return whether a host is an IP address or a name without a dot."""
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return host != "" and "." not in host
+    return True
+
+
+def _is_foreign(headers: Headers) -> bool:
+    """Return whether a page of another site sent a request; browsers send `Sec-Fetch-Site` to safe addresses only."""
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site is not None:
+        return site not in ("none", "same-origin")
+    return origin is not None and origin.partition("://")[2].lower() != headers.get("host", "").lower()

@@ -19,6 +19,8 @@ from genre_runtime.errors import DecoderUnavailableError, GenreError
 MEDIA_TYPE = "application/problem+json"
 LONGEST_VALUE = 60
 """Longest value of a request, in characters, that is repeated in an answer."""
+MAX_FAULTS = 5
+"""Most errors of one request that an answer tells."""
 
 # Errors that a client can correct. The message of any other error only goes to the log.
 _STATUS = {
@@ -94,6 +96,20 @@ def busy(retry_after: int) -> ServiceError:
     """
     return ServiceError(
         503, "busy", f"the service is busy: try again in {retry_after} s", {"Retry-After": str(retry_after)}
+    )
+
+
+def storage_full(error: OSError) -> ServiceError:
+    """Return the error for a body that cannot be stored, and log it.
+
+    Parameters
+    ----------
+    error : OSError
+        Why a temporary file cannot be written.
+    """
+    _log.error("a body cannot be stored in the folder for temporary files (TMPDIR): %s", error)
+    return ServiceError(
+        503, "storage_full", "the service has no space to store the file: try again later", {"Retry-After": "30"}
     )
 
 
@@ -199,5 +215,5 @@ def add_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid_request(request: Request, error: RequestValidationError) -> JSONResponse:
-        found = "; ".join(map(_fault, error.errors()))
+        found = "; ".join(map(_fault, error.errors()[:MAX_FAULTS]))
         return counted(request, problem(422, "invalid_request", found), "invalid_request")

@@ -79,8 +79,8 @@ class Settings(BaseSettings):
     cors_origins: Names = Field(default=(), description="origins whose pages may call the service, separated by commas")
     allowed_hosts: Names = Field(
         default=(),
-        description="allowed values of `Host`, separated by commas; empty: any, but for `genre-api` on a loopback "
-        "address only this machine's own names",
+        description="allowed values of `Host`, separated by commas, `*` for any; empty: IP addresses and names without "
+        "a dot, or any if `GENRE_API_KEY` is set",
     )
     drain_seconds: float = Field(
         default=1.0,
@@ -91,8 +91,13 @@ class Settings(BaseSettings):
     shutdown_seconds: Positive = Field(
         default=90, description="time that running requests have to finish (`genre-api` only)"
     )
-    log_format: Literal["json", "text"] = Field(default="json", description="form of the log (`genre-api` only)")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="(`genre-api` only)")
+    log_format: Literal["json", "text"] = Field(
+        default="json", description="`json` or `text`: form of the log (`genre-api` only)"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info",
+        description="`debug`, `info`, `warning` or `error`: the least severe messages logged (`genre-api` only)",
+    )
 
     @field_validator("audio_roots", mode="before")
     @classmethod

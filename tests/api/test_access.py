@@ -63,6 +63,85 @@ def test_other_names_of_this_machine_are_refused(make_client: MakeClient) -> Non
         assert_problem(client.get("/livez", headers={"Host": host}), 400, "invalid_host")
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("LOCALHOST:8000", 200),
+        ("127.0.0.1:8000", 200),
+        ("[::1]:8000", 200),
+        ("192.168.0.7", 200),
+        ("genre-api:8000", 200),
+        ("evil.example", 400),
+        ("evil.example:8000", 400),
+        ("localhost.evil.example", 400),
+        ("127.0.0.1.evil.example", 400),
+        ("", 400),
+    ],
+)
+@pytest.mark.parametrize("listens_on", ["127.0.0.1", "0.0.0.0"])
+def test_names_of_web_pages_are_refused_by_default(
+    make_client: MakeClient, host: str, status: int, listens_on: str
+) -> None:
+    client = make_client(host=listens_on)
+    assert client.get("/api/genres", headers={"Host": host}).status_code == status
+
+
+def test_any_name_is_allowed_with_a_key_or_a_star(make_client: MakeClient) -> None:
+    for settings in ({"api_key": KEY}, {"allowed_hosts": ("*",)}, {"host": "music.example"}):
+        assert make_client(**settings).get("/livez", headers={"Host": "music.example"}).status_code == 200
+
+
+@pytest.mark.parametrize("where", ["query", "header", "many headers"])
+def test_large_heads_are_refused(client: TestClient, where: str) -> None:
+    query = "&".join(f"a{i}=1" for i in range(3000)) if where == "query" else ""
+    many = {f"A{i}": "b" for i in range(5000)} if where == "many headers" else {}
+    headers = {"Accept": "a/b;q=0.5," * 2000} if where == "header" else many
+    assert_problem(client.get(f"/api/genres?{query}", headers=headers), 431, "head_too_large")
+
+
+def test_answer_tells_few_faults(client: TestClient) -> None:
+    response = client.post("/api/predict?" + "&".join(f"a{i}=1" for i in range(1000)))
+    assert_problem(response, 422, "invalid_request")
+    assert len(response.json()["detail"].split("; ")) == 5
+
+
+def test_log_and_metrics_name_known_methods_only(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        client.request("A" * 60_000, "/livez")
+    assert "AAAA" not in "".join(JsonFormatter().format(record) for record in caplog.records if "genre" in record.name)
+    assert 'method="other"' in client.get("/metrics").text
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "http://localhost"}, 403),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "http://localhost:3000"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://localhost"}, 200),
+        ({"Origin": "https://LOCALHOST"}, 200),
+        ({"Origin": "https://music.example"}, 200),
+        ({}, 200),
+    ],
+)
+def test_pages_of_others_get_no_answers(make_client: MakeClient, headers: dict[str, str], status: int) -> None:
+    client = make_client(cors_origins=("https://music.example",))
+    headers = {"Host": "localhost", **headers}
+    files = {"file": ("a.wav", audio_bytes())}
+    for address in ("/api/genres", "/api/metrics/confusion", "/metrics"):
+        assert client.get(address, headers=headers).status_code in (status, 404 if status == 200 else status)
+    assert client.head("/api/genres", headers=headers).status_code in (status, 405)
+    assert client.post("/api/predict", files=files, headers=headers).status_code == status
+    for address in ("/", "/docs", "/livez"):  # a link of another page may lead here
+        assert client.get(address, headers=headers).status_code == 200
+
+
 def test_pages_of_others_may_not_read_answers_by_default(client: TestClient) -> None:
     headers = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
     assert_problem(client.options("/api/predict", headers=headers), 405, "method_not_allowed")

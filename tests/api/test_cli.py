@@ -34,7 +34,10 @@ def test_help_names_the_options(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["--help"])
     assert stop.value.code == 0
-    assert "--port" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "--port" in text
+    assert "GENRE_AUDIO_ROOTS" in text
+    assert "json or text" in text
 
 
 @pytest.mark.parametrize("port", ["many", "99999", "-1"])

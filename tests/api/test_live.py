@@ -73,6 +73,45 @@ def test_body_beyond_the_bound_is_refused_before_it_is_sent(tmp_path: Path, mode
             assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
 
 
+def request(content: bytes, *lines: str, version: str = "1.1") -> bytes:
+    head = [f"POST /api/predict?whole=true HTTP/{version}", "Host: localhost", "Content-Type: audio/wav", *lines]
+    return "\r\n".join([*head, f"Content-Length: {len(content)}", "", ""]).encode() + content
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_client_that_closes_its_half_gets_its_answer(tmp_path: Path, model_path: Path, version: str) -> None:
+    get = f"GET /livez HTTP/{version}\r\nHost: localhost\r\n\r\n".encode()
+    post = request(audio_bytes(60), version=version)
+    with live(tmp_path, model_path) as service:
+        for content in (get, post, *([get + get, post + get] if version == "1.1" else [])):
+            with service.connect(content) as connection:
+                connection.shutdown(socket.SHUT_WR)
+                answer = read_all(connection)
+                assert answer.count(b"HTTP/1.1 200 OK") == content.count(b" HTTP/"), answer
+        with service.connect(post[:-1]) as connection:
+            connection.shutdown(socket.SHUT_WR)
+            assert b"200 OK" not in read_all(connection)
+
+
+def test_client_that_leaves_is_noticed_while_the_service_works(tmp_path: Path, model_path: Path) -> None:
+    with live(tmp_path, model_path) as service:
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        with service.connect(request(audio_bytes(600, "FLAC"))):
+            while "genre_predictions_running 1.0" not in httpx2.get(f"{service.address}/metrics").text:
+                assert time.monotonic() < deadline
+        while '"status": 499' not in service.log.read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def test_uvicorn_serves_no_other_host_either(tmp_path: Path, model_path: Path) -> None:
+    command = (sys.executable, "-m", "uvicorn", "--factory", "genre_api:create_app")
+    with live(tmp_path, model_path, command=command) as service:
+        assert httpx2.get(f"{service.address}/livez").status_code == 200
+        response = httpx2.get(f"{service.address}/livez", headers={"Host": "evil.example"})
+        assert (response.status_code, response.json()["code"]) == (400, "invalid_host")
+
+
 def test_other_hosts_are_refused_on_a_loopback_address(tmp_path: Path, model_path: Path) -> None:
     with live(tmp_path, model_path) as service:
         assert httpx2.get(f"{service.address}/livez").status_code == 200

@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.api.conftest import MakeClient
-from tests.api.requests import LEAKS, audio_bytes, upload
+from tests.api.requests import LEAKS, assert_problem, audio_bytes, upload
 from tests.runtime.hostile_files import CONTENTS, Hostile, endless_opus
 from tests.synthetic import LABELS
 
@@ -25,6 +25,23 @@ def test_where_temporary_files_cannot_be_made_uploads_are_read_from_memory(
 
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     assert upload(client, audio_bytes()).json()["label"] == "tone"
+
+
+@pytest.mark.parametrize("kind", ["form", "body"])
+def test_full_disk_is_told_as_such(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    content = audio_bytes(60)
+    if kind == "form":
+        response = upload(client, content)
+    else:
+        response = client.post("/api/predict", content=content, headers={"Content-Type": "audio/wav"})
+    assert_problem(response, 503, "storage_full")
+    assert "No space left on device" in caplog.text
 
 
 @pytest.fixture

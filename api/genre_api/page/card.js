@@ -6,6 +6,7 @@ import { spectrogram } from "./spectrogram.js";
 import { timeline } from "./timeline.js";
 
 const SHOWN = 5;
+const FINAL = [400, 413, 415, 422];
 const KINDS = { styles: "style", moods: "mood", instruments: "instrument", voice: "voice" };
 const either = new Intl.ListFormat("en-GB", { type: "disjunction" });
 
@@ -58,8 +59,13 @@ export class Card {
   failed(refusal) {
     this.refusal = refusal;
     const words = element("p", { class: "error" }, element("strong", {}, "Failed: "), sentence(refusal.message));
-    this.#settle("failed", "Try again", words);
+    this.#settle("failed", this.mayPass ? "Try again" : "", words);
     announce(`${this.name} failed: ${sentence(refusal.message)}`);
+  }
+
+  /** Whether the same file may succeed at another try: a refusal of the file itself or of its size is final. */
+  get mayPass() {
+    return this.refusal !== null && !FINAL.includes(this.refusal.status);
   }
 
   /** Free what the card holds; it is not used again. */

@@ -49,20 +49,21 @@ function figures(health, { macro_f1, epoch, test, files, provenance }) {
   const tracks = ({ n_tracks, n_groups }) => (n_groups < n_tracks ? `${n_tracks} by ${n_groups} artists` : n_tracks);
   const asked = health.device === health.device_requested ? "" : ` (requested: ${health.device_requested})`;
   const sources = Object.entries(provenance?.clips_per_source ?? {}).map(([name, count]) => `${name} ${count}`);
-  const split = provenance?.split ?? {};
+  const { split, seed, fold, train } = provenance?.split ?? {};
   const rows = {
     Model: health.model,
     "Genres learnt from examples": health.head && [health.head.file, health.head.created?.slice(0, 10)].filter(Boolean).join(", "),
     "Runs on": health.device && health.device + asked,
     "Right on test tracks": within(test),
-    "Right from test files": within(files),
+    "Right from test files": files?.accuracy !== test?.accuracy && within(files),
     "Confident answers": test?.confident && `${share(test.confident.coverage)}, ${share(test.confident.precision) ?? "none"} of them right`,
     "Test tracks": test && tracks(test),
     "Macro F1": plain(macro_f1),
     "Calibration error": plain(test?.calibration_error),
     Parameters: provenance?.n_parameters?.toLocaleString("en"),
     "Clips by source": sources.join(", "),
-    Split: Object.entries(split).map(([name, value]) => `${name} ${value}`).join(", ").replace("split ", ""),
+    "Training clips": train,
+    Split: split && [`by ${split}`, ...Object.entries({ seed, fold }).filter(([, value]) => value !== undefined).map((pair) => pair.join(" "))].join(", "),
     "Chosen epoch": epoch,
   };
   const known = Object.entries(rows).filter(([, value]) => value || value === 0);

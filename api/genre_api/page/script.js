@@ -49,7 +49,7 @@ function update() {
   byId("results-section").hidden = !cards.length;
   byId("summary").textContent =
     `${over.length} of ${cards.length} finished${failed.length ? `, ${failed.length} failed` : ""}`;
-  byId("retry-all").hidden = !failed.length;
+  byId("retry-all").hidden = !failed.some((card) => card.mayPass);
   byId("csv").disabled = byId("json").disabled = !over.length;
 }
 
@@ -106,7 +106,7 @@ byId("picker").addEventListener("change", (event) => {
   event.target.value = ""; // so that the same file can be picked again
 });
 byId("retry-all").addEventListener("click", () => {
-  cards.filter((card) => card.state === "failed").forEach(actions.retry);
+  cards.filter((card) => card.state === "failed" && card.mayPass).forEach(actions.retry);
   byId("results-heading").focus();
 });
 byId("clear").addEventListener("click", () => {

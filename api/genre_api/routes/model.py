@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
+from functools import lru_cache
+from threading import Lock
 from typing import Any, TypeGuard
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from genre_api.images import confusion_png, confusion_svg
+from genre_api.inference import sendable
 from genre_api.problems import ServiceError, problem_responses
 from genre_api.routes.page import best_type
 from genre_api.schemas import Confusion, Genres, History, Metrics
@@ -75,8 +79,8 @@ async def metrics(service: TheService) -> Metrics:
     """
     classifier = service.classifier
     metadata = classifier.metadata if classifier else None
-    values = finite(metadata.metrics) if metadata else {}
-    provenance = finite(metadata.provenance) if metadata else {}
+    values = answerable(metadata.metrics) if metadata else {}
+    provenance = answerable(metadata.provenance) if metadata else {}
     test, files = (_some(values.get(part), _FIGURES) for part in ("test", "files"))
     error = service.load_error
     missing = error is None or (isinstance(error, ModelNotFoundError) and error.path != service.settings.head)
@@ -104,14 +108,14 @@ async def history(classifier: TheClassifier) -> History:
     classifier : GenreClassifier
         The loaded classifier.
     """
-    epochs = finite(classifier.metadata.metrics.get("history"))
+    epochs = answerable(classifier.metadata.metrics.get("history"))
     if not isinstance(epochs, list) or not epochs or not all(isinstance(epoch, dict) for epoch in epochs):
         raise _not_recorded("history of the training")
     return History(history=epochs)
 
 
 @router.get("/api/metrics/confusion", response_model=Confusion, responses=_DRAWN)
-async def confusion(request: Request, classifier: TheClassifier) -> Response:
+def confusion(request: Request, classifier: TheClassifier) -> Response:
     """Return test tracks by true and predicted genre, as JSON or, by the Accept header, as SVG or PNG.
 
     \f
@@ -130,11 +134,24 @@ async def confusion(request: Request, classifier: TheClassifier) -> Response:
     if not _is_matrix(matrix, len(labels)):
         raise _not_recorded("confusion matrix")
     headers = {"Vary": "Accept"}
-    if wanted == SVG:
-        return Response(confusion_svg(labels, matrix), media_type=SVG, headers=headers)
-    if wanted == PNG:
-        return Response(confusion_png(labels, matrix), media_type=PNG, headers=headers)
+    if wanted != "application/json":
+        return Response(_drawn(wanted, json.dumps([labels, matrix])), media_type=wanted, headers=headers)
     return JSONResponse(Confusion(labels=labels, matrix=matrix).model_dump(), headers=headers)
+
+
+_drawing = Lock()
+
+
+def _drawn(media_type: str, labels_and_matrix: str) -> str | bytes:
+    """Draw a confusion matrix in one thread at a time, and each only once."""
+    with _drawing:
+        return _draw(media_type, labels_and_matrix)
+
+
+@lru_cache(maxsize=4)
+def _draw(media_type: str, labels_and_matrix: str) -> str | bytes:
+    draw = confusion_svg if media_type == SVG else confusion_png
+    return draw(*json.loads(labels_and_matrix))
 
 
 def _tested(classifier: GenreClassifier) -> Mapping[str, Any]:
@@ -143,8 +160,8 @@ def _tested(classifier: GenreClassifier) -> Mapping[str, Any]:
     return test if isinstance(test, Mapping) else {}
 
 
-def finite(value: Any) -> Any:
-    """Return a JSON value with null in place of NaN and infinity, which JSON does not have.
+def answerable(value: Any) -> Any:
+    """Return a JSON value without what an answer cannot contain: NaN and infinity become null, lone surrogates `?`.
 
     Parameters
     ----------
@@ -152,9 +169,11 @@ def finite(value: Any) -> Any:
         Value read from JSON.
     """
     if isinstance(value, Mapping):
-        return {str(key): finite(item) for key, item in value.items()}
+        return {sendable(str(key)): answerable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
+        return [answerable(item) for item in value]
+    if isinstance(value, str):
+        return sendable(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

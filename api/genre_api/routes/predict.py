@@ -42,6 +42,7 @@ from genre_api.schemas import Batch, Embedding, Prediction, Similar
 from genre_api.service import Service, TheClassifier, TheService
 from genre_runtime import FloatArray, GenreClassifier
 from genre_runtime import Prediction as RuntimePrediction
+from genre_runtime.errors import UnreadableAudioError
 from genre_runtime.library.similarity import KnownTrack
 
 router = APIRouter(tags=["predict"])
@@ -64,7 +65,7 @@ PROBLEMS = {
     "s415": "unreadable_audio, unsupported_media_type",
     "s422": "invalid_request, empty_audio, invalid_input",
     "s429": "too_many_requests",
-    "s503": "busy, timeout, unavailable",
+    "s503": "busy, timeout, unavailable, storage_full",
 }
 _SPEC = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
 _ALTERNATIVES = [
@@ -290,7 +291,11 @@ async def _work(
         found = parse_json(content, classifier.metadata.audio.n_mels) if kind == JSON else parse_npy(content)
         if isinstance(found, str):
             with open_inside(found, settings.audio_roots) as file:
-                return job(file, stop), found
+                try:
+                    return job(file, stop), found
+                except UnreadableAudioError as error:  # its message may quote the file, which the client did not send
+                    detail = "the file at this path is not audio of a known format, or is damaged"
+                    raise ServiceError(415, error.code, detail) from error
         if spectrogram_job is None:
             raise ServiceError(422, "invalid_request", "a spectrogram has no embedding: send audio or a path")
         return spectrogram_job(found), None

@@ -299,6 +299,8 @@ def share_source(source: AudioSource) -> Iterator[SharedSource | None]:
     InvalidInputError
         It has another type, or is open for text.
     """
+    if isinstance(source, tempfile.SpooledTemporaryFile) and isinstance(source._file, io.BytesIO):
+        source = source._file.getvalue()  # `rollover` would lose the content if the disk is full
     if isinstance(source, str | os.PathLike):
         opened = _open_per_process(Path(source))
         if opened is None:
@@ -384,7 +386,8 @@ def _plain_descriptor(source: object) -> int | None:
     file: Any = source
     try:
         if isinstance(file, tempfile.SpooledTemporaryFile) and file.readable():
-            file.rollover()
+            if file.name is None:  # in memory: a full disk would cut it short
+                return None
             file.flush()
             return file.fileno()
         file = getattr(file, "file", file) if type(file).__name__ == "_TemporaryFileWrapper" else file

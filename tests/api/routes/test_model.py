@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -15,8 +17,8 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from genre_api.images import CELL, MARGIN, SCALE, confusion_svg
-from genre_api.routes.model import finite
+from genre_api.images import CELL, MARGIN, SCALE, confusion_png, confusion_svg
+from genre_api.routes.model import answerable
 from genre_runtime import GenreClassifier
 from tests.api.conftest import MakeClient
 from tests.api.figures import MATRIX, add_figures
@@ -25,6 +27,7 @@ from tests.synthetic import LABELS
 
 METRICS_KEYS = {"model_exists", "model_path", "val_acc", "val_loss", "epoch", "ready"}
 SVG = {"Accept": "image/svg+xml"}
+PNG = {"Accept": "image/png"}
 
 
 def client_of(make_client: MakeClient, model_path: Path, metrics: Mapping[str, Any]) -> TestClient:
@@ -117,6 +120,41 @@ def test_labels_are_escaped_in_the_picture() -> None:
     assert [text.text for text in ElementTree.fromstring(picture).iter() if text.text == "<script>"]
 
 
-def test_finite_keeps_everything_else() -> None:
+def test_confusion_matrix_is_drawn_once(
+    make_client: MakeClient, model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn, draw = [], confusion_png
+
+    def counted(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> bytes:
+        drawn.append(threading.current_thread())
+        return draw(labels, matrix)
+
+    monkeypatch.setattr("genre_api.routes.model.confusion_png", counted)
+    client = client_of(make_client, model_path, {"test": {"confusion_matrix": [[7, 1, 2], [3, 4, 5], [6, 8, 9]]}})
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: client.get("/api/metrics/confusion", headers=PNG).content, range(4)))
+    assert len(set(answers)) == 1
+    assert answers[0].startswith(b"\x89PNG")
+    assert len(drawn) == 1
+    assert "AnyIO worker" in drawn[0].name, "not the thread of the event loop"
+
+
+def test_strings_of_the_sidecar_that_utf_8_lacks(make_client: MakeClient, model_path: Path) -> None:
+    client = client_of(make_client, model_path, {"test": {"per_genre": {"\ud800": {"name\udfff": "\ud801"}}}})
+    assert client.get("/api/metrics").json()["test"]["per_genre"] == {"?": {"name?": "?"}}
+
+
+def test_label_that_utf_8_lacks_is_an_error_of_the_model(make_client: MakeClient, model_path: Path) -> None:
+    sidecar = model_path.with_suffix(".json")
+    values = json.loads(sidecar.read_text(encoding="utf-8"))
+    sidecar.write_text(json.dumps({**values, "labels": ["\ud800", *values["labels"][1:]]}), encoding="utf-8")
+    client = client_of(make_client, model_path, {})
+    assert_problem(client.get("/readyz"), 503, "not_ready")
+    assert "cannot be printed" in client.get("/readyz").json()["load_error"]
+
+
+def test_only_what_json_lacks_is_replaced() -> None:
     value = {"a": [1, 2.5, math.nan, {"b": -math.inf}], "c": None, "d": "text"}
-    assert json.dumps(finite(value), allow_nan=False) == '{"a": [1, 2.5, null, {"b": null}], "c": null, "d": "text"}'
+    assert (
+        json.dumps(answerable(value), allow_nan=False) == '{"a": [1, 2.5, null, {"b": null}], "c": null, "d": "text"}'
+    )

@@ -230,6 +230,14 @@ def test_failed_file_is_tried_again(page: Page) -> None:
     assert page.get_by_role("button", name="Try failed files again").is_hidden()
 
 
+def test_no_other_try_is_offered_where_it_cannot_help(page: Page) -> None:
+    choose_named(page, {"cover.jpg": b"\xff\xd8\xff\xe0" + bytes(1000)})
+    failed = card(page, "failed")
+    expect(failed).to_contain_text("Not an audio file")
+    assert failed.get_by_role("button").all_inner_texts() == ["Remove"]
+    assert page.get_by_role("button", name="Try failed files again").is_hidden()
+
+
 @pytest.mark.parametrize("status", [429, 503])
 def test_busy_service_is_asked_again_when_it_said(page: Page, status: int) -> None:
     problem = {"status": status, "code": "busy", "detail": "every place is taken"}

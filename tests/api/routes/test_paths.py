@@ -54,6 +54,14 @@ def test_path_inside_is_read(reader: TestClient, classifier: GenreClassifier, mu
         assert {name: answer[name] for name in expected} == {**expected, "path": path}
 
 
+@pytest.mark.parametrize("content", [b"password=hunter2 and more", b"\x01\x02hunter2", b"<html>hunter2", b"hunter2"])
+def test_no_error_quotes_a_file_that_the_client_did_not_send(reader: TestClient, music: Path, content: bytes) -> None:
+    (music / "notes.txt").write_bytes(content)
+    response = ask(reader, "notes.txt")
+    assert_problem(response, 415, "unreadable_audio")
+    assert response.json()["detail"] == "the file at this path is not audio of a known format, or is damaged"
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -168,6 +168,17 @@ def _spooled(content: bytes) -> Any:
     return file
 
 
+def test_file_in_memory_is_not_moved_to_a_disk_that_may_be_full(
+    pool: DecoderPool, song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Any) -> None:
+        raise AssertionError("rolled over")
+
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "rollover", refuse)
+    with _spooled(song.read_bytes()) as file:
+        assert result(pool.stream_excerpts(file, RATE, **PLAN))[1].duration_seconds == 35
+
+
 def _named(content: bytes) -> Any:
     file = tempfile.NamedTemporaryFile()  # noqa: SIM115
     file.write(content)  # not flushed
