@@ -39,7 +39,8 @@ def setup(c: Context, ray: bool = sys.platform.startswith("linux")) -> None:
     extras = {"runtime": "[cpu,library,watch,ray]" if ray else "[cpu,library,watch]", "gui": "[drop,play]"}
     members = [word for member in MEMBERS for word in ("--editable", f"./{member}{extras.get(member, '')}")]
     pins = ("--constraint", "constraints.txt", "--requirement", "tests/requirements.txt")
-    _run(PYTHON, "-m", "pip", "install", "--disable-pip-version-check", *pins, *members)
+    # Python compiles a module when it is first imported; compiling all of torch and Ray takes a minute.
+    _run(PYTHON, "-m", "pip", "install", "--no-compile", "--disable-pip-version-check", *pins, *members)
     _repair_torchaudio()
     _install_system_packages()
     STAMP.write_text(f"{_wanted()}\n{WITH_RAY if ray else WITHOUT_RAY}\n", encoding="utf-8")
