@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 import venv
@@ -41,8 +40,7 @@ def setup(c: Context, ray: bool = sys.platform.startswith("linux")) -> None:
     pins = ("--constraint", "constraints.txt", "--requirement", "tests/requirements.txt")
     # Python compiles a module when it is first imported; compiling all of torch and Ray takes a minute.
     _run(PYTHON, "-m", "pip", "install", "--no-compile", "--disable-pip-version-check", *pins, *members)
-    _repair_torchaudio()
-    _install_system_packages()
+    _run(PYTHON, "-m", "tests.environment")
     STAMP.write_text(f"{_wanted()}\n{WITH_RAY if ray else WITHOUT_RAY}\n", encoding="utf-8")
 
 
@@ -296,37 +294,3 @@ def _run(*command: str | Path) -> None:
         status = 130
     if status:
         raise Exit(code=status)
-
-
-def _repair_torchaudio() -> None:
-    """Remove torchaudio's CUDA extension if torch is a CPU build, in which it cannot be loaded.
-
-    Without its folder, torchaudio treats the extension as not available; this project does not use it.
-    """
-    probe = "import torch\ntry: import torchaudio\nexcept OSError: print(torch.version.cuda)"
-    result = subprocess.run([str(PYTHON), "-c", probe], capture_output=True, text=True, check=True)
-    for extension in VENV.glob("**/torchaudio/lib") if result.stdout.strip() == "None" else ():
-        shutil.rmtree(extension)
-        print(f"torch is a CPU build: removed torchaudio's CUDA extension, {extension.relative_to(ROOT)}")
-
-
-def _install_system_packages() -> None:
-    """Install the programs that the tests of the window and the page need on Linux, or print which are missing."""
-    if not sys.platform.startswith("linux"):
-        return
-    installed = {
-        "xvfb": shutil.which("Xvfb"),
-        "chromium": any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
-        "curl": shutil.which("curl"),
-        "python3-tk": not subprocess.run([str(PYTHON), "-c", "import tkinter"], capture_output=True).returncode,
-    }
-    packages = [name for name, found in installed.items() if not found]
-    if packages and os.geteuid() == 0 and shutil.which("apt-get"):
-        print(f"installing {' '.join(packages)} with apt-get")
-        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        subprocess.run(["apt-get", "update", "-qq"], env=quiet)
-        install = ("apt-get", "install", "-y", "-qq", "--no-install-recommends")
-        # One by one: if a distribution lacks one of them, such as Chromium, the others are still installed.
-        packages = [name for name in packages if subprocess.run([*install, name], env=quiet).returncode]
-    if packages:
-        print(f"some tests of the window or the page will be skipped: install {' and '.join(packages)} to run them")
