@@ -23,6 +23,9 @@ PROCESS_BYTES = 320 * 2**20
 UNITS = {"m": 2**20, "g": 2**30, "Mi": 2**20, "Gi": 2**30}
 
 
+DOCUMENT = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+
+
 def read(name: str) -> Any:
     return yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))
 
@@ -153,3 +156,95 @@ def test_the_board_asks_for_metrics_and_labels_that_the_service_has(client: Test
     ours = {name for name in labels if name.startswith("genre_") and not name.endswith(("_created", "_count", "_sum"))}
     shown = {name.removesuffix("_bucket") for name in asked}
     assert {name.removesuffix("_bucket") for name in ours} - shown <= {"genre_known_tracks"}, "no panel shows it"
+
+
+Manifest = tuple[dict[str, dict[str, Any]], dict[str, Any], Settings]
+"""Objects of the manifest by kind, its one container, and the settings of that."""
+
+
+@pytest.fixture
+def manifest(monkeypatch: pytest.MonkeyPatch) -> Manifest:
+    documents = list(yaml.safe_load_all((FOLDER / "kubernetes.yaml").read_text(encoding="utf-8")))
+    objects = {document["kind"]: document for document in documents}
+    assert len(objects) == len(documents)
+    [container] = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
+    variables = {one["name"]: one.get("value", "key of the test") for one in container["env"]}
+    expanded = {name: value.replace("$(POD_IP)", "10.0.0.7") for name, value in variables.items() if name != "POD_IP"}
+    names = [one["name"] for one in container["env"]]
+    assert names.index("POD_IP") < names.index("GENRE_ALLOWED_HOSTS"), "only variables above are replaced"
+    return objects, container, settings_of(expanded, monkeypatch)
+
+
+def test_objects_of_the_manifest_belong_together(manifest: Manifest) -> None:
+    objects, container, settings = manifest
+    assert objects.keys() == {"Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler"}
+    labels = objects["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert objects["Deployment"]["spec"]["selector"]["matchLabels"] == labels
+    assert objects["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"] == labels
+    service, scaler = objects["Service"]["spec"], objects["HorizontalPodAutoscaler"]["spec"]
+    assert service["selector"] == labels
+    assert service["type"] == "ClusterIP"
+    assert service["ports"][0]["targetPort"] == container["ports"][0]["name"]
+    assert container["ports"] == [{"name": "http", "containerPort": settings.port}], "no port of the node"
+    assert scaler["scaleTargetRef"]["name"] == objects["Deployment"]["metadata"]["name"]
+    assert objects["PodDisruptionBudget"]["spec"]["minAvailable"] < scaler["minReplicas"]
+    assert objects["Service"]["metadata"]["name"] in settings.allowed_hosts
+
+
+def test_pods_have_no_rights(manifest: Manifest) -> None:
+    objects, container, _ = manifest
+    pod = objects["Deployment"]["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] >= 10_000
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["enableServiceLinks"] is False, "GENRE_API_PORT of the Service would be taken for a setting"
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
+    assert all("hostPath" not in volume for volume in pod["volumes"])
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    [key] = [one for one in container["env"] if one["name"] == "GENRE_API_KEY"]
+    assert key.keys() == {"name", "valueFrom"}, "a key in the manifest"
+
+
+def test_pods_have_the_memory_and_the_time_that_the_settings_need(manifest: Manifest) -> None:
+    objects, container, settings = manifest
+    pod, limits = objects["Deployment"]["spec"]["template"]["spec"], container["resources"]["limits"]
+    assert PROCESS_BYTES + settings.n_workers * settings.decode_memory_bytes <= n_bytes(limits["memory"])
+    assert int(limits["cpu"]) == settings.n_workers
+    uploads = n_bytes(pod["volumes"][0]["emptyDir"]["sizeLimit"])
+    assert settings.max_total_bytes < uploads <= n_bytes(limits["ephemeral-storage"])
+    assert container["volumeMounts"] == [{"name": pod["volumes"][0]["name"], "mountPath": "/tmp"}]
+    assert settings.drain_seconds + settings.shutdown_seconds < pod["terminationGracePeriodSeconds"]
+    probe = container["readinessProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] < settings.drain_seconds
+
+
+def test_probes_are_answered(manifest: Manifest, make_client: Any) -> None:
+    _, container, settings = manifest
+    client = make_client(api_key=settings.api_key, allowed_hosts=settings.allowed_hosts)
+    paths = {}
+    for name in ("startupProbe", "livenessProbe", "readinessProbe"):
+        request = container[name]["httpGet"]
+        assert request["port"] == container["ports"][0]["name"]
+        paths[name] = request["path"]
+        assert client.get(request["path"], headers={"Host": f"10.0.0.7:{settings.port}"}).status_code == 200
+    assert paths == {"startupProbe": "/livez", "livenessProbe": "/livez", "readinessProbe": "/readyz"}
+
+
+def test_documented_lines_of_nginx_and_uvicorn_agree_with_the_settings() -> None:
+    settings = Settings()
+
+    def value(name: str) -> int:
+        [found] = re.findall(rf"{name}[ =](\d+)", DOCUMENT)
+        return int(found)
+
+    assert value("client_max_body_size") * 2**20 == settings.max_body_bytes
+    assert value("proxy_read_timeout") > settings.request_seconds
+    assert re.findall(r"keepalive_timeout (\d+)s", DOCUMENT) == ["5"]
+    assert settings.header_seconds > 5
+    assert value("--limit-concurrency") == settings.max_connections
+    assert value("--timeout-keep-alive") == settings.header_seconds
+    assert value("--timeout-graceful-shutdown") == settings.shutdown_seconds
