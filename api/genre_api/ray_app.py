@@ -25,7 +25,8 @@ MAX_DEATHS = 3
 """Replicas lost during one request before it is given up: it may be what kills them."""
 
 N_FRONTS = 2
-METHODS = ("DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT")
+UPLOAD = "POST"
+OTHERS = ("DELETE", "GET", "OPTIONS", "PATCH", "PUT")
 
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 """Status, headers and body."""
@@ -124,7 +125,7 @@ def make_front(settings: Settings, send: Send, lost: tuple[type[Exception], ...]
 
     async def forward(request: Request) -> Response:
         async with service.body(request, settings.max_body_bytes) as chunks:
-            body = b"".join([chunk async for chunk in chunks])
+            body = b"".join([chunk async for chunk in chunks]) if request.method == UPLOAD else b""
             scope = {name: request.scope[name] for name in _SENT if name in request.scope}
             request_id = (b"x-request-id", (current_request_id() or "").encode())
             scope["headers"] = [*(one for one in scope["headers"] if one[0] != request_id[0]), request_id]
@@ -133,10 +134,10 @@ def make_front(settings: Settings, send: Send, lost: tuple[type[Exception], ...]
         response.raw_headers = headers
         return response
 
-    # Replicas ask for the key, too, but only after the upload. Pages and probes have neither key nor body.
+    # Replicas ask for the key, too, but only after the upload. Other methods need no key here: their body is not read.
     guard = [Depends(require_key)] if settings.api_key else []
-    app.add_api_route("/{path:path}", forward, methods=["POST"], dependencies=guard)
-    app.add_api_route("/{path:path}", forward, methods=[method for method in METHODS if method != "POST"])
+    app.add_api_route("/{path:path}", forward, methods=[UPLOAD], dependencies=guard)
+    app.add_api_route("/{path:path}", forward, methods=[*OTHERS])
     add_problem_handlers(app)
     app.add_middleware(
         Observation,

@@ -38,10 +38,13 @@ class Cluster:
     """One replica in this process; the next requests in `losses` find it dead."""
 
     def __init__(self, replica: Replica) -> None:
-        self.replica, self.losses, self.scopes = replica, 0, list[dict[str, Any]]()
+        self.replica, self.losses = replica, 0
+        self.scopes: list[dict[str, Any]] = []
+        self.n_bytes = 0
 
     async def send(self, scope: dict[str, Any], body: bytes) -> Answer:
         self.scopes.append(scope)
+        self.n_bytes += len(body)
         if self.losses:
             self.losses -= 1
             raise LostError
@@ -126,6 +129,8 @@ def test_the_front_refuses_before_it_sends(cluster: Cluster) -> None:
     assert_problem(front.get("/livez", headers={"Host": "elsewhere"}), 400, "invalid_host")
     assert cluster.scopes == []
     assert front.get("/livez").json() == {"status": "alive"}
+    assert front.request("PUT", "/livez", content=bytes(500)).status_code == 405
+    assert cluster.n_bytes == 0, "a body that needed no key"
 
 
 def test_a_replica_without_a_model_says_why(monkeypatch: pytest.MonkeyPatch, decoders: DecoderPool) -> None:
