@@ -139,12 +139,7 @@ def make_front(settings: Settings, send: Send, lost: tuple[type[Exception], ...]
     app.add_api_route("/{path:path}", forward, methods=[UPLOAD], dependencies=guard)
     app.add_api_route("/{path:path}", forward, methods=[*OTHERS])
     add_problem_handlers(app)
-    app.add_middleware(
-        Observation,
-        meters=service.meters,
-        allowed_hosts=settings.allowed_hosts,
-        cors_origins=settings.cors_origins,
-    )
+    app.add_middleware(Observation, meters=service.meters, settings=settings)
     return app
 
 
