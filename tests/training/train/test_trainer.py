@@ -226,6 +226,23 @@ def test_each_branch_has_a_loss_of_its_own() -> None:
     assert gradient.tolist() == [pytest.approx([-share, share]) for share in wrong]
 
 
+@pytest.mark.parametrize("tag_weight", [0.5, 2.0])
+def test_answers_for_tags_are_drawn_to_those_of_the_starting_weights(tag_weight: float) -> None:
+    class Tags(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.classes = nn.Parameter(torch.tensor([[1.0, -2.0]]))
+
+        def forward(self, x: Tensor) -> loop.Answers:
+            return loop.Answers(torch.zeros(1, len(x), 2), self.classes, torch.tensor([[0.0, 0.0]]))
+
+    network = Tags()
+    batch = Batch(torch.zeros(1), torch.zeros(1, 1, 1), torch.eye(2)[:1], torch.ones(1), torch.zeros(1, 2))
+    loop._step(network, torch.optim.SGD(network.parameters(), 1.0), batch, replace(UNSMOOTHED, tag_weight=tag_weight))
+    # The mean of both squares has the gradient (1, -2).
+    assert network.classes.tolist() == [pytest.approx([1 - tag_weight, -2 + 2 * tag_weight])]
+
+
 def test_small_sources_are_drawn_more_often() -> None:
     sources = np.array(["large"] * 90 + ["small"] * 10)
     as_they_come = draw_clips(sources, 1.0, np.random.default_rng(0))
