@@ -116,6 +116,10 @@ def _main(words: Sequence[str]) -> int:
         print(f"genre: {error}", file=sys.stderr)
         return 2
     options = parser.parse_args(words)
+    if "configured" in options:
+        from genre_runtime.cli import configuration
+
+        configuration.drop_excluded(options, parser)
     with _ended_cleanly():
         return _run(options)
 

@@ -100,11 +100,34 @@ def apply_config(
         for action in _options(own):
             value, source = _configured(verb, action, config)
             if source is not None:
-                configured[action.dest] = _converted(action, value, f"{source} {_key(action)}", path)
+                configured[action.dest] = _converted(verb, action, value, source, path)
+        for group in own._mutually_exclusive_groups:
+            both = [_key(action) for action in group._group_actions if configured.get(action.dest)]
+            if len(both) > 1:
+                raise UsageError(f"{str(path)!r} sets {' and '.join(both)} for `genre {verb}`: expected one of them")
         if verb in chosen and configured:
             chosen[verb].set_defaults(**configured, configured=configured)
             for action in _options(chosen[verb]):
                 action.required = action.required and action.dest not in configured
+
+
+def drop_excluded(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Drop what is configured and excludes an option of the command line, such as `append` beside `--overwrite`.
+
+    Parameters
+    ----------
+    options : Namespace
+        As parsed; is changed.
+    parser : ArgumentParser
+        Of the command.
+    """
+    configured = getattr(options, "configured", {})
+    for own in verb_parsers(parser).values() if configured else ():
+        for group in own._mutually_exclusive_groups:
+            names = [action.dest for action in group._group_actions]
+            if any(getattr(options, name, None) and name not in configured for name in names):
+                for name in configured.keys() & names:
+                    setattr(options, name, False if isinstance(configured[name], bool) else None)
 
 
 def verb_parsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
@@ -175,21 +198,25 @@ def _check_names(config: Mapping[str, Any], path: Path, verbs: Mapping[str, argp
             raise UsageError(f"{str(path)!r} has the key {name!r}: expected an option, {known}")
 
 
-def _converted(action: argparse.Action, value: Any, where: str, path: Path) -> Any:
-    """Return a value as the option's own type gives it."""
+def _converted(verb: str, action: argparse.Action, value: Any, source: str, path: Path) -> Any:
+    """Return a value as the option's own type gives it; `~/` begins a path in the home folder."""
+    shared = source == "all verbs"
+    wrong = f"{str(path)!r}: {'' if shared else f'{source} '}{_key(action)} is {value!r}: "
     flag = isinstance(action, argparse._StoreTrueAction)
     several = action.nargs in ("+", "*") or isinstance(action, arguments.Repeated)
     values = value if several and isinstance(value, list) else [value]
-    if flag != isinstance(value, bool) or not all(isinstance(one, str | int | float) for one in values):
+    if flag != isinstance(value, bool) or not values or not all(isinstance(one, str | int | float) for one in values):
         expected = "true or false" if flag else "a list of texts" if several else "a text or a number"
-        raise UsageError(f"{str(path)!r}: {where} is {value!r}: expected {expected}")
+        raise UsageError(f"{wrong}expected {expected}")
     if flag:
         return value
     try:
-        found = [one if action.type is None else action.type(str(one)) for one in values]  # type: ignore[operator]
+        texts = [Path(one).expanduser() if str(one).startswith("~/") else one for one in values]
+        found = [one if action.type is None else action.type(str(one)) for one in texts]  # type: ignore[operator]
     except (argparse.ArgumentTypeError, ValueError, TypeError) as error:
-        raise UsageError(f"{str(path)!r}: {where} is {value!r}: {error}") from error
+        raise UsageError(f"{wrong}{error}") from error
     for one in found:
         if action.choices is not None and one not in action.choices:
-            raise UsageError(f"{str(path)!r}: {where} is {value!r}: expected {', '.join(map(str, action.choices))}")
+            advice = f" for `genre {verb}`: write the key into the tables of the verbs that it is for" if shared else ""
+            raise UsageError(f"{wrong}expected {', '.join(map(str, action.choices))}{advice}")
     return found if several else found[0]

@@ -86,7 +86,7 @@ def add_parser(verbs: Any) -> None:
     add("--model", metavar="FILE", help="the model of the state file, if it is another one")
     add("--jobs", type=arguments.positive, default=0, metavar="N", help="files in work at once (default: one per core)")
     add("--force", action="store_true", help="overwrite files that are not playlists of this command")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, kept=lambda _: "playlists may be missing; run the same line again")
 
 
 def condition(text: str) -> Condition:

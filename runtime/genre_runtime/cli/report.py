@@ -61,7 +61,7 @@ def add_parser(verbs: Any) -> None:
     add("--model", metavar="FILE", help="the model of the state file, if it is another one")
     add("--jobs", type=arguments.positive, default=0, metavar="N", help="files in work at once (default: one per core)")
     add("--force", action="store_true", help="overwrite a file that is not a report")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, kept=lambda _: "no page was written; run the same line again")
 
 
 def rows(text: str) -> int | None:

@@ -86,7 +86,7 @@ def add_parser(verbs: Any) -> None:
         help="record changes here (default: a new file, named at the end)",
     )
     add("--undo", type=arguments.file_path, metavar="JOURNAL", help="restore every file that the journal names")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, kept=kept)
 
 
 def add_tagging_options(parser: argparse.ArgumentParser) -> None:
@@ -172,6 +172,17 @@ _UNDO_LACKS = {
     "min_confidence": "--min-confidence",
 }
 """What --undo would otherwise pass over in silence, by the names of the options."""
+
+
+def kept(options: argparse.Namespace) -> str:
+    """Return what an interrupted run leaves.
+
+    Parameters
+    ----------
+    options : Namespace
+    """
+    analyses = options.undo is None and options.results is None
+    return f"every file is whole; {arguments.goes_on(options) if analyses else 'run the same line again to go on'}"
 
 
 def _besides_undo(options: argparse.Namespace) -> list[str]:

@@ -156,10 +156,14 @@ class GenreMap:
             A label is unknown.
         """
         known = sorted(labels)
-        keys = set(map(spelling_key, (*known, *tags)))
+        others = [spelling_key(tag) for tag in tags]
+        keys = {*map(spelling_key, known), *others}
         unknown = sorted(name for name in self.names if spelling_key(name) not in keys)
         if unknown:
-            raise InvalidInputError(f"the map names unknown genres {', '.join(unknown)}: known are {', '.join(known)}")
+            more = ", and the model's styles, moods and instruments" if others else ""
+            raise InvalidInputError(
+                f"the map names unknown labels {', '.join(unknown)}: known are {', '.join(known)}{more}"
+            )
 
     def _find(self, label: str) -> tuple[str, ...]:
         """Return the names of a label: ("",) if it is not written, () if the map does not have it."""

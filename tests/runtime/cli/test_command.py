@@ -212,6 +212,10 @@ def test_a_long_file_shows_its_progress_on_a_terminal(
         (("similar", "x.wav", "--in", "."), "the list is not complete; "),
         (("embed", "x.wav"), "the lines written so far are complete; "),
         (("embed", "x.wav", "--output", "x.npz"), "no file was written; "),
+        (("tag", "x.wav"), "every file is whole; with --state FILE, "),
+        (("tag", "--from", "x.jsonl"), "every file is whole; run the same line again to go on"),
+        (("report", "x.jsonl"), "no page was written; run the same line again"),
+        (("playlist", "x.jsonl", "--output", "x"), "playlists may be missing; run the same line again"),
     ],
 )
 def test_an_interruption_says_what_is_complete(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
 import pytest
 
-from genre_runtime.cli import config, configuration
+from genre_runtime.cli import config, configuration, tag
 from tests.runtime.conftest import Genre
 from tests.runtime.library.results_files import small_library, written
 
@@ -113,6 +114,9 @@ def test_a_state_file_is_no_hindrance_for_parquet(genre: Genre, configure: Path,
         ("[tag]\nappend = 'yes'", "expected true or false"),
         ("[classify]\nformat = 'xml'", "expected table, jsonl, json, csv"),
         ("[classify]\nformat = ['csv']", "expected a text or a number"),
+        ("[tag]\nappend = true\noverwrite = true", "sets overwrite and append for `genre tag`: expected one of them"),
+        ("[tag]\nfield = []", "[tag] field is []: expected a list of texts"),
+        ("format = 'csv'", "format is 'csv': expected m3u8, jspf for `genre playlist`: write the key into the tables"),
         ("[tag]\nundo = 'journal'", "has 'undo' in [tag]"),
     ],
 )
@@ -129,3 +133,30 @@ def test_mistakes_are_named_in_one_line(genre: Genre, configure: Path, music: Pa
 def test_a_file_that_cannot_be_read_is_named(genre: Genre, configure: Path, music: Path) -> None:
     configure.write_bytes(b"\xff\xfe\x00")
     assert "is not TOML" in genre("classify", music)[2]
+
+
+@pytest.mark.parametrize(("configured", "named"), [("overwrite", "append"), ("append", "overwrite")])
+def test_the_command_line_wins_over_an_option_that_it_excludes(
+    genre: Genre, configure: Path, music: Path, monkeypatch: pytest.MonkeyPatch, configured: str, named: str
+) -> None:
+    seen: list[str] = []
+
+    def run(options: argparse.Namespace) -> int:
+        seen.append(tag.tagging_of(options).mode)
+        return 0
+
+    monkeypatch.setattr(tag, "run", run)
+    configure.write_text(f"[tag]\n{configured} = true\n", encoding="utf-8")
+    assert genre("tag", music, f"--{named}")[0] == 0
+    assert genre("tag", music)[0] == 0
+    assert seen == [named, configured]
+
+
+def test_a_path_may_begin_with_the_home_folder(
+    genre: Genre, configure: Path, music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    configure.write_text('state = "~/music.state"\n', encoding="utf-8")
+    assert genre("classify", music / "tone.wav")[0] == 0
+    assert (tmp_path / "music.state").exists()

@@ -75,8 +75,10 @@ def test_a_map_finds_other_spellings_and_wins_over_the_conventional_one() -> Non
 
 
 def test_unknown_labels_list_the_known() -> None:
-    with pytest.raises(InvalidInputError, match="unknown genres polka, waltz: known are hiphop, jazz, pop, rock"):
+    with pytest.raises(InvalidInputError, match="unknown labels polka, waltz: known are hiphop, jazz, pop, rock"):
         GenreMap({"polka": (), "waltz": (), "jazz": ()}).check(LABELS)
+    with pytest.raises(InvalidInputError, match="rock, and the model's styles, moods and instruments"):
+        GenreMap({"polka": (), "sad": ()}).check(LABELS, ["sad"])
 
 
 @pytest.mark.parametrize(

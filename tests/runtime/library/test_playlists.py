@@ -212,7 +212,7 @@ def test_own_names_join_genres(genre_playlist: Playlist, library: Path, tmp_path
     genre_map.write_text('polka = "Polka"\n')
     status, _, err = genre_playlist(library, "--output", lists, "--map", genre_map)
     assert status == 2
-    assert "unknown genres polka: known are jazz, rock" in err
+    assert "unknown labels polka: known are jazz, rock" in err
 
 
 def test_files_of_others_are_left_alone(genre_playlist: Playlist, library: Path, tmp_path: Path) -> None:

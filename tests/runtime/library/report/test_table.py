@@ -61,6 +61,29 @@ def names(page: Page) -> list[str]:
     return [name.split("/")[-1] for name in page.locator("#files tbody th").all_inner_texts()]
 
 
+def test_rows_are_compact(browser: Browser, tmp_path: Path) -> None:
+    many = replace(predict("many.mp3", {"rock": 0.9, "jazz": 0.1}), instruments=("electric guitar", "violin") * 20)
+    address = write_report(tmp_path, [*small_library(), *named([many])])
+    row = "#files tbody tr:has-text('many.mp3')"
+
+    def height(page: Page) -> float:
+        box = page.locator(row).bounding_box()
+        assert box is not None
+        return box["height"]
+
+    with opened(browser, address, viewport={"width": 1280, "height": 800}) as page:
+        assert height(page) < 60
+        page.hover(f"{row} div:has-text('violin')")
+        expect(page.locator(f"{row} div[title*='violin, electric guitar']")).to_have_count(1)
+        page.get_by_label("Whole lists").check()
+        assert height(page) > 200
+    with opened(browser, address, viewport={"width": 390, "height": 800}) as page:
+        assert page.locator("#files").evaluate("table => table.scrollWidth") <= 390
+        expect(page.locator(f"{row} td:has-text('violin')")).to_be_visible()
+    with opened(browser, address, java_script_enabled=False, viewport={"width": 1280, "height": 800}) as page:
+        assert height(page) > 200
+
+
 def test_sort_and_filter(browser: Browser, tmp_path: Path) -> None:
     with opened(browser, write_report(tmp_path, library())) as page:
         head = page.locator("#files thead th")

@@ -396,7 +396,7 @@ def test_unknown_labels_in_the_map_list_the_known(genre_tag: Tag, music: Path, t
     for source in ([music], ["--from", tmp_path / "results.jsonl"]):
         status, out, err = genre_tag(*source, "--map", tmp_path / "map.txt", "--write")
         assert (status, out) == (2, "")
-        assert "unknown genres polka: known are" in err
+        assert "unknown labels polka: known are" in err
 
 
 def test_without_mutagen(genre_tag: Tag, music: Path, monkeypatch: pytest.MonkeyPatch) -> None:

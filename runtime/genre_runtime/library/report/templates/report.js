@@ -2,13 +2,15 @@
 (() => {
   const table = document.getElementById("files"), body = table && table.tBodies[0];
   if (!body) return;
-  const rows = [...body.rows].map((row) => ({
-    row,
-    text: row.textContent.toLowerCase(),
-    state: row.dataset.state,
-    genres: row.cells[1].firstElementChild
-      ? [...row.cells[1].children].map((name) => name.textContent) : [row.cells[1].textContent],
-  }));
+  const rows = [...body.rows].map((row) => {
+    const named = [...row.cells[1].querySelectorAll("b")];
+    return {
+      row,
+      text: row.textContent.toLowerCase(),
+      state: row.dataset.state,
+      genres: (named.length ? named : [row.cells[1]]).map((name) => name.textContent),
+    };
+  });
   const compare = new Intl.Collator(undefined, { numeric: true }).compare;
   const value = (row, column, kind) => {
     const text = row.cells[column].textContent;
@@ -61,6 +63,13 @@
   for (const name of [...new Set(rows.flatMap((entry) => entry.genres))].filter(Boolean).sort(compare)) {
     genre.append(new Option(name, name));
   }
+  const whole = document.getElementById("whole");
+  const shorten = () => table.classList.toggle("short", !whole.checked); // without this script, lists are whole
+  whole.addEventListener("change", shorten);
+  body.addEventListener("pointerover", ({ target }) => {
+    if (target.scrollHeight > target.clientHeight && target.matches(".set div")) target.title = target.textContent;
+  });
+  shorten();
   tools.hidden = false;
   filter();
 })();
