@@ -115,7 +115,13 @@ def _main(words: Sequence[str]) -> int:
     except UsageError as error:
         print(f"genre: {error}", file=sys.stderr)
         return 2
-    options = parser.parse_args(words)
+    options, rest = parser.parse_known_args(words)
+    if rest and all(word == "-" or not word.startswith("-") for word in rest):
+        apart = " ".join(map(arguments.quoted, rest))
+        print(f"genre: {apart} stands apart: write all paths together, before or after the options", file=sys.stderr)
+        return 2
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if "configured" in options:
         from genre_runtime.cli import configuration
 

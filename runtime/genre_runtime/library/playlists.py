@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from genre_runtime.errors import InvalidInputError, MissingDependencyError, UsageError
 from genre_runtime.library.duplicates import best_copy
-from genre_runtime.library.genre_names import GenreMap, normalised
+from genre_runtime.library.genre_names import CONVENTIONAL, GenreMap, normalised
 from genre_runtime.library.results.write import is_visible
 from genre_runtime.library.tags.names import TrackNames, read_names
 from genre_runtime.output_files import check_own, write_whole
@@ -103,10 +103,12 @@ class Condition:
         parts = [self.values] if whole else [part.strip() for part in self.values.split(",") if part.strip()]
         if not parts:
             raise UsageError(f"{self.field}{'!' * self.excluded}={self.values} names nothing")
+        # What no track has may be excluded, unless it is misspelt.
+        possible = {*known, *map(_key, CONVENTIONAL)} if self.excluded else known.keys()
         for part in parts:
-            if _key(part) not in known:
+            if _key(part) not in possible:
                 raise InvalidInputError(f"no result has the {self.field} {part!r}: {_near(part, known)}")
-        wanted, names_of = {known[_key(part)] for part in parts}, FIELDS[self.field]
+        wanted, names_of = {known[_key(part)] for part in parts if _key(part) in known}, FIELDS[self.field]
         return lambda track: wanted.isdisjoint(names_of(track)) == self.excluded
 
 

@@ -151,6 +151,7 @@ def test_closed_streams_give_no_traceback(model_path: Path, tmp_path: Path, clos
         (["nonsense"], "'nonsense' is not a command: expected classify, tag,"),
         ([], "no command was given: expected classify, tag, "),
         (["--device", "cpu", "info"], "write options after it, `genre info --device ...`"),
+        (["tag", "a.mp3", "--write", "b.mp3"], "b.mp3 stands apart: write all paths together"),
     ],
 )
 def test_words_that_do_not_begin_with_a_verb(genre: Genre, words: list[str], advice: str) -> None:

@@ -282,6 +282,7 @@ TENDER = {"sad": ["two"], "tender": ["two", "three"]}
         (["--name", "Quiet", "--where", "mood=tender"], {"Quiet": ["two", "three", "five"]}),
         (["--name", "x", "--where", "MOOD = Tender,angry", "--where", "genre!=jazz"], {"x": ["one", "two"]}),
         (["--where", "mood=tender", "--where", "instrument!=piano"], {"rock": ["two"]}),
+        (["--where", "mood=tender", "--where", "mood!=Scary", "--where", "instrument!=piano"], {"rock": ["two"]}),
         (["--where", "instrument=french-horn", "--unsure"], {"jazz": ["four"]}),
         (["--where", "voice=singing", "--where", "style=Punk Rock"], {"rock": ["one"]}),
         (["--by", "mood", "--min-confidence", "60%"], {"angry": ["one"], "happy": ["three"], **TENDER}),
@@ -304,6 +305,7 @@ def test_files_in_no_playlist_are_counted(genre_playlist: Playlist, tagged_libra
 @pytest.mark.parametrize(
     ("condition", "said"),
     [
+        ("mood!=tendre", "no result has the mood 'tendre': did you mean 'tender'?"),
         ("mood=tendre", "no result has the mood 'tendre': did you mean 'tender'?"),
         ("genre=polka", "no result has the genre 'polka': the results have 'jazz', 'rock'"),
         ("genre=rock,jaz", "no result has the genre 'jaz': did you mean 'jazz'?"),
