@@ -163,7 +163,7 @@ class Observation:
             return problem(400, "invalid_host", "this host name is not allowed: see GENRE_ALLOWED_HOSTS")
         # Otherwise a page of any site could start predictions, although it could not read the answers.
         foreign = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
-        if method == "POST" and foreign and not self._origins & {headers.get("origin"), "*"}:
+        if method in ("POST", "DELETE") and foreign and not self._origins & {headers.get("origin"), "*"}:
             return problem(
                 403, "cross_site", "requests from pages of other sites are not allowed: see GENRE_CORS_ORIGINS"
             )
