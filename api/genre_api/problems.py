@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from genre_api.observability import current_request_id
 from genre_api.schemas import Problem
@@ -172,6 +173,15 @@ def _fault(entry: Mapping[str, Any]) -> str:
     return f"{words}, found {value!r}" if short else words
 
 
+def _all_allowed(request: Request, headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Return headers with all methods of an address in `Allow`: Starlette lists those of its first route."""
+    allowed = set(filter(None, (headers or {}).get("Allow", "").split(", ")))
+    for template, methods in request.app.openapi()["paths"].items():
+        if compile_path(template)[0].match(request.scope["path"]):
+            allowed.update(map(str.upper, methods))
+    return {**(headers or {}), "Allow": ", ".join(sorted(allowed))}
+
+
 def add_problem_handlers(app: FastAPI) -> None:
     """Answer every error as `application/problem+json`.
 
@@ -195,7 +205,8 @@ def add_problem_handlers(app: FastAPI) -> None:
         plain = _PLAIN.get(error.status_code, ("http", error.detail))
         code, detail = (error.code, error.detail) if isinstance(error, ServiceError) else plain
         members = error.members if isinstance(error, ServiceError) else {}
-        return counted(request, problem(error.status_code, code, detail, error.headers, **members), code)
+        headers = _all_allowed(request, error.headers) if error.status_code == 405 else error.headers
+        return counted(request, problem(error.status_code, code, detail, headers, **members), code)
 
     @app.exception_handler(RequestValidationError)
     async def invalid_request(request: Request, error: RequestValidationError) -> JSONResponse:

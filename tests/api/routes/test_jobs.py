@@ -210,6 +210,13 @@ def test_hostile_ids_are_not_found(runner: TestClient, job_id: str) -> None:
     assert_problem(runner.delete(f"/api/jobs/{job_id}"), 404, "job_not_found")
 
 
+def test_all_methods_of_an_address_are_named(runner: TestClient) -> None:
+    for address, methods in (("/api/jobs", "GET, POST"), ("/api/jobs/1", "DELETE, GET"), ("/api/jobs/1/events", "GET")):
+        response = runner.put(address)
+        assert_problem(response, 405, "method_not_allowed")
+        assert response.headers["Allow"] == methods
+
+
 def test_events_tell_the_progress_until_the_end(runner: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routes_module, "POLL_SECONDS", 0.001)
     job_id = submit(runner, ".").json()["id"]
