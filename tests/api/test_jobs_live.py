@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +41,12 @@ def submit(service: Live, path: str = ".", options: str = "") -> str:
     return str(response.json()["id"])
 
 
-def wait(service: Live, job_id: str, reached: Callable[[Any], bool]) -> Any:
+def wait(service: Live, job_id: str, n_done: int | None = None) -> Any:
+    """Wait until a job has done a number of files, or has ended."""
     deadline = time.monotonic() + DEADLINE_SECONDS
-    while not reached(job := get(service, f"/api/jobs/{job_id}").json()):
+    while (job := get(service, f"/api/jobs/{job_id}").json())["state"] != "done" and (
+        n_done is None or job["n_total"] is None or job["n_done"] < n_done
+    ):
         assert job["state"] in ("queued", "running"), job
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -52,20 +54,21 @@ def wait(service: Live, job_id: str, reached: Callable[[Any], bool]) -> Any:
 
 
 def test_killed_service_misses_no_file_and_classifies_none_twice(tmp_path: Path, model_path: Path, music: Path) -> None:
-    settings = {"audio_roots": music, "jobs": tmp_path / "jobs"}
+    settings: dict[str, Any] = {"audio_roots": music, "jobs": tmp_path / "jobs"}
     with live(tmp_path, model_path, **settings) as service:
         job_id = submit(service)
         service.process.kill()  # while it scans the folder, perhaps
-    n_done, read = 0, []
+    read: list[str] = []
+    n_done = 0
     for _ in range(3):
         with live(tmp_path, model_path, **settings) as service:
-            n_done = wait(service, job_id, lambda job, least=n_done + 2: job["n_done"] >= least)["n_done"]
+            n_done = wait(service, job_id, n_done + 2)["n_done"]
             read += get(service, f"/api/jobs/{job_id}/results?after={len(read)}").text.splitlines()
             service.process.kill()
             service.process.wait()
     assert n_done < N_FILES
     with live(tmp_path, model_path, **settings) as service:
-        job = wait(service, job_id, lambda job: job["state"] == "done")
+        job = wait(service, job_id)
         lines = get(service, f"/api/jobs/{job_id}/results").text.splitlines()
     assert lines[: len(read)] == read, "what was read before a crash stays"
     names = [json.loads(line)["path"] for line in lines]
@@ -77,10 +80,10 @@ def test_sigterm_ends_the_service_while_a_job_runs_and_is_watched(
     tmp_path: Path, model_path: Path, music: Path
 ) -> None:
     write_audio(music / "0 long.flac", tone(600))
-    settings = {"audio_roots": music, "jobs": tmp_path / "jobs"}
+    settings: dict[str, Any] = {"audio_roots": music, "jobs": tmp_path / "jobs"}
     with live(tmp_path, model_path, **settings) as service:
         job_id = submit(service, options="?whole=true")
-        wait(service, job_id, lambda job: job["n_total"] is not None)
+        wait(service, job_id, 0)
         with httpx2.stream("GET", f"{service.address}/api/jobs/{job_id}/events", timeout=DEADLINE_SECONDS) as events:
             lines = events.iter_lines()
             assert next(lines) == "event: running"
@@ -90,14 +93,14 @@ def test_sigterm_ends_the_service_while_a_job_runs_and_is_watched(
     assert "Application shutdown complete." in service.log.read_text()
     assert '"traceback"' not in service.log.read_text()
     with live(tmp_path, model_path, **settings) as service:
-        assert wait(service, job_id, lambda job: job["state"] == "done")["n_done"] == N_FILES + 2
+        assert wait(service, job_id)["n_done"] == N_FILES + 2
 
 
 def test_requests_are_answered_while_a_job_runs(tmp_path: Path, model_path: Path, music: Path) -> None:
     write_audio(music / "0 long.flac", tone(1200))
     with live(tmp_path, model_path, workers=1, queue_length=0, audio_roots=music, jobs=tmp_path / "jobs") as service:
         job_id = submit(service, options="?whole=true")
-        wait(service, job_id, lambda job: job["state"] == "running")
+        wait(service, job_id, 0)
         content = audio_bytes()
         for _ in range(5):
             response = httpx2.post(
