@@ -15,6 +15,7 @@ from genre_api import middleware
 from genre_api.middleware import Observation, note_route
 from genre_api.problems import add_problem_handlers
 from genre_api.routes import health, jobs, model, page, predict
+from genre_api.schemas import add_references
 from genre_api.service import Service, load_classifier
 from genre_api.settings import Settings
 from genre_runtime import DecoderPool, GenreClassifier
@@ -75,6 +76,8 @@ def create_app(
         else:
             app.include_router(router, dependencies=[Depends(middleware.require_key)], responses=middleware.RESPONSES)
     add_problem_handlers(app)
+    describe = app.openapi
+    app.openapi = lambda: app.openapi_schema or add_references(describe())  # type: ignore[method-assign]
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

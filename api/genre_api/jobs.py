@@ -34,6 +34,8 @@ SHOWN_PATHS = 10
 GIVE_WAY_SECONDS = 2.0
 """Longest wait of a job before each excerpt while requests use every worker."""
 RETRY_SECONDS = 5.0
+JOIN_SECONDS = 10.0
+"""Longest wait for a thread that reads a folder on a disk that does not answer."""
 ENDED = ("done", "cancelled", "failed")
 
 _log = logging.getLogger(__name__)
@@ -93,7 +95,7 @@ class Jobs:
             self._stop.set()
             self._changed.notify_all()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(JOIN_SECONDS)
         with self._lock:
             if self._file is not None:
                 self._file.close()

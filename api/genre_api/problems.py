@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
 from genre_api.observability import current_request_id
-from genre_api.schemas import Problem
+from genre_api.schemas import Problem, reference
 from genre_runtime.errors import DecoderUnavailableError, GenreError
 
 MEDIA_TYPE = "application/problem+json"
@@ -153,11 +153,11 @@ def problem_responses(document: type[Problem] = Problem, /, **codes: str) -> dic
     **codes : str
         Codes by status, such as `s413="upload_too_large, audio_limit"`.
     """
-    schema = document.model_json_schema()
+    schema, usual = reference(document), document.model_json_schema()["examples"][0]
     described_by_status: dict[int | str, dict[str, Any]] = {}
     for name, meaning in codes.items():
         status = int(name[1:])
-        example = {**schema["examples"][0], "status": status, "title": HTTPStatus(status).phrase}
+        example = {**usual, "status": status, "title": HTTPStatus(status).phrase}
         example["code"] = meaning.split(",")[0]
         described_by_status[status] = {
             "description": f"{HTTPStatus(status).phrase}; code: {meaning}",

@@ -28,8 +28,6 @@ from genre_api.client import (
     RefusedError,
     ServerFile,
     UnreachableError,
-    asynchronous,
-    blocking,
 )
 from genre_runtime import GenreClassifier, GenreError
 from tests.api.figures import add_figures
@@ -192,8 +190,8 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(seconds: float) -> None:
         found.append(seconds)
 
-    monkeypatch.setattr(blocking.time, "sleep", found.append)
-    monkeypatch.setattr(asynchronous.asyncio, "sleep", sleep)
+    monkeypatch.setattr("genre_api.client.blocking.time.sleep", found.append)
+    monkeypatch.setattr("genre_api.client.asynchronous.asyncio.sleep", sleep)
     return found
 
 

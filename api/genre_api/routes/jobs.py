@@ -10,14 +10,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.responses import StreamingResponse
 
 from genre_api.inference import TheAnalysisOptions
 from genre_api.jobs import ENDED, Jobs
 from genre_api.problems import ServiceError, problem_responses
 from genre_api.request_body import media_type, read_bytes
-from genre_api.schemas import FailedTrack, Job, JobList, JobRequest, TrackResult
+from genre_api.schemas import FailedTrack, Job, JobList, JobRequest, TrackResult, reference
 from genre_api.service import Service, TheClassifier, TheService
 
 router = APIRouter(tags=["jobs"])
@@ -32,7 +32,7 @@ JSON = "application/json"
 _DISABLED, _MISSING = {"s403": "jobs_disabled", "s503": "unavailable"}, {"s404": "job_not_found"}
 _BODY: dict[str, Any] = {
     "required": True,
-    "content": {JSON: {"schema": JobRequest.model_json_schema()}},
+    "content": {JSON: {"schema": reference(JobRequest)}},
 }
 
 
@@ -46,6 +46,12 @@ class EventStream(StreamingResponse):
     """Server-sent events."""
 
     media_type = "text/event-stream"
+
+
+def _streamed(kind: type[StreamingResponse], example: str, *models: type[BaseModel]) -> dict[str, Any]:
+    """Return the description of text whose lines or events are JSON of the models."""
+    schema = {"type": "string", "contentSchema": {"anyOf": [reference(model) for model in models]}}
+    return {"content": {kind.media_type: {"schema": schema, "example": example}}}
 
 
 def enabled(service: TheService) -> Jobs:
@@ -182,7 +188,7 @@ async def cancel(jobs: TheJobs, job_id: str) -> Any:
     response_class=JsonLines,
     response_model=TrackResult | FailedTrack,
     responses={
-        200: {"content": {JsonLines.media_type: {"example": '{"path": "song.mp3", "label": "rock", ...}\n'}}},
+        200: _streamed(JsonLines, '{"path": "song.mp3", "label": "rock", ...}\n', TrackResult, FailedTrack),
         **problem_responses(**_DISABLED, **_MISSING, s422="invalid_request"),
     },
 )
@@ -216,9 +222,7 @@ async def results(
     response_class=EventStream,
     response_model=str,
     responses={
-        200: {
-            "content": {EventStream.media_type: {"example": 'event: running\nid: running-1-9\ndata: {"id": ...}\n\n'}}
-        },
+        200: _streamed(EventStream, 'event: running\nid: running-1-9\ndata: {"id": ...}\n\n', Job),
         **problem_responses(**_DISABLED, **_MISSING),
         204: {"description": "The job has ended, and the client has its last event."},
     },
