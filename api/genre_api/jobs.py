@@ -29,6 +29,8 @@ from genre_runtime.errors import DecoderUnavailableError, StateError, counted
 from genre_runtime.library.analysis import plan_of
 from genre_runtime.library.scan import Finder
 
+CHECKED_PATHS = 100
+"""Number of paths that are looked up before the answer; the results of a longer list say which are missing."""
 SHOWN_PATHS = 10
 """Number of paths of a request that its job repeats."""
 GIVE_WAY_SECONDS = 2.0
@@ -139,9 +141,9 @@ class Jobs:
         Raises
         ------
         ServiceError
-            403 without folders to read, 404 if none of the paths exists there, 429 if there are too many jobs.
+            403 without folders to read, 404 if none of a few paths exists there, 429 if there are too many jobs.
         """
-        if not any(map(self._exists, paths)):
+        if not any(map(self._exists, paths[:CHECKED_PATHS])) and len(paths) <= CHECKED_PATHS:
             raise ServiceError(404, "not_found", "no file or folder at these paths in the folders that may be read")
         job = Job(
             id=uuid4().hex,

@@ -25,8 +25,8 @@ router = APIRouter(tags=["jobs"])
 HEARTBEAT_SECONDS = 10.0
 POLL_SECONDS = 0.2
 MAX_REQUEST_BYTES = 2**20
-MAX_FAULTS = 3
-"""Most errors of one request that an answer lists."""
+MAX_FAULTS_READ, MAX_FAULTS = 100, 3
+"""Most errors of one request that are looked at, and that an answer lists."""
 JSON = "application/json"
 
 _DISABLED, _MISSING = {"s403": "jobs_disabled", "s503": "unavailable"}, {"s404": "job_not_found"}
@@ -279,6 +279,8 @@ def _parsed(content: bytes) -> JobRequest:
     try:
         return JobRequest.model_validate_json(content)
     except ValidationError as error:
+        if error.error_count() > MAX_FAULTS_READ:  # each would become a dict
+            raise ServiceError(422, "invalid_request", 'expected {"paths": ["..."]} and nothing else') from error
         faults = error.errors(include_url=False, include_context=False)
         if faults[0]["type"] == "json_invalid":
             raise ServiceError(400, "invalid_body", "the body is not valid JSON, unlike its Content-Type") from error
