@@ -227,19 +227,27 @@ class JobFile:
 
 
 def _create_or_check(path: Path) -> None:
-    """Create the file whole, readable by its owner only, or check the header of an existing one before it is opened."""
+    """Create a missing or empty file whole, readable by its owner only, or check the header of an existing one."""
     try:
         with path.open("rb") as file:
             regular, header = stat.S_ISREG(os.fstat(file.fileno()).st_mode), file.read(_HEADER_BYTES)
     except FileNotFoundError:
-        descriptor, name = mkstemp(prefix=path.name, dir=path.parent)
-        os.close(descriptor)
-        with closing(sqlite3.connect(name)) as database:
-            database.executescript(_SCHEMA)
-        with suppress(FileExistsError):  # another service was faster
-            os.link(name, path)
-        Path(name).unlink()
+        regular, header = True, b""
+    if regular and not header:
+        _create(path)
         return
     numbers = tuple(int.from_bytes(header[start : start + 4], "big") for start in (68, 60))
     if not regular or not header.startswith(_MAGIC) or numbers != (_APPLICATION, _VERSION):
         raise StateError(f"{str(path)!r} is not a job file of this version: name another file in GENRE_JOBS")
+
+
+def _create(path: Path) -> None:
+    descriptor, name = mkstemp(prefix=f"{path.name}.", dir=path.parent)
+    os.close(descriptor)
+    try:
+        with closing(sqlite3.connect(name)) as database:
+            database.executescript(_SCHEMA)
+        if not path.exists() or not path.stat().st_size:  # another service may have been faster
+            Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)

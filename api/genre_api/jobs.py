@@ -253,7 +253,8 @@ class Jobs:
             except CancelledError:  # of one job, or of all
                 self._closing.wait(0.05)
             except (StateError, DecoderUnavailableError) as error:  # a full disk, for example
-                _log.error("jobs are tried again in %g s: %s", RETRY_SECONDS, error)
+                if self._file is not None:  # else `_open` has logged it, once
+                    _log.error("jobs are tried again in %g s: %s", RETRY_SECONDS, error)
                 self._closing.wait(RETRY_SECONDS)
 
     def _next(self) -> str | None:

@@ -16,8 +16,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from genre_api import jobs as jobs_module
+from genre_api.job_file import JobFile
 from genre_api.routes import jobs as routes_module
 from genre_runtime import GenreClassifier
+from genre_runtime.errors import ModelNotFoundError, StateError
 from tests.api.conftest import MakeClient
 from tests.api.requests import assert_problem
 from tests.synthetic import noise, tone, write_audio
@@ -321,6 +323,60 @@ def test_file_of_another_program_is_not_touched(make_client: MakeClient, music: 
     assert client.get("/readyz").status_code == 200
 
 
+@POSIX
+def test_file_is_created_for_its_owner_only_and_an_empty_one_is_taken(
+    make_client: MakeClient, music: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").touch()
+    for name in ("new", "empty"):
+        client = make_client(audio_roots=str(music), jobs=tmp_path / name)
+        ended(client, submit(client, "album").json()["id"])
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+    left = {path.name.removesuffix("-wal") for path in tmp_path.iterdir() if path.is_file()}
+    assert left == {"new", "empty"}
+
+
+@pytest.mark.parametrize("kept", [0, 50, 100, 4096])
+def test_damaged_file_is_an_error_of_the_jobs_alone(
+    make_client: MakeClient, music: Path, tmp_path: Path, kept: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "jobs"
+    client = make_client(audio_roots=str(music), jobs=path)
+    ended(client, submit(client, ".").json()["id"])
+    client.__exit__()
+    path.write_bytes(path.read_bytes()[:kept] + b"\xff" * (path.stat().st_size - kept))
+    content = path.read_bytes()
+    client = make_client(audio_roots=str(music), jobs=path)
+    assert_problem(client.get("/api/jobs"), 503, "unavailable")
+    assert path.read_bytes() == content
+    assert client.post("/api/predict", json={"path": "c.wav"}).status_code == 200
+    assert "name another file" in caplog.text
+
+
+def test_full_disk_pauses_the_job(
+    runner: TestClient, held: Event, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(jobs_module, "RETRY_SECONDS", 0.05)
+    job_id = submit(runner, ".").json()["id"]
+    until(runner, job_id, "running")
+
+    def full(*_: Any) -> None:
+        raise StateError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        for name in ("add", "save", "save_row"):
+            patch.setattr(JobFile, name, full)
+        held.set()
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while "tried again" not in caplog.text:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert_problem(submit(runner, "."), 503, "unavailable")
+        assert_problem(runner.delete(f"/api/jobs/{job_id}"), 503, "unavailable")
+        assert runner.get(f"/api/jobs/{job_id}").json()["state"] == "running"
+    assert ended(runner, job_id)["n_done"] == len({row["path"] for row in rows(runner, job_id)}) == 4
+
+
 def test_second_service_waits_for_the_file(
     make_client: MakeClient, music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -368,8 +424,6 @@ def test_key_and_cross_site_checks(make_client: MakeClient, music: Path, tmp_pat
 def test_jobs_of_a_service_without_a_model(
     make_client: MakeClient, client_without_model: TestClient, music: Path, tmp_path: Path
 ) -> None:
-    from genre_runtime.errors import ModelNotFoundError
-
     def load() -> GenreClassifier:
         raise ModelNotFoundError("none.onnx", "")
 
