@@ -421,9 +421,20 @@ def test_key_and_cross_site_checks(make_client: MakeClient, music: Path, tmp_pat
     assert_problem(client.post("/api/jobs", json={"paths": ["."]}, headers=headers), 403, "cross_site")
 
 
-def test_jobs_of_a_service_without_a_model(
-    make_client: MakeClient, client_without_model: TestClient, music: Path, tmp_path: Path
-) -> None:
+def test_pages_of_allowed_origins_may_use_jobs(make_client: MakeClient, music: Path, tmp_path: Path) -> None:
+    origin = "https://music.example"
+    client = make_client(audio_roots=str(music), jobs=tmp_path / "jobs", cors_origins=(origin,))
+    asked = {"Access-Control-Request-Method": "DELETE", "Access-Control-Request-Headers": "X-API-Key, Last-Event-ID"}
+    preflight = client.options("/api/jobs/1", headers={"Origin": origin, **asked})
+    assert (preflight.status_code, preflight.headers["access-control-allow-origin"]) == (200, origin)
+    headers = {"Origin": origin, "Sec-Fetch-Site": "cross-site"}
+    response = client.post("/api/jobs", json={"paths": ["."]}, headers=headers)
+    assert response.status_code == 202
+    assert "Location" in response.headers["access-control-expose-headers"]
+    assert client.delete(response.headers["Location"], headers=headers).status_code in (200, 204)
+
+
+def test_jobs_of_a_service_without_a_model(make_client: MakeClient, music: Path, tmp_path: Path) -> None:
     def load() -> GenreClassifier:
         raise ModelNotFoundError("none.onnx", "")
 
