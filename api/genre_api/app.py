@@ -14,7 +14,8 @@ from starlette.middleware.cors import CORSMiddleware
 from genre_api import middleware
 from genre_api.middleware import Observation, note_route
 from genre_api.problems import add_problem_handlers
-from genre_api.routes import health, model, page, predict
+from genre_api.routes import health, jobs, model, page, predict
+from genre_api.schemas import add_references
 from genre_api.service import Service, load_classifier
 from genre_api.settings import Settings
 from genre_runtime import DecoderPool, GenreClassifier
@@ -22,7 +23,7 @@ from genre_runtime import DecoderPool, GenreClassifier
 OPEN = (page.router, health.probes)
 """Routers that need no key: they reveal nothing secret, and probes cannot send a key."""
 
-GUARDED = (health.router, model.router, predict.router)
+GUARDED = (health.router, model.router, predict.router, jobs.router)
 
 
 def create_app(
@@ -75,13 +76,15 @@ def create_app(
         else:
             app.include_router(router, dependencies=[Depends(middleware.require_key)], responses=middleware.RESPONSES)
     add_problem_handlers(app)
+    describe = app.openapi
+    app.openapi = lambda: app.openapi_schema or add_references(describe())  # type: ignore[method-assign]
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["Content-Type", middleware.HEADER, "Authorization", "X-Request-ID"],
-            expose_headers=["X-Request-ID", "Retry-After"],
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Content-Type", middleware.HEADER, "Authorization", "X-Request-ID", "Last-Event-ID"],
+            expose_headers=["X-Request-ID", "Retry-After", "Location"],
         )
     app.add_middleware(
         Observation,

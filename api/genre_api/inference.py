@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError
 from contextlib import closing
 from dataclasses import dataclass
@@ -50,6 +50,7 @@ def classify_audio(
     stop: Event,
     timings: Timings,
     picture: Picture | None = None,
+    give_way: Callable[[], None] | None = None,
 ) -> Prediction:
     """Classify audio with the same result as `GenreClassifier.classify_file`.
 
@@ -71,6 +72,8 @@ def classify_audio(
         Filled in, also when an error ends the work.
     picture : Picture, optional
         Gets every excerpt.
+    give_way : callable, optional
+        Called before each excerpt; may wait.
 
     Raises
     ------
@@ -90,18 +93,24 @@ def classify_audio(
     )
     began = time.perf_counter()
     try:
-        return classifier.classify_stream(ExcerptStream(_observed(decoded, stop, timings, picture)))
+        return classifier.classify_stream(ExcerptStream(_observed(decoded, stop, timings, picture, give_way)))
     finally:
         timings.model_seconds = time.perf_counter() - began - timings.decode_seconds - timings.picture_seconds
 
 
 def _observed(
-    stream: ExcerptStream, stop: Event, timings: Timings, picture: Picture | None
+    stream: ExcerptStream,
+    stop: Event,
+    timings: Timings,
+    picture: Picture | None,
+    give_way: Callable[[], None] | None,
 ) -> Generator[Excerpt, None, TrackLength]:
     """Yield the excerpts of a stream: measure their decoding, draw them, and end once `stop` is set."""
     with closing(stream):
         excerpts = iter(stream)
         while True:
+            if give_way is not None:
+                give_way()
             began = time.perf_counter()
             try:
                 excerpt = next(excerpts, None)
@@ -225,6 +234,7 @@ class SimilarOptions(AnalysisOptions):
     top: int = Field(default=10, ge=1, le=MAX_SIMILAR, description="number of the most similar tracks")
 
 
+TheAnalysisOptions = Annotated[AnalysisOptions, Query()]
 TheOptions = Annotated[Options, Query()]
 TheEmbeddingOptions = Annotated[EmbeddingOptions, Query()]
 TheSimilarOptions = Annotated[SimilarOptions, Query()]

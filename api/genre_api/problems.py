@@ -11,9 +11,10 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from genre_api.observability import current_request_id
-from genre_api.schemas import Problem
+from genre_api.schemas import Problem, reference
 from genre_runtime.errors import DecoderUnavailableError, GenreError
 
 MEDIA_TYPE = "application/problem+json"
@@ -168,11 +169,11 @@ def problem_responses(document: type[Problem] = Problem, /, **codes: str) -> dic
     **codes : str
         Codes by status, such as `s413="upload_too_large, audio_limit"`.
     """
-    schema = document.model_json_schema()
+    schema, usual = reference(document), document.model_json_schema()["examples"][0]
     described_by_status: dict[int | str, dict[str, Any]] = {}
     for name, meaning in codes.items():
         status = int(name[1:])
-        example = {**schema["examples"][0], "status": status, "title": HTTPStatus(status).phrase}
+        example = {**usual, "status": status, "title": HTTPStatus(status).phrase}
         example["code"] = meaning.split(",")[0]
         described_by_status[status] = {
             "description": f"{HTTPStatus(status).phrase}; code: {meaning}",
@@ -186,6 +187,15 @@ def _fault(entry: Mapping[str, Any]) -> str:
     words, value = f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}", entry.get("input")
     short = isinstance(value, str | int | float) and len(str(value)) <= LONGEST_VALUE
     return f"{words}, found {value!r}" if short else words
+
+
+def _all_allowed(request: Request, headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Return headers with all methods of an address in `Allow`: Starlette lists those of its first route."""
+    allowed = set(filter(None, (headers or {}).get("Allow", "").split(", ")))
+    for template, methods in request.app.openapi()["paths"].items():
+        if compile_path(template)[0].match(request.scope["path"]):
+            allowed.update(map(str.upper, methods))
+    return {**(headers or {}), "Allow": ", ".join(sorted(allowed))}
 
 
 def add_problem_handlers(app: FastAPI) -> None:
@@ -211,7 +221,8 @@ def add_problem_handlers(app: FastAPI) -> None:
         plain = _PLAIN.get(error.status_code, ("http", error.detail))
         code, detail = (error.code, error.detail) if isinstance(error, ServiceError) else plain
         members = error.members if isinstance(error, ServiceError) else {}
-        return counted(request, problem(error.status_code, code, detail, error.headers, **members), code)
+        headers = _all_allowed(request, error.headers) if error.status_code == 405 else error.headers
+        return counted(request, problem(error.status_code, code, detail, headers, **members), code)
 
     @app.exception_handler(RequestValidationError)
     async def invalid_request(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 _PROBABILITIES = {"rock": 0.9, "pop": 0.07, "blues": 0.03}
 _EXCERPT = {"start_seconds": 0.0, "end_seconds": 10.0, "silent": False, "probabilities": _PROBABILITIES}
 _TIMINGS = {"queue_seconds": 0.001, "decode_seconds": 0.03, "model_seconds": 0.05, "total_seconds": 0.09}
-_PREDICTION: dict[str, Any] = {
+_RESULT: dict[str, Any] = {
     "path": "song.mp3",
     "label": "rock",
     "confidence": 0.9,
@@ -27,6 +28,9 @@ _PREDICTION: dict[str, Any] = {
     "duration_seconds": 10.0,
     "announced_seconds": None,
     "device": "cpu",
+}
+_PREDICTION: dict[str, Any] = {
+    **_RESULT,
     "spectrogram": None,
     "top": [{"label": "rock", "probability": 0.9}],
     "timings": _TIMINGS,
@@ -107,11 +111,8 @@ class Ranked(BaseModel):
     probability: float
 
 
-class Prediction(BaseModel):
-    """The genres of a track.
-
-    `path` is the client's name of the track; `reason` says why a result is not confident. With the option
-    `spectrogram`, the field of that name is a PNG in Base64: the excerpts side by side, the lowest band at the bottom.
+class TrackResult(BaseModel):
+    """The genres of a track. `path` is the client's name of the track; `reason` says why a result is not confident.
 
     `genre_set` contains the genres whose probability reaches the threshold in the model's sidecar, most probable first;
     nine of ten contain the right one. It is empty if the track is not music. `music` is null if the model has no tags
@@ -119,7 +120,7 @@ class Prediction(BaseModel):
     `styles`, `moods`, `instruments` and `voice` are the tags of each kind, most probable first.
     """
 
-    model_config = with_example(_PREDICTION)
+    model_config = with_example(_RESULT)
     path: str | None
     label: str
     confidence: float
@@ -137,6 +138,16 @@ class Prediction(BaseModel):
     duration_seconds: float
     announced_seconds: float | None
     device: str
+
+
+class Prediction(TrackResult):
+    """The genres of a track, and how long the answer took.
+
+    With the option `spectrogram`, the field of that name is a PNG in Base64: the excerpts side by side, the lowest band
+    at the bottom.
+    """
+
+    model_config = with_example(_PREDICTION)
     spectrogram: str | None
     top: list[Ranked]
     timings: Timings
@@ -234,6 +245,72 @@ class Batch(BaseModel):
     )
     results: list[BatchItem]
     n_failed: int
+
+
+class FailedTrack(BaseModel):
+    """A file of a job that could not be classified."""
+
+    path: str
+    error: BatchError
+
+
+MAX_JOB_PATHS = 10_000
+
+
+class JobRequest(BaseModel):
+    """The files of a job: paths of files and folders in the folders of `GENRE_AUDIO_ROOTS`. `.` is all of a folder."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", json_schema_extra={"examples": [{"paths": ["albums"]}]})
+    paths: Annotated[
+        list[Annotated[str, Field(max_length=4096)]], Field(min_length=1, max_length=MAX_JOB_PATHS), FailFast()
+    ]
+
+
+_JOB: dict[str, Any] = {
+    "id": "2f1c7c0e5b4b4c8f9d8f0c4f3a5b6c7d",
+    "state": "running",
+    "paths": ["albums"],
+    "n_paths": 1,
+    "excerpts": None,
+    "whole": False,
+    "created": "2026-11-28T12:00:00Z",
+    "started": "2026-11-28T12:00:01Z",
+    "ended": None,
+    "n_total": 5000,
+    "n_done": 1200,
+    "n_failed": 3,
+    "error": None,
+}
+
+
+class Job(BaseModel):
+    """A long job. `paths` are the first of the `n_paths` given.
+
+    `n_total` is null before the folders were scanned, `n_done` includes the `n_failed` files whose result is an error.
+    A job with the state `failed` says why in `error`; its results so far stay readable, as those of a cancelled one.
+    """
+
+    model_config = with_example(_JOB)
+    id: str
+    state: Literal["queued", "running", "done", "cancelled", "failed"]
+    paths: list[str]
+    n_paths: int
+    excerpts: int | None
+    whole: bool
+    created: datetime
+    started: datetime | None = None
+    ended: datetime | None = None
+    n_total: int | None = None
+    n_done: int = 0
+    n_failed: int = 0
+    error: BatchError | None = None
+
+
+class JobList(BaseModel):
+    """The jobs that the service keeps, the oldest first."""
+
+    model_config = with_example({"jobs": [_JOB]})
+    jobs: list[Job]
 
 
 _METRICS: dict[str, Any] = {
@@ -365,3 +442,36 @@ class Confusion(BaseModel):
     matrix: list[list[int]]
     rows: str = "true"
     columns: str = "answered"
+
+
+_REFERENCED = (Problem, NotReady, JobRequest)
+
+
+def reference(model: type[BaseModel]) -> dict[str, str]:
+    """Return the reference to a model that FastAPI does not find by itself.
+
+    Parameters
+    ----------
+    model : type of BaseModel
+        One of those that `add_references` adds.
+    """
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+def add_references(description: dict[str, Any]) -> dict[str, Any]:
+    """Add the models of references to an OpenAPI description, and leave out FastAPI's own answer 422.
+
+    Parameters
+    ----------
+    description : dict
+        As FastAPI makes it; changed in place.
+    """
+    components = description["components"]["schemas"]
+    components |= {model.__name__: model.model_json_schema() for model in _REFERENCED}
+    for name in ("HTTPValidationError", "ValidationError"):
+        components.pop(name, None)
+    for methods in description["paths"].values():
+        for operation in methods.values():
+            if "HTTPValidationError" in str(operation["responses"].get("422")):
+                del operation["responses"]["422"]
+    return description

@@ -17,6 +17,7 @@ import numpy as np
 from fastapi import Depends, Request
 
 from genre_api.inference import sendable
+from genre_api.jobs import Jobs
 from genre_api.observability import Meters
 from genre_api.problems import ServiceError, unavailable
 from genre_api.request_body import BodyBudget
@@ -154,7 +155,8 @@ class Service:
     def __init__(self, settings: Settings, decoders: DecoderPool | None = None) -> None:
         self.settings = settings
         self._owns_decoders = decoders is None
-        self.decoders = decoders or DecoderPool(settings.n_workers, max_memory_bytes=settings.decode_memory_bytes)
+        n_processes = settings.n_workers + (settings.jobs is not None)  # requests do not wait for the one of a job
+        self.decoders = decoders or DecoderPool(n_processes, max_memory_bytes=settings.decode_memory_bytes)
         self.meters = Meters()
         self.queue = WorkQueue(settings.n_workers, settings.queue_length, settings.client_requests)
         self.bodies = BodyBudget(settings.max_total_bytes, settings.body_seconds)
@@ -162,6 +164,9 @@ class Service:
         self.load_error: GenreError | None = None
         self.draining = False
         self.search = TrackSearch(settings.state, settings.audio_roots) if settings.state else None
+        self.jobs = (
+            Jobs(settings.jobs, settings, self.queue, self.decoders, self.meters) if settings.jobs is not None else None
+        )
         self._retrying: Thread | None = None
         self.meters.watch("genre_queue_waiting", "Predictions that wait.", lambda: self.queue.n_waiting)
         self.meters.watch("genre_predictions_running", "Predictions in work.", lambda: self.queue.n_running)
@@ -192,6 +197,8 @@ class Service:
             _log.error("predictions answer 503: %s", error)
         except Exception:  # ONNX Runtime raises undocumented errors for damaged graphs
             _log.exception("predictions answer 503")
+        if self.jobs is not None:
+            self.jobs.start(self.classifier)
 
     def _try_decoders(self) -> None:
         try:
@@ -211,6 +218,8 @@ class Service:
         """Stop the running predictions and the decoders."""
         if self.search is not None:
             self.search.close()
+        if self.jobs is not None:
+            self.jobs.close()
         self.queue.close()
         if self._owns_decoders:
             self.decoders.close()

@@ -42,6 +42,11 @@ class Settings(BaseSettings):
         default=None,
         description="a state file of `genre classify`, in whose tracks `/api/similar` searches",
     )
+    jobs: Path | None = Field(
+        default=None, description="the file that keeps the long jobs of `/api/jobs`, created if missing"
+    )
+    max_jobs: Positive = Field(default=100, description="most jobs kept, including those that have ended")
+    job_files: Positive = Field(default=100_000, description="most files of one job")
     device: str = Field(default="auto", description="`auto`, `cpu`, `cuda`, ...; an unavailable device is an error")
     workers: int = Field(default=0, ge=0, le=256, description="predictions at once; 0 takes one for each core")
     threads: int = Field(default=1, ge=0, le=256, description="threads within one run of the model; 0 takes every core")
@@ -123,7 +128,7 @@ class Settings(BaseSettings):
             raise ValueError(f"unknown device: expected one of {', '.join(DEVICES)}")
         return value
 
-    @field_validator("model", "head", "state", mode="before")
+    @field_validator("model", "head", "state", "jobs", mode="before")
     @classmethod
     def _empty_is_none(cls, value: Any) -> Any:
         return value or None

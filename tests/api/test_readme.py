@@ -29,7 +29,8 @@ pytestmark = pytest.mark.skipif(
 
 
 def test_every_endpoint_has_a_command() -> None:
-    addresses = [re.sub(r"\?.*", "", word.removeprefix(ADDRESS)) for line in LINES for word in shlex.split(line)]
+    lines = [line.replace("$(cat id)", "{job_id}") for line in LINES]
+    addresses = [re.sub(r"\?.*", "", word.removeprefix(ADDRESS)) for line in lines for word in shlex.split(line)]
     assert set(ENDPOINTS) <= set(addresses)
     assert model_module.SVG in " ".join(LINES)
 
@@ -40,7 +41,7 @@ def test_documented_commands_work(tmp_path: Path, model_path: Path) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     state = tmp_path / "music.genre"
     write_state(state, model_path, tmp_path / "song.wav")
-    with live(tmp_path, model_path, audio_roots=tmp_path, state=state) as service:
+    with live(tmp_path, model_path, audio_roots=tmp_path, state=state, jobs=tmp_path / "jobs") as service:
         wait_until_known(service)
         for line in LINES:
             command = line.replace(ADDRESS, service.address)

@@ -35,7 +35,13 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     model, key = write_model(folder), request.param
     add_figures(model)
     write_state(folder / "state", model, write_audio(folder / "song.wav", tone(2)))
-    options = {"audio_roots": folder, "state": folder / "state", "workers": 2, **({"api_key": key} if key else {})}
+    options = {
+        "audio_roots": folder,
+        "state": folder / "state",
+        "jobs": folder / "jobs",
+        "workers": 2,
+        **({"api_key": key} if key else {}),
+    }
     with live(folder, model, **options) as service:
         wait_until_known(service, key or "")
         yield service, key or ""
@@ -45,7 +51,7 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     assert '"traceback"' not in log
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_answers_are_as_described(service: tuple[Live, str], tmp_path: Path, method: str) -> None:
     running, key = service
     n_mels = read_metadata(Path(running.log.parent, "best_model.onnx")).audio.n_mels

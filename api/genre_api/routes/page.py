@@ -235,4 +235,5 @@ def _matches(name: str, media_type: str) -> bool:
 
 def _link(path: str, methods: Sequence[str]) -> str:
     name = f"<code>{escape(path)}</code>"
-    return f'<a href="{escape(path.lstrip("/") or "./", quote=True)}">{name}</a>' if "GET" in methods else name
+    linked = "GET" in methods and "{" not in path
+    return f'<a href="{escape(path.lstrip("/") or "./", quote=True)}">{name}</a>' if linked else name
