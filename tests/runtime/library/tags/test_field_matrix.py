@@ -19,7 +19,7 @@ from tests.runtime.library.conftest import SUFFIXES, MakeFile
 from tests.runtime.library.tags.readers import packets
 from tests.runtime.library.tags.tag_bytes import id3v1, id3v1_plus, with_info
 
-OWN = "GENRE_CONFIDENCE"
+OWN = "AUDIO_CONFIDENCE"
 FIELDS = ("genre", "style", "mood", "grouping", "comment", OWN)
 KEYS = {
     "id3": ("TCON", "TXXX:STYLE", "TMOO", "TIT1", "COMM::eng", f"TXXX:{OWN}"),
