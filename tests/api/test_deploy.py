@@ -197,7 +197,7 @@ def test_pods_have_no_rights(manifest: Manifest) -> None:
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["runAsUser"] >= 10_000
     assert pod["automountServiceAccountToken"] is False
-    assert pod["enableServiceLinks"] is False, "GENRE_API_PORT of the Service would be taken for a setting"
+    assert pod["enableServiceLinks"] is False, "the variables of the Service would be taken for settings"
     assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
     assert all("hostPath" not in volume for volume in pod["volumes"])
     assert container["securityContext"] == {

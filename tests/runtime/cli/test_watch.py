@@ -1,6 +1,6 @@
 """`genre watch`: files that come slowly, move and are cut short, and a watch that is killed.
 
-`GENRE_WATCH_SECONDS=900 GENRE_WATCH_CLIPS=FOLDER pytest -s -k nothing_missed tests/runtime/cli/test_watch.py` copies
+`WATCH_SECONDS=900 WATCH_CLIPS=FOLDER pytest -s -k nothing_missed tests/runtime/cli/test_watch.py` copies
 the audio files of a folder for a quarter of an hour.
 """
 
@@ -32,8 +32,8 @@ from tests.synthetic import tone, write_audio
 mutagen = pytest.importorskip("mutagen")
 pytest.importorskip("watchfiles")
 
-SECONDS = float(os.environ.get("GENRE_WATCH_SECONDS", "12"))
-CLIPS = os.environ.get("GENRE_WATCH_CLIPS")
+SECONDS = float(os.environ.get("WATCH_SECONDS", "12"))
+CLIPS = os.environ.get("WATCH_CLIPS")
 SETTLE = 0.5
 COMMAND = "import sys; from genre_runtime.cli import main; sys.exit(main())"
 HANG_SECONDS = 120.0
@@ -331,7 +331,7 @@ class Traffic(threading.Thread):
 
 def test_nothing_missed_and_nothing_twice(folder: Path, tmp_path: Path, model_path: Path) -> None:
     files = _material(tmp_path)
-    model = Path(os.environ.get("GENRE_WATCH_MODEL", model_path))
+    model = Path(os.environ.get("WATCH_MODEL", model_path))
     options = ("--write", "--unsure")
     traffic = Traffic(files, folder, SECONDS)
     traffic.start()
