@@ -29,6 +29,7 @@ from genre_gui.workers.background import (
     Learnt,
     LinkChanged,
     Loaded,
+    NamesRead,
     NotLoaded,
     Post,
     SpectrogramReady,
@@ -265,7 +266,8 @@ class Controller:
         n_tracks = 0
         while n_tracks < limit and not self._background.events.empty():
             event = self._background.events.get()
-            n_tracks += len(event.paths) if isinstance(event, Found) else 1
+            many = event.paths if isinstance(event, Found) else event.names if isinstance(event, NamesRead) else ()
+            n_tracks += len(many) or 1
             if self._is_current(event):
                 self._handle(event)
                 events.append(event)
@@ -297,6 +299,9 @@ class Controller:
         for stop in (self._unwatch, *self._running.values()):
             stop.set()
         self._background.close()
+
+    def _read_names(self, files: list[tuple[int, Path]]) -> None:
+        self._background.submit_reading(lambda post: tasks.read_names(files, self._background.stop, post))
 
     def _selected(self, numbers: Iterable[int] | None) -> list[Track]:
         if numbers is None:
@@ -382,10 +387,16 @@ class Controller:
         backend = self.backend
         match event:
             case Found(paths):
+                first = self._next
                 for path in paths:
                     self.tracks[self._next] = Track(self._next, path)
                     self._waiting[self._next] = None
                     self._next += 1
+                self._read_names(list(enumerate(paths, first)))
+            case NamesRead(names):
+                for number in names.keys() & self.tracks.keys():
+                    track = self.tracks[number]
+                    track.artist, track.title, track.album = names[number]
             case Started(number):
                 self.tracks[number].state = State.ANALYSING
             case Finished(number, _, result, analysis):

@@ -36,6 +36,10 @@ class Settings:
         File of the user's own genres; empty for the genres of the model.
     journal : str
         Journal of the tags written last; empty if there is none.
+    columns : str
+        Names of the columns that the table of tracks shows.
+    widths : str
+        `name=pixels`, before scaling, of the columns whose width is not the default.
     """
 
     theme: str = "system"
@@ -45,6 +49,8 @@ class Settings:
     model: str = ""
     head: str = ""
     journal: str = ""
+    columns: str = "file artist title genre confidence duration state"
+    widths: str = ""
 
     def check(self) -> None:
         """Raise ValueError for an invalid value."""

@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import customtkinter
 
-from genre_gui.backends.base import Link, LinkState, ModelRequest
-from genre_gui.backends.errors import AwayError, NotReadyError, ServiceError
+from genre_gui.backends.base import ModelRequest
 from genre_gui.controller import Controller
+from genre_gui.pages.connection import ModelMessages
 from genre_gui.pages.learning import CheckPage, LearnPage
 from genre_gui.pages.model import ModelPage
 from genre_gui.pages.tags import TagsPage
 from genre_gui.pages.tracks import TracksPage
 from genre_gui.playback import Player
 from genre_gui.settings import Settings, save_settings
-from genre_gui.text import one_line, sentence
+from genre_gui.text import one_line
 from genre_gui.widgets import dialogs, theme
-from genre_gui.widgets.controls import PAGES, Answer, Banner, Header
-from genre_gui.widgets.theme import BACKGROUND, ERROR, GOOD, MIDDLE, MUTED, NARROW
+from genre_gui.widgets.controls import PAGES, Banner, Header
+from genre_gui.widgets.theme import BACKGROUND, MIDDLE, NARROW
 from genre_gui.workers.background import (
     Audited,
     Broken,
@@ -42,6 +42,7 @@ from genre_gui.workers.background import (
     Learnt,
     LinkChanged,
     Loaded,
+    NamesRead,
     Notice,
     NotLoaded,
     SpectrogramReady,
@@ -53,8 +54,7 @@ from genre_gui.workers.background import (
     fault_report,
 )
 from genre_gui.workers.tasks import TagOptions
-from genre_runtime import GenreError, Prediction
-from genre_runtime.errors import DeviceUnavailableError, InvalidHeadError
+from genre_runtime import Prediction
 
 if TYPE_CHECKING:
     from genre_runtime.library.tags import Mode
@@ -63,15 +63,11 @@ POLL_MILLISECONDS = 40
 FIRST_MILLISECONDS = 20
 """Delay before the model is loaded: the imports of its thread delay the drawing of the window."""
 
-RETRY_MILLISECONDS = 2000
-"""Delay between two attempts to reach a service."""
-
 TRACKS_PER_POLL = 100
 MIN_SIZE = (920, 680)
 MODIFIER = "Command" if sys.platform == "darwin" else "Control"
 Answers = Sequence[tuple[Path, Prediction]]
 HEAD_SUFFIX = ".genre"
-_LINK_COLOURS = {LinkState.CONNECTED: GOOD, LinkState.UNREADY: MUTED}
 
 
 class Window(customtkinter.CTk):  # type: ignore[misc]
@@ -129,10 +125,15 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         self.banner.hide()
         if self.controller.fixed:
             self.header.hide_device()
+        self._messages = ModelMessages(
+            self.controller, self.header, self.banner, self._load, self.ask_model, self.ask_head
+        )
         left = (("Add files …", self.ask_files), ("Add a folder …", self.ask_folder))
         right = (("Write tags …", self.open_tags), ("Export …", self.export))
         more = ("More like this", self.more_like_this)
-        self.tracks = TracksPage(self, self.controller, self._player, self.banner.show, left, right, more)
+        self.tracks = TracksPage(
+            self, self.controller, self._player, self.settings, self.banner.show, left, right, more
+        )
 
     @cached_property
     def model(self) -> ModelPage:
@@ -331,7 +332,8 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         size = self.geometry().partition("+")[0]
         journal = self.controller.tags.journal
         model, head = (str(path or "") for path in (self.controller.request.model, self.controller.request.head))
-        changed = replace(self.settings, model=model, head=head, size=size)
+        columns, widths = self.tracks.table.columns, self.tracks.table.widths
+        changed = replace(self.settings, model=model, head=head, size=size, columns=columns, widths=widths)
         if journal is not None and journal.exists():
             changed = replace(changed, journal=str(journal))
         save_settings(self._settings_file, changed)
@@ -359,6 +361,8 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         for event in events:
             if isinstance(event, Started | Finished):
                 changed[event.number] = None
+            elif isinstance(event, NamesRead):
+                changed.update(dict.fromkeys(event.names))
             elif not isinstance(event, Found):
                 self._show(event)
         present = [number for number in changed if number in self.controller.tracks]
@@ -376,9 +380,9 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
                     self.learn.show_in_use()
                 self.tracks.show_selected()
             case NotLoaded(_, error):
-                self._show_load_failure(error)
+                self._messages.show_load_failure(error)
             case LinkChanged(_, link):
-                self._show_link(link)
+                self._messages.show_link(link)
             case DevicesTested(answers):
                 self.model.show_devices(answers)
             case SpectrogramReady(number, _, excerpts):
@@ -399,38 +403,6 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
                 self.banner.show(message, bad=bad)
             case Broken(report):
                 self.show_fault(report)
-
-    def _show_link(self, link: Link) -> None:
-        ended = link.state is LinkState.ENDED
-        self.header.show_link("the service has ended" if ended else link.message, _LINK_COLOURS.get(link.state, ERROR))
-        if link.anew:
-            self._load()
-        if ended:
-            self.banner.show(f"{link.message}. Unfinished tracks wait.", ("Start it again", self._load), bad=True)
-
-    def _show_load_failure(self, error: GenreError) -> None:
-        controller = self.controller
-        if isinstance(error, AwayError | NotReadyError) and controller.fixed:
-            self.header.show_link(f"not connected: {error}; trying again …", ERROR)
-            self.after(RETRY_MILLISECONDS, self._load)
-        elif isinstance(error, ServiceError):
-            self.header.show_link("not connected", ERROR)
-            self.banner.show(f"{sentence(error)}.", ("Try again", self._load), bad=True)
-        elif isinstance(error, DeviceUnavailableError):
-            self.banner.show(f"{sentence(error)}. Use the CPU instead?", ("Use the CPU", self._use_cpu), bad=True)
-        else:
-            stays = f" {controller.backend.name} stays in use." if controller.backend else ""
-            own = isinstance(error, InvalidHeadError)
-            answers: list[Answer] = [("Open genres …", self.ask_head) if own else ("Open a model …", self.ask_model)]
-            if controller.backend is None and own:
-                answers.append(("Use the model's genres", lambda: self._load(head=None)))
-            elif controller.backend is None and controller.request.model is not None:
-                answers.append(("Use the shipped model", lambda: self._load(model=None, head=None)))
-            self.banner.show(f"{sentence(error)}.{stays}", *answers, bad=True)
-
-    def _use_cpu(self) -> None:
-        self.header.show_device("cpu")
-        self._load(device="cpu")
 
     def _bind_keys(self) -> None:
         shortcuts: dict[str, Callable[[], object]] = {

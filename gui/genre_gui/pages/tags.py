@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from tkinter import Misc, ttk
+from tkinter import Misc
 from typing import TYPE_CHECKING, Any
 
 import customtkinter
 
 from genre_gui.text import one_line, sentence
-from genre_gui.widgets.controls import add_scrollbar, button, card, label, make_focusable, menu
-from genre_gui.widgets.theme import BAR, ERROR, MIDDLE, MUTED, NARROW, TABLE, TEXT, colour, scaling
+from genre_gui.widgets.controls import button, card, label, make_focusable, menu
+from genre_gui.widgets.tables import Table
+from genre_gui.widgets.theme import BAR, ERROR, MIDDLE, MUTED, NARROW, TEXT, colour, scaling
 from genre_gui.workers.background import Tagged, TagsFinished, TagsUndone
 from genre_gui.workers.tasks import TagOptions
 from genre_runtime import GenreError
@@ -162,10 +163,8 @@ class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
         surface.grid_rowconfigure(0, weight=1)
         surface.grid_columnconfigure(0, weight=1)
         names = [name for name, _, _ in COLUMNS]
-        tree = ttk.Treeview(surface, columns=names, show="headings", style=TABLE, selectmode="browse")
+        tree = Table(surface, names, "browse")
         for name, heading, width in COLUMNS:
             tree.heading(name, text=heading, anchor="w")
             tree.column(name, width=round(width * scaling(self)), anchor="w")
-        tree.grid(row=0, column=0, padx=(NARROW, 0), pady=NARROW, sticky="nsew")
-        add_scrollbar(tree)
         return tree

@@ -14,6 +14,7 @@ from genre_gui.controller import Controller
 from genre_gui.pages.track_detail import TrackDetail
 from genre_gui.pages.track_table import TrackTable
 from genre_gui.playback import Player
+from genre_gui.settings import Settings
 from genre_gui.tracks import UNFINISHED, State
 from genre_gui.widgets.controls import HEIGHT, button, label
 from genre_gui.widgets.theme import BAR, CARD, MIDDLE, MUTED, NARROW, OUTLINE, TEXT, TRACK
@@ -31,6 +32,8 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
     master : Misc
     controller : Controller
     player : Player
+    settings : Settings
+        Its columns and widths are used.
     show_message : callable
         Called with the reason why a track cannot be played.
     left, right : sequence of (str, callable)
@@ -44,6 +47,7 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
         master: Misc,
         controller: Controller,
         player: Player,
+        settings: Settings,
         show_message: Callable[[str], object],
         left: Sequence[Action],
         right: Sequence[Action],
@@ -54,7 +58,7 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
         self.grid_columnconfigure(0, weight=1)
         self.grid_rowconfigure(1, weight=1)
         self._tools(left, right).grid(row=0, column=0, columnspan=2, pady=(0, NARROW), sticky="ew")
-        self.table = TrackTable(self, controller.tracks, self.show_selected)
+        self.table = TrackTable(self, controller.tracks, self.show_selected, settings.columns, settings.widths)
         self.table.grid(row=1, column=0, sticky="nsew")
         self.detail = TrackDetail(self, player, show_message)
         self.detail.grid(row=1, column=1, rowspan=2, padx=(MIDDLE, 0), sticky="nsew")
@@ -194,7 +198,7 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
             kind.grid(row=0, column=column, padx=(0, NARROW))
         self.filter = customtkinter.CTkEntry(
             tools,
-            placeholder_text="Filter: file, genre or state",
+            placeholder_text="Filter: file, artist, genre, state …",
             height=HEIGHT,
             corner_radius=HEIGHT // 2,
             border_width=1,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tkinter
 from collections.abc import Callable, Sequence
-from tkinter import Event, Misc, ttk
+from tkinter import Event, Misc
 from typing import Any, Literal
 
 import customtkinter
@@ -182,26 +182,6 @@ def card(master: Misc, colour: Colour = CARD) -> Any:
     colour : Colour
     """
     return customtkinter.CTkFrame(master, corner_radius=2 * NARROW, fg_color=colour)
-
-
-def add_scrollbar(table: ttk.Treeview) -> None:
-    """Add a scroll bar to a table in column 0 of a card; it is hidden while all rows fit.
-
-    Parameters
-    ----------
-    table : ttk.Treeview
-    """
-    bar = customtkinter.CTkScrollbar(table.master, command=table.yview, fg_color=CARD)
-    bar.grid(row=0, column=1, pady=MIDDLE, padx=2, sticky="ns")
-
-    def moved(first: float, last: float) -> None:
-        bar.set(first, last)
-        if float(first) <= 0.0 and float(last) >= 1.0:
-            bar.grid_remove()
-        else:
-            bar.grid()
-
-    table.configure(yscrollcommand=moved)
 
 
 def make_focusable(widget: Any, ring: Any = None) -> None:

@@ -55,6 +55,13 @@ class Found(Event):
 
 
 @dataclass(frozen=True)
+class NamesRead(Event):
+    """Artist, title and album of tracks, by number; tracks without tags are left out."""
+
+    names: dict[int, tuple[str, str, str]]
+
+
+@dataclass(frozen=True)
 class Started(Event):
     """The classification of a track has started."""
 
@@ -217,7 +224,7 @@ SWITCH_SECONDS = 0.0005
 
 
 class Background:
-    """Two thread pools, one for the classification of files and one for all other tasks.
+    """Thread pools: for the classification of files, for reading what is known of many tracks, for all other tasks.
 
     Parameters
     ----------
@@ -237,6 +244,7 @@ class Background:
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self.stop = Flag()
         self._files = ThreadPoolExecutor(self.jobs, thread_name_prefix=f"{THREAD_PREFIX}-file")
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix=f"{THREAD_PREFIX}-read")
         self._tasks = ThreadPoolExecutor(N_TASK_THREADS, thread_name_prefix=f"{THREAD_PREFIX}-task")
 
     def submit_file(self, work: Callable[[Post], None]) -> Future[None]:
@@ -248,6 +256,16 @@ class Background:
             Called with the function that posts events.
         """
         return self._files.submit(self._guarded, work)
+
+    def submit_reading(self, work: Callable[[Post], None]) -> Future[None]:
+        """Schedule a task that reads what is known of many tracks; these run one after the other.
+
+        Parameters
+        ----------
+        work : callable
+            Called with the function that posts events.
+        """
+        return self._reading.submit(self._guarded, work)
 
     def submit(self, work: Callable[[Post], None]) -> Future[None]:
         """Schedule another task.
@@ -272,7 +290,7 @@ class Background:
     def close(self) -> None:
         """Drop the work that has not started, tell the rest to stop, and return at once."""
         self.stop.set()
-        for pool in (self._files, self._tasks):
+        for pool in (self._files, self._reading, self._tasks):
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _guarded(self, work: Callable[[Post], None]) -> None:

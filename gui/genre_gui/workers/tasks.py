@@ -17,6 +17,7 @@ from genre_gui.workers.background import (
     DevicesTested,
     Finished,
     Found,
+    NamesRead,
     Notice,
     Post,
     SpectrogramReady,
@@ -66,6 +67,33 @@ def find_files(names: Sequence[str], stop: Event, post: Post) -> None:
     if not count and names and not finder.unreadable and not stop.is_set():
         others = f" ({counted(finder.n_others, 'other file')} in it)" if finder.n_others else ""
         post(Notice(f"There is no audio file in that folder{others}."))
+
+
+def read_names(files: Sequence[tuple[int, Path]], stop: Event, post: Post) -> None:
+    """Read artist, title and album from the tags of tracks.
+
+    Parameters
+    ----------
+    files : sequence of (int, Path)
+        Number and file of each track.
+    stop : threading.Event
+    post : callable
+    """
+    from genre_runtime.library.tags.names import read_names as names_of
+
+    found = {}
+    try:
+        for number, path in files:
+            if stop.is_set():
+                return
+            names = names_of(path)
+            artist = names.artist or names.album_artist
+            if artist or names.title or names.album:
+                found[number] = (one_line(artist), one_line(names.title), one_line(names.album))
+    except MissingDependencyError:  # then the columns stay empty
+        return
+    if found:
+        post(NamesRead(found))
 
 
 def classification(track: Track, backend: Backend, stop: Event) -> Callable[[Post], None]:
