@@ -99,12 +99,16 @@ def _open_window(
 
     def show() -> None:
         window = Window(controller, settings, file)
-        if received is not None:
-            _close_on_signals(window, received)
         if warning:
             window.banner.show(warning)
         window.add(paths)
-        window.mainloop()
+        while True:
+            if received is not None:
+                _close_on_signals(window, received)
+            window.mainloop()
+            if not window.replaced:
+                return
+            window = Window(controller, window.settings, file)
 
     try:
         with ui_thread():

@@ -12,6 +12,7 @@ from platformdirs import user_config_path
 from genre_runtime import DEVICES, write_whole
 
 THEMES = ("system", "light", "dark")
+SCALES = ("auto", "100", "125", "150", "200")
 FILE_NAME = "window.json"
 NO_FOLDER = "The settings cannot be saved: this user has no home folder. Set HOME or XDG_CONFIG_HOME."
 _GEOMETRY = re.compile(r"[1-9]\d{2,3}x[1-9]\d{2,3}")
@@ -26,6 +27,8 @@ class Settings:
     theme : {"system", "light", "dark"}
     device : str
         One of the runtime's devices.
+    scale : {"auto", "100", "125", "150", "200"}
+        Size of everything, per cent; `auto` for that of the screen.
     size : str
         Width x height, before scaling.
     last_folder : str
@@ -44,6 +47,7 @@ class Settings:
 
     theme: str = "system"
     device: str = "auto"
+    scale: str = "auto"
     size: str = "1120x740"
     last_folder: str = ""
     model: str = ""
@@ -60,6 +64,8 @@ class Settings:
                 raise ValueError(f"{item.name} is {value!r}")
         if self.theme not in THEMES or self.device not in DEVICES or not _GEOMETRY.fullmatch(self.size):
             raise ValueError(f"theme {self.theme!r}, device {self.device!r}, size {self.size!r}")
+        if self.scale not in SCALES:
+            raise ValueError(f"scale {self.scale!r}")
 
 
 def settings_path() -> Path | None:

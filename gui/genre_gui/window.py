@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import gc
-import sys
-import tkinter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from tkinter import Misc
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import customtkinter
 
-from genre_gui.backends.base import ModelRequest
+from genre_gui.backends.base import Backend, ModelRequest
 from genre_gui.controller import Controller
 from genre_gui.pages.connection import ModelMessages
+from genre_gui.pages.keys import bind_keys
 from genre_gui.pages.learning import CheckPage, LearnPage
 from genre_gui.pages.model import ModelPage
 from genre_gui.pages.tags import TagsPage
@@ -65,7 +63,10 @@ FIRST_MILLISECONDS = 20
 
 TRACKS_PER_POLL = 100
 MIN_SIZE = (920, 680)
-MODIFIER = "Command" if sys.platform == "darwin" else "Control"
+MOST_PIXELS = 16_000
+SCREEN_SHARE = 0.92
+"""Of the height; the rest is for the frame and the bar of the desktop."""
+
 Answers = Sequence[tuple[Path, Prediction]]
 HEAD_SUFFIX = ".genre"
 
@@ -81,6 +82,12 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
     settings_file : Path or None
         Where they are saved; None for nowhere.
     player : Player, optional
+
+    Attributes
+    ----------
+    settings : Settings
+    replaced : bool
+        Whether another window with the present settings is to take the place of this one.
     """
 
     def __init__(
@@ -93,32 +100,37 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         super().__init__(fg_color=BACKGROUND, className="genre-gui")
         self.controller, self.settings = controller, settings
         self._settings_file = settings_file
+        self.replaced = False
         self._player = player or Player()
         self._tag_numbers: list[int] = []
         self._mended: Answers = ()
         self.title("Music genres")
-        self.minsize(*MIN_SIZE)
-        self.geometry(settings.size)
+        theme.choose_scale(self, settings.scale)
+        self._limit_size(settings.size)
         self._look = (theme.dark(), theme.scaling(self))
         theme.style_tables(self)
         self._build()
         self.restyle()
         droppable = dialogs.accept_drops(self, self.add)
         self.tracks.table.set_hint("Drop music here, or press Ctrl+O." if droppable else "Press Ctrl+O to add music.")
-        self._bind_keys()
+        bind_keys(self)
         self.show_page("Tracks")
         self.protocol("WM_DELETE_WINDOW", self.close)
         self.report_callback_exception = self._report
         model, head = (Path(name) if name else None for name in (settings.model, settings.head))
         request = ModelRequest(model, settings.device, head)
-        self.after(FIRST_MILLISECONDS, controller.load, request)
+        if controller.backend is None:
+            self.after(FIRST_MILLISECONDS, controller.load, request)
+        else:
+            self._show_tracks(controller.backend)
         self._next_poll = self.after(POLL_MILLISECONDS, self._poll)
         gc.freeze()  # searching all that exists by now for garbage would take too long
 
     def _build(self) -> None:
         self.grid_columnconfigure(0, weight=1)
         self.grid_rowconfigure(2, weight=1)
-        self.header = Header(self, self.settings, self.show_page, self.choose_device, self.choose_theme)
+        choose = self.choose_device, self.choose_theme, self.choose_scale
+        self.header = Header(self, self.settings, self.show_page, *choose)
         self.header.grid(row=0, column=0, padx=MIDDLE, pady=(MIDDLE, NARROW), sticky="ew")
         self.banner = Banner(self)
         self.banner.grid(row=1, column=0, padx=MIDDLE, pady=(0, NARROW), sticky="ew")
@@ -289,6 +301,26 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         theme.choose_appearance(name)
         self._follow_appearance()
 
+    def choose_scale(self, scale: str) -> None:
+        """End this window, so that another one of that size takes its place: customtkinter would show hidden widgets.
+
+        Parameters
+        ----------
+        scale : {"auto", "100", "125", "150", "200"}
+        """
+        self.settings = replace(self.settings, scale=scale)
+        self.replaced = True
+        self._leave()
+
+    def _limit_size(self, size: str) -> None:
+        """Give the window a size that fits the screen."""
+        scale = theme.scaling(self)
+        room = int(self.winfo_screenwidth() / scale), int(SCREEN_SHARE * self.winfo_screenheight() / scale)
+        self.maxsize(MOST_PIXELS, MOST_PIXELS)  # customtkinter fixes the old size for a second
+        self.minsize(*(min(least, most) for least, most in zip(MIN_SIZE, room, strict=True)))
+        width, height = (min(int(number), most) for number, most in zip(size.split("x"), room, strict=True))
+        self.geometry(f"{width}x{height}")
+
     def restyle(self) -> None:
         """Apply the colours of the present appearance to what customtkinter does not draw."""
         theme.style_tables(self)
@@ -313,8 +345,11 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
 
     def close(self) -> None:
         """Close at once, whatever is running."""
-        self._player.pause()
         self.controller.close()
+        self._leave()
+
+    def _leave(self) -> None:
+        self._player.pause()
         self.after_cancel(self._next_poll)
         self._save()
         self.destroy()
@@ -326,9 +361,13 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
     def _load(self, **changes: Any) -> None:
         self.controller.load(replace(self.controller.request, **changes))
 
+    def _show_tracks(self, backend: Backend) -> None:
+        """Show the model and the tracks of the window before."""
+        self.header.show_model(backend.name, backend.device)
+        self.header.offer_devices({*self.controller.devices, self.controller.request.device})
+        self.tracks.show_added()
+
     def _save(self) -> None:
-        if self._settings_file is None:
-            return
         size = self.geometry().partition("+")[0]
         journal = self.controller.tags.journal
         model, head = (str(path or "") for path in (self.controller.request.model, self.controller.request.head))
@@ -336,7 +375,9 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         changed = replace(self.settings, model=model, head=head, size=size, columns=columns, widths=widths)
         if journal is not None and journal.exists():
             changed = replace(changed, journal=str(journal))
-        save_settings(self._settings_file, changed)
+        self.settings = changed
+        if self._settings_file is not None:
+            save_settings(self._settings_file, changed)
 
     def _plan_tags(self, options: TagOptions) -> int:
         if self._mended:
@@ -371,9 +412,8 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
 
     def _show(self, event: Event) -> None:
         match event:
-            case Loaded(_, backend, devices):
-                self.header.show_model(backend.name, backend.device)
-                self.header.offer_devices({*devices, self.controller.request.device})
+            case Loaded(_, backend):
+                self._show_tracks(backend)
                 if "model" in vars(self):
                     self.model.show(backend)
                 if "learn" in vars(self):
@@ -404,50 +444,6 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
             case Broken(report):
                 self.show_fault(report)
 
-    def _bind_keys(self) -> None:
-        shortcuts: dict[str, Callable[[], object]] = {
-            "o": self.ask_files,
-            "O": self.ask_folder,
-            "r": self.tracks.retry,
-            "e": self.export,
-            "t": self.open_tags,
-            "p": self.tracks.detail.toggle,
-            "f": self._find,
-            "l": self.more_like_this,
-        }
-        for key, command in shortcuts.items():
-            self.bind(f"<{MODIFIER}-{key}>", _handler(command))
-        tree = self.tracks.table.tree
-        for key in ("<Delete>", "<BackSpace>"):
-            tree.bind(key, _handler(self.tracks.remove))
-        for key in ("<Return>", "<KP_Enter>", "<Double-1>"):
-            tree.bind(key, _handler(self.tracks.show_selected))
-        self.bind("<Next>", _handler(lambda: self._scroll(1)))
-        self.bind("<Prior>", _handler(lambda: self._scroll(-1)))
-        self.bind("<Escape>", _handler(self._escape))
-        self.tracks.filter.bind("<Return>", _handler(tree.focus_set))
-        self.tracks.filter.bind("<Down>", _handler(tree.focus_set))
-
-    def _find(self) -> None:
-        self.show_page("Tracks")
-        self.tracks.filter.focus_set()
-
-    def _scroll(self, pages: int) -> None:
-        """Scroll the page about the model; the tables scroll by themselves."""
-        if "model" in vars(self) and self.model.winfo_ismapped():
-            self.model.master.yview_scroll(pages, "pages")
-
-    def _escape(self) -> None:
-        """Leave the page, clear the filter, or cancel tracks."""
-        tracks = self.tracks
-        if not tracks.winfo_ismapped():
-            self.show_page("Tracks")
-        elif tracks.filter.get():
-            tracks.clear_filter()
-            tracks.table.tree.focus_set()
-        else:
-            tracks.cancel()
-
     def _follow_appearance(self) -> None:
         look = (theme.dark(), theme.scaling(self))
         if look != self._look:
@@ -460,11 +456,3 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
 
 def _attribute(page: str) -> str:
     return page.lower().replace(" ", "_")
-
-
-def _handler(command: Callable[[], object]) -> Callable[[tkinter.Event[Misc]], str]:
-    def handle(_: tkinter.Event[Misc]) -> str:
-        command()
-        return "break"
-
-    return handle

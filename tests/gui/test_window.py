@@ -441,6 +441,48 @@ def test_columns_are_chosen_and_widths_kept(open_window: OpenWindow, tmp_path: P
     assert all(abs(found[name] - widths[name]) <= 2 for name in found)
 
 
+def test_size_is_chosen_in_a_new_window_with_the_same_tracks(open_window: OpenWindow, tmp_path: Path) -> None:
+    from genre_gui.window import Window
+
+    window = open_window(settings=Settings(theme="light", scale="100", size="1000x700"))
+    add(window, write_audio(tmp_path / "song.wav", tone(1)))
+    small = window.tracks.table.tree.winfo_width(), window.header.theme.winfo_height()
+    window.choose_scale("150")
+    assert window.replaced
+    again = Window(window.controller, window.settings)
+    again.update()
+    assert row(again, 0)[:2] == ["song.wav", "tone"]
+    assert text(again.header.model).endswith("on CPU")
+    assert again.header.theme.winfo_height() == pytest.approx(small[1] * 1.5, abs=2)
+    assert again.settings.size == "1000x700"
+    assert again.header.scale.get() == "150 %"
+    again.choose_scale("100")
+    assert again.settings.scale == "100"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Windows and macOS scale by themselves")
+@pytest.mark.parametrize(
+    ("dpi", "scale"), [(96, 1.0), (120, 1.25), (144, 1.5), (192, 2.0), (1000, 4.0), (110, 1.25), (40, 1.0)]
+)
+def test_scale_follows_the_resource_of_the_desktop(
+    open_window: OpenWindow, monkeypatch: pytest.MonkeyPatch, dpi: float, scale: float
+) -> None:
+    from genre_gui.widgets import theme
+
+    window = open_window()
+    monkeypatch.setattr(theme, "_xft_dpi", lambda _: dpi)
+    assert theme.screen_scale(window) == scale
+
+
+@pytest.mark.parametrize("key", ["<Control-q>", "<Control-w>"])
+@pytest.mark.skipif(sys.platform == "darwin", reason="there it is the Command key")
+def test_keys_close_the_window(open_window: OpenWindow, tmp_path: Path, key: str) -> None:
+    window = open_window(file=tmp_path / "window.json")
+    window.focus_force()
+    window.event_generate(key)
+    assert (tmp_path / "window.json").exists()
+
+
 @pytest.mark.parametrize("columns", ["", "nonsense", "file file", "state"])
 def test_damaged_columns_of_the_settings_are_ignored(open_window: OpenWindow, columns: str) -> None:
     settings = Settings(theme="light", columns=columns, widths="file=0 artist=99999999 x title=-3 album=٣")

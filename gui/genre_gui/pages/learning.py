@@ -149,7 +149,8 @@ class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]
             self.progress.start()
 
     def restyle(self) -> None:
-        """Do nothing: all colours follow the appearance by themselves."""
+        """Apply the present scaling; colours follow the appearance by themselves."""
+        self.table.restyle()
 
     def _begin(self) -> None:
         self.table.delete(*self.table.get_children())
@@ -183,11 +184,10 @@ class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]
         surface.grid_columnconfigure(0, weight=1)
         names = [name for name, _, _ in columns]
         tree = Table(surface, names, "extended")
-        for name, heading, width in columns:
-            pixels = round(width * scaling(self))
+        for name, heading, _ in columns:
             tree.heading(name, text=heading, anchor="e" if name in NUMBERS else "w")
-            tree.column(name, width=pixels, anchor="e" if name in NUMBERS else "w", stretch=name not in NUMBERS)
-        tree.grid(row=0, column=0, padx=NARROW, pady=NARROW, sticky="nsew")
+            tree.column(name, anchor="e" if name in NUMBERS else "w", stretch=name not in NUMBERS)
+        tree.set_widths({name: width for name, _, width in columns})
         return tree
 
 

@@ -11,7 +11,7 @@ import customtkinter
 from genre_gui.text import one_line, sentence
 from genre_gui.widgets.controls import button, card, label, make_focusable, menu
 from genre_gui.widgets.tables import Table
-from genre_gui.widgets.theme import BAR, ERROR, MIDDLE, MUTED, NARROW, TEXT, colour, scaling
+from genre_gui.widgets.theme import BAR, ERROR, MIDDLE, MUTED, NARROW, TEXT, colour
 from genre_gui.workers.background import Tagged, TagsFinished, TagsUndone
 from genre_gui.workers.tasks import TagOptions
 from genre_runtime import GenreError
@@ -133,7 +133,8 @@ class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
         self.write.configure(state="disabled")
 
     def restyle(self) -> None:
-        """Apply the colours of the present appearance."""
+        """Apply the colours and the scaling of the present appearance."""
+        self.tree.restyle()
         for tag, pair in (("bad", ERROR), ("same", MUTED), ("plain", TEXT)):
             self.tree.tag_configure(tag, foreground=colour(pair))
 
@@ -164,7 +165,8 @@ class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
         surface.grid_columnconfigure(0, weight=1)
         names = [name for name, _, _ in COLUMNS]
         tree = Table(surface, names, "browse")
-        for name, heading, width in COLUMNS:
+        for name, heading, _ in COLUMNS:
             tree.heading(name, text=heading, anchor="w")
-            tree.column(name, width=round(width * scaling(self)), anchor="w")
+            tree.column(name, anchor="w")
+        tree.set_widths({name: width for name, _, width in COLUMNS})
         return tree

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import customtkinter
 
-from genre_gui.settings import THEMES, Settings
+from genre_gui.settings import SCALES, THEMES, Settings
 from genre_gui.text import DEVICE_NAMES, device_name, shortened
 from genre_gui.widgets.theme import (
     CARD,
@@ -280,7 +280,7 @@ class Header(customtkinter.CTkFrame):  # type: ignore[misc]
     ----------
     master : Misc
     settings : Settings
-    choose_page, choose_device, choose_theme : callable
+    choose_page, choose_device, choose_theme, choose_scale : callable
         Called with the name chosen.
     """
 
@@ -291,6 +291,7 @@ class Header(customtkinter.CTkFrame):  # type: ignore[misc]
         choose_page: Callable[[str], object],
         choose_device: Callable[[str], object],
         choose_theme: Callable[[str], object],
+        choose_scale: Callable[[str], object],
     ) -> None:
         super().__init__(master, fg_color="transparent")
         self.grid_columnconfigure(1, weight=1)
@@ -314,7 +315,11 @@ class Header(customtkinter.CTkFrame):  # type: ignore[misc]
             self, [name.capitalize() for name in THEMES], lambda name: choose_theme(name.lower()), width=108
         )
         self.theme.set(settings.theme.capitalize())
-        self.theme.grid(row=0, column=3)
+        self.theme.grid(row=0, column=3, padx=(0, NARROW))
+        scales = {"Size: auto" if code == "auto" else f"{code} %": code for code in SCALES}
+        self.scale = menu(self, list(scales), lambda name: choose_scale(scales[name]), width=116)
+        self.scale.set(next(name for name, code in scales.items() if code == settings.scale))
+        self.scale.grid(row=0, column=4)
 
     def mark_page(self, name: str) -> None:
         """Mark the page that is shown.

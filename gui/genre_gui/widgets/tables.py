@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tkinter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from tkinter import Event, Misc, TclError, ttk
 from tkinter.font import Font
 from typing import Any, Literal
@@ -93,6 +93,7 @@ class Table(ttk.Treeview):
     def __init__(self, master: Misc, columns: Sequence[str], select: Literal["browse", "extended"]) -> None:
         super().__init__(master, columns=tuple(columns), show="headings", style=TABLE, selectmode=select)
         self._whole: dict[str, tuple[str, ...]] = {}
+        self._set_widths: dict[str, int] = {}
         self._cut: dict[str, tuple[str, ...]] = {}
         self._widths: dict[str, int] = {}
         self._font: Font | None = None
@@ -103,6 +104,19 @@ class Table(ttk.Treeview):
         self.configure(yscrollcommand=lambda *_: self._scrolled(), xscrollcommand=lambda *_: self._scrolled())
         self.bind("<Configure>", lambda _: self.cut_texts(), add=True)
         self.bind("<ButtonRelease-1>", lambda _: self.cut_texts(), add=True)
+        self.bind("<Destroy>", lambda _: self._forget(), add=True)
+
+    def set_widths(self, widths: Mapping[str, int]) -> None:
+        """Set widths of columns.
+
+        Parameters
+        ----------
+        widths : mapping of str to int
+            Pixels before scaling.
+        """
+        self._set_widths = dict(widths)
+        for name, width in widths.items():
+            self.column(name, width=round(width * scaling(self)))
 
     def insert(self, parent: str, index: Any, iid: Any = None, **options: Any) -> str:
         """Insert a row; see `ttk.Treeview`."""
@@ -130,8 +144,9 @@ class Table(ttk.Treeview):
         self.cut_texts()
 
     def restyle(self) -> None:
-        """Apply the font of the present scaling."""
+        """Apply the present scaling."""
         self._font = None
+        self.set_widths(self._set_widths)
         self._widths.clear()
         self.cut_texts()
 
@@ -145,6 +160,10 @@ class Table(ttk.Treeview):
             self._whole[item] = tuple(map(str, options["values"]))
             self._cut.pop(item, None)
             self.cut_texts()
+
+    def _forget(self) -> None:
+        if self._due is not None:
+            self.after_cancel(self._due)
 
     def _cut_texts(self) -> None:
         self._due = None
