@@ -38,7 +38,8 @@ from genre_gui.workers.background import (
     TagsFinished,
 )
 from genre_gui.workers.learning import LearningRuns, compare, save_head
-from genre_gui.workers.tasks import SpectrogramCache, TagOptions, TagRuns
+from genre_gui.workers.tagging import TagOptions, TagRuns
+from genre_gui.workers.tasks import SpectrogramCache
 from genre_runtime import GenreError, ModelMetadata
 from genre_runtime.errors import DeviceUnavailableError
 

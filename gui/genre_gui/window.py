@@ -51,7 +51,7 @@ from genre_gui.workers.background import (
     collect_if_due,
     fault_report,
 )
-from genre_gui.workers.tasks import TagOptions
+from genre_gui.workers.tagging import TagOptions
 from genre_runtime import Prediction
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
     def tags(self) -> TagsPage:
         """The page that writes tags; made on first use."""
         plan, write = self._plan_tags, self.controller.tags.write
-        return TagsPage(self, plan, write, self.undo_tags, lambda: self.show_page("Tracks"))
+        return TagsPage(self, plan, write, self.undo_tags, lambda: self.show_page("Tracks"), self._ask_names)
 
     @cached_property
     def learn(self) -> LearnPage:
@@ -194,7 +194,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         if name == "Tags":
             mode: Mode | None = "overwrite" if mended else "empty" if self._mended else None
             self._tag_numbers, self._mended = self.tracks.selected_or_shown(), mended
-            self.tags.refresh(mode)
+            self.tags.show(mode)
 
     def add(self, names: Sequence[str]) -> None:
         """Add files and folders; a file of the user's own genres is used.
@@ -230,6 +230,9 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         """Ask for the user's own genres and use them."""
         if path := dialogs.head_file(self, self.settings.last_folder):
             self.use_head(path)
+
+    def _ask_names(self) -> Path | None:
+        return dialogs.names_file(self, self.settings.last_folder)
 
     def use_head(self, path: Path | None) -> None:
         """Answer by the user's own genres.
@@ -373,7 +376,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         model, head = (str(path or "") for path in (self.controller.request.model, self.controller.request.head))
         columns, widths = self.tracks.table.columns, self.tracks.table.widths
         changed = replace(self.settings, model=model, head=head, size=size, columns=columns, widths=widths)
-        if journal is not None and journal.exists():
+        if journal is not None:
             changed = replace(changed, journal=str(journal))
         self.settings = changed
         if self._settings_file is not None:

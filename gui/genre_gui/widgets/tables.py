@@ -13,11 +13,14 @@ import customtkinter
 from genre_gui.widgets.theme import CARD, MIDDLE, NARROW, TABLE, TEXT, TONAL, colour, font, scaling
 
 ELLIPSIS = "…"
-CELL_PADDING = 8
+CELL_PADDING = 14
 """Of a cell, left and right together, pixels before scaling."""
 
 TOOLTIP_MILLISECONDS = 500
 TOOLTIP_WIDTH = 560
+LEAST_SHARE = 0.6
+"""Of the width of a column in a narrow table; then it scrolls."""
+
 MAX_WIDTHS = 20_000
 """Measured texts to remember."""
 
@@ -102,7 +105,7 @@ class Table(ttk.Treeview):
         self.grid(row=0, column=0, padx=(NARROW, 0), pady=NARROW, sticky="nsew")
         self._bars = self._bar("vertical"), self._bar("horizontal")
         self.configure(yscrollcommand=lambda *_: self._scrolled(), xscrollcommand=lambda *_: self._scrolled())
-        self.bind("<Configure>", lambda _: self.cut_texts(), add=True)
+        self.bind("<Configure>", lambda _: self._resized(), add=True)
         self.bind("<ButtonRelease-1>", lambda _: self.cut_texts(), add=True)
         self.bind("<Destroy>", lambda _: self._forget(), add=True)
 
@@ -115,8 +118,36 @@ class Table(ttk.Treeview):
             Pixels before scaling.
         """
         self._set_widths = dict(widths)
-        for name, width in widths.items():
-            self.column(name, width=round(width * scaling(self)))
+        self._fit()
+
+    def _resized(self) -> None:
+        self._fit()
+        self.cut_texts()
+
+    def _fit(self) -> None:
+        """Give columns that stretch the room that is left, in proportion to their own widths."""
+        names = [name for name in self._shown() if name in self._set_widths]
+        elastic = sum(self._set_widths[name] for name in names if self.column(name, "stretch"))
+        fixed = sum(self._set_widths[name] for name in names) - elastic
+        scale = scaling(self)
+        share = max(LEAST_SHARE, (self.winfo_width() / scale - fixed) / elastic) if elastic else 1.0
+        for name in names:
+            width = self._set_widths[name] * (share if self.column(name, "stretch") else 1.0)
+            self.column(name, width=int(width * scale))
+
+    def show_columns(self, names: Sequence[str]) -> None:
+        """Show these columns, in this order.
+
+        Parameters
+        ----------
+        names : sequence of str
+        """
+        self.configure(displaycolumns=list(names))
+        self._fit()
+
+    def _shown(self) -> Sequence[str]:
+        shown: Sequence[str] = self["displaycolumns"]
+        return self["columns"] if tuple(shown) == ("#all",) else shown
 
     def insert(self, parent: str, index: Any, iid: Any = None, **options: Any) -> str:
         """Insert a row; see `ttk.Treeview`."""
@@ -171,9 +202,7 @@ class Table(ttk.Treeview):
         self._show_bars()
         padding = round(CELL_PADDING * scaling(self))
         columns = self["columns"]
-        shown = self["displaycolumns"]
-        names = columns if tuple(shown) == ("#all",) else shown
-        room = {columns.index(name): self.column(name, "width") - padding for name in names}
+        room = {columns.index(name): self.column(name, "width") - padding for name in self._shown()}
         for item in self.in_sight():
             whole = self._whole.get(item)
             if whole is None:

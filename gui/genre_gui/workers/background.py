@@ -132,11 +132,10 @@ class Tagged(Event):
 
 @dataclass(frozen=True)
 class TagsFinished(Event):
-    """A run over the tags of all files has ended; `journal` records the changes if there were any."""
+    """A run over the tags of all files has ended."""
 
     run: int
     write: bool
-    journal: Path | None = None
 
 
 @dataclass(frozen=True)
