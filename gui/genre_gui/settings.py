@@ -7,13 +7,14 @@ import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from platformdirs import user_config_path
+from platformdirs import user_config_path, user_state_path
 
 from genre_runtime import DEVICES, write_whole
 
 THEMES = ("system", "light", "dark")
 SCALES = ("auto", "100", "125", "150", "200")
 FILE_NAME = "window.json"
+QUEUE_NAME, STATE_NAME = "window-queue.jsonl", "window.state"
 NO_FOLDER = "The settings cannot be saved: this user has no home folder. Set HOME or XDG_CONFIG_HOME."
 _GEOMETRY = re.compile(r"[1-9]\d{2,3}x[1-9]\d{2,3}")
 
@@ -75,6 +76,20 @@ def settings_path() -> Path | None:
     except RuntimeError:
         return None
     return folder / FILE_NAME if folder.is_absolute() else None
+
+
+def state_path(name: str) -> Path | None:
+    """Return a file in the platform's folder for the state of programs; None for a user without a home folder.
+
+    Parameters
+    ----------
+    name : str
+    """
+    try:
+        folder = user_state_path("genre", appauthor=False)
+    except RuntimeError:
+        return None
+    return folder / name if folder.is_absolute() else None
 
 
 def load_settings(path: Path | None) -> tuple[Settings, str | None]:

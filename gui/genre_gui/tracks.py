@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,6 +25,7 @@ class State(StrEnum):
     UNSURE = "not sure"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    GONE = "file is gone"
 
 
 UNFINISHED = (State.WAITING, State.ANALYSING)
@@ -110,8 +112,21 @@ class Track:
             genre, duration = genre_or_sound(prediction), clock(prediction.duration_seconds)
             confidence = f"{prediction.confidence:.0%}" if prediction.is_music else ""
         name = one_line(self.path.name) or str(self.path)
-        folder = one_line(str(Path(*self.path.parent.parts[-2:])))
+        folder = one_line(os.path.join(*self.path.parts[-3:-1]) if len(self.path.parts) > 2 else str(self.path.parent))  # noqa: PTH118
         return Cells(name, genre, confidence, duration, self.state, self.artist, self.title, self.album, folder)
+
+
+def unsuccessful(tracks: Iterable[Track], paths: set[Path]) -> list[int]:
+    """Return the numbers of tracks that are to be tried again if their files are added again.
+
+    Parameters
+    ----------
+    tracks : iterable of Track
+    paths : set of Path
+        Files that are added.
+    """
+    states = (State.FAILED, State.CANCELLED, State.GONE)
+    return [track.number for track in tracks if track.state in states and track.path in paths] if paths else []
 
 
 def genre_or_sound(prediction: Prediction) -> str:

@@ -43,6 +43,8 @@ from genre_gui.workers.background import (
     NamesRead,
     Notice,
     NotLoaded,
+    Recalled,
+    Restored,
     SpectrogramReady,
     Started,
     Tagged,
@@ -57,7 +59,7 @@ from genre_runtime import Prediction
 if TYPE_CHECKING:
     from genre_runtime.library.tags import Mode
 
-POLL_MILLISECONDS = 40
+POLL_MILLISECONDS, BEHIND_MILLISECONDS = 40, 4
 FIRST_MILLISECONDS = 20
 """Delay before the model is loaded: the imports of its thread delay the drawing of the window."""
 
@@ -348,6 +350,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
 
     def close(self) -> None:
         """Close at once, whatever is running."""
+        self.controller.save_queue()
         self.controller.close()
         self._leave()
 
@@ -388,7 +391,8 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         return self.controller.plan_tags(self._tag_numbers, options)
 
     def _poll(self) -> None:
-        self._next_poll = self.after(POLL_MILLISECONDS, self._poll)
+        behind = self.tracks.table.behind
+        self._next_poll = self.after(BEHIND_MILLISECONDS if behind else POLL_MILLISECONDS, self._poll)
         self._follow_appearance()
         self._handle(self.controller.poll(TRACKS_PER_POLL))
         self.tracks.update_state(self.controller.waits_for)
@@ -400,14 +404,16 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
     def _handle(self, events: Sequence[Event]) -> None:
         """Show events; a row that has changed several times is drawn once."""
         changed: dict[int, None] = {}
-        if any(isinstance(event, Found) for event in events):
+        if any(isinstance(event, Found | Restored) for event in events):
             self.tracks.show_added()
         for event in events:
             if isinstance(event, Started | Finished):
                 changed[event.number] = None
+            elif isinstance(event, Recalled):
+                changed.update((number, None) for number, *_ in event.answers)
             elif isinstance(event, NamesRead):
                 changed.update(dict.fromkeys(event.names))
-            elif not isinstance(event, Found):
+            elif not isinstance(event, Found | Restored):
                 self._show(event)
         present = [number for number in changed if number in self.controller.tracks]
         if present:
@@ -417,6 +423,8 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         match event:
             case Loaded(_, backend):
                 self._show_tracks(backend)
+                if backend.notice:
+                    self.banner.show(backend.notice, bad=True)
                 if "model" in vars(self):
                     self.model.show(backend)
                 if "learn" in vars(self):

@@ -6,7 +6,6 @@ import time
 import tkinter
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from itertools import islice
 from tkinter import Event, Misc
 from typing import Literal
 
@@ -41,8 +40,8 @@ LEAST_WIDTH, MOST_WIDTH = 48, 4000
 
 NUMBERS = ("confidence", "duration")
 FIXED = (*NUMBERS, "state")
-MAX_ROWS = 100
-"""Rows drawn at once: more would delay the window."""
+BUSY_SECONDS = 0.02
+"""Processor time of drawing rows at a stretch: more would delay the window."""
 
 REARRANGE_SECONDS = 0.5
 """Least time between two sorts while results arrive."""
@@ -119,9 +118,9 @@ class TrackTable(customtkinter.CTkFrame):  # type: ignore[misc]
         """Apply the colours and the scaling of the present appearance."""
         self.tree.restyle()
         self._fit_columns()
-        for state, pair in ((State.FAILED, ERROR), (State.UNSURE, WARNING), (State.CANCELLED, MUTED)):
+        for state, pair in ((State.FAILED, ERROR), (State.UNSURE, WARNING)):
             self.tree.tag_configure(state.name, foreground=colour(pair))
-        for state in (State.WAITING, State.ANALYSING):
+        for state in (State.WAITING, State.ANALYSING, State.CANCELLED, State.GONE):
             self.tree.tag_configure(state.name, foreground=colour(MUTED))
 
     def selected(self) -> list[int]:
@@ -154,7 +153,9 @@ class TrackTable(customtkinter.CTkFrame):  # type: ignore[misc]
         return len(self._behind)
 
     def _show_some(self) -> None:
-        for number in list(islice(self._behind, MAX_ROWS)):
+        until = time.thread_time() + BUSY_SECONDS
+        while self._behind and time.thread_time() < until:
+            number = next(iter(self._behind))
             del self._behind[number]
             if number not in self._tracks:
                 continue
@@ -163,6 +164,8 @@ class TrackTable(customtkinter.CTkFrame):  # type: ignore[misc]
             state = f"{self._alike[number]:.2f}" if number in self._alike else cells.state
             cells = cells._replace(state=f"   {state}")  # a gap to the right-aligned numbers
             if number in self._rows:
+                if self.tree.item(item, "values") == cells:
+                    continue  # a stored answer was found for a row that shows it
                 self.tree.item(item, values=cells, tags=(track.state.name,))
             else:
                 self.tree.insert("", "end", item, values=cells, tags=(track.state.name,))

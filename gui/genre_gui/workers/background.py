@@ -30,7 +30,7 @@ from genre_runtime import available_cores
 
 if TYPE_CHECKING:
     from genre_gui.backends.base import Backend, Link
-    from genre_gui.tracks import Result
+    from genre_gui.tracks import Result, Track
     from genre_gui.widgets.spectrogram import ExcerptSpectrogram
     from genre_runtime import GenreError, Prediction
     from genre_runtime.library.learning.audit import Audit
@@ -52,6 +52,21 @@ class Found(Event):
     """Audio files were found."""
 
     paths: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Restored(Event):
+    """Tracks of the queue of an earlier window; their numbers are still to be given."""
+
+    tracks: tuple[Track, ...]
+    last: bool = False
+
+
+@dataclass(frozen=True)
+class Recalled(Event):
+    """Stored answers: number and turn of each track, its result (None if there is none), and the model's own answer."""
+
+    answers: tuple[tuple[int, int, Result | None, Prediction | None], ...]
 
 
 @dataclass(frozen=True)
@@ -214,6 +229,22 @@ class Broken(Event):
 
 
 Post = Callable[[Event], None]
+
+
+def n_tracks_of(event: Event) -> int:
+    """Return how many tracks an event is about; 1 for any other event.
+
+    Parameters
+    ----------
+    event : Event
+    """
+    match event:
+        case Found(many) | NamesRead(many) | Recalled(many):
+            return max(1, len(many))
+        case Restored(tracks):
+            return 1 + len(tracks) // 10  # no thread waits for them
+    return 1
+
 
 N_TASK_THREADS = 3
 """Threads for loading, finding files, spectrograms and tags, so that none of these waits for another one."""
