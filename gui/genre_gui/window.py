@@ -270,8 +270,11 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
 
     def export(self) -> None:
         """Ask for a file and write the results of the selected tracks, or of all that are shown, into it."""
-        if path := dialogs.export_file(self, self.settings.last_folder):
-            self.controller.export(path, self.tracks.selected_or_shown())
+        numbers = self.tracks.selected_or_shown()
+        if not any(self.controller.tracks[number].result for number in numbers):
+            self.banner.show("There is no result to export: add music, or wait until a track is analysed.")
+        elif path := dialogs.export_file(self, self.settings.last_folder):
+            self.controller.export(path, numbers)
 
     def open_tags(self) -> None:
         """Show what would be written into the selected files, or into all that are shown."""

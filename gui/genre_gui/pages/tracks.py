@@ -35,7 +35,7 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
     settings : Settings
         Its columns and widths are used.
     show_message : callable
-        Called with the reason why a track cannot be played.
+        Called with a message, and the text and command of a button.
     left, right : sequence of (str, callable)
         Text and command of the buttons on both sides of the filter.
     more : (str, callable)
@@ -48,13 +48,13 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
         controller: Controller,
         player: Player,
         settings: Settings,
-        show_message: Callable[[str], object],
+        show_message: Callable[..., object],
         left: Sequence[Action],
         right: Sequence[Action],
         more: Action,
     ) -> None:
         super().__init__(master, fg_color="transparent")
-        self._controller = controller
+        self._controller, self._show_message = controller, show_message
         self.grid_columnconfigure(0, weight=1)
         self.grid_rowconfigure(1, weight=1)
         self._tools(left, right).grid(row=0, column=0, columnspan=2, pady=(0, NARROW), sticky="ew")
@@ -151,15 +151,25 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
 
     def remove(self) -> None:
         """Remove the selected tracks from the queue."""
-        self._controller.remove(self.selected())
-        self.table.drop_removed()
-        self.show_selected()
+        self._remove(self.selected())
 
     def clear(self) -> None:
         """Remove all tracks from the queue."""
-        self._controller.remove()
+        self._remove(list(self._controller.tracks))
+
+    def _remove(self, numbers: Sequence[int]) -> None:
+        removed = [self._controller.tracks[number] for number in numbers]
+        self._controller.remove(numbers)
         self.table.drop_removed()
         self.show_selected()
+        if len(removed) > 1:
+
+            def undo() -> None:
+                self._controller.put_back(removed)
+                self.show_added()
+                self.table.arrange()
+
+            self._show_message(f"{len(removed)} tracks removed from the queue; the files stay.", ("Undo", undo))
 
     def update_state(self, waits_for: str) -> None:
         """Update order, cursor, counts and progress.
@@ -182,6 +192,10 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
         text = "  ·  ".join([*parts, *([waits_for] if waits_for else [])])
         if text != self.message.cget("text"):
             self.message.configure(text=text)
+        for made in self._need_results:
+            state = "normal" if count > left else "disabled"
+            if made.cget("state") != state:
+                made.configure(state=state)
         share = (count - left) / count if count else 0.0
         if share != self.progress.get():
             self.progress.set(share)
@@ -210,8 +224,9 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
         self.filter.bind("<KeyRelease>", lambda _: self.table.filter(self.filter.get()))
         self.filter.grid(row=0, column=len(left), padx=NARROW, sticky="ew")
         tools.grid_columnconfigure(len(left), weight=1)
-        for column, (text, command) in enumerate(right, start=len(left) + 1):
-            button(tools, text, command).grid(row=0, column=column, padx=(NARROW, 0))
+        self._need_results = [button(tools, text, command) for text, command in right]
+        for column, made in enumerate(self._need_results, start=len(left) + 1):
+            made.grid(row=0, column=column, padx=(NARROW, 0))
         return tools
 
     def _actions(self, more: Action) -> Any:
