@@ -60,6 +60,9 @@ def run(
     except ImportError as error:
         print(f"{program}: Tk is missing ({error}): {_tk_instructions()}", file=sys.stderr)
         return 1
+    from genre_runtime import silence_decoders
+
+    silence_decoders()
     received: list[int] = []
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl+C ends the program without a traceback
     try:

@@ -18,7 +18,7 @@ from genre_gui.settings import Settings, load_settings
 from genre_gui.tracks import State
 from genre_runtime.errors import DeviceUnavailableError, ModelNotFoundError
 from tests.gui.conftest import DEADLINE_SECONDS, OpenWindow, drive, finished, named, states
-from tests.gui.fake_backend import FakeBackend
+from tests.gui.fake_backend import FakeBackend, prediction
 from tests.gui.test_controller import Gate
 from tests.synthetic import RATE, TAGS, cut_short, noise, tone, write_audio, write_model
 
@@ -532,3 +532,36 @@ def click(window: Any, words: str) -> None:
     for event in ("<Enter>", "<Button-1>", "<ButtonRelease-1>"):
         widget._canvas.event_generate(event, x=widget.winfo_width() // 2, y=widget.winfo_height() // 2)
     window.update()
+
+
+def test_rows_of_the_last_window_are_shown_before_there_is_a_model(
+    open_window: OpenWindow,  # for its screen
+    tmp_path: Path,
+) -> None:
+    from genre_gui.controller import Controller
+    from genre_gui.tracks import Track
+    from genre_gui.window import Window
+    from genre_gui.workers.queue import write_queue
+
+    song, gone = Track(0, write_audio(tmp_path / "song.wav", tone(1))), Track(1, tmp_path / "gone.wav")
+    for track in (song, gone):
+        track.finish(prediction(track.path))
+    assert write_queue(tmp_path / "queue.jsonl", [song, gone]) is None
+    controller = Controller(lambda _: FakeBackend(), queue=tmp_path / "queue.jsonl")
+    window = Window(controller, Settings(theme="light"))
+    try:
+        window.controller.backend = None
+        drive(window, lambda: len(window.tracks.table.shown()) == 2)
+        window.update()
+        assert text(window.tracks.detail.answer) == "tone"
+        assert row(window, 0)[1:3] == ["tone", "90%"]
+        assert row(window, 1)[4] == "file is gone"
+        drive(window, lambda: window.controller.backend is not None)
+        window.update()
+        assert row(window, 0)[1:3] == ["tone", "90%"]
+        window.tracks.clear()
+        assert window.tracks.table.shown() == []
+        window.banner.answers[0].invoke()
+        assert window.tracks.table.shown() == [0, 1]
+    finally:
+        window.close()

@@ -98,7 +98,7 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
         track, backend = self._controller.tracks.get(number), self._controller.backend
         metadata = backend.metadata if backend else None
         self.detail.show(track, metadata)
-        if track is not None and track.prediction is not None:
+        if track is not None and track.prediction is not None and track.prediction.excerpts:
             self.detail.show_spectrogram(self._controller.spectrograms(number), metadata)
 
     def show_compared(self, event: Compared) -> None:

@@ -351,12 +351,14 @@ class Curves(Chart):
         self.text(right, height - self.px(8), f"epoch {last:.0f}", anchor="e", size=10)
         legend = right
         for name, pair, values in drawn:
+            if not values:
+                continue
             points = [
                 (left + (right - left) * (epoch - 1) / max(1, last - 1), floor - (floor - top) * (value - low) / span)
                 for epoch, value in values
             ]
-            if len(points) > 1:
-                self.create_line(points, fill=colour(pair), width=self.px(2))
+            points = points if len(points) > 1 else [points[0], (points[0][0] + self.px(3), points[0][1])]
+            self.create_line(points, fill=colour(pair), width=self.px(2))
             self.text(legend, self.px(8), name, anchor="e", size=11, pair=pair)
             legend -= self.px(7 * len(name) + 10)
 
