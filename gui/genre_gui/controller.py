@@ -87,6 +87,8 @@ class Controller:
         Why the last request failed; if it is the device, nothing is classified until there is a new request.
     tags : TagRuns
     learning : mapping of {"learn", "audit"} to LearningRuns
+    restored : bool
+        Whether the queue of the last window has been read.
     """
 
     def __init__(
@@ -94,7 +96,7 @@ class Controller:
     ) -> None:
         self.fixed = fixed
         self._queue = queue
-        self._restored = queue is None
+        self.restored = queue is None
         self._paths: set[Path] = set()
         self._to_recall: list[int] = []
         self.tracks: dict[int, Track] = {}
@@ -121,7 +123,7 @@ class Controller:
 
     def save_queue(self) -> str | None:
         """Write the queue into its file, unless it was not read completely; return a warning if that failed."""
-        if self._queue is None or not self._restored:
+        if self._queue is None or not self.restored:
             return None
         return write_queue(self._queue, self.tracks.values())
 
@@ -452,8 +454,9 @@ class Controller:
                 self.retry(unsuccessful(self.tracks.values(), set(paths) & self._paths))
                 self._add(added)
                 self._read_names([(track.number, track.path) for track in added])
-            case Restored(tracks, last):
-                self._restored = self._restored or last
+            case Restored(tracks, last, failed):
+                self.restored = self.restored or last
+                self._queue = None if failed else self._queue  # it is not written over
                 added = [track for track in tracks if track.path not in self._paths]
                 self._add(added)
                 self._to_recall += [track.number for track in added if track.result is not None]

@@ -122,7 +122,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         model, head = (Path(name) if name else None for name in (settings.model, settings.head))
         request = ModelRequest(model, settings.device, head)
         if controller.backend is None:
-            self.after(FIRST_MILLISECONDS, controller.load, request)
+            self.after(FIRST_MILLISECONDS, self._load_first, request)
         else:
             self._show_tracks(controller.backend)
         self._next_poll = self.after(POLL_MILLISECONDS, self._poll)
@@ -366,6 +366,13 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
     def _made(self) -> list[Any]:
         """Return the pages made so far."""
         return [page for name in map(_attribute, PAGES) if (page := self.__dict__.get(name)) is not None]
+
+    def _load_first(self, request: ModelRequest) -> None:
+        """Load a model after the rows of the last window are there, which its imports would delay."""
+        if self.controller.restored and not self.tracks.table.behind:
+            self.controller.load(request)
+        else:
+            self.after(FIRST_MILLISECONDS, self._load_first, request)
 
     def _load(self, **changes: Any) -> None:
         self.controller.load(replace(self.controller.request, **changes))

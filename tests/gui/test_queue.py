@@ -63,7 +63,7 @@ def test_the_next_window_has_the_queue_and_its_answers(remembering: Any, tmp_pat
     again.remove()
     assert again.save_queue() is None
     empty = remembering()
-    wait(empty, lambda: empty.save_queue() is None and empty._restored)
+    wait(empty, lambda: empty.save_queue() is None and empty.restored)
     assert empty.tracks == {}
 
 

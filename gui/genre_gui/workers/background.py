@@ -60,6 +60,7 @@ class Restored(Event):
 
     tracks: tuple[Track, ...]
     last: bool = False
+    failed: bool = False
 
 
 @dataclass(frozen=True)

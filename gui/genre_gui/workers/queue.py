@@ -65,7 +65,8 @@ def read_queue(path: Path, stop: Event, post: Post) -> None:
         pass
     except OSError as error:
         post(Notice(f"The queue of the last window cannot be read: {error.strerror}.", bad=True))
-        return  # without the last event it is not written over
+        post(Restored((), last=True, failed=True))
+        return
     post(Restored(tuple(tracks), last=True))
     if n_damaged:
         post(Notice(f"{n_damaged} lines of the queue of the last window were damaged."))
