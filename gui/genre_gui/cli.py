@@ -34,6 +34,7 @@ def run(
     head: Path | None = None,
     load: Load | None = None,
     end: Callable[[], object] | None = None,
+    state: Path | None = None,
 ) -> int:
     """Open the window and return the exit status when it is closed.
 
@@ -51,19 +52,24 @@ def run(
         Makes the backend; by default the model is loaded in this process.
     end : callable, optional
         Called after the window is closed. If given, signals close the window in order.
+    state : Path, optional
+        State file of the answers; by default one in the platform's folder.
     """
     try:
         import tkinter
     except ImportError as error:
         print(f"{program}: Tk is missing ({error}): {_tk_instructions()}", file=sys.stderr)
         return 1
+    from genre_runtime import silence_decoders
+
+    silence_decoders()
     received: list[int] = []
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl+C ends the program without a traceback
     try:
         with ExitStack() as stack:
             if end is not None:
                 stack.callback(end)
-            _open_window(paths, model, head, load, None if end is None else received)
+            _open_window(paths, model, head, load, None if end is None else received, state)
     except tkinter.TclError as error:
         print(f"{program}: no window can be opened ({error}): start it from a desktop session", file=sys.stderr)
         return 1
@@ -77,12 +83,19 @@ def run(
 
 
 def _open_window(
-    paths: Sequence[str], model: Path | None, head: Path | None, load: Load | None, received: list[int] | None
+    paths: Sequence[str],
+    model: Path | None,
+    head: Path | None,
+    load: Load | None,
+    received: list[int] | None,
+    state: Path | None,
 ) -> None:
     from dataclasses import replace
+    from functools import partial
 
+    from genre_gui.backends.base import LocalBackend
     from genre_gui.controller import Controller
-    from genre_gui.settings import load_settings, settings_path
+    from genre_gui.settings import QUEUE_NAME, STATE_NAME, load_settings, settings_path, state_path
     from genre_gui.widgets import theme
     from genre_gui.window import Window
     from genre_gui.workers.background import ui_thread
@@ -95,16 +108,24 @@ def _open_window(
         settings = replace(settings, head=str(head.absolute()))
     theme.choose_appearance(settings.theme)
     # Only `genre-app` passes signals: its service is started for the model that is chosen in the window.
-    controller = Controller() if load is None else Controller(load, fixed=received is None)
+    queue = state_path(QUEUE_NAME)
+    if load is None:
+        controller = Controller(partial(LocalBackend.load, state=state or state_path(STATE_NAME)), queue=queue)
+    else:
+        controller = Controller(load, fixed=received is None, queue=queue)
 
     def show() -> None:
         window = Window(controller, settings, file)
-        if received is not None:
-            _close_on_signals(window, received)
         if warning:
             window.banner.show(warning)
         window.add(paths)
-        window.mainloop()
+        while True:
+            if received is not None:
+                _close_on_signals(window, received)
+            window.mainloop()
+            if not window.replaced:
+                return
+            window = Window(controller, window.settings, file)
 
     try:
         with ui_thread():
@@ -184,13 +205,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = _parser("genre-gui", "Show the genres of music in a window.")
     parser.add_argument("--api", metavar="URL", help="use the service at this address, its key in $GENRE_API_KEY")
+    parser.add_argument(
+        "--state", type=Path, metavar="FILE", help="keep answers in this state file, as genre classify --state does"
+    )
     options = parser.parse_args(arguments)
+    if options.api is not None and options.state is not None:
+        parser.error("--state and --api exclude each other: a service keeps its answers itself")
     if options.api is not None and options.model is not None:
         parser.error("--model and --api exclude each other: the service has a model of its own")
     if options.api is not None and options.head is not None:
         parser.error("--head and --api exclude each other: the service chooses its genres (GENRE_HEAD)")
     load = None if options.api is None else _connecting(options.api, parser)
-    return run(parser.prog, options.paths, options.model, options.head, load)
+    return run(parser.prog, options.paths, options.model, options.head, load, state=options.state)
 
 
 def _connecting(url: str, parser: argparse.ArgumentParser) -> Load:

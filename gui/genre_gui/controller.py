@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Event as Flag
 from typing import TYPE_CHECKING
 
 from genre_gui.backends.base import Backend, Link, LinkState, Load, LocalBackend, ModelRequest
 from genre_gui.backends.errors import ServiceError
-from genre_gui.tracks import UNFINISHED, State, Track
+from genre_gui.tracks import UNFINISHED, State, Track, unsuccessful
 from genre_gui.workers import tasks
 from genre_gui.workers.background import (
     Audited,
@@ -29,15 +30,21 @@ from genre_gui.workers.background import (
     Learnt,
     LinkChanged,
     Loaded,
+    NamesRead,
     NotLoaded,
     Post,
+    Recalled,
+    Restored,
     SpectrogramReady,
     Started,
     Tagged,
     TagsFinished,
+    n_tracks_of,
 )
 from genre_gui.workers.learning import LearningRuns, compare, save_head
-from genre_gui.workers.tasks import SpectrogramCache, TagOptions, TagRuns
+from genre_gui.workers.queue import read_queue, recall, take_recalled, write_queue
+from genre_gui.workers.tagging import TagOptions, TagRuns
+from genre_gui.workers.tasks import SpectrogramCache
 from genre_runtime import GenreError, ModelMetadata
 from genre_runtime.errors import DeviceUnavailableError
 
@@ -45,6 +52,7 @@ if TYPE_CHECKING:
     from genre_gui.widgets.spectrogram import ExcerptSpectrogram
     from genre_runtime import GenreHead
 
+RECALLED_AT_ONCE = 100
 FILES_PER_JOB = 5
 """Files handed to the threads for each one that runs, so that no thread waits for the next poll."""
 
@@ -60,6 +68,8 @@ class Controller:
         Files classified at the same time.
     fixed : bool
         Whether model and device are those of the backend, and cannot be chosen.
+    queue : Path, optional
+        File that keeps the queue from one window to the next.
 
     Attributes
     ----------
@@ -77,10 +87,18 @@ class Controller:
         Why the last request failed; if it is the device, nothing is classified until there is a new request.
     tags : TagRuns
     learning : mapping of {"learn", "audit"} to LearningRuns
+    restored : bool
+        Whether the queue of the last window has been read.
     """
 
-    def __init__(self, load: Load = LocalBackend.load, jobs: int | None = None, *, fixed: bool = False) -> None:
+    def __init__(
+        self, load: Load = LocalBackend.load, jobs: int | None = None, *, fixed: bool = False, queue: Path | None = None
+    ) -> None:
         self.fixed = fixed
+        self._queue = queue
+        self.restored = queue is None
+        self._paths: set[Path] = set()
+        self._to_recall: list[int] = []
         self.tracks: dict[int, Track] = {}
         self.backend: Backend | None = None
         self.request = ModelRequest()
@@ -100,6 +118,14 @@ class Controller:
         self._load_turn = self._watched = 0
         self._loaded_request = self.request
         self._next = 0
+        if queue is not None:
+            self._background.submit_reading(lambda post: read_queue(queue, self._background.stop, post))
+
+    def save_queue(self) -> str | None:
+        """Write the queue into its file, unless it was not read completely; return a warning if that failed."""
+        if self._queue is None or not self.restored:
+            return None
+        return write_queue(self._queue, self.tracks.values())
 
     def load(self, request: ModelRequest) -> None:
         """Load a model; tracks that have not started wait for it.
@@ -173,6 +199,24 @@ class Controller:
         for track in self._selected(numbers):
             self._stop(track)
             del self.tracks[track.number]
+            self._paths.discard(track.path)
+        self._dispatch()
+
+    def put_back(self, tracks: Iterable[Track]) -> None:
+        """Add removed tracks again, at their old places.
+
+        Parameters
+        ----------
+        tracks : iterable of Track
+        """
+        every = {track.number: track for track in (*self.tracks.values(), *tracks)}
+        self.tracks.clear()
+        self.tracks.update(sorted(every.items()))
+        for track in tracks:
+            self._paths.add(track.path)
+            if track.state in UNFINISHED:
+                track.state = State.WAITING
+                self._waiting[track.number] = None
         self._dispatch()
 
     def spectrograms(self, number: int) -> tuple[ExcerptSpectrogram, ...] | None:
@@ -265,7 +309,7 @@ class Controller:
         n_tracks = 0
         while n_tracks < limit and not self._background.events.empty():
             event = self._background.events.get()
-            n_tracks += len(event.paths) if isinstance(event, Found) else 1
+            n_tracks += n_tracks_of(event)
             if self._is_current(event):
                 self._handle(event)
                 events.append(event)
@@ -297,6 +341,30 @@ class Controller:
         for stop in (self._unwatch, *self._running.values()):
             stop.set()
         self._background.close()
+
+    def _add(self, tracks: Iterable[Track]) -> None:
+        for track in tracks:
+            track.number = self._next
+            self.tracks[track.number] = track
+            self._paths.add(track.path)
+            if track.state is State.WAITING:
+                self._waiting[track.number] = None
+            self._next += 1
+
+    def _recall(self) -> None:
+        """Look up the answers of restored tracks, as soon as there is a model that keeps them."""
+        backend, numbers = self.backend, self._to_recall
+        if backend is None or not numbers:
+            return
+        self._to_recall = []
+        if backend.no_embeddings:  # a service: what the rows show is all there is
+            return
+        for start in range(0, len(numbers), RECALLED_AT_ONCE):
+            copies = [replace(track) for track in self._selected(numbers[start : start + RECALLED_AT_ONCE])]
+            self._background.submit_reading(partial(recall, copies, backend, self._background.stop))
+
+    def _read_names(self, files: list[tuple[int, Path]]) -> None:
+        self._background.submit_reading(lambda post: tasks.read_names(files, self._background.stop, post))
 
     def _selected(self, numbers: Iterable[int] | None) -> list[Track]:
         if numbers is None:
@@ -382,10 +450,24 @@ class Controller:
         backend = self.backend
         match event:
             case Found(paths):
-                for path in paths:
-                    self.tracks[self._next] = Track(self._next, path)
-                    self._waiting[self._next] = None
-                    self._next += 1
+                added = [Track(-1, path) for path in dict.fromkeys(paths) if path not in self._paths]
+                self.retry(unsuccessful(self.tracks.values(), set(paths) & self._paths))
+                self._add(added)
+                self._read_names([(track.number, track.path) for track in added])
+            case Restored(tracks, last, failed):
+                self.restored = self.restored or last
+                self._queue = None if failed else self._queue  # it is not written over
+                added = [track for track in tracks if track.path not in self._paths]
+                self._add(added)
+                self._to_recall += [track.number for track in added if track.result is not None]
+                self._recall()
+            case Recalled(answers):
+                model = "" if backend is None else _digest(backend.model_metadata)
+                self.retry(take_recalled(self.tracks, answers, model))
+            case NamesRead(names):
+                for number in names.keys() & self.tracks.keys():
+                    track = self.tracks[number]
+                    track.artist, track.title, track.album = names[number]
             case Started(number):
                 self.tracks[number].state = State.ANALYSING
             case Finished(number, _, result, analysis):
@@ -396,6 +478,7 @@ class Controller:
             case Loaded(turn, backend, devices):
                 self.devices = devices
                 self._use(turn, backend)
+                self._recall()
             case LinkChanged(_, link):
                 self.link = link
             case NotLoaded(_, error):

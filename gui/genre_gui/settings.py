@@ -7,12 +7,14 @@ import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from platformdirs import user_config_path
+from platformdirs import user_config_path, user_state_path
 
 from genre_runtime import DEVICES, write_whole
 
 THEMES = ("system", "light", "dark")
+SCALES = ("auto", "100", "125", "150", "200")
 FILE_NAME = "window.json"
+QUEUE_NAME, STATE_NAME = "window-queue.jsonl", "window.state"
 NO_FOLDER = "The settings cannot be saved: this user has no home folder. Set HOME or XDG_CONFIG_HOME."
 _GEOMETRY = re.compile(r"[1-9]\d{2,3}x[1-9]\d{2,3}")
 
@@ -26,6 +28,8 @@ class Settings:
     theme : {"system", "light", "dark"}
     device : str
         One of the runtime's devices.
+    scale : {"auto", "100", "125", "150", "200"}
+        Size of everything, per cent; `auto` for that of the screen.
     size : str
         Width x height, before scaling.
     last_folder : str
@@ -36,15 +40,22 @@ class Settings:
         File of the user's own genres; empty for the genres of the model.
     journal : str
         Journal of the tags written last; empty if there is none.
+    columns : str
+        Names of the columns that the table of tracks shows.
+    widths : str
+        `name=pixels`, before scaling, of the columns whose width is not the default.
     """
 
     theme: str = "system"
     device: str = "auto"
+    scale: str = "auto"
     size: str = "1120x740"
     last_folder: str = ""
     model: str = ""
     head: str = ""
     journal: str = ""
+    columns: str = "file artist title genre confidence duration state"
+    widths: str = ""
 
     def check(self) -> None:
         """Raise ValueError for an invalid value."""
@@ -54,6 +65,8 @@ class Settings:
                 raise ValueError(f"{item.name} is {value!r}")
         if self.theme not in THEMES or self.device not in DEVICES or not _GEOMETRY.fullmatch(self.size):
             raise ValueError(f"theme {self.theme!r}, device {self.device!r}, size {self.size!r}")
+        if self.scale not in SCALES:
+            raise ValueError(f"scale {self.scale!r}")
 
 
 def settings_path() -> Path | None:
@@ -63,6 +76,20 @@ def settings_path() -> Path | None:
     except RuntimeError:
         return None
     return folder / FILE_NAME if folder.is_absolute() else None
+
+
+def state_path(name: str) -> Path | None:
+    """Return a file in the platform's folder for the state of programs; None for a user without a home folder.
+
+    Parameters
+    ----------
+    name : str
+    """
+    try:
+        folder = user_state_path("genre", appauthor=False)
+    except RuntimeError:
+        return None
+    return folder / name if folder.is_absolute() else None
 
 
 def load_settings(path: Path | None) -> tuple[Settings, str | None]:

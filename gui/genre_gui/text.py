@@ -24,6 +24,8 @@ def one_line(text: str) -> str:
     ----------
     text : str
     """
+    if text.isprintable() and "  " not in text and text == text.strip():
+        return text  # nearly all: thousands of names are searched with every key
     text = " ".join(text.split())
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 

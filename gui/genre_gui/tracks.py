@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,6 +25,7 @@ class State(StrEnum):
     UNSURE = "not sure"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    GONE = "file is gone"
 
 
 UNFINISHED = (State.WAITING, State.ANALYSING)
@@ -37,6 +39,13 @@ class Cells(NamedTuple):
     confidence: str
     duration: str
     state: str
+    artist: str
+    title: str
+    album: str
+    folder: str
+
+
+TAG_COLUMNS = ("artist", "title", "album")
 
 
 @dataclass
@@ -60,6 +69,8 @@ class Track:
         no embeddings.
     model : str
         sha256 of the model of `analysis`.
+    artist, title, album : str
+        From the tags of the file; empty if it has none, and until they are read.
     """
 
     number: int
@@ -70,6 +81,9 @@ class Track:
     turn: int = 0
     analysis: Prediction | None = None
     model: str = ""
+    artist: str = ""
+    title: str = ""
+    album: str = ""
 
     @property
     def prediction(self) -> Prediction | None:
@@ -91,12 +105,28 @@ class Track:
 
     def cells(self) -> Cells:
         """Return the row of the table."""
-        name, prediction = one_line(self.path.name) or str(self.path), self.prediction
+        prediction, confidence, duration = self.prediction, "", ""
         if prediction is None:
-            message = sentence(self.result) if isinstance(self.result, GenreError) else ""
-            return Cells(name, message, "", "", self.state)
-        confidence = f"{prediction.confidence:.0%}" if prediction.is_music else ""
-        return Cells(name, genre_or_sound(prediction), confidence, clock(prediction.duration_seconds), self.state)
+            genre = sentence(self.result) if isinstance(self.result, GenreError) else ""
+        else:
+            genre, duration = genre_or_sound(prediction), clock(prediction.duration_seconds)
+            confidence = f"{prediction.confidence:.0%}" if prediction.is_music else ""
+        name = one_line(self.path.name) or str(self.path)
+        folder = one_line(os.path.join(*self.path.parts[-3:-1]) if len(self.path.parts) > 2 else str(self.path.parent))  # noqa: PTH118
+        return Cells(name, genre, confidence, duration, self.state, self.artist, self.title, self.album, folder)
+
+
+def unsuccessful(tracks: Iterable[Track], paths: set[Path]) -> list[int]:
+    """Return the numbers of tracks that are to be tried again if their files are added again.
+
+    Parameters
+    ----------
+    tracks : iterable of Track
+    paths : set of Path
+        Files that are added.
+    """
+    states = (State.FAILED, State.CANCELLED, State.GONE)
+    return [track.number for track in tracks if track.state in states and track.path in paths] if paths else []
 
 
 def genre_or_sound(prediction: Prediction) -> str:
@@ -128,6 +158,11 @@ def _sort_key(track: Track, column: str) -> tuple[int, float, str]:
         return 0, 0.0, name
     if column == "state":
         return 0, list(State).index(track.state), name
+    if column == "folder":
+        return 0, 0.0, f"{track.path.parent}\0{name}".casefold()
+    if column in TAG_COLUMNS:
+        text = str(getattr(track, column)).casefold()
+        return int(not text), 0.0, f"{text}\0{name}"
     if prediction is None:
         return 1, 0.0, name
     if column == "genre":
@@ -146,8 +181,8 @@ def filter_and_sort(
     ----------
     tracks : iterable of Track
     text : str
-        Words that folder, name, genre, state, styles, moods, instruments or voice of a track must contain, in either
-        case.
+        Words that folder, name, artist, title, album, genre, state, styles, moods, instruments or voice of a track
+        must contain, in either case.
     column : str, optional
         A field of `Cells`; None for the order in which the tracks were added.
     descending : bool
@@ -166,4 +201,5 @@ def filter_and_sort(
 def _searched(track: Track) -> str:
     prediction = track.prediction
     names = (genre_or_sound(prediction), *tags(prediction)) if prediction else ()
-    return " ".join((one_line(str(track.path)), *names, track.state)).casefold()
+    path = one_line(str(track.path))
+    return " ".join((path, track.artist, track.title, track.album, *names, track.state)).casefold()

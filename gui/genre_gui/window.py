@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import gc
-import sys
-import tkinter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from tkinter import Misc
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import customtkinter
 
-from genre_gui.backends.base import Link, LinkState, ModelRequest
-from genre_gui.backends.errors import AwayError, NotReadyError, ServiceError
+from genre_gui.backends.base import Backend, ModelRequest
 from genre_gui.controller import Controller
+from genre_gui.pages.connection import ModelMessages
+from genre_gui.pages.keys import bind_keys
 from genre_gui.pages.learning import CheckPage, LearnPage
 from genre_gui.pages.model import ModelPage
 from genre_gui.pages.tags import TagsPage
 from genre_gui.pages.tracks import TracksPage
 from genre_gui.playback import Player
 from genre_gui.settings import Settings, save_settings
-from genre_gui.text import one_line, sentence
+from genre_gui.text import one_line
 from genre_gui.widgets import dialogs, theme
-from genre_gui.widgets.controls import PAGES, Answer, Banner, Header
-from genre_gui.widgets.theme import BACKGROUND, ERROR, GOOD, MIDDLE, MUTED, NARROW
+from genre_gui.widgets.controls import PAGES, Banner, Header
+from genre_gui.widgets.theme import BACKGROUND, MIDDLE, NARROW
 from genre_gui.workers.background import (
     Audited,
     Broken,
@@ -42,8 +40,11 @@ from genre_gui.workers.background import (
     Learnt,
     LinkChanged,
     Loaded,
+    NamesRead,
     Notice,
     NotLoaded,
+    Recalled,
+    Restored,
     SpectrogramReady,
     Started,
     Tagged,
@@ -52,26 +53,24 @@ from genre_gui.workers.background import (
     collect_if_due,
     fault_report,
 )
-from genre_gui.workers.tasks import TagOptions
-from genre_runtime import GenreError, Prediction
-from genre_runtime.errors import DeviceUnavailableError, InvalidHeadError
+from genre_gui.workers.tagging import TagOptions
+from genre_runtime import Prediction
 
 if TYPE_CHECKING:
     from genre_runtime.library.tags import Mode
 
-POLL_MILLISECONDS = 40
+POLL_MILLISECONDS, BEHIND_MILLISECONDS = 40, 4
 FIRST_MILLISECONDS = 20
 """Delay before the model is loaded: the imports of its thread delay the drawing of the window."""
 
-RETRY_MILLISECONDS = 2000
-"""Delay between two attempts to reach a service."""
-
 TRACKS_PER_POLL = 100
 MIN_SIZE = (920, 680)
-MODIFIER = "Command" if sys.platform == "darwin" else "Control"
+MOST_PIXELS = 16_000
+SCREEN_SHARE = 0.92
+"""Of the height; the rest is for the frame and the bar of the desktop."""
+
 Answers = Sequence[tuple[Path, Prediction]]
 HEAD_SUFFIX = ".genre"
-_LINK_COLOURS = {LinkState.CONNECTED: GOOD, LinkState.UNREADY: MUTED}
 
 
 class Window(customtkinter.CTk):  # type: ignore[misc]
@@ -85,6 +84,12 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
     settings_file : Path or None
         Where they are saved; None for nowhere.
     player : Player, optional
+
+    Attributes
+    ----------
+    settings : Settings
+    replaced : bool
+        Whether another window with the present settings is to take the place of this one.
     """
 
     def __init__(
@@ -97,42 +102,52 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         super().__init__(fg_color=BACKGROUND, className="genre-gui")
         self.controller, self.settings = controller, settings
         self._settings_file = settings_file
+        self.replaced = False
         self._player = player or Player()
         self._tag_numbers: list[int] = []
         self._mended: Answers = ()
         self.title("Music genres")
-        self.minsize(*MIN_SIZE)
-        self.geometry(settings.size)
+        theme.choose_scale(self, settings.scale)
+        self._limit_size(settings.size)
         self._look = (theme.dark(), theme.scaling(self))
         theme.style_tables(self)
         self._build()
         self.restyle()
         droppable = dialogs.accept_drops(self, self.add)
         self.tracks.table.set_hint("Drop music here, or press Ctrl+O." if droppable else "Press Ctrl+O to add music.")
-        self._bind_keys()
+        bind_keys(self)
         self.show_page("Tracks")
         self.protocol("WM_DELETE_WINDOW", self.close)
         self.report_callback_exception = self._report
         model, head = (Path(name) if name else None for name in (settings.model, settings.head))
         request = ModelRequest(model, settings.device, head)
-        self.after(FIRST_MILLISECONDS, controller.load, request)
+        if controller.backend is None:
+            self.after(FIRST_MILLISECONDS, self._load_first, request)
+        else:
+            self._show_tracks(controller.backend)
         self._next_poll = self.after(POLL_MILLISECONDS, self._poll)
         gc.freeze()  # searching all that exists by now for garbage would take too long
 
     def _build(self) -> None:
         self.grid_columnconfigure(0, weight=1)
         self.grid_rowconfigure(2, weight=1)
-        self.header = Header(self, self.settings, self.show_page, self.choose_device, self.choose_theme)
+        choose = self.choose_device, self.choose_theme, self.choose_scale
+        self.header = Header(self, self.settings, self.show_page, *choose)
         self.header.grid(row=0, column=0, padx=MIDDLE, pady=(MIDDLE, NARROW), sticky="ew")
         self.banner = Banner(self)
         self.banner.grid(row=1, column=0, padx=MIDDLE, pady=(0, NARROW), sticky="ew")
         self.banner.hide()
         if self.controller.fixed:
             self.header.hide_device()
+        self._messages = ModelMessages(
+            self.controller, self.header, self.banner, self._load, self.ask_model, self.ask_head
+        )
         left = (("Add files …", self.ask_files), ("Add a folder …", self.ask_folder))
         right = (("Write tags …", self.open_tags), ("Export …", self.export))
         more = ("More like this", self.more_like_this)
-        self.tracks = TracksPage(self, self.controller, self._player, self.banner.show, left, right, more)
+        self.tracks = TracksPage(
+            self, self.controller, self._player, self.settings, self.banner.show, left, right, more
+        )
 
     @cached_property
     def model(self) -> ModelPage:
@@ -148,7 +163,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
     def tags(self) -> TagsPage:
         """The page that writes tags; made on first use."""
         plan, write = self._plan_tags, self.controller.tags.write
-        return TagsPage(self, plan, write, self.undo_tags, lambda: self.show_page("Tracks"))
+        return TagsPage(self, plan, write, self.undo_tags, lambda: self.show_page("Tracks"), self._ask_names)
 
     @cached_property
     def learn(self) -> LearnPage:
@@ -181,7 +196,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         if name == "Tags":
             mode: Mode | None = "overwrite" if mended else "empty" if self._mended else None
             self._tag_numbers, self._mended = self.tracks.selected_or_shown(), mended
-            self.tags.refresh(mode)
+            self.tags.show(mode)
 
     def add(self, names: Sequence[str]) -> None:
         """Add files and folders; a file of the user's own genres is used.
@@ -218,6 +233,9 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         if path := dialogs.head_file(self, self.settings.last_folder):
             self.use_head(path)
 
+    def _ask_names(self) -> Path | None:
+        return dialogs.names_file(self, self.settings.last_folder)
+
     def use_head(self, path: Path | None) -> None:
         """Answer by the user's own genres.
 
@@ -252,8 +270,11 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
 
     def export(self) -> None:
         """Ask for a file and write the results of the selected tracks, or of all that are shown, into it."""
-        if path := dialogs.export_file(self, self.settings.last_folder):
-            self.controller.export(path, self.tracks.selected_or_shown())
+        numbers = self.tracks.selected_or_shown()
+        if not any(self.controller.tracks[number].result for number in numbers):
+            self.banner.show("There is no result to export: add music, or wait until a track is analysed.")
+        elif path := dialogs.export_file(self, self.settings.last_folder):
+            self.controller.export(path, numbers)
 
     def open_tags(self) -> None:
         """Show what would be written into the selected files, or into all that are shown."""
@@ -288,6 +309,26 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         theme.choose_appearance(name)
         self._follow_appearance()
 
+    def choose_scale(self, scale: str) -> None:
+        """End this window, so that another one of that size takes its place: customtkinter would show hidden widgets.
+
+        Parameters
+        ----------
+        scale : {"auto", "100", "125", "150", "200"}
+        """
+        self.settings = replace(self.settings, scale=scale)
+        self.replaced = True
+        self._leave()
+
+    def _limit_size(self, size: str) -> None:
+        """Give the window a size that fits the screen."""
+        scale = theme.scaling(self)
+        room = int(self.winfo_screenwidth() / scale), int(SCREEN_SHARE * self.winfo_screenheight() / scale)
+        self.maxsize(MOST_PIXELS, MOST_PIXELS)  # customtkinter fixes the old size for a second
+        self.minsize(*(min(least, most) for least, most in zip(MIN_SIZE, room, strict=True)))
+        width, height = (min(int(number), most) for number, most in zip(size.split("x"), room, strict=True))
+        self.geometry(f"{width}x{height}")
+
     def restyle(self) -> None:
         """Apply the colours of the present appearance to what customtkinter does not draw."""
         theme.style_tables(self)
@@ -312,8 +353,12 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
 
     def close(self) -> None:
         """Close at once, whatever is running."""
-        self._player.pause()
+        self.controller.save_queue()
         self.controller.close()
+        self._leave()
+
+    def _leave(self) -> None:
+        self._player.pause()
         self.after_cancel(self._next_poll)
         self._save()
         self.destroy()
@@ -322,19 +367,33 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         """Return the pages made so far."""
         return [page for name in map(_attribute, PAGES) if (page := self.__dict__.get(name)) is not None]
 
+    def _load_first(self, request: ModelRequest) -> None:
+        """Load a model after the rows of the last window are there, which its imports would delay."""
+        if self.controller.restored and not self.tracks.table.behind:
+            self.controller.load(request)
+        else:
+            self.after(FIRST_MILLISECONDS, self._load_first, request)
+
     def _load(self, **changes: Any) -> None:
         self.controller.load(replace(self.controller.request, **changes))
 
+    def _show_tracks(self, backend: Backend) -> None:
+        """Show the model and the tracks of the window before."""
+        self.header.show_model(backend.name, backend.device)
+        self.header.offer_devices({*self.controller.devices, self.controller.request.device})
+        self.tracks.show_added()
+
     def _save(self) -> None:
-        if self._settings_file is None:
-            return
         size = self.geometry().partition("+")[0]
         journal = self.controller.tags.journal
         model, head = (str(path or "") for path in (self.controller.request.model, self.controller.request.head))
-        changed = replace(self.settings, model=model, head=head, size=size)
-        if journal is not None and journal.exists():
+        columns, widths = self.tracks.table.columns, self.tracks.table.widths
+        changed = replace(self.settings, model=model, head=head, size=size, columns=columns, widths=widths)
+        if journal is not None:
             changed = replace(changed, journal=str(journal))
-        save_settings(self._settings_file, changed)
+        self.settings = changed
+        if self._settings_file is not None:
+            save_settings(self._settings_file, changed)
 
     def _plan_tags(self, options: TagOptions) -> int:
         if self._mended:
@@ -342,7 +401,8 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         return self.controller.plan_tags(self._tag_numbers, options)
 
     def _poll(self) -> None:
-        self._next_poll = self.after(POLL_MILLISECONDS, self._poll)
+        behind = self.tracks.table.behind
+        self._next_poll = self.after(BEHIND_MILLISECONDS if behind else POLL_MILLISECONDS, self._poll)
         self._follow_appearance()
         self._handle(self.controller.poll(TRACKS_PER_POLL))
         self.tracks.update_state(self.controller.waits_for)
@@ -354,12 +414,16 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
     def _handle(self, events: Sequence[Event]) -> None:
         """Show events; a row that has changed several times is drawn once."""
         changed: dict[int, None] = {}
-        if any(isinstance(event, Found) for event in events):
+        if any(isinstance(event, Found | Restored) for event in events):
             self.tracks.show_added()
         for event in events:
             if isinstance(event, Started | Finished):
                 changed[event.number] = None
-            elif not isinstance(event, Found):
+            elif isinstance(event, Recalled):
+                changed.update((number, None) for number, *_ in event.answers)
+            elif isinstance(event, NamesRead):
+                changed.update(dict.fromkeys(event.names))
+            elif not isinstance(event, Found | Restored):
                 self._show(event)
         present = [number for number in changed if number in self.controller.tracks]
         if present:
@@ -367,18 +431,19 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
 
     def _show(self, event: Event) -> None:
         match event:
-            case Loaded(_, backend, devices):
-                self.header.show_model(backend.name, backend.device)
-                self.header.offer_devices({*devices, self.controller.request.device})
+            case Loaded(_, backend):
+                self._show_tracks(backend)
+                if backend.notice:
+                    self.banner.show(backend.notice, bad=True)
                 if "model" in vars(self):
                     self.model.show(backend)
                 if "learn" in vars(self):
                     self.learn.show_in_use()
                 self.tracks.show_selected()
             case NotLoaded(_, error):
-                self._show_load_failure(error)
+                self._messages.show_load_failure(error)
             case LinkChanged(_, link):
-                self._show_link(link)
+                self._messages.show_link(link)
             case DevicesTested(answers):
                 self.model.show_devices(answers)
             case SpectrogramReady(number, _, excerpts):
@@ -400,82 +465,6 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
             case Broken(report):
                 self.show_fault(report)
 
-    def _show_link(self, link: Link) -> None:
-        ended = link.state is LinkState.ENDED
-        self.header.show_link("the service has ended" if ended else link.message, _LINK_COLOURS.get(link.state, ERROR))
-        if link.anew:
-            self._load()
-        if ended:
-            self.banner.show(f"{link.message}. Unfinished tracks wait.", ("Start it again", self._load), bad=True)
-
-    def _show_load_failure(self, error: GenreError) -> None:
-        controller = self.controller
-        if isinstance(error, AwayError | NotReadyError) and controller.fixed:
-            self.header.show_link(f"not connected: {error}; trying again …", ERROR)
-            self.after(RETRY_MILLISECONDS, self._load)
-        elif isinstance(error, ServiceError):
-            self.header.show_link("not connected", ERROR)
-            self.banner.show(f"{sentence(error)}.", ("Try again", self._load), bad=True)
-        elif isinstance(error, DeviceUnavailableError):
-            self.banner.show(f"{sentence(error)}. Use the CPU instead?", ("Use the CPU", self._use_cpu), bad=True)
-        else:
-            stays = f" {controller.backend.name} stays in use." if controller.backend else ""
-            own = isinstance(error, InvalidHeadError)
-            answers: list[Answer] = [("Open genres …", self.ask_head) if own else ("Open a model …", self.ask_model)]
-            if controller.backend is None and own:
-                answers.append(("Use the model's genres", lambda: self._load(head=None)))
-            elif controller.backend is None and controller.request.model is not None:
-                answers.append(("Use the shipped model", lambda: self._load(model=None, head=None)))
-            self.banner.show(f"{sentence(error)}.{stays}", *answers, bad=True)
-
-    def _use_cpu(self) -> None:
-        self.header.show_device("cpu")
-        self._load(device="cpu")
-
-    def _bind_keys(self) -> None:
-        shortcuts: dict[str, Callable[[], object]] = {
-            "o": self.ask_files,
-            "O": self.ask_folder,
-            "r": self.tracks.retry,
-            "e": self.export,
-            "t": self.open_tags,
-            "p": self.tracks.detail.toggle,
-            "f": self._find,
-            "l": self.more_like_this,
-        }
-        for key, command in shortcuts.items():
-            self.bind(f"<{MODIFIER}-{key}>", _handler(command))
-        tree = self.tracks.table.tree
-        for key in ("<Delete>", "<BackSpace>"):
-            tree.bind(key, _handler(self.tracks.remove))
-        for key in ("<Return>", "<KP_Enter>", "<Double-1>"):
-            tree.bind(key, _handler(self.tracks.show_selected))
-        self.bind("<Next>", _handler(lambda: self._scroll(1)))
-        self.bind("<Prior>", _handler(lambda: self._scroll(-1)))
-        self.bind("<Escape>", _handler(self._escape))
-        self.tracks.filter.bind("<Return>", _handler(tree.focus_set))
-        self.tracks.filter.bind("<Down>", _handler(tree.focus_set))
-
-    def _find(self) -> None:
-        self.show_page("Tracks")
-        self.tracks.filter.focus_set()
-
-    def _scroll(self, pages: int) -> None:
-        """Scroll the page about the model; the tables scroll by themselves."""
-        if "model" in vars(self) and self.model.winfo_ismapped():
-            self.model.master.yview_scroll(pages, "pages")
-
-    def _escape(self) -> None:
-        """Leave the page, clear the filter, or cancel tracks."""
-        tracks = self.tracks
-        if not tracks.winfo_ismapped():
-            self.show_page("Tracks")
-        elif tracks.filter.get():
-            tracks.clear_filter()
-            tracks.table.tree.focus_set()
-        else:
-            tracks.cancel()
-
     def _follow_appearance(self) -> None:
         look = (theme.dark(), theme.scaling(self))
         if look != self._look:
@@ -488,11 +477,3 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
 
 def _attribute(page: str) -> str:
     return page.lower().replace(" ", "_")
-
-
-def _handler(command: Callable[[], object]) -> Callable[[tkinter.Event[Misc]], str]:
-    def handle(_: tkinter.Event[Misc]) -> str:
-        command()
-        return "break"
-
-    return handle

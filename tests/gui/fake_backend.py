@@ -46,6 +46,7 @@ class FakeBackend:
     name = "fake.onnx"
     device = "cpu"
     no_embeddings = "this backend has none"
+    notice = ""
 
     def __init__(self, act: Callable[[Path, Event], Result] = lambda path, _: prediction(path)) -> None:
         self.metadata = self.model_metadata = metadata()
@@ -56,6 +57,9 @@ class FakeBackend:
         """Note what was asked and do what the test says."""
         self.asked.append((path, whole))
         return self._act(path, stop)
+
+    def recall(self, path: Path, *, whole: bool) -> Result | None:
+        return None
 
     def answer(self, analysis: Prediction) -> Prediction:
         """Have no genres of the user."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from genre_gui.workers.background import Broken, Event, Notice, Tagged, TagsFinished, TagsUndone
-from genre_gui.workers.tasks import TagOptions
+from genre_gui.workers.tagging import TagOptions
 from genre_runtime.library.tags import Change, read_genres
 from tests.gui.conftest import OpenController, finished, wait, wait_for
 from tests.gui.fake_backend import FakeBackend, prediction

@@ -26,11 +26,11 @@ def tracks() -> list[Track]:
 
 def test_cells_say_how_a_track_stands() -> None:
     cells = [track.cells() for track in tracks()]
-    assert cells[0] == ("b.mp3", "tone", "90%", "3:20", "done")
-    assert cells[1] == ("C.mp3", "noise", "40%", "0:30", "not sure")
+    assert cells[0][:5] == ("b.mp3", "tone", "90%", "3:20", "done")
+    assert cells[1][:5] == ("C.mp3", "noise", "40%", "0:30", "not sure")
     assert cells[2].state == "failed"
     assert cells[2].genre.startswith("No file at")
-    assert cells[3] == ("d.mp3", "", "", "", "waiting")
+    assert cells[3] == ("d.mp3", "", "", "", "waiting", "", "", "", "music")
 
 
 def test_a_track_that_is_not_music_has_no_genre() -> None:
@@ -66,6 +66,23 @@ def test_order(column: str | None, descending: bool, expected: list[int]) -> Non
 )
 def test_filter(text: str, expected: list[int]) -> None:
     assert filter_and_sort(tracks(), text.replace("/", os.sep)) == expected
+
+
+def test_names_in_the_tags_are_shown_sorted_and_filtered() -> None:
+    made = tracks()
+    made[0].artist, made[0].title, made[0].album = "Zoe", "Ünder", "Third"
+    made[3].artist, made[3].title = "abba", "Over"
+    assert made[0].cells()[5:] == ("Zoe", "Ünder", "Third", "music")
+    assert filter_and_sort(made, "", "artist") == [3, 0, 2, 1], "tracks without an artist are last"
+    assert filter_and_sort(made, "", "artist", descending=True)[:2] == [0, 3]
+    assert filter_and_sort(made, "", "title") == [3, 0, 2, 1]
+    assert filter_and_sort(made, "zoe ünder tone") == [0]
+
+
+def test_the_folder_is_named_by_its_last_two_parts() -> None:
+    made = [Track(n, Path("home", "music", name, "CD1", "1.mp3")) for n, name in enumerate(("Zoe", "abba"))]
+    assert made[0].cells().folder == str(Path("Zoe", "CD1"))
+    assert filter_and_sort(made, "", "folder") == [1, 0]
 
 
 def test_names_are_one_line_and_drawable_whatever_they_hold() -> None:

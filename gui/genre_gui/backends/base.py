@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Event
 from typing import Protocol
 
+from genre_gui.backends.stored import StoredAnswers
 from genre_runtime import (
     MAX_PROCESSES,
     DecoderPool,
@@ -26,7 +27,7 @@ from genre_runtime import (
     read_head,
     read_metadata,
 )
-from genre_runtime.errors import InvalidHeadError, ModelNotFoundError
+from genre_runtime.errors import InvalidHeadError, ModelNotFoundError, StateError
 
 
 class LinkState(StrEnum):
@@ -62,6 +63,8 @@ class Backend(Protocol):
         The device in use.
     no_embeddings : str
         Why its answers have no embeddings, as a sentence; empty if they have.
+    notice : str
+        What the user has to know of it, as a sentence; empty for nothing.
     """
 
     metadata: ModelMetadata
@@ -69,6 +72,7 @@ class Backend(Protocol):
     name: str
     device: str
     no_embeddings: str
+    notice: str
 
     def classify(self, path: Path, *, whole: bool, stop: Event) -> Prediction | GenreError:
         """Classify a file, and return the model's own answer if there are embeddings; see `answer`.
@@ -80,6 +84,16 @@ class Backend(Protocol):
             Analyse the whole track instead of the model's number of excerpts.
         stop : threading.Event
             Ends the work early when it is set.
+        """
+        ...
+
+    def recall(self, path: Path, *, whole: bool) -> Prediction | GenreError | None:
+        """Return what `classify` has stored of a file in an earlier run; None if there is nothing.
+
+        Parameters
+        ----------
+        path : Path
+        whole : bool
         """
         ...
 
@@ -161,19 +175,28 @@ class LocalBackend(Backend):
     classifier : GenreClassifier
     head_name : str
         File name of the user's own genres, if the classifier has them.
+    state : Path, optional
+        State file in which answers are kept.
     """
 
     no_embeddings = ""
 
-    def __init__(self, classifier: GenreClassifier, head_name: str = "") -> None:
+    def __init__(self, classifier: GenreClassifier, head_name: str = "", state: Path | None = None) -> None:
         self._classifier = classifier
+        self._stored: StoredAnswers | None = None
+        self.notice = ""
+        if state is not None:
+            try:
+                self._stored = StoredAnswers(state, classifier)
+            except StateError as error:
+                self.notice = f"Answers are not kept: {error}."
         self.metadata, self.model_metadata = classifier.metadata, classifier.model_metadata
         model = classifier.model_path.name
         self.name = f"{head_name} ({model})" if head_name else model
         self.device = classifier.device
 
     @classmethod
-    def load(cls, request: ModelRequest) -> LocalBackend:
+    def load(cls, request: ModelRequest, state: Path | None = None) -> LocalBackend:
         """Load a model, with one thread for each file, since several files are classified at the same time.
 
         Files are decoded in separate processes, started when they are needed, so that a decoder that hangs does not
@@ -182,6 +205,8 @@ class LocalBackend(Backend):
         Parameters
         ----------
         request : ModelRequest
+        state : Path, optional
+            State file in which answers are kept; a damaged one is not used, see `notice`.
 
         Raises
         ------
@@ -190,11 +215,17 @@ class LocalBackend(Backend):
         head = opened_head(request)
         decoders = DecoderPool(min(available_cores(), MAX_PROCESSES)) if can_start() else None
         classifier = GenreClassifier.load(request.model, device=request.device, threads=1, decoders=decoders, head=head)
-        return cls(classifier, request.head.name if request.head else "")
+        return cls(classifier, request.head.name if request.head else "", state)
 
     def classify(self, path: Path, *, whole: bool, stop: Event) -> Prediction | GenreError:
         """Classify a file by the model's own genres."""
+        if self._stored is not None:
+            return self._stored.classify(path, whole=whole, stop=stop)
         return self._classifier.analyse_or_error(path, excerpts="all" if whole else None, stop=stop)
+
+    def recall(self, path: Path, *, whole: bool) -> Prediction | GenreError | None:
+        """Return the stored answer by the model's own genres."""
+        return None if self._stored is None else self._stored.recall(path, whole=whole)
 
     def answer(self, analysis: Prediction) -> Prediction:
         """Return the answer by the user's own genres, if they are in use."""

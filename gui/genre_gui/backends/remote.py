@@ -261,6 +261,7 @@ class RemoteBackend(Backend):
     """
 
     no_embeddings = NO_EMBEDDINGS
+    notice = ""
 
     def __init__(self, client: Client, ended: Callable[[], str | None] = lambda: None, note: str = "") -> None:
         self._client = client
@@ -283,6 +284,10 @@ class RemoteBackend(Backend):
             return error
         except CancelledError:
             return ServiceError("cancelled")
+
+    def recall(self, path: Path, *, whole: bool) -> Prediction | GenreError | None:  # noqa: ARG002
+        """Return None: a service keeps no answers for the window."""
+        return None
 
     def answer(self, analysis: Prediction) -> Prediction:
         """Return the answer as it is: the service has applied the user's own genres."""

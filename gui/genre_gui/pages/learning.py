@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from tkinter import Misc, ttk
+from tkinter import Misc
 from typing import TYPE_CHECKING, Any
 
 import customtkinter
@@ -12,8 +12,9 @@ import customtkinter
 from genre_gui.controller import Controller
 from genre_gui.text import capitalised, one_line
 from genre_gui.widgets import dialogs
-from genre_gui.widgets.controls import add_scrollbar, button, card, label, make_focusable
-from genre_gui.widgets.theme import BAR, ERROR, MIDDLE, MUTED, NARROW, TABLE, TEXT, TRACK, scaling
+from genre_gui.widgets.controls import button, card, label, make_focusable
+from genre_gui.widgets.tables import Table
+from genre_gui.widgets.theme import BAR, ERROR, MIDDLE, MUTED, NARROW, TEXT, TRACK, scaling
 from genre_gui.workers.background import Audited, LearningFailed, LearningKind, LearningStep, Learnt
 from genre_runtime import FileResult, Prediction
 from genre_runtime.errors import counted
@@ -148,7 +149,8 @@ class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]
             self.progress.start()
 
     def restyle(self) -> None:
-        """Do nothing: all colours follow the appearance by themselves."""
+        """Apply the present scaling; colours follow the appearance by themselves."""
+        self.table.restyle()
 
     def _begin(self) -> None:
         self.table.delete(*self.table.get_children())
@@ -175,19 +177,17 @@ class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]
     def _say(self, message: str, colour: Any = MUTED) -> None:
         self.message.configure(text=message, text_color=colour)
 
-    def _table(self, columns: Columns) -> ttk.Treeview:
+    def _table(self, columns: Columns) -> Table:
         surface = card(self)
         surface.grid(row=2, column=0, sticky="nsew")
         surface.grid_rowconfigure(0, weight=1)
         surface.grid_columnconfigure(0, weight=1)
         names = [name for name, _, _ in columns]
-        tree = ttk.Treeview(surface, columns=names, show="headings", style=TABLE, selectmode="extended")
-        for name, heading, width in columns:
-            pixels = round(width * scaling(self))
+        tree = Table(surface, names, "extended")
+        for name, heading, _ in columns:
             tree.heading(name, text=heading, anchor="e" if name in NUMBERS else "w")
-            tree.column(name, width=pixels, anchor="e" if name in NUMBERS else "w", stretch=name not in NUMBERS)
-        tree.grid(row=0, column=0, padx=NARROW, pady=NARROW, sticky="nsew")
-        add_scrollbar(tree)
+            tree.column(name, anchor="e" if name in NUMBERS else "w", stretch=name not in NUMBERS)
+        tree.set_widths({name: width for name, _, width in columns})
         return tree
 
 

@@ -1,23 +1,26 @@
-"""The page that writes genres into the tags of files: shows the changes, writes them, and can undo them."""
+"""The page that writes genres into the tags of files: shows the changes, writes those chosen, and can undo them."""
 
 from __future__ import annotations
 
+import tkinter
 from collections.abc import Callable
-from tkinter import Misc, ttk
+from pathlib import Path
+from tkinter import Event, Misc
 from typing import TYPE_CHECKING, Any
 
 import customtkinter
 
-from genre_gui.text import one_line, sentence
-from genre_gui.widgets.controls import add_scrollbar, button, card, label, make_focusable, menu
-from genre_gui.widgets.theme import BAR, ERROR, MIDDLE, MUTED, NARROW, TABLE, TEXT, colour, scaling
+from genre_gui.text import one_line, sentence, shortened
+from genre_gui.widgets.controls import button, card, label, make_focusable, menu
+from genre_gui.widgets.tables import Table
+from genre_gui.widgets.theme import BAR, CARD, ERROR, MIDDLE, MUTED, NARROW, PRIMARY, TEXT, colour, font
 from genre_gui.workers.background import Tagged, TagsFinished, TagsUndone
-from genre_gui.workers.tasks import TagOptions
+from genre_gui.workers.tagging import TagOptions, Values, Write
 from genre_runtime import GenreError
 from genre_runtime.errors import counted
 
 if TYPE_CHECKING:
-    from genre_runtime.library.tags import Mode
+    from genre_runtime.library.tags import Change, Mode
 
 
 MODES: dict[str, Mode] = {
@@ -25,7 +28,26 @@ MODES: dict[str, Mode] = {
     "replace genres": "overwrite",
     "add to genres": "append",
 }
-COLUMNS = (("file", "File", 240), ("old", "Genre now", 150), ("new", "Genre after", 150), ("why", "", 380))
+FIELDS: dict[str, tuple[str, ...]] = {
+    "genre": ("genre",),
+    "genre with styles": ("genre=genre,styles",),
+    "genre, style": ("genre", "style"),
+    "genre, style, mood": ("genre", "style", "mood"),
+}
+"""Fields as for `genre tag --field`, by their name in the menu."""
+
+COLUMNS = (
+    ("file", "File", 240),
+    ("old", "Genre now", 140),
+    ("genre", "Genre after", 150),
+    ("why", "", 300),
+    ("ticked", "", 34),
+    ("style", "Style after", 150),
+    ("mood", "Mood after", 120),
+)
+ORDER = ("ticked", "file", "old", "genre", "style", "mood", "why")
+TICKED, NOT_TICKED = "☑", "☐"
+NO_NAMES = "Own names …"
 
 
 class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
@@ -36,35 +58,34 @@ class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
     master : Misc
     plan : callable
         Called with the options; returns how many files have an answer.
-    write, undo, leave : callable
+    write : callable
+        Called with the files to leave out and the corrected values of files.
+    undo, leave : callable
+    ask_names : callable
+        Asks for a file with the user's own names.
     """
 
     def __init__(
         self,
         master: Misc,
         plan: Callable[[TagOptions], int],
-        write: Callable[[], object],
+        write: Write,
         undo: Callable[[], object],
         leave: Callable[[], object],
+        ask_names: Callable[[], Path | None],
     ) -> None:
         super().__init__(master, fg_color="transparent")
-        self._plan, self._start = plan, write
-        self._n_changes = 0
+        self._plan, self._start, self._ask_names = plan, write, ask_names
+        self._rows: dict[str, Path] = {}
+        self._changes: dict[str, Change] = {}
+        self._left_out: set[Path] = set()
+        self._corrected: dict[Path, dict[str, tuple[str, ...]]] = {}
+        self._names: Path | None = None
+        self._editor: tkinter.Entry | None = None
         self._writing = False
         self.grid_columnconfigure(0, weight=1)
         self.grid_rowconfigure(1, weight=1)
-        options = customtkinter.CTkFrame(self, fg_color="transparent")
-        options.grid(row=0, column=0, pady=(0, NARROW), sticky="ew")
-        label(options, "Write genres into the files:", bold=True).grid(row=0, column=0, padx=(0, MIDDLE))
-        self.mode = menu(options, list(MODES), lambda _: self.refresh(), width=190)
-        self.mode.grid(row=0, column=1, padx=(0, MIDDLE))
-        self.top = menu(options, ("1 genre", "up to 2 genres", "up to 3 genres"), lambda _: self.refresh(), width=160)
-        self.top.grid(row=0, column=2, padx=(0, MIDDLE))
-        self.unsure = customtkinter.CTkSwitch(
-            options, text="also unsure answers", command=self.refresh, text_color=TEXT, progress_color=BAR
-        )
-        make_focusable(self.unsure)
-        self.unsure.grid(row=0, column=3)
+        self._option_row().grid(row=0, column=0, pady=(0, NARROW), sticky="ew")
         self.tree = self._table()
         self.restyle()
         actions = customtkinter.CTkFrame(self, fg_color="transparent")
@@ -78,8 +99,8 @@ class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
         self.undo.grid(row=0, column=2, padx=(0, NARROW))
         button(actions, "Back", leave, "text").grid(row=0, column=3)
 
-    def refresh(self, mode: Mode | None = None) -> None:
-        """Show what would be written with the present options.
+    def show(self, mode: Mode | None = None) -> None:
+        """Show what would be written into other files; all of them are ticked and none is corrected.
 
         Parameters
         ----------
@@ -89,10 +110,19 @@ class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
         if mode is not None:
             self.mode.set(next(name for name, code in MODES.items() if code == mode))
         if not self._writing:
+            self._left_out, self._corrected = set(), {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show what would be written with the present options."""
+        if not self._writing:
             self._begin()
             top = int(next(c for c in self.top.get() if c.isdigit()))
-            count = self._plan(TagOptions(MODES[self.mode.get()], bool(self.unsure.get()), top))
-            self.message.configure(text=f"Reading the tags of {counted(count, 'file')} …")
+            fields = FIELDS[self.fields.get()]
+            shown = {"style", "mood"} - set(fields)
+            self.tree.show_columns([name for name in ORDER if name not in shown])
+            options = TagOptions(MODES[self.mode.get()], bool(self.unsure.get()), top, fields, self._names)
+            self.message.configure(text=f"Reading the tags of {counted(self._plan(options), 'file')} …")
 
     def handle(self, event: Tagged | TagsFinished) -> None:
         """Show the result for a file, or the end of a run.
@@ -105,15 +135,14 @@ class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
             self._finish(event)
             return
         outcome = event.outcome
+        item = self.tree.insert("", "end", values=("",) * len(COLUMNS))
+        self._rows[item] = event.path
         if isinstance(outcome, GenreError):
-            row, tag = ("", "", sentence(outcome)), "bad"
+            values = (one_line(event.path.name), "", "", sentence(outcome), "", "", "")
+            self.tree.item(item, values=values, tags=("bad",))
         else:
-            why = outcome.reason or ("written" if outcome.written else "")
-            self._n_changes += outcome.reason is None
-            new = "; ".join(outcome.new) if outcome.reason is None else ""
-            row, tag = (one_line("; ".join(outcome.old)), one_line(new), one_line(why)), "plain"
-            tag = "plain" if outcome.reason is None else "same"
-        self.tree.insert("", "end", values=(one_line(event.path.name), *row), tags=(tag,))
+            self._changes[item] = outcome
+            self._show_row(item)
 
     def show_undone(self, event: TagsUndone) -> None:
         """Show the restored files.
@@ -122,50 +151,201 @@ class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
         ----------
         event : TagsUndone
         """
-        self.tree.delete(*self.tree.get_children())
+        self._begin()
         for undone in event.outcomes:
             message = sentence(undone.error) if undone.error else "restored" if undone.n_restored else "unchanged"
-            row = (one_line(undone.path.name), one_line("; ".join(undone.genres)), "", message)
+            row = (one_line(undone.path.name), one_line("; ".join(undone.genres)), "", message, "", "", "")
             self.tree.insert("", "end", values=row, tags=("bad" if undone.error else "plain",))
         count = sum(undone.n_restored > 0 for undone in event.outcomes)
         self.message.configure(text=f"{counted(count, 'file')} restored byte for byte.")
-        self.write.configure(state="disabled")
 
     def restyle(self) -> None:
-        """Apply the colours of the present appearance."""
-        for tag, pair in (("bad", ERROR), ("same", MUTED), ("plain", TEXT)):
+        """Apply the colours and the scaling of the present appearance."""
+        self.tree.restyle()
+        for tag, pair in (("bad", ERROR), ("same", MUTED), ("plain", TEXT), ("corrected", PRIMARY)):
             self.tree.tag_configure(tag, foreground=colour(pair))
 
+    def toggle(self, items: tuple[str, ...]) -> None:
+        """Tick or untick rows that would change: all are ticked unless all were.
+
+        Parameters
+        ----------
+        items : tuple of str
+        """
+        paths = {self._rows[item] for item in items if item in self._changes and self._values(item)}
+        self._left_out = self._left_out - paths if paths & self._left_out else self._left_out | paths
+        for item in items:
+            if item in self._changes:
+                self._show_row(item)
+        self._count()
+
+    def correct(self, item: str, field: str, text: str) -> None:
+        """Set what is written into a field of one file, in place of what it has now.
+
+        Parameters
+        ----------
+        item : str
+            The row.
+        field : {"genre", "style", "mood"}
+        text : str
+            Values, separated by semicolons; empty to leave the field as it is.
+        """
+        values = tuple(value for part in text.split(";") if (value := one_line(part.strip())))
+        if item not in self._changes or values == self._values(item).get(field, ()):
+            return
+        path = self._rows[item]
+        self._corrected[path] = {**self._values(item), field: values}
+        self._left_out.discard(path)
+        self._show_row(item)
+        self._count()
+
+    def _values(self, item: str) -> dict[str, tuple[str, ...]]:
+        """Return what would be written into each field of a row."""
+        own = self._corrected.get(self._rows[item])
+        if own is None:
+            own = {name: one.new for name, one in self._changes[item].fields.items() if one.reason is None}
+        return {name: values for name, values in own.items() if values}
+
+    def _show_row(self, item: str) -> None:
+        change, path = self._changes[item], self._rows[item]
+        values = {name: one_line("; ".join(found)) for name, found in self._values(item).items()}
+        corrected = path in self._corrected and not change.written
+        why = "written" if change.written else "corrected" if corrected else change.reason or ""
+        ticked = "" if change.written or not values else NOT_TICKED if path in self._left_out else TICKED
+        old = change.fields["genre"].old if "genre" in change.fields else ()
+        genre, style, mood = (values.get(name, "") for name in ("genre", "style", "mood"))
+        row = (one_line(path.name), one_line("; ".join(old)), genre, one_line(why), ticked, style, mood)
+        plain = values and path not in self._left_out
+        self.tree.item(item, values=row, tags=("corrected" if corrected and plain else "plain" if plain else "same",))
+
+    def _chosen(self) -> int:
+        """Return how many files would be written."""
+        return sum(self._rows[item] not in self._left_out and bool(self._values(item)) for item in self._changes)
+
+    def _count(self) -> None:
+        count = self._chosen()
+        files = counted(count, "file")
+        self.message.configure(text=f"{files} would change." if count else "Nothing would change.")
+        self.write.configure(text=f"Write {files}", state="normal" if count else "disabled")
+
     def _write(self) -> None:
+        self._close_editor()
         self._writing = True
+        corrected: dict[Path, Values] = {}
+        left_out = set(self._left_out)
+        for path in self._corrected:
+            values = {name: found for name, found in self._corrected[path].items() if found}
+            if values:
+                corrected[path] = values
+            else:
+                left_out.add(path)
         self._begin()
-        self._start()
+        self._corrected = {}
+        self._start(left_out, corrected)
         self.message.configure(text="Writing …")
 
     def _begin(self) -> None:
+        self._close_editor()
         self.tree.delete(*self.tree.get_children())
-        self._n_changes = 0
+        self._rows, self._changes = {}, {}
         self.write.configure(state="disabled")
 
     def _finish(self, event: TagsFinished) -> None:
         self._writing = False
-        files = counted(self._n_changes, "file")
         if event.write:
-            self.message.configure(text=f"{files} written.")
-            return
-        self.message.configure(text=f"{files} would change." if self._n_changes else "Nothing would change.")
-        self.write.configure(text=f"Write {files}", state="normal" if self._n_changes else "disabled")
+            count = sum(change.written for change in self._changes.values())
+            self.message.configure(text=f"{counted(count, 'file')} written.")
+        else:
+            self._count()
 
-    def _table(self) -> Any:
+    def _choose_names(self) -> None:
+        """Ask for the user's own names, or do without those in use."""
+        chosen = None if self._names is not None else self._ask_names()
+        if chosen != self._names:
+            self._names = chosen
+            self.names.configure(text=NO_NAMES if chosen is None else f"✕  {shortened(chosen.name, 24)}")
+            self.refresh()
+
+    def _clicked(self, event: Event[Misc]) -> None:
+        if self.tree.identify_column(event.x) != "#1":
+            return
+        if self.tree.identify_region(event.x, event.y) == "heading":
+            self.toggle(self.tree.get_children())
+        elif item := self.tree.identify_row(event.y):
+            self.toggle((item,))
+
+    def _edit_at(self, event: Event[Misc]) -> str:
+        item = self.tree.identify_row(event.y)
+        name = str(self.tree.column(self.tree.identify_column(event.x), "id"))
+        if item and name in ("genre", "style", "mood"):
+            self._edit(item, name)
+        return "break"
+
+    def _edit_selected(self, _: Event[Misc]) -> str:
+        if item := self.tree.focus():
+            self._edit(item, "genre")
+        return "break"
+
+    def _edit(self, item: str, field: str) -> None:
+        """Open an entry over a cell."""
+        self._close_editor()
+        box = self.tree.bbox(item, field)
+        if item not in self._changes or self._changes[item].written or not box or self._writing:
+            return
+        editor = self._editor = tkinter.Entry(self.tree, font=font(self, 13), relief="flat", highlightthickness=1)
+        editor.configure(background=colour(CARD), foreground=colour(TEXT), insertbackground=colour(TEXT))
+        editor.insert(0, "; ".join(self._values(item).get(field, self._changes[item].old if field == "genre" else ())))
+        editor.select_range(0, "end")
+        x, y, width, height = box
+        editor.place(x=x, y=y, width=width, height=height)
+        editor.focus_set()
+
+        def accept(_: Event[Misc]) -> str:
+            text = editor.get()
+            self._close_editor()
+            self.correct(item, field, text)
+            return "break"
+
+        for key in ("<Return>", "<KP_Enter>", "<FocusOut>"):
+            editor.bind(key, accept)
+        editor.bind("<Escape>", lambda _: self._close_editor())
+
+    def _close_editor(self) -> str:
+        editor, self._editor = self._editor, None
+        if editor is not None:
+            editor.destroy()
+            self.tree.focus_set()
+        return "break"
+
+    def _option_row(self) -> Any:
+        options = customtkinter.CTkFrame(self, fg_color="transparent")
+        label(options, "Write", bold=True).grid(row=0, column=0, padx=(0, NARROW))
+        self.fields = menu(options, list(FIELDS), lambda _: self.refresh(), width=178)
+        self.mode = menu(options, list(MODES), lambda _: self.refresh(), width=180)
+        self.top = menu(options, ("1 genre", "up to 2 genres", "up to 3 genres"), lambda _: self.refresh(), width=140)
+        self.names = button(options, NO_NAMES, self._choose_names)
+        self.unsure = customtkinter.CTkSwitch(
+            options, text="also unsure answers", command=self.refresh, text_color=TEXT, progress_color=BAR
+        )
+        make_focusable(self.unsure)
+        for column, widget in enumerate((self.fields, self.mode, self.top, self.names, self.unsure), start=1):
+            widget.grid(row=0, column=column, padx=(0, NARROW))
+        return options
+
+    def _table(self) -> Table:
         surface = card(self)
         surface.grid(row=1, column=0, sticky="nsew")
         surface.grid_rowconfigure(0, weight=1)
         surface.grid_columnconfigure(0, weight=1)
-        names = [name for name, _, _ in COLUMNS]
-        tree = ttk.Treeview(surface, columns=names, show="headings", style=TABLE, selectmode="browse")
-        for name, heading, width in COLUMNS:
-            tree.heading(name, text=heading, anchor="w")
-            tree.column(name, width=round(width * scaling(self)), anchor="w")
-        tree.grid(row=0, column=0, padx=(NARROW, 0), pady=NARROW, sticky="nsew")
-        add_scrollbar(tree)
+        tree = Table(surface, [name for name, _, _ in COLUMNS], "extended")
+        for name, heading, _ in COLUMNS:
+            tree.heading(name, text=heading or (TICKED if name == "ticked" else ""), anchor="w")
+            tree.column(name, anchor="w", stretch=name != "ticked")
+        tree.set_widths({name: width for name, _, width in COLUMNS})
+        tree.bind("<Button-1>", self._clicked, add=True)
+        tree.bind("<Double-1>", self._edit_at)
+        tree.bind("<space>", lambda _: self.toggle(tree.selection()))
+        for key in ("<F2>", "<Return>"):
+            tree.bind(key, self._edit_selected)
+        tree.bind("<MouseWheel>", lambda _: self._close_editor(), add=True)
         return tree

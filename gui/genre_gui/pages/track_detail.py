@@ -91,18 +91,22 @@ class TrackDetail(customtkinter.CTkFrame):  # type: ignore[misc]
             message = "Analysing …" if track.state in UNFINISHED else "Cancelled. Ctrl+R tries again."
             self._show_texts(name, folder, message, MUTED)
         else:
-            analysed = "whole track" if track.whole else counted(len(prediction.excerpts), "excerpt")
-            if len(prediction.excerpts) == 1:
-                analysed = "one excerpt"
+            count = len(prediction.excerpts)
+            analysed = "whole track" if track.whole else "one excerpt" if count == 1 else counted(count, "excerpt")
+            if not count:  # a row of the last window, whose whole answer is not read yet
+                analysed = "of the last window"
             facts = f"{clock(prediction.duration_seconds)}  ·  {analysed}  ·  {device_name(prediction.device)}"
             message, named = _confidence_text(prediction, metadata), "  ·  ".join(tags(prediction)[:MAX_TAGS])
             self._texts(name, f"{folder}\n{facts}", genre_or_sound(prediction), message, named)
             self.message.configure(text_color=MUTED if prediction.confident and prediction.remark is None else WARNING)
             labels = metadata.labels if metadata else tuple(sorted(prediction.probabilities))
             self.bars.show(prediction, metadata.confidence_threshold if metadata else 0.0)
-            self.timeline.show(prediction, labels)
-            self._show_charts(True)
-            if not prediction.is_music:
+            if prediction.excerpts:
+                self.timeline.show(prediction, labels)
+            self._show_charts(bool(prediction.excerpts))
+            if prediction.is_music:
+                self.bars.grid()
+            else:
                 self.bars.grid_remove()
 
     def show_spectrogram(self, excerpts: Sequence[ExcerptSpectrogram] | None, metadata: ModelMetadata | None) -> None:

@@ -3,24 +3,45 @@
 from __future__ import annotations
 
 import time
+import tkinter
 from collections.abc import Callable, Iterable, Mapping
-from itertools import islice
-from tkinter import Event, Misc, ttk
+from functools import partial
+from tkinter import Event, Misc
 from typing import Literal
 
 import customtkinter
 
+from genre_gui.settings import Settings
 from genre_gui.tracks import Cells, State, Track, filter_and_sort
-from genre_gui.widgets.controls import add_scrollbar, card, label
-from genre_gui.widgets.theme import ERROR, MUTED, NARROW, TABLE, WARNING, colour, scaling
+from genre_gui.widgets.controls import card, label
+from genre_gui.widgets.tables import Table
+from genre_gui.widgets.theme import (
+    CARD,
+    ERROR,
+    MUTED,
+    ON_TONAL,
+    TEXT,
+    TONAL,
+    WARNING,
+    colour,
+    font,
+    scaling,
+)
 
-HEADINGS = Cells("File", "Genre", "Confidence", "Length", "   State")
-WIDTHS = Cells(*map(str, (120, 66, 96, 64, 92)))
-"""Least widths, pixels before scaling; file and genre share the rest."""
+HEADINGS = Cells("File", "Genre", "Confidence", "Length", "   State", "Artist", "Title", "Album", "Folder")
+WIDTHS = Cells(*map(str, (150, 90, 96, 64, 92, 120, 150, 130, 150)))
+"""Pixels before scaling."""
+
+ORDER = ("file", "artist", "title", "album", "folder", "genre", "confidence", "duration", "state")
+"""Columns from left to right; the user chooses which of them are shown."""
+
+LEAST_WIDTH, MOST_WIDTH = 48, 4000
+"""Of a column with text, pixels before scaling. Those with text share the room that is left, or lacking."""
 
 NUMBERS = ("confidence", "duration")
-MAX_ROWS = 100
-"""Rows drawn at once: more would delay the window."""
+FIXED = (*NUMBERS, "state")
+BUSY_SECONDS = 0.02
+"""Processor time of drawing rows at a stretch: more would delay the window."""
 
 REARRANGE_SECONDS = 0.5
 """Least time between two sorts while results arrive."""
@@ -36,20 +57,31 @@ class TrackTable(customtkinter.CTkFrame):  # type: ignore[misc]
         Read whenever rows are shown.
     on_select : callable
         Called when another row is selected.
+    columns, widths : str
+        As in the settings; what is not valid there is ignored.
 
     Attributes
     ----------
-    tree : ttk.Treeview
+    tree : Table
         Its items are the tracks' numbers.
     """
 
-    def __init__(self, master: Misc, tracks: Mapping[int, Track], on_select: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        master: Misc,
+        tracks: Mapping[int, Track],
+        on_select: Callable[[], object],
+        columns: str = Settings.columns,
+        widths: str = "",
+    ) -> None:
         super().__init__(master, fg_color="transparent")
         self._tracks = tracks
         self._column: str | None = None
         self._descending = False
         self._filter = ""
         self._alike: Mapping[int, float] = {}
+        self._menu: tkinter.Menu | None = None
+        self._applied: dict[str, int] = {}
         self._rows: set[int] = set()
         self._behind: dict[int, None] = {}
         self._empty = ""
@@ -61,23 +93,34 @@ class TrackTable(customtkinter.CTkFrame):  # type: ignore[misc]
         surface.grid(row=0, column=0, sticky="nsew")
         surface.grid_rowconfigure(0, weight=1)
         surface.grid_columnconfigure(0, weight=1)
-        self.tree = ttk.Treeview(surface, columns=Cells._fields, show="headings", style=TABLE, selectmode="extended")
-        self.tree.grid(row=0, column=0, padx=(NARROW, 0), pady=NARROW, sticky="nsew")
-        add_scrollbar(self.tree)
+        self.tree = Table(surface, Cells._fields, "extended")
         self.hint = label(surface, "", size=15, colour=MUTED)
         self.hint.configure(justify="center", anchor="center")
         self._head()
-        self._size_columns()
+        self._wanted = _parsed_widths(widths)
+        for name, least in self._wanted.items():
+            anchor: Literal["e", "w"] = "e" if name in NUMBERS else "w"
+            self.tree.column(name, width=least, minwidth=LEAST_WIDTH, anchor=anchor, stretch=False)
+        self._show_columns(columns.split())
+        self.tree.bind("<Configure>", lambda _: self._fit_columns(), add=True)
+        self.tree.bind("<ButtonRelease-1>", self._take_widths, add=True)
         self.restyle()
         self.tree.bind("<<TreeviewSelect>>", lambda _: on_select())
         self.tree.bind("<Control-a>", self.select_all)
         self.tree.bind("<Command-a>", self.select_all)
+        for click in ("<Button-2>", "<Button-3>", "<Control-Button-1>"):  # a Mac has no third button
+            self.tree.bind(click, self._menu_of_heading)
+        for key in ("<Shift-F10>", "<Menu>"):
+            if key != "<Menu>" or self.tk.call("tk", "windowingsystem") == "x11":
+                self.tree.bind(key, lambda _: self._offer_columns(self.tree.winfo_rootx(), self.tree.winfo_rooty()))
 
     def restyle(self) -> None:
-        """Apply the colours of the present appearance."""
-        for state, pair in ((State.FAILED, ERROR), (State.UNSURE, WARNING), (State.CANCELLED, MUTED)):
+        """Apply the colours and the scaling of the present appearance."""
+        self.tree.restyle()
+        self._fit_columns()
+        for state, pair in ((State.FAILED, ERROR), (State.UNSURE, WARNING)):
             self.tree.tag_configure(state.name, foreground=colour(pair))
-        for state in (State.WAITING, State.ANALYSING):
+        for state in (State.WAITING, State.ANALYSING, State.CANCELLED, State.GONE):
             self.tree.tag_configure(state.name, foreground=colour(MUTED))
 
     def selected(self) -> list[int]:
@@ -110,7 +153,9 @@ class TrackTable(customtkinter.CTkFrame):  # type: ignore[misc]
         return len(self._behind)
 
     def _show_some(self) -> None:
-        for number in list(islice(self._behind, MAX_ROWS)):
+        until = time.thread_time() + BUSY_SECONDS
+        while self._behind and time.thread_time() < until:
+            number = next(iter(self._behind))
             del self._behind[number]
             if number not in self._tracks:
                 continue
@@ -119,6 +164,8 @@ class TrackTable(customtkinter.CTkFrame):  # type: ignore[misc]
             state = f"{self._alike[number]:.2f}" if number in self._alike else cells.state
             cells = cells._replace(state=f"   {state}")  # a gap to the right-aligned numbers
             if number in self._rows:
+                if self.tree.item(item, "values") == cells:
+                    continue  # a stored answer was found for a row that shows it
                 self.tree.item(item, values=cells, tags=(track.state.name,))
             else:
                 self.tree.insert("", "end", item, values=cells, tags=(track.state.name,))
@@ -227,12 +274,87 @@ class TrackTable(customtkinter.CTkFrame):  # type: ignore[misc]
             anchor: Literal["e", "w"] = "e" if name in NUMBERS else "w"
             self.tree.heading(name, text=heading + arrow, anchor=anchor, command=lambda name=name: self.sort(name))
 
-    def _size_columns(self) -> None:
-        """Set the least widths: a table that is wider than its cell is cut off on the right."""
-        for name, width in zip(Cells._fields, WIDTHS, strict=True):
-            pixels = round(int(width) * scaling(self))
-            anchor: Literal["e", "w"] = "e" if name in NUMBERS else "w"
-            self.tree.column(name, width=pixels, minwidth=pixels, anchor=anchor, stretch=name in ("file", "genre"))
+    @property
+    def columns(self) -> str:
+        """The columns that are shown, as in the settings."""
+        return " ".join(self._shown)
+
+    @property
+    def widths(self) -> str:
+        """The widths of all columns, as in the settings."""
+        return " ".join(f"{name}={width}" for name, width in self._wanted.items())
+
+    def _show_columns(self, names: Iterable[str]) -> None:
+        wanted = set(names)
+        self._shown = [name for name in ORDER if name in wanted] or ["file"]
+        self.tree.configure(displaycolumns=self._shown)
+        self._fit_columns()
+
+    def _fit_columns(self, kept: str = "") -> None:
+        """Make the columns as wide as the table: those with text share the room in proportion to their own width.
+
+        Parameters
+        ----------
+        kept : str
+            A column that keeps its width.
+        """
+        scale = scaling(self)
+        room = self.tree.winfo_width() / scale
+        if room < LEAST_WIDTH:  # not drawn yet
+            return
+        widths = {name: float(self._wanted[name]) for name in self._shown}
+        elastic = {name: width for name, width in widths.items() if name not in FIXED and name != kept}
+        room -= sum(widths.values()) - sum(elastic.values())
+        while elastic:
+            share = room / sum(elastic.values())
+            narrow = [name for name, width in elastic.items() if width * share < LEAST_WIDTH]
+            widths |= {name: max(width * share, LEAST_WIDTH) for name, width in elastic.items()}
+            if not narrow:
+                break
+            room -= LEAST_WIDTH * len(narrow)
+            elastic = {name: width for name, width in elastic.items() if name not in narrow}
+        self._applied = {name: int(width * scale) for name, width in widths.items()}
+        for name, pixels in self._applied.items():
+            self.tree.column(name, width=pixels)
+        self.tree.cut_texts()
+
+    def _take_widths(self, _: Event[Misc]) -> None:
+        """Keep the widths after the border of a column was moved, and let the other columns follow."""
+        now = {name: int(self.tree.column(name, "width")) for name in self._shown}
+        moved = [name for name, width in now.items() if width != self._applied.get(name, width)]
+        if moved:
+            self._wanted |= {name: max(LEAST_WIDTH, round(width / scaling(self))) for name, width in now.items()}
+            self._fit_columns(moved[0])
+            self._wanted |= {name: round(width / scaling(self)) for name, width in self._applied.items()}
+
+    def _menu_of_heading(self, event: Event[Misc]) -> str | None:
+        if self.tree.identify_region(event.x, event.y) not in ("heading", "separator"):
+            return None
+        self._offer_columns(event.x_root, event.y_root)
+        return "break"
+
+    def _offer_columns(self, x: int, y: int) -> None:
+        """Show a menu of all columns, in which those that are shown are ticked."""
+        if self._menu is not None:
+            self._menu.destroy()
+        self._menu = menu = tkinter.Menu(self, tearoff=False, font=font(self, 13), borderwidth=1, relief="flat")
+        menu.configure(background=colour(CARD), foreground=colour(TEXT), selectcolor=colour(TEXT))
+        menu.configure(activebackground=colour(TONAL), activeforeground=colour(ON_TONAL))
+        self._ticks = {name: tkinter.BooleanVar(self, name in self._shown) for name in ORDER}
+        for name, ticked in self._ticks.items():
+            heading = str(getattr(HEADINGS, name)).strip()
+            menu.add_checkbutton(label=heading, variable=ticked, command=partial(self.toggle_column, name))
+        menu.tk_popup(x, y)
+
+    def toggle_column(self, name: str) -> None:
+        """Show a column, or hide it unless it is the last one.
+
+        Parameters
+        ----------
+        name : str
+            A field of `Cells`.
+        """
+        self._show_columns(set(self._shown) ^ {name} or {name})
 
     def set_hint(self, message: str) -> None:
         """Set the text shown while there is no track.
@@ -250,3 +372,14 @@ class TrackTable(customtkinter.CTkFrame):  # type: ignore[misc]
             return
         self.hint.configure(text="No track matches the filter." if self._tracks else self._empty)
         self.hint.place(relx=0.5, rely=0.5, anchor="center")
+
+
+def _parsed_widths(text: str) -> dict[str, int]:
+    """Return the width of every column; the default where the settings have none that is valid."""
+    found = dict(pair.split("=", 1) for pair in text.split() if "=" in pair)
+    widths = {}
+    for name in ORDER:
+        width, default = found.get(name, ""), int(getattr(WIDTHS, name))
+        valid = width.isascii() and width.isdigit() and len(width) < 6
+        widths[name] = min(max(int(width), LEAST_WIDTH), MOST_WIDTH) if valid else default
+    return widths

@@ -14,6 +14,7 @@ from genre_gui.controller import Controller
 from genre_gui.pages.track_detail import TrackDetail
 from genre_gui.pages.track_table import TrackTable
 from genre_gui.playback import Player
+from genre_gui.settings import Settings
 from genre_gui.tracks import UNFINISHED, State
 from genre_gui.widgets.controls import HEIGHT, button, label
 from genre_gui.widgets.theme import BAR, CARD, MIDDLE, MUTED, NARROW, OUTLINE, TEXT, TRACK
@@ -31,8 +32,10 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
     master : Misc
     controller : Controller
     player : Player
+    settings : Settings
+        Its columns and widths are used.
     show_message : callable
-        Called with the reason why a track cannot be played.
+        Called with a message, and the text and command of a button.
     left, right : sequence of (str, callable)
         Text and command of the buttons on both sides of the filter.
     more : (str, callable)
@@ -44,17 +47,18 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
         master: Misc,
         controller: Controller,
         player: Player,
-        show_message: Callable[[str], object],
+        settings: Settings,
+        show_message: Callable[..., object],
         left: Sequence[Action],
         right: Sequence[Action],
         more: Action,
     ) -> None:
         super().__init__(master, fg_color="transparent")
-        self._controller = controller
+        self._controller, self._show_message = controller, show_message
         self.grid_columnconfigure(0, weight=1)
         self.grid_rowconfigure(1, weight=1)
         self._tools(left, right).grid(row=0, column=0, columnspan=2, pady=(0, NARROW), sticky="ew")
-        self.table = TrackTable(self, controller.tracks, self.show_selected)
+        self.table = TrackTable(self, controller.tracks, self.show_selected, settings.columns, settings.widths)
         self.table.grid(row=1, column=0, sticky="nsew")
         self.detail = TrackDetail(self, player, show_message)
         self.detail.grid(row=1, column=1, rowspan=2, padx=(MIDDLE, 0), sticky="nsew")
@@ -94,7 +98,7 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
         track, backend = self._controller.tracks.get(number), self._controller.backend
         metadata = backend.metadata if backend else None
         self.detail.show(track, metadata)
-        if track is not None and track.prediction is not None:
+        if track is not None and track.prediction is not None and track.prediction.excerpts:
             self.detail.show_spectrogram(self._controller.spectrograms(number), metadata)
 
     def show_compared(self, event: Compared) -> None:
@@ -147,15 +151,25 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
 
     def remove(self) -> None:
         """Remove the selected tracks from the queue."""
-        self._controller.remove(self.selected())
-        self.table.drop_removed()
-        self.show_selected()
+        self._remove(self.selected())
 
     def clear(self) -> None:
         """Remove all tracks from the queue."""
-        self._controller.remove()
+        self._remove(list(self._controller.tracks))
+
+    def _remove(self, numbers: Sequence[int]) -> None:
+        removed = [self._controller.tracks[number] for number in numbers]
+        self._controller.remove(numbers)
         self.table.drop_removed()
         self.show_selected()
+        if len(removed) > 1:
+
+            def undo() -> None:
+                self._controller.put_back(removed)
+                self.show_added()
+                self.table.arrange()
+
+            self._show_message(f"{len(removed)} tracks removed from the queue; the files stay.", ("Undo", undo))
 
     def update_state(self, waits_for: str) -> None:
         """Update order, cursor, counts and progress.
@@ -178,6 +192,10 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
         text = "  ·  ".join([*parts, *([waits_for] if waits_for else [])])
         if text != self.message.cget("text"):
             self.message.configure(text=text)
+        for made in self._need_results:
+            state = "normal" if count > left else "disabled"
+            if made.cget("state") != state:
+                made.configure(state=state)
         share = (count - left) / count if count else 0.0
         if share != self.progress.get():
             self.progress.set(share)
@@ -194,7 +212,7 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
             kind.grid(row=0, column=column, padx=(0, NARROW))
         self.filter = customtkinter.CTkEntry(
             tools,
-            placeholder_text="Filter: file, genre or state",
+            placeholder_text="Filter: file, artist, genre, state …",
             height=HEIGHT,
             corner_radius=HEIGHT // 2,
             border_width=1,
@@ -206,8 +224,9 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
         self.filter.bind("<KeyRelease>", lambda _: self.table.filter(self.filter.get()))
         self.filter.grid(row=0, column=len(left), padx=NARROW, sticky="ew")
         tools.grid_columnconfigure(len(left), weight=1)
-        for column, (text, command) in enumerate(right, start=len(left) + 1):
-            button(tools, text, command).grid(row=0, column=column, padx=(NARROW, 0))
+        self._need_results = [button(tools, text, command) for text, command in right]
+        for column, made in enumerate(self._need_results, start=len(left) + 1):
+            made.grid(row=0, column=column, padx=(NARROW, 0))
         return tools
 
     def _actions(self, more: Action) -> Any:

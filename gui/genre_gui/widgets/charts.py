@@ -44,6 +44,7 @@ class Chart(tkinter.Canvas):
 
     def __init__(self, master: Misc, height: int) -> None:
         super().__init__(master, width=1, height=1, highlightthickness=0, borderwidth=0, background=colour(CARD))
+        self._margins: tuple[int, int] | None = None
         self.set_height(height)
         self.bind("<Configure>", lambda _: self.redraw())
 
@@ -67,12 +68,20 @@ class Chart(tkinter.Canvas):
         above, below : int
             Margins, pixels before scaling.
         """
-        self.grid(row=row, column=0, padx=self.px(WIDE), pady=(self.px(above), self.px(below)), sticky="nsew")
+        self._margins = above, below
+        self.grid(row=row, column=0, sticky="nsew")
+        self._scale_margins()
+
+    def _scale_margins(self) -> None:
+        above, below = self._margins or (0, 0)
+        self.grid_configure(padx=self.px(WIDE), pady=(self.px(above), self.px(below)))
 
     def redraw(self) -> None:
         """Draw again."""
         self.delete("all")
         self.configure(background=colour(CARD), height=self.px(self._height))
+        if self._margins is not None and self.grid_info():
+            self._scale_margins()
         if self.winfo_width() > 1:
             self.draw((self.winfo_width(), self.winfo_height()))
 
@@ -342,12 +351,14 @@ class Curves(Chart):
         self.text(right, height - self.px(8), f"epoch {last:.0f}", anchor="e", size=10)
         legend = right
         for name, pair, values in drawn:
+            if not values:
+                continue
             points = [
                 (left + (right - left) * (epoch - 1) / max(1, last - 1), floor - (floor - top) * (value - low) / span)
                 for epoch, value in values
             ]
-            if len(points) > 1:
-                self.create_line(points, fill=colour(pair), width=self.px(2))
+            points = points if len(points) > 1 else [points[0], (points[0][0] + self.px(3), points[0][1])]
+            self.create_line(points, fill=colour(pair), width=self.px(2))
             self.text(legend, self.px(8), name, anchor="e", size=11, pair=pair)
             legend -= self.px(7 * len(name) + 10)
 

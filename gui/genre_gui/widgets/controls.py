@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tkinter
 from collections.abc import Callable, Sequence
-from tkinter import Event, Misc, ttk
+from tkinter import Event, Misc
 from typing import Any, Literal
 
 import customtkinter
 
-from genre_gui.settings import THEMES, Settings
+from genre_gui.settings import SCALES, THEMES, Settings
 from genre_gui.text import DEVICE_NAMES, device_name, shortened
 from genre_gui.widgets.theme import (
     CARD,
@@ -184,26 +184,6 @@ def card(master: Misc, colour: Colour = CARD) -> Any:
     return customtkinter.CTkFrame(master, corner_radius=2 * NARROW, fg_color=colour)
 
 
-def add_scrollbar(table: ttk.Treeview) -> None:
-    """Add a scroll bar to a table in column 0 of a card; it is hidden while all rows fit.
-
-    Parameters
-    ----------
-    table : ttk.Treeview
-    """
-    bar = customtkinter.CTkScrollbar(table.master, command=table.yview, fg_color=CARD)
-    bar.grid(row=0, column=1, pady=MIDDLE, padx=2, sticky="ns")
-
-    def moved(first: float, last: float) -> None:
-        bar.set(first, last)
-        if float(first) <= 0.0 and float(last) >= 1.0:
-            bar.grid_remove()
-        else:
-            bar.grid()
-
-    table.configure(yscrollcommand=moved)
-
-
 def make_focusable(widget: Any, ring: Any = None) -> None:
     """Let Tab reach a widget that customtkinter leaves out, and show the focus by a ring.
 
@@ -300,7 +280,7 @@ class Header(customtkinter.CTkFrame):  # type: ignore[misc]
     ----------
     master : Misc
     settings : Settings
-    choose_page, choose_device, choose_theme : callable
+    choose_page, choose_device, choose_theme, choose_scale : callable
         Called with the name chosen.
     """
 
@@ -311,6 +291,7 @@ class Header(customtkinter.CTkFrame):  # type: ignore[misc]
         choose_page: Callable[[str], object],
         choose_device: Callable[[str], object],
         choose_theme: Callable[[str], object],
+        choose_scale: Callable[[str], object],
     ) -> None:
         super().__init__(master, fg_color="transparent")
         self.grid_columnconfigure(1, weight=1)
@@ -334,7 +315,11 @@ class Header(customtkinter.CTkFrame):  # type: ignore[misc]
             self, [name.capitalize() for name in THEMES], lambda name: choose_theme(name.lower()), width=108
         )
         self.theme.set(settings.theme.capitalize())
-        self.theme.grid(row=0, column=3)
+        self.theme.grid(row=0, column=3, padx=(0, NARROW))
+        scales = {"Size: auto" if code == "auto" else f"{code} %": code for code in SCALES}
+        self.scale = menu(self, list(scales), lambda name: choose_scale(scales[name]), width=116)
+        self.scale.set(next(name for name, code in scales.items() if code == settings.scale))
+        self.scale.grid(row=0, column=4)
 
     def mark_page(self, name: str) -> None:
         """Mark the page that is shown.

@@ -74,6 +74,20 @@ def head_file(parent: Misc, folder: str) -> Path | None:
     return Path(name) if name else None
 
 
+def names_file(parent: Misc, folder: str) -> Path | None:
+    """Ask for a file with the user's own names of genres.
+
+    Parameters
+    ----------
+    parent : Misc
+    folder : str
+        Folder to start in.
+    """
+    types = [("Names", "*.txt *.toml *.csv"), ("All files", "*")]
+    name = filedialog.askopenfilename(parent=parent, title="Open names", initialdir=folder or None, filetypes=types)
+    return Path(name) if name else None
+
+
 def new_head_file(parent: Misc, folder: str) -> Path | None:
     """Ask where the user's own genres are written.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import ctypes
 import sys
 from tkinter import Misc, ttk
 
@@ -79,6 +80,59 @@ def genre_colour(index: int) -> str:
     hue = index * 0.381966 % 1.0  # the golden angle: any number of hues stays far apart
     red, green, blue = colorsys.hls_to_rgb(hue, 0.36 if dark() else 0.76, 0.42 if dark() else 0.62)
     return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
+
+
+POINTS_PER_INCH, USUAL_DPI = 72, 96
+STEP = 0.25
+LARGEST_SCALE = 4.0
+
+
+def choose_scale(root: Misc, scale: str) -> None:
+    """Change the size of everything in the window.
+
+    Parameters
+    ----------
+    root : Misc
+    scale : {"auto", "100", "125", "150", "200"}
+        Per cent; `auto` for that of the screen. Windows and macOS scale by themselves; the per cents come on top.
+    """
+    factor = screen_scale(root) if scale == "auto" else int(scale) / 100
+    dpi = _xft_dpi(root.winfo_screen()) if sys.platform.startswith("linux") else 0.0
+    if dpi:  # Tk turns pixels of a font to points by its own dpi, and Xft turns points to pixels by this one
+        root.tk.call("tk", "scaling", dpi / POINTS_PER_INCH)
+    customtkinter.set_window_scaling(factor)
+    customtkinter.set_widget_scaling(factor)
+
+
+def screen_scale(root: Misc) -> float:
+    """Return the scale that the desktop sets for its screen, in steps of a quarter; 1 on Windows and macOS.
+
+    Parameters
+    ----------
+    root : Misc
+    """
+    if not sys.platform.startswith("linux"):
+        return 1.0
+    dpi = _xft_dpi(root.winfo_screen()) or root.winfo_fpixels("1i")
+    return min(max(round(dpi / USUAL_DPI / STEP) * STEP, 1.0), LARGEST_SCALE)
+
+
+def _xft_dpi(screen: str) -> float:
+    """Return the resource `Xft.dpi`, which desktops set and Tk 8.6 does not read; 0 if there is none."""
+    try:
+        library = ctypes.CDLL("libX11.so.6")
+        library.XOpenDisplay.restype, library.XGetDefault.restype = ctypes.c_void_p, ctypes.c_char_p
+        display = ctypes.c_void_p(library.XOpenDisplay(screen.encode()))
+        if not display:
+            return 0.0
+        try:
+            value = library.XGetDefault(display, b"Xft", b"dpi")
+            dpi = float(value) if value else 0.0
+        finally:
+            library.XCloseDisplay(display)
+    except (OSError, AttributeError, ValueError):
+        return 0.0
+    return dpi if USUAL_DPI / 2 <= dpi <= LARGEST_SCALE * USUAL_DPI else 0.0
 
 
 def scaling(widget: Misc) -> float:

@@ -30,7 +30,7 @@ from genre_runtime import available_cores
 
 if TYPE_CHECKING:
     from genre_gui.backends.base import Backend, Link
-    from genre_gui.tracks import Result
+    from genre_gui.tracks import Result, Track
     from genre_gui.widgets.spectrogram import ExcerptSpectrogram
     from genre_runtime import GenreError, Prediction
     from genre_runtime.library.learning.audit import Audit
@@ -52,6 +52,29 @@ class Found(Event):
     """Audio files were found."""
 
     paths: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Restored(Event):
+    """Tracks of the queue of an earlier window; their numbers are still to be given."""
+
+    tracks: tuple[Track, ...]
+    last: bool = False
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class Recalled(Event):
+    """Stored answers: number and turn of each track, its result (None if there is none), and the model's own answer."""
+
+    answers: tuple[tuple[int, int, Result | None, Prediction | None], ...]
+
+
+@dataclass(frozen=True)
+class NamesRead(Event):
+    """Artist, title and album of tracks, by number; tracks without tags are left out."""
+
+    names: dict[int, tuple[str, str, str]]
 
 
 @dataclass(frozen=True)
@@ -125,11 +148,10 @@ class Tagged(Event):
 
 @dataclass(frozen=True)
 class TagsFinished(Event):
-    """A run over the tags of all files has ended; `journal` records the changes if there were any."""
+    """A run over the tags of all files has ended."""
 
     run: int
     write: bool
-    journal: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -209,6 +231,22 @@ class Broken(Event):
 
 Post = Callable[[Event], None]
 
+
+def n_tracks_of(event: Event) -> int:
+    """Return how many tracks an event is about; 1 for any other event.
+
+    Parameters
+    ----------
+    event : Event
+    """
+    match event:
+        case Found(many) | NamesRead(many) | Recalled(many):
+            return max(1, len(many))
+        case Restored(tracks):
+            return 1 + len(tracks) // 10  # no thread waits for them
+    return 1
+
+
 N_TASK_THREADS = 3
 """Threads for loading, finding files, spectrograms and tags, so that none of these waits for another one."""
 
@@ -217,7 +255,7 @@ SWITCH_SECONDS = 0.0005
 
 
 class Background:
-    """Two thread pools, one for the classification of files and one for all other tasks.
+    """Thread pools: for the classification of files, for reading what is known of many tracks, for all other tasks.
 
     Parameters
     ----------
@@ -237,6 +275,7 @@ class Background:
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self.stop = Flag()
         self._files = ThreadPoolExecutor(self.jobs, thread_name_prefix=f"{THREAD_PREFIX}-file")
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix=f"{THREAD_PREFIX}-read")
         self._tasks = ThreadPoolExecutor(N_TASK_THREADS, thread_name_prefix=f"{THREAD_PREFIX}-task")
 
     def submit_file(self, work: Callable[[Post], None]) -> Future[None]:
@@ -248,6 +287,16 @@ class Background:
             Called with the function that posts events.
         """
         return self._files.submit(self._guarded, work)
+
+    def submit_reading(self, work: Callable[[Post], None]) -> Future[None]:
+        """Schedule a task that reads what is known of many tracks; these run one after the other.
+
+        Parameters
+        ----------
+        work : callable
+            Called with the function that posts events.
+        """
+        return self._reading.submit(self._guarded, work)
 
     def submit(self, work: Callable[[Post], None]) -> Future[None]:
         """Schedule another task.
@@ -272,7 +321,7 @@ class Background:
     def close(self) -> None:
         """Drop the work that has not started, tell the rest to stop, and return at once."""
         self.stop.set()
-        for pool in (self._files, self._tasks):
+        for pool in (self._files, self._reading, self._tasks):
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _guarded(self, work: Callable[[Post], None]) -> None:

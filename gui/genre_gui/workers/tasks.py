@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from threading import Event, Lock
+from threading import Event
 from typing import TYPE_CHECKING
 
 from genre_gui.text import one_line, sentence
@@ -17,13 +17,11 @@ from genre_gui.workers.background import (
     DevicesTested,
     Finished,
     Found,
+    NamesRead,
     Notice,
     Post,
     SpectrogramReady,
     Started,
-    Tagged,
-    TagsFinished,
-    TagsUndone,
 )
 from genre_runtime import GenreError, Prediction
 from genre_runtime.errors import MissingDependencyError, counted
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
     from genre_gui.tracks import Result, Track
     from genre_gui.widgets.spectrogram import ExcerptSpectrogram
     from genre_runtime import ModelMetadata
-    from genre_runtime.library.tags import Mode, Tagging
 
 CHUNK = 100
 """Files in one event: as many rows as the window adds without a delay."""
@@ -42,8 +39,6 @@ CHUNK = 100
 EXPORT_SUFFIXES = (".csv", ".json", ".jsonl")
 
 MAX_SPECTROGRAMS = 8
-
-_tags_lock = Lock()  # two runs that write the same files would take each other for a foreign program
 
 
 def find_files(names: Sequence[str], stop: Event, post: Post) -> None:
@@ -66,6 +61,33 @@ def find_files(names: Sequence[str], stop: Event, post: Post) -> None:
     if not count and names and not finder.unreadable and not stop.is_set():
         others = f" ({counted(finder.n_others, 'other file')} in it)" if finder.n_others else ""
         post(Notice(f"There is no audio file in that folder{others}."))
+
+
+def read_names(files: Sequence[tuple[int, Path]], stop: Event, post: Post) -> None:
+    """Read artist, title and album from the tags of tracks.
+
+    Parameters
+    ----------
+    files : sequence of (int, Path)
+        Number and file of each track.
+    stop : threading.Event
+    post : callable
+    """
+    from genre_runtime.library.tags.names import read_names as names_of
+
+    found = {}
+    try:
+        for number, path in files:
+            if stop.is_set():
+                return
+            names = names_of(path)
+            artist = names.artist or names.album_artist
+            if artist or names.title or names.album:
+                found[number] = (one_line(artist), one_line(names.title), one_line(names.album))
+    except MissingDependencyError:  # then the columns stay empty
+        return
+    if found:
+        post(NamesRead(found))
 
 
 def classification(track: Track, backend: Backend, stop: Event) -> Callable[[Post], None]:
@@ -164,68 +186,6 @@ def probe_devices(backend: Backend, post: Post) -> None:
         post(Notice(sentence(error), bad=True))
 
 
-def make_tagging(*, write: bool, mode: Mode, unsure: bool, top: int) -> Tagging:
-    """Return the settings of a run over tags, with a new journal if they are written.
-
-    Parameters
-    ----------
-    write : bool
-    mode : {"empty", "overwrite", "append"}
-    unsure : bool
-        Include answers that are not confident.
-    top : int
-        Most genres for each file.
-    """
-    from genre_runtime.library.tags import Tagging
-    from genre_runtime.library.tags.journal import Journal, default_journal
-
-    journal = Journal(default_journal()) if write else None
-    return Tagging(write=write, mode=mode, unsure=unsure, top=top, journal=journal)
-
-
-def tag(answers: Sequence[tuple[Path, Prediction]], tagging: Tagging, run: int, stop: Event, post: Post) -> None:
-    """Write genres into the tags of files, or only report what would be written.
-
-    Parameters
-    ----------
-    answers : sequence of (Path, Prediction)
-    tagging : Tagging
-    run : int
-        Number of the run, for its events.
-    stop : threading.Event
-    post : callable
-    """
-    from genre_runtime.library.tags import Change
-
-    written = False
-    with _tags_lock:
-        for path, prediction in answers:
-            if stop.is_set():
-                break
-            outcome = tagging.apply(path, prediction)
-            written = written or (isinstance(outcome, Change) and outcome.written)
-            post(Tagged(run, path, outcome))
-    journal = tagging.journal.path if tagging.journal is not None and written else None
-    post(TagsFinished(run, tagging.write, journal))
-
-
-def undo_tags(journal: Path, post: Post) -> None:
-    """Restore every file recorded in a journal.
-
-    Parameters
-    ----------
-    journal : Path
-    post : callable
-    """
-    from genre_runtime.library.tags.restore import undo
-
-    try:
-        with _tags_lock:
-            post(TagsUndone(tuple(undo(journal))))
-    except GenreError as error:
-        post(Notice(sentence(error), bad=True))
-
-
 def export(path: Path, results: Sequence[tuple[Path, Result]], post: Post) -> None:
     """Write results into a file, completely or not at all.
 
@@ -308,95 +268,3 @@ class SpectrogramCache:
             self._requested = None
         while len(self._kept) > MAX_SPECTROGRAMS:
             self._kept.popitem(last=False)
-
-
-@dataclass(frozen=True)
-class TagOptions:
-    """How genres are written.
-
-    Attributes
-    ----------
-    mode : {"empty", "overwrite", "append"}
-    unsure : bool
-        Whether answers that are not confident are written.
-    top : int
-        Most genres for each file.
-    """
-
-    mode: Mode = "empty"
-    unsure: bool = False
-    top: int = 1
-
-
-class TagRuns:
-    """Runs over the tags of files: the last plan is kept, so that exactly what was shown is written.
-
-    Parameters
-    ----------
-    background : Background
-
-    Attributes
-    ----------
-    journal : Path or None
-        Journal of the tags written last.
-    """
-
-    def __init__(self, background: Background) -> None:
-        self.journal: Path | None = None
-        self._background = background
-        self._run = 0
-        self._answers: list[tuple[Path, Prediction]] = []
-        self._options = TagOptions()
-
-    def plan(self, answers: Iterable[tuple[Path, Prediction]], options: TagOptions) -> int:
-        """Report by events what would be written into files; return how many.
-
-        Parameters
-        ----------
-        answers : iterable of (Path, Prediction)
-        options : TagOptions
-        """
-        self._answers = list(answers)
-        self._options = options
-        self._start(write=False)
-        return len(self._answers)
-
-    def write(self) -> None:
-        """Write what was planned last, whatever has changed in the tracks since."""
-        self._start(write=True)
-
-    def undo(self, journal: Path) -> None:
-        """Restore all files of a journal.
-
-        Parameters
-        ----------
-        journal : Path
-        """
-        self._run += 1
-        self._background.submit(lambda post: undo_tags(journal, post))
-
-    def is_current(self, event: Tagged | TagsFinished) -> bool:
-        """Return whether an event belongs to the last run, or reports that tags were written.
-
-        Parameters
-        ----------
-        event : Tagged or TagsFinished
-        """
-        return event.run == self._run or (isinstance(event, TagsFinished) and event.write)
-
-    def _start(self, *, write: bool) -> None:
-        self._run += 1
-        run, answers, stop, options = self._run, self._answers, self._background.stop, self._options
-
-        def work(post: Post) -> None:
-            try:
-                tagging = make_tagging(write=write, mode=options.mode, unsure=options.unsure, top=options.top)
-            except GenreError as error:  # no journal can be made, so nothing is written
-                post(Notice(sentence(error), bad=True))
-                post(TagsFinished(run, write))
-                return
-            if tagging.journal is not None:
-                self.journal = tagging.journal.path
-            tag(answers, tagging, run, stop, post)
-
-        self._background.submit(work)

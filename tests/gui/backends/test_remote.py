@@ -155,7 +155,7 @@ def test_what_the_service_tells_of_its_model_is_shown(
 def test_window_waits_for_a_service_and_goes_on_when_it_is_back(
     open_window: OpenWindow, model_path: Path, tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("genre_gui.window.RETRY_MILLISECONDS", 100)
+    monkeypatch.setattr("genre_gui.pages.connection.RETRY_MILLISECONDS", 100)
     window = open_window(connecting(f"http://127.0.0.1:{port}"), fixed=True)
     drive(window, lambda: "not connected" in text(window.header.link))
     assert "trying again" in text(window.header.link)
