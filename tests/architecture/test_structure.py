@@ -15,11 +15,11 @@ from tests.architecture.__main__ import NAMES, ROOT, main
 from tests.architecture.structure import Product, documented_parameters, measures, read_product
 
 LIMITS = {
-    "modules": ("<=", 186),  # 130 before two branches, tags, teaching, watching, integrations and a client were added
+    "modules": ("<=", 192),  # 130 before two branches, tags, teaching, watching, integrations and a client were added
     "code lines": ("<=", 27_500),  # product lines would count parameter tables
     "longest module": ("<=", 500),
     "modules below 60 lines": ("<=", 8),
-    "modules imported by one other": ("<=", 54),
+    "modules imported by one other": ("<=", 57),
     "circles": ("<=", 0),
     "import circles": ("<=", 0),
     "parameter tables, %": (">=", 99),

@@ -152,7 +152,7 @@ def test_own_names_are_written_and_a_damaged_file_of_names_is_said(
     wrong.write_text("polka = Humppa\n")
     monkeypatch.setattr("genre_gui.widgets.dialogs.names_file", lambda *_: wrong)
     page.names.invoke()
-    drive(window, lambda: "unknown genres polka" in text(window.banner.message))
+    drive(window, lambda: "unknown labels polka" in text(window.banner.message))
     assert page.write.cget("state") == "disabled"
     page.names.invoke()
     drive(window, lambda: [row[2] for row in rows(window)] == ["tone"])
