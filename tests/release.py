@@ -51,13 +51,14 @@ def requirements_of_members(member: str) -> list[str]:
     return [re.sub(r"\[.*?\]", "", one) for one in project["dependencies"] if one.startswith("genre-")]
 
 
-def unreleased(changelog: str) -> str:
-    """Return the entries below the heading `Unreleased`."""
-    found = re.search(r"^## Unreleased\n(.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL)
-    entries = found[1].strip() if found else ""
-    if not re.search(r"^- ", entries, re.MULTILINE):
+def entries(changelog: str, version: str) -> str:
+    """Return the entries of a version, or those below `Unreleased` if it has no heading yet."""
+    heading = rf"{re.escape(version)} \(.*\)" if _has_heading(changelog, version) else "Unreleased"
+    found = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL)
+    text = found[1].strip() if found else ""
+    if not re.search(r"^- ", text, re.MULTILINE):
         raise ReleaseError("CHANGELOG.md has no entries under '## Unreleased': expected what this release changes")
-    return entries
+    return text
 
 
 def set_version(new: str, day: str) -> dict[Path, str]:
@@ -79,7 +80,9 @@ def set_version(new: str, day: str) -> dict[Path, str]:
     edits = [(_module(member), rf'^__version__ = "{old}"$', f'__version__ = "{new}"') for member in MEMBERS]
     edits += [(Path(ROOT, one, "pyproject.toml"), rf'("genre-[^"]*)=={old}"', rf'\g<1>=={new}"') for one in MEMBERS]
     edits += [(ROOT / "CITATION.cff", r"^version: .+$", f"version: {new}")]
-    edits += [(ROOT / "CHANGELOG.md", r"^## Unreleased$", f"## Unreleased\n\n## {new} ({day})")]
+    changelog = ROOT / "CHANGELOG.md"
+    if not _has_heading(changelog.read_text(encoding="utf-8"), new):
+        edits += [(changelog, r"^## Unreleased$", f"## Unreleased\n\n## {new} ({day})")]
     before: dict[Path, str] = {}
     for path, pattern, replacement in edits:
         text = path.read_text(encoding="utf-8")
@@ -145,9 +148,9 @@ def _release(wanted: str, write: bool) -> None:
     version = wanted or stated
     if not VERSION.fullmatch(version):
         raise ReleaseError(f"version {version!r} found: expected one such as 1.2.0 or 1.2.0rc1")
-    entries = unreleased((ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
+    listed = entries((ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), version)
     print(
-        f"version {version} (the members state {stated}), {entries.count(chr(10) + '- ') + 1} entries in the changelog"
+        f"version {version} (the members state {stated}), {listed.count(chr(10) + '- ') + 1} entries in the changelog"
     )
     before = set_version(version, datetime.date.today().isoformat()) if write else {}
     try:
@@ -174,6 +177,10 @@ def _build_and_check(version: str, write: bool) -> None:
         if write:
             shutil.rmtree(ROOT / "dist", ignore_errors=True)
             shutil.copytree(built, ROOT / "dist")
+
+
+def _has_heading(changelog: str, version: str) -> bool:
+    return re.search(rf"^## {re.escape(version)} \(", changelog, re.MULTILINE) is not None
 
 
 def _module(member: str) -> Path:

@@ -75,8 +75,10 @@ def test_a_release_sets_every_place_and_can_be_taken_back(tmp_path: Path, monkey
     assert release.requirements_of_members("gui") == ["genre-runtime==7.8.9rc1"]
     changelog = (tmp_path / "CHANGELOG.md").read_text(encoding="utf-8")
     assert "\n## Unreleased\n\n## 7.8.9rc1 (2030-01-02)\n" in changelog
+    assert release.entries(changelog, "7.8.9rc1").startswith("### Added")
+    assert release.set_version("7.8.9rc1", "2030-01-03") == {}
     with pytest.raises(release.ReleaseError, match="no entries under '## Unreleased'"):
-        release.unreleased(changelog)
+        release.entries(changelog, "8.0.0")
     assert all((ROOT / path.relative_to(tmp_path)).read_text(encoding="utf-8") == text for path, text in before.items())
 
 
@@ -90,7 +92,7 @@ def test_a_failed_release_changes_nothing(
         raise release.ReleaseError("twine found a mistake")
 
     monkeypatch.setattr(release, "set_version", lambda new, day: {place: "old"})
-    monkeypatch.setattr(release, "unreleased", lambda text: "- an entry")
+    monkeypatch.setattr(release, "entries", lambda text, version: "- an entry")
     monkeypatch.setattr(release, "_build_and_check", fail)
     assert release.main(["--write", "--version", "1.2.0"]) == 1
     assert place.read_text(encoding="utf-8") == "old"
