@@ -194,13 +194,13 @@ def wheel(c: Context, pythons: str = "python3.11 python3.12 python3.13") -> None
     _python("-m", "tests.wheel", "--pythons", *pythons.split())
 
 
-@task(
-    help={
-        "only": "names of measurements",
-        "quick": "a few small files",
-        "write_docs": "update the table in docs/speed.md",
-    }
-)
+@task(help={"version": "version to release (default: the stated one)", "write": "set it, and leave the files in dist/"})
+def release(c: Context, version: str = "", write: bool = False) -> None:
+    """Check changelog, versions, wheels and source archives of all members; without --write nothing is changed."""
+    _python("-m", "tests.release", *(["--version", version] if version else []), *_flags(write=write))
+
+
+@task(help={"only": "names of measurements", "quick": "a few small files", "write_docs": "update docs/speed.md"})
 def bench(c: Context, only: str = "", quick: bool = False, write_docs: bool = False) -> None:
     """Measure speed and memory: tests/benchmarks/README.md."""
     named = ["--only", *only.split()] if only else []

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from genre_runtime import GenreError, escaped, escaped_streams
+from genre_runtime import GenreError, escaped, escaped_streams, import_onnxruntime
 from genre_training.cli import DEFAULT_CACHE
 
 
@@ -86,6 +86,7 @@ def _publish(options: argparse.Namespace) -> None:
 
 
 def _variants(options: argparse.Namespace) -> None:
+    import_onnxruntime()  # explains what to install, if it is missing
     from genre_export.quantize import publish_variants, variants_table
 
     print(variants_table(publish_variants(options.checkpoint, options.output, options.data, options.cache)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +65,13 @@ def test_two_jobs_at_once_are_wrong_usage(tmp_path: Path, capsys: pytest.Capture
         main(["--variants", "--data", str(tmp_path), "--triton", str(tmp_path)])
     assert stopped.value.code == 2
     assert "not allowed with" in capsys.readouterr().err
+
+
+def test_variants_without_onnxruntime_name_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.delitem(sys.modules, "genre_export.quantize", raising=False)
+    assert main(["--variants", "--data", str(tmp_path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "install genre-runtime[cpu]" in line

@@ -1,0 +1,35 @@
+"""The workflows and hooks of the repository: they call the tasks and tools that any machine has."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import tasks
+
+ROOT = Path(__file__).parents[2]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_workflows_call_only_tasks(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    commands = re.findall(r"run: (.+)$", text, re.MULTILINE)
+    assert len(commands) == text.count("- run:")
+    called = [command.removeprefix("invoke ").split()[0] for command in commands if command != "pip install invoke"]
+    assert called
+    assert all(hasattr(tasks, name.replace("-", "_")) for name in called)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_workflows_run_every_version_of_python(path: Path) -> None:
+    (listed,) = re.findall(r"python: \[(.+)\]", path.read_text(encoding="utf-8"))
+    (major, oldest), (_, newest) = tasks.OLDEST, tasks.NEWEST
+    assert listed == ", ".join(f'"{major}.{minor}"' for minor in range(oldest, newest + 1))
+
+
+def test_uv_knows_that_the_two_onnxruntimes_exclude_each_other() -> None:
+    settings = tomllib.loads((ROOT / "runtime" / "pyproject.toml").read_text(encoding="utf-8"))
+    assert settings["tool"]["uv"]["conflicts"] == [[{"extra": "cpu"}, {"extra": "gpu"}]]
