@@ -241,7 +241,8 @@ def check(c: Context) -> None:
 @task(pre=[check], help={"only": "expression that selects tests, as for pytest -k"})
 def test(c: Context, only: str = "") -> None:
     """Set up if necessary, check, then run all tests, one file per process at a time."""
-    _python("-m", "pytest", "-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", *(["-k", only] if only else []))
+    processes = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder")
+    _python("-m", "pytest", *processes, *(["-k", only] if only else []))
 
 
 def _recipe_changes(change: str, init: str) -> list[str]:

@@ -35,7 +35,12 @@ pytest.importorskip("watchfiles")
 SECONDS = float(os.environ.get("WATCH_SECONDS", "12"))
 CLIPS = os.environ.get("WATCH_CLIPS")
 SETTLE = 0.5
-COMMAND = "import sys; from genre_runtime.cli import main; sys.exit(main())"
+COMMAND = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell runs the tests in the background
+from genre_runtime.cli import main
+sys.exit(main())
+"""
 HANG_SECONDS = 120.0
 FORMATS = ("flac", "mp3", "wav", "ogg")
 
