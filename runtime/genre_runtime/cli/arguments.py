@@ -71,6 +71,18 @@ def add_state(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_map(parser: argparse.ArgumentParser) -> None:
+    """Add the option for the user's own names of labels.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+    """
+    parser.add_argument(
+        "--map", type=file_path, metavar="FILE", help="your own names: lines `label = name`, .toml or .csv"
+    )
+
+
 def goes_on(options: argparse.Namespace) -> str:
     """Return how an interrupted verb that analyses files goes on.
 

@@ -75,12 +75,7 @@ def add_parser(verbs: Any) -> None:
     add("--min-confidence", type=arguments.share, default=0.0, metavar="X", help="least confidence, 0 to 1")
     add("--format", choices=("m3u8", "jspf"), default="m3u8", help="(default: %(default)s)")
     add("--relative", action="store_true", help="paths relative to the playlist's folder (default: absolute)")
-    add(
-        "--map",
-        type=arguments.file_path,
-        metavar="FILE",
-        help="your own names: lines `label = name`, .toml or .csv",
-    )
+    arguments.add_map(parser)
     add("--keep-duplicates", action="store_true", help="every copy of a recording, not only the best one")
     add("--state", type=arguments.state_path, metavar="FILE", help="state file of `genre classify`, to find duplicates")
     add("--model", metavar="FILE", help="the model of the state file, if it is another one")

@@ -111,12 +111,7 @@ def add_tagging_options(parser: argparse.ArgumentParser) -> None:
     add("--unsure", action="store_true", help="also write answers that are not confident")
     add("--top", type=arguments.positive, default=1, metavar="K", help="up to K genres per file (default: %(default)s)")
     add("--min-confidence", type=arguments.share, default=0.0, metavar="X", help="least probability of a genre, 0 to 1")
-    add(
-        "--map",
-        type=arguments.file_path,
-        metavar="FILE",
-        help="your own names: lines `label = name`, .toml or .csv",
-    )
+    arguments.add_map(parser)
     add("--keep-mtime", action="store_true", help="keep the files' modification times")
     add("--id3-version", choices=("2.3", "2.4"), help="of ID3 tags (default: as it is, 2.4 where there is none)")
 
