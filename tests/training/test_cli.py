@@ -61,7 +61,8 @@ def test_everything_about_the_run_lies_beside_the_checkpoint(finished_run: Finis
     assert {path.name for path in finished_run.output.iterdir()} == {"best_model.pt", "run"}
     names = {path.name for path in (finished_run.output / "run").iterdir()}
     pictures = {f"{name}.{kind}" for name in ("curves", "confusion_matrix", "reliability") for kind in ("png", "svg")}
-    assert names == {"config.toml", "data_folder.txt", "history.jsonl", "metrics.json", "report.html"} | pictures
+    plain = {"config.toml", "data_folder.txt", "history.jsonl", "metrics.json", "report.html", "weights.safetensors"}
+    assert names == plain | pictures
 
 
 def test_evaluate_prints_the_same_figures(finished_run: FinishedRun, capsys: pytest.CaptureFixture[str]) -> None:

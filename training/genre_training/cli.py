@@ -112,6 +112,9 @@ def _parser() -> argparse.ArgumentParser:
     for verb in (train, refit):
         verb.add_argument("--init", metavar="NAME|FILE", help="weights to start from, instead of the recipe's")
         verb.add_argument("--set", nargs="+", default=[], metavar="TABLE.KEY=VALUE", help="change values of the recipe")
+        verb.add_argument(
+            "--logger", choices=("tensorboard",), help="also show each epoch there: tensorboard --logdir OUTPUT/run"
+        )
     for verb in (train, refit, fuse, evaluate, sources):
         default = " (default: that of the training)" if verb is evaluate else ""
         verb.add_argument("--data", type=Path, required=verb is not evaluate, help=f"data folder{default}")
@@ -173,6 +176,10 @@ def _trained(options: argparse.Namespace, run: Callable[..., Path], title: str) 
         if title and rank() == 0:
             print(f"{title} on {device}")
         folders = (options.data, options.output, options.cache)
+        if options.logger:
+            from genre_training.evaluate.report import tensorboard_logger
+
+            run = partial(run, log=tensorboard_logger(options.output / RUN_FOLDER / "tensorboard"))
         path = run(*folders, device, resume=options.resume, workers=options.workers)
         if rank() > 0:
             return 0

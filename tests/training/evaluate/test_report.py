@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors import safe_open
 
+from genre_runtime.errors import MissingDependencyError
 from genre_runtime.model.metadata import AudioConfig
 from genre_training.config import NetworkConfig, Recipe, TrainingConfig, read_recipe
 from genre_training.evaluate.metrics import (
@@ -23,9 +28,10 @@ from genre_training.evaluate.metrics import (
     track_probabilities,
 )
 from genre_training.evaluate.plots import save_curves, save_reliability
-from genre_training.evaluate.report import PICTURES, write_run_folder
+from genre_training.evaluate.report import PICTURES, tensorboard_logger, write_run_folder
 from genre_training.evaluate.score import artists_in_words, summary
 from genre_training.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from genre_training.model.pretrained import read_weights
 
 NAMES = ("<b>", "jazz & $blues$", "rock", "silent")
 """A tag, an entity, what matplotlib takes for mathematics, and a genre that the test part lacks."""
@@ -139,13 +145,50 @@ class Page(HTMLParser):
 
 def test_run_folder_holds_everything(checkpoint: Checkpoint, run_folder: Path) -> None:
     pictures = {f"{name}.{kind}" for name in PICTURES for kind in ("png", "svg")}
-    names = {"config.toml", "history.jsonl", "metrics.json", "report.html"}
+    names = {"config.toml", "history.jsonl", "metrics.json", "report.html", "weights.safetensors"}
     assert {path.name for path in run_folder.iterdir()} == names | pictures
     lines = (run_folder / "history.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line) for line in lines] == checkpoint.history
     stored = json.loads((run_folder / "metrics.json").read_text(encoding="utf-8"))
     assert {part: stored[part] for part in ("validation", "test", "files")} == checkpoint.metrics
     assert stored["temperature"] == 0.8
+
+
+def test_weights_are_there_for_other_programs_and_to_start_from(checkpoint: Checkpoint, run_folder: Path) -> None:
+    weights = read_weights(run_folder / "weights.safetensors")
+    assert weights.keys() == checkpoint.model_state_dict.keys()
+    assert all(torch.equal(weights[name], tensor) for name, tensor in checkpoint.model_state_dict.items())
+    with safe_open(run_folder / "weights.safetensors", "pt") as file:
+        assert json.loads(file.metadata()["genre"])["labels"] == list(checkpoint.labels)
+
+
+def test_each_epoch_is_shown_in_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[tuple[str, float, int]] = []
+
+    class Writer:
+        def __init__(self, folder: str) -> None:
+            assert folder == str(tmp_path)
+
+        def __enter__(self) -> Writer:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def add_scalar(self, name: str, value: float, epoch: int) -> None:
+            shown.append((name, value, epoch))
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Writer))
+    log = tensorboard_logger(tmp_path)
+    log({"epoch": 1, "train_loss": 2.0, "val_loss": None})
+    log({"epoch": 2, "train_loss": 1.0, "val_loss": 1.5})
+    assert shown == [("train_loss", 2.0, 1), ("train_loss", 1.0, 2), ("val_loss", 1.5, 2)]
+
+
+def test_without_tensorboard_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(MissingDependencyError, match="pip install tensorboard"):
+        tensorboard_logger(tmp_path)
 
 
 def test_same_checkpoint_gives_the_same_bytes(checkpoint: Checkpoint, run_folder: Path, tmp_path: Path) -> None:

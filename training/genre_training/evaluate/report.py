@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from safetensors.torch import save_file
 
-from genre_runtime import write_whole
+from genre_runtime import replacing, write_whole
+from genre_runtime.errors import MissingDependencyError
 from genre_training.evaluate.plots import save_confusion_matrix, save_curves, save_reliability
 from genre_training.evaluate.score import artists_in_words, headline, tracks_in_words, with_interval
 from genre_training.model.checkpoint import Checkpoint
@@ -91,7 +93,7 @@ def write_run_folder(folder: Path, checkpoint: Checkpoint) -> Path:
     """Write everything about a finished run that can be read without loading its checkpoint.
 
     `config.toml` (the whole recipe, defaults included, as `genre-train train --config` reads it), `history.jsonl` (an
-    object per epoch), `metrics.json`, the charts as PNG and SVG, and `report.html`.
+    object per epoch), `metrics.json`, `weights.safetensors`, the charts as PNG and SVG, and `report.html`.
 
     Parameters
     ----------
@@ -111,6 +113,10 @@ def write_run_folder(folder: Path, checkpoint: Checkpoint) -> Path:
     values = checkpoint.to_dict()
     scores = {key: values[key] for key in ("epoch", "temperature", "confidence_threshold")} | checkpoint.metrics
     write_whole(folder / "metrics.json", [json.dumps(scores, indent=2) + "\n"])
+    facts = {key: values[key] for key in ("labels", "audio", "network", "audio_network") if key in values}
+    weights = {name: tensor.contiguous() for name, tensor in checkpoint.model_state_dict.items()}
+    with replacing(folder / "weights.safetensors") as temporary:
+        save_file(weights, temporary, {"genre": json.dumps(facts)})  # of several, the order would be random
     return write_report(folder, checkpoint)
 
 
@@ -136,3 +142,37 @@ def write_report(folder: Path, checkpoint: Checkpoint) -> Path:
     path = folder / "report.html"
     write_whole(path, [page(checkpoint.to_dict(), pictures)])
     return path
+
+
+def tensorboard_logger(folder: Path) -> Callable[[Mapping[str, Any]], None]:
+    """Return a function that shows each epoch in TensorBoard while the run goes on.
+
+    A continued run goes on with the same curves.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the events are written, for `tensorboard --logdir`.
+
+    Returns
+    -------
+    callable
+        Takes an entry of `Checkpoint.history`.
+
+    Raises
+    ------
+    MissingDependencyError
+        TensorBoard is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise MissingDependencyError(f"TensorBoard is not installed ({error}): pip install tensorboard") from error
+
+    def log(entry: Mapping[str, Any]) -> None:
+        with SummaryWriter(str(folder)) as writer:  # opened anew, so that each epoch is there at once
+            for name, value in entry.items():
+                if name != "epoch" and value is not None:
+                    writer.add_scalar(name, value, entry["epoch"])
+
+    return log

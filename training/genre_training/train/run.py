@@ -53,6 +53,7 @@ CHECKPOINT_NAME = "best_model.pt"
 DATA_FOLDER_NAME = "data_folder.txt"
 """In the run's folder: where the clips are. A checkpoint is published, so it must not hold a path of this computer."""
 N_OUTLIERS = 120
+Log = Callable[[Mapping[str, Any]], None]
 
 
 def train(
@@ -65,6 +66,7 @@ def train(
     resume: bool = False,
     workers: int | None = None,
     weights: Path | None = None,
+    log: Log | None = None,
 ) -> Path:
     """Train on `data_folder`; write `best_model.pt` into `output` and everything about the run into `output/run`.
 
@@ -82,6 +84,8 @@ def train(
         Largest number of processes that compute features; by default one per core.
     weights : Path, optional
         File of the weights that `network.init` names; by default it is downloaded into `cache`.
+    log : callable, optional
+        Is given the entry of the history of each epoch.
 
     Returns
     -------
@@ -103,7 +107,7 @@ def train(
         return replace(checkpoint, **score([checkpoint], data, device)._asdict())
 
     start = starting_weights(recipe.network, weights, cache)
-    return _run(recipe, store, data, data_folder, output, device, saved, scored, start)
+    return _run(recipe, store, data, data_folder, output, device, saved, scored, start, log)
 
 
 def refit(
@@ -117,6 +121,7 @@ def refit(
     resume: bool = False,
     workers: int | None = None,
     weights: Path | None = None,
+    log: Log | None = None,
 ) -> Path:
     """Train a recipe on almost all clips, and take the scores from five finished folds of the same recipe.
 
@@ -136,6 +141,8 @@ def refit(
     workers : int, optional
         As in `train`.
     weights : Path, optional
+        As in `train`.
+    log : callable, optional
         As in `train`.
 
     Returns
@@ -171,7 +178,7 @@ def refit(
         return replace(checkpoint, **scores._asdict(), **figures)
 
     start = starting_weights(recipe.network, weights, cache)
-    return _run(recipe, store, data, data_folder, output, device, saved, scored, start)
+    return _run(recipe, store, data, data_folder, output, device, saved, scored, start, log)
 
 
 def evaluate(
@@ -428,6 +435,7 @@ def _run(
     saved: dict[str, Any] | None,
     scored: Callable[[Checkpoint], Checkpoint],
     start: StartingWeights | None,
+    log: Log | None,
 ) -> Path:
     """Train all epochs; `scored` adds the scores to the checkpoint that was kept."""
     folder = output / RUN_FOLDER
@@ -469,7 +477,10 @@ def _run(
     else:
         save_state()
     while len(trainer.history) < recipe.training.epochs:
-        if trainer.run_epoch():
+        better = trainer.run_epoch()
+        if log and rank() == 0:
+            log(trainer.history[-1])
+        if better:
             best = replace(trainer.checkpoint(), provenance=provenance, held_out=held_out)
             if rank() == 0:
                 save_checkpoint(best, folder / CHECKPOINT_NAME)
