@@ -20,6 +20,7 @@ from genre_training.data.folders import read_audio_tracks, read_tracks
 from genre_training.data.track import DataError
 from genre_training.evaluate.metrics import Labels, track_probabilities
 from genre_training.model.checkpoint import Checkpoint, stored_folds
+from genre_training.train.fuse import fused_folds
 
 N_CALIBRATION = 128
 
@@ -139,7 +140,7 @@ def measured_networks(checkpoint: Checkpoint, path: Path) -> Iterator[Checkpoint
     """Yield the networks on which the loss of accuracy is measured.
 
     This is the checkpoint itself if it has validation clips. If it was trained on every clip, these are its folds,
-    which have the same recipe.
+    which have the same recipe; of a model of two branches, the pairs of their folds.
 
     Parameters
     ----------
@@ -154,7 +155,9 @@ def measured_networks(checkpoint: Checkpoint, path: Path) -> Iterator[Checkpoint
     CheckpointError
         A fold is missing or of another recipe.
     """
-    if checkpoint.folds or checkpoint.held_out.get("validation"):
+    if checkpoint.audio_network:
+        yield from fused_folds(checkpoint, path)
+    elif checkpoint.folds or checkpoint.held_out.get("validation"):
         yield from stored_folds(checkpoint, path)
     else:
         raise DataError(

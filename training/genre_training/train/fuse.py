@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,35 @@ def evaluate_fused(
     return replace(checkpoint, metrics={**checkpoint.metrics, **scores.metrics})
 
 
+def fused_folds(checkpoint: Checkpoint, path: Path) -> Iterator[Checkpoint]:
+    """Yield a model of two branches for each pair of folds, with the clips that neither was trained with.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        Of two branches.
+    path : Path
+        Its file, with the folds beside it; without folds the model itself is the only one.
+
+    Yields
+    ------
+    Checkpoint
+        Its `held_out` names these clips as the part `validation`.
+
+    Raises
+    ------
+    CheckpointError
+        A fold is damaged.
+    """
+    fusion = {name: checkpoint.model_state_dict[name] for name in ("weights", "reliability")}
+    folds = [_branch_networks(checkpoint, path, branch) for branch in BRANCHES]
+    for pair in product(*folds):  # the branches know different clips, so their folds divide the artists differently
+        common = set.intersection(*(set(one.held_out["test"]) for one in pair))
+        if common:
+            weights = _branch_weights(dict(zip(BRANCHES, pair, strict=True))) | fusion
+            yield replace(checkpoint, model_state_dict=weights, held_out={"test": [], "validation": sorted(common)})
+
+
 def _branch_networks(checkpoint: Checkpoint, path: Path, branch: str) -> list[Checkpoint]:
     """Return the folds of a branch, or the branch itself if it had no folds."""
     folder = path.parent / FOLDS_FOLDER / branch
@@ -325,14 +355,17 @@ def _provenance(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def _joined_weights(checkpoints: Mapping[str, Checkpoint], fusion: Fusion) -> dict[str, torch.Tensor]:
-    weights = {
+    return _branch_weights(checkpoints) | {
+        "weights": torch.from_numpy(fusion.weights).float(),
+        "reliability": torch.from_numpy(fusion.reliability).float(),
+    }
+
+
+def _branch_weights(checkpoints: Mapping[str, Checkpoint]) -> dict[str, torch.Tensor]:
+    return {
         f"{branch}.{name}": tensor
         for branch in BRANCHES
         for name, tensor in checkpoints[branch].model_state_dict.items()
-    }
-    return weights | {
-        "weights": torch.from_numpy(fusion.weights).float(),
-        "reliability": torch.from_numpy(fusion.reliability).float(),
     }
 
 
