@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import hashlib
 import json
 import os
 import re
@@ -129,6 +130,28 @@ def write_sbom(path: Path, archives: Sequence[Path], folder: Path, tools: Path) 
     path.write_text(json.dumps(bill, indent=1), encoding="utf-8")
 
 
+def write_models(folder: Path) -> None:
+    """Copy the published models into a folder, with the index that `genre model` reads.
+
+    The model that the wheel has is called `default`, a variant by its precision. The files keep their names, since a
+    sidecar names its graphs; the index is uploaded beside them.
+
+    Parameters
+    ----------
+    folder : Path
+    """
+    folder.mkdir()
+    models = {}
+    for sidecar in sorted((ROOT / "models").glob("best_model*.json")):
+        content = sidecar.read_bytes()
+        graphs = [graph["file"] for graph in json.loads(content)["graphs"].values()]
+        for name in (sidecar.name, *graphs):
+            shutil.copyfile(ROOT / "models" / name, folder / name)
+        variant = sidecar.stem.removeprefix("best_model").removeprefix(".") or "default"
+        models[variant] = {"sidecar": sidecar.name, "sha256": hashlib.sha256(content).hexdigest()}
+    (folder / "models.json").write_text(json.dumps({"models": models}, indent=2) + "\n", encoding="utf-8")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check the repository, build and check the archives; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.release", description=__doc__)
@@ -171,8 +194,9 @@ def _build_and_check(version: str, write: bool) -> None:
         archives = build(built)
         tools = _environment(Path(folder, "tools"), *TOOLS)
         check(archives, version, tools)
+        write_models(built / "models")
         write_sbom(built / SBOM, archives, Path(folder, "installed"), tools)
-        for path in sorted(built.iterdir()):
+        for path in sorted(one for one in built.rglob("*") if one.is_file()):
             print(f"{path.stat().st_size:>10,} bytes  {path.name}")
         if write:
             shutil.rmtree(ROOT / "dist", ignore_errors=True)

@@ -34,7 +34,9 @@ class Settings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", min_length=1, description="address that `genre-api` listens on")
     port: int = Field(default=8000, ge=0, le=65_535, description="port that `genre-api` listens on")
-    model: Path | None = Field(default=None, description="the `.onnx` file; empty takes the shipped model")
+    model: Path | None = Field(
+        default=None, description="the `.onnx` file, or a name of `genre model list`; empty takes the shipped model"
+    )
     head: Path | None = Field(
         default=None, description="a file of `genre learn`, whose genres replace those of the model"
     )

@@ -158,7 +158,9 @@ def _tk_instructions() -> str:
 def _parser(program: str, description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=program, description=description)
     parser.add_argument("paths", nargs="*", metavar="PATH", help="file or folder to classify when the window is open")
-    parser.add_argument("--model", type=Path, metavar="FILE", help="another .onnx model, its .json in the same folder")
+    parser.add_argument(
+        "--model", type=_model, metavar="FILE|NAME", help="another .onnx model, or a name of `genre model list`"
+    )
     parser.add_argument(
         "--head", type=Path, metavar="FILE", help="your own genres, written by genre learn or the window"
     )
@@ -186,6 +188,15 @@ def main_app(arguments: Sequence[str] | None = None) -> int:
 
     service = OwnService(options.port)
     return run(parser.prog, options.paths, options.model, options.head, service.load, service.close)
+
+
+def _model(text: str) -> Path:
+    from genre_runtime import GenreError, find_model
+
+    try:
+        return find_model(text)
+    except GenreError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _port(text: str) -> int:

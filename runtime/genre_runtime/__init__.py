@@ -11,10 +11,10 @@ Programs need these names:
 - the model: `ModelMetadata`, `AudioConfig`, `log_mel_spectrogram`
 - errors: `GenreError`; its subclasses are in `genre_runtime.errors`
 
-The other members of this project import from here as well, and from `genre_runtime.library` and `genre_runtime.errors`,
-but from no other module:
+The other members of this project import from here as well, and from `genre_runtime.library`, `genre_runtime.errors` and
+`genre_runtime.download`, but from no other module:
 
-- the model: `GraphFile`, `default_model_path`, `read_metadata`, `create_session`, `import_onnxruntime`,
+- the model: `GraphFile`, `default_model_path`, `find_model`, `read_metadata`, `create_session`, `import_onnxruntime`,
   `available_devices`, `DEVICES`, `Tag`, `TAG_KINDS`, `AUDIO_METADATA_KEY`, `FINE_AUDIO_METADATA_KEY`,
   `LABELS_METADATA_KEY`, `TAGS_METADATA_KEY`, `GenreHead`, `read_head`
 - the front ends: `FINE_AUDIO`, `hann_window`, `mel_filterbank`, `band_centres`, `kaldi_mel`, `POWER_FLOOR`,
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         spectrogram_palette,
     )
     from genre_runtime.model.head import GenreHead, read_head
+    from genre_runtime.model.installed import find_model
     from genre_runtime.model.metadata import (
         AUDIO_METADATA_KEY,
         FINE_AUDIO,
@@ -105,6 +106,7 @@ _MODULES = {
         "spectrogram_palette",
     ),
     "model.head": ("GenreHead", "read_head"),
+    "model.installed": ("find_model",),
     "model.metadata": (
         "AUDIO_METADATA_KEY",
         "FINE_AUDIO",
@@ -170,6 +172,7 @@ __all__ = [
     "default_model_path",
     "escaped",
     "escaped_streams",
+    "find_model",
     "hann_window",
     "import_onnxruntime",
     "is_silent",

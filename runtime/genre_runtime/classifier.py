@@ -19,7 +19,8 @@ from genre_runtime.audio.source import AudioSource, DecodeLimits
 from genre_runtime.audio.waveform import excerpts_of_waveform
 from genre_runtime.errors import GenreError, InvalidInputError, UnexpectedFailureError
 from genre_runtime.model.head import GenreHead, read_head
-from genre_runtime.model.metadata import ModelMetadata, check_named, default_model_path, read_metadata
+from genre_runtime.model.installed import find_model
+from genre_runtime.model.metadata import ModelMetadata, check_named, read_metadata
 from genre_runtime.model.onnx_model import OnnxModel
 from genre_runtime.model.session import probe_devices
 from genre_runtime.parallel import available_cores, ordered_map
@@ -108,7 +109,7 @@ class GenreClassifier:
         Parameters
         ----------
         model_path : path, optional
-            The `.onnx` file, with its sidecar `.json` beside it; by default the shipped model.
+            The `.onnx` file with its sidecar beside it, or what else `find_model` takes; by default the shipped model.
         device : str
             `auto` (CUDA if it works, else the CPU), `cpu`, `cuda`, ...; an unavailable device is an error.
         threads : int
@@ -124,13 +125,12 @@ class GenreClassifier:
 
         Raises
         ------
-        ModelNotFoundError, InvalidModelError, InvalidHeadError, DeviceUnavailableError, MissingDependencyError,
-        InvalidInputError
+        ModelNotFoundError, InvalidModelError, InvalidHeadError, InvalidInputError, DeviceUnavailableError,
+        MissingDependencyError, DownloadError
         """
         if type(threads) is not int or not 0 <= threads <= MAX_THREADS:
             raise InvalidInputError(f"threads is {threads!r}: expected 1 to {MAX_THREADS}, or 0 for every core")
-        path = default_model_path() if model_path is None else Path(model_path)
-        check_named(path)
+        check_named(path := find_model(model_path))
         own = head if head is None or isinstance(head, GenreHead) else read_head(head)
         return cls(path, read_metadata(path), device, threads, limits or DecodeLimits(), decoders, own)
 

@@ -174,6 +174,12 @@ class MissingDependencyError(GenreError, ImportError):
     code = "missing_dependency"
 
 
+class DownloadError(GenreError, OSError):
+    """A file could not be fetched or unpacked: the network, the server, the disk or the file itself."""
+
+    code = "download"
+
+
 LASTING = (UnreadableAudioError, EmptyAudioError, AudioLimitError)
 """Errors caused by the content of a file: the same bytes raise them again."""
 

@@ -23,7 +23,7 @@ from genre_runtime import (
     Prediction,
     available_cores,
     can_start,
-    default_model_path,
+    find_model,
     read_head,
     read_metadata,
 )
@@ -160,7 +160,7 @@ def opened_head(request: ModelRequest) -> GenreHead | None:
         head = read_head(request.head)
     except ModelNotFoundError as error:
         raise InvalidHeadError(f"there is no file {str(request.head)!r}: open your genres again") from error
-    head.check_model(read_metadata(request.model or default_model_path()))
+    head.check_model(read_metadata(find_model(request.model)))
     return head
 
 

@@ -20,7 +20,7 @@ from genre_gui.backends.errors import AwayError, NotReadyError, ServiceError, lo
 from genre_gui.backends.launcher import GRACE_SECONDS
 from genre_gui.backends.remote import RemoteBackend, api_key, check_ready
 from genre_gui.text import one_line
-from genre_runtime import DecodeLimits, GenreError, default_model_path, read_metadata
+from genre_runtime import DecodeLimits, GenreError, find_model, read_metadata
 
 MAX_LOG_LINES = 50
 MAX_LINE_LENGTH = 300
@@ -169,7 +169,7 @@ class OwnService:
         with self._lock:
             self._turn += 1
             turn = self._turn
-        model = request.model or default_model_path()
+        model = find_model(request.model)
         read_metadata(model)
         opened_head(request)
         for _ in range(MAX_PORTS):

@@ -38,6 +38,7 @@ VERBS = (
     "learn",
     "audit",
     "demo",
+    "model",
     "info",
     "config",
     "completion",

@@ -37,7 +37,11 @@ def model_options(*, head: bool = True) -> argparse.ArgumentParser:
         Whether the verb takes one's own genres.
     """
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--model", metavar="FILE", help="another .onnx model, with its .json in the same folder")
+    parser.add_argument(
+        "--model",
+        metavar="FILE|NAME",
+        help="another .onnx model with its .json beside it, or a name of `genre model list`",
+    )
     if head:
         parser.add_argument("--head", type=file_path, metavar="FILE", help="your own genres, learnt by `genre learn`")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: %(default)s)")

@@ -135,9 +135,9 @@ def _own_rows(sources: Sequence[str], options: argparse.Namespace) -> Generator[
 
 def _ray_rows(sources: Sequence[str], options: argparse.Namespace) -> Generator[dict[str, Any], None, None]:
     from genre_runtime.model.head import read_head
-    from genre_runtime.model.metadata import default_model_path
+    from genre_runtime.model.installed import find_model
 
-    model = default_model_path() if options.model is None else Path(options.model)
+    model = find_model(options.model)
     head = None if options.head is None else read_head(options.head)
     return classify_on_ray(
         sources, model, device=options.device, excerpts=options.excerpts, jobs=options.jobs, head=head

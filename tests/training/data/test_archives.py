@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genre_training.data.download import DownloadError, extract
+from genre_runtime.errors import DownloadError
+from genre_training.data.archives import extract
 from tests.training.data.full_disk import Usage, full_disk
 from tests.training.miniature_fma import zipped
 

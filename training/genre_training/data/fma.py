@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from genre_runtime.download import fetch
 from genre_runtime.errors import counted
-from genre_training.data.download import extract, fetch
+from genre_training.data.archives import extract
 from genre_training.data.track import PARTS, DataError, Track
 
 SUBSETS = ("small", "medium", "large")
@@ -259,7 +260,7 @@ def fetch_fma(folder: Path, subset: str, base_url: str = BASE_URL, *, keep_archi
     Raises
     ------
     DownloadError
-        See `fetch` and `extract` of `genre_training.data.download`.
+        See `genre_runtime.download.fetch` and `genre_training.data.archives.extract`.
     DataError
         The subset is unknown, or the archives have no usable clip.
     """

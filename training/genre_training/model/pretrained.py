@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
+from genre_runtime.download import fetch
 from genre_training.config import NetworkConfig, TrainingConfig
-from genre_training.data.download import fetch
 from genre_training.data.track import Indices
 from genre_training.model.checkpoint import CheckpointError
 from genre_training.model.mobilenet import MobileNet

@@ -16,8 +16,8 @@ from urllib.request import Request
 import numpy as np
 import pytest
 
-from genre_runtime.errors import GenreError
-from genre_training.data.download import ATTEMPTS, DownloadError, _HttpRedirects, fetch
+from genre_runtime.download import ATTEMPTS, _HttpRedirects, fetch
+from genre_runtime.errors import DownloadError, GenreError
 from tests.training.data.full_disk import Usage, full_disk
 from tests.training.miniature_fma import Server, serving, sha1
 
