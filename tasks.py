@@ -241,7 +241,8 @@ def check(c: Context) -> None:
 @task(pre=[check], help={"only": "expression that selects tests, as for pytest -k"})
 def test(c: Context, only: str = "") -> None:
     """Set up if necessary, check, then run all tests, one file per process at a time."""
-    processes = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder")
+    number = str(min(4, (os.cpu_count() or 1) + 1))  # one more than cores: many tests wait
+    processes = ("-n", number, "--dist", "loadfile", "--no-loadscope-reorder")
     _python("-m", "pytest", *processes, *(["-k", only] if only else []))
 
 

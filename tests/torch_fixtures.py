@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
-from tests.export.tiny import published_model, tiny_fused_checkpoint
+from genre_training.model.checkpoint import Checkpoint
+from tests.export.tiny import published_model, tiny_checkpoint, tiny_fused_checkpoint
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,10 +26,18 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
     """Folder of the published tiny model; to be read only."""
-    return published_model(tmp_path_factory.getbasetemp())
+    return _published_once(tmp_path_factory, tiny_checkpoint)
 
 
 @pytest.fixture(scope="session")
 def published_fused(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
     """Folder of the published tiny model of two branches; to be read only."""
-    return published_model(tmp_path_factory.getbasetemp(), tiny_fused_checkpoint)
+    return _published_once(tmp_path_factory, tiny_fused_checkpoint)
+
+
+def _published_once(tmp_path_factory: pytest.TempPathFactory, checkpoint: Callable[[], Checkpoint]) -> Path:
+    """Export a model once for all processes of pytest-xdist, whose temporary folders lie side by side."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with FileLock(base / f"{checkpoint.__name__}.lock"):
+        return published_model(base, checkpoint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -33,7 +34,7 @@ from genre_runtime.audio.excerpts import FloatArray
 from genre_runtime.model.features import log_mel_spectrogram
 from genre_runtime.model.metadata import FINE_AUDIO, AudioConfig, read_metadata
 from genre_training.data.track import DataError
-from genre_training.model.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from genre_training.model.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 from tests.export.replaced_files import in_order_of_replacement
 from tests.export.tiny import LABELS, TEMPERATURE, tiny_fused_network
 from tests.synthetic import RATE, noise, tone, write_audio
@@ -132,6 +133,30 @@ def test_variants_of_two_branches_answer_nearly_as_float32(published_fused: Path
         assert 0 < np.abs(found["logits"] - expected["logits"]).max() < largest
         np.testing.assert_allclose(found["tags"], expected["tags"], atol=largest)
         np.testing.assert_array_equal(found["fine_log_mel"], expected["fine_log_mel"])
+
+
+@pytest.fixture(scope="module")
+def exported() -> dict[bytes, ModelProto]:
+    """Networks that were exported, by their weights."""
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def exported_once(exported: dict[bytes, ModelProto], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Export each network once: it takes seconds, and many tests measure the same ones."""
+    export = publish_variants_module._branches
+
+    def branches(checkpoint: Checkpoint, temperature: float, staging: Path) -> ModelProto:
+        weights = hashlib.sha256(np.float64(temperature).tobytes())
+        for tensor in checkpoint.model_state_dict.values():
+            weights.update(tensor.numpy().tobytes())
+        if weights.digest() not in exported:
+            exported[weights.digest()] = export(checkpoint, temperature, staging)
+        copy = ModelProto()
+        copy.CopyFrom(exported[weights.digest()])
+        return copy
+
+    monkeypatch.setattr(publish_variants_module, "_branches", branches)
 
 
 @pytest.fixture(scope="module")
