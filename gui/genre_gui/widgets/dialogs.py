@@ -8,9 +8,15 @@ from pathlib import Path
 from tkinter import Misc, TclError, filedialog
 from typing import Any
 
+from genre_gui.widgets.desktop import Request, Unavailable, open_dialog
 from genre_runtime.library.scan import AUDIO_SUFFIXES
 
-AUDIO_PATTERNS = " ".join(f"*{suffix}" for suffix in sorted(AUDIO_SUFFIXES))
+ALL = ("All files", "*")
+AUDIO = [("Audio", " ".join(f"*{suffix}" for suffix in sorted(AUDIO_SUFFIXES))), ALL]
+MODELS = [("ONNX model", "*.onnx"), ALL]
+HEADS = [("Own genres", "*.genre"), ALL]
+NAMES = [("Names", "*.txt *.toml *.csv"), ALL]
+RESULTS = [("Spreadsheet", "*.csv"), ("JSON", "*.json"), ("JSON lines", "*.jsonl")]
 
 
 def audio_files(parent: Misc, folder: str) -> list[str] | None:
@@ -22,13 +28,7 @@ def audio_files(parent: Misc, folder: str) -> list[str] | None:
     folder : str
         Folder to start in.
     """
-    names = filedialog.askopenfilenames(
-        parent=parent,
-        title="Add files",
-        initialdir=folder or None,
-        filetypes=[("Audio", AUDIO_PATTERNS), ("All files", "*")],
-    )
-    return list(names) or None
+    return _ask(parent, Request("Add files", "files", folder, AUDIO))
 
 
 def audio_folder(parent: Misc, folder: str) -> str | None:
@@ -40,8 +40,7 @@ def audio_folder(parent: Misc, folder: str) -> str | None:
     folder : str
         Folder to start in.
     """
-    name = filedialog.askdirectory(parent=parent, title="Add a folder", initialdir=folder or None, mustexist=True)
-    return name or None
+    return next(iter(_ask(parent, Request("Add a folder", "folder", folder)) or ()), None)
 
 
 def model_file(parent: Misc) -> Path | None:
@@ -51,14 +50,7 @@ def model_file(parent: Misc) -> Path | None:
     ----------
     parent : Misc
     """
-    name = filedialog.askopenfilename(
-        parent=parent, title="Open a model", filetypes=[("ONNX model", "*.onnx"), ("All files", "*")]
-    )
-    return Path(name) if name else None
-
-
-HEADS = [("Own genres", "*.genre"), ("All files", "*")]
-RESULTS = [("Spreadsheet", "*.csv"), ("JSON", "*.json"), ("JSON lines", "*.jsonl")]
+    return _path(parent, Request("Open a model", "file", types=MODELS))
 
 
 def head_file(parent: Misc, folder: str) -> Path | None:
@@ -70,8 +62,7 @@ def head_file(parent: Misc, folder: str) -> Path | None:
     folder : str
         Folder to start in.
     """
-    name = filedialog.askopenfilename(parent=parent, title="Open genres", initialdir=folder or None, filetypes=HEADS)
-    return Path(name) if name else None
+    return _path(parent, Request("Open genres", "file", folder, HEADS))
 
 
 def names_file(parent: Misc, folder: str) -> Path | None:
@@ -83,9 +74,7 @@ def names_file(parent: Misc, folder: str) -> Path | None:
     folder : str
         Folder to start in.
     """
-    types = [("Names", "*.txt *.toml *.csv"), ("All files", "*")]
-    name = filedialog.askopenfilename(parent=parent, title="Open names", initialdir=folder or None, filetypes=types)
-    return Path(name) if name else None
+    return _path(parent, Request("Open names", "file", folder, NAMES))
 
 
 def new_head_file(parent: Misc, folder: str) -> Path | None:
@@ -97,7 +86,7 @@ def new_head_file(parent: Misc, folder: str) -> Path | None:
     folder : str
         Folder to start in.
     """
-    return _save_as(parent, folder, "Save the genres", "mine.genre", HEADS)
+    return _path(parent, Request("Save the genres", "save", folder, HEADS, "mine.genre"))
 
 
 def export_file(parent: Misc, folder: str) -> Path | None:
@@ -109,19 +98,36 @@ def export_file(parent: Misc, folder: str) -> Path | None:
     folder : str
         Folder to start in.
     """
-    return _save_as(parent, folder, "Export results", "genres.csv", RESULTS)
+    return _path(parent, Request("Export results", "save", folder, RESULTS, "genres.csv"))
 
 
-def _save_as(parent: Misc, folder: str, title: str, name: str, types: list[tuple[str, str]]) -> Path | None:
-    chosen = filedialog.asksaveasfilename(
-        parent=parent,
-        title=title,
-        initialdir=folder or None,
-        initialfile=name,
-        defaultextension=Path(name).suffix,
-        filetypes=types,
-    )
-    return Path(chosen) if chosen else None
+def _path(parent: Misc, request: Request) -> Path | None:
+    names = _ask(parent, request)
+    if names is None:
+        return None
+    path = Path(names[0])
+    # Tk adds the suffix itself, the desktop's dialogs do not.
+    return path if path.suffix or request.kind != "save" else path.with_suffix(Path(request.name).suffix)
+
+
+def _ask(parent: Misc, request: Request) -> list[str] | None:
+    """Show the dialog of the desktop, or that of Tk if there is none."""
+    chosen = open_dialog(parent, request)
+    return _ask_tk(parent, request) if isinstance(chosen, Unavailable) else chosen
+
+
+def _ask_tk(parent: Misc, request: Request) -> list[str] | None:
+    common: dict[str, Any] = {"parent": parent, "title": request.title, "initialdir": request.folder or None}
+    if request.kind == "folder":
+        names = [filedialog.askdirectory(**common, mustexist=True)]
+    elif request.kind == "files":
+        names = list(filedialog.askopenfilenames(**common, filetypes=request.types))
+    elif request.kind == "file":
+        names = [filedialog.askopenfilename(**common, filetypes=request.types)]
+    else:
+        common |= {"initialfile": request.name, "defaultextension": Path(request.name).suffix}
+        names = [filedialog.asksaveasfilename(**common, filetypes=request.types)]
+    return [str(name) for name in names if name] or None
 
 
 Drop = Callable[[Sequence[str]], object]
