@@ -376,10 +376,10 @@ def long_path(folder: Path) -> Path:
 
 def music_at(stretches: list[tuple[float, float]], seconds: float, rate: int = 8_000) -> FloatArray:
     """Silence of `seconds` with a sine in the stretches (start, end), shape (n_samples, 1)."""
-    samples = np.zeros((round(seconds * rate), 1), np.float32)
+    samples, wave = np.zeros((round(seconds * rate), 1), np.float32), sine(seconds, rate)
     for start, end in stretches:
         stretch = slice(round(start * rate), round(end * rate))
-        samples[stretch] = sine(seconds, rate)[stretch]
+        samples[stretch] = wave[stretch]
     return samples
 
 

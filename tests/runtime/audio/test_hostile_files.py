@@ -66,16 +66,21 @@ def _by_decoding(path: Path) -> str:
 def _by_command(genre: Genre, path: Path) -> str:
     if path.is_dir():  # the command looks into folders
         pytest.skip("a folder is a list to the command")
-    status, out, err = genre("classify", path, "--format", "jsonl")
-    (line,) = out.splitlines()
-    answer = json.loads(line)
-    if status == 0:
-        return str(answer["label"])
-    assert status == 1
-    assert err.startswith("genre: ")
-    assert len(err.splitlines()) == 1
+    (found,) = _all_by_command(genre, [path])
+    return found
+
+
+def _all_by_command(genre: Genre, paths: list[Path]) -> list[str]:
+    """Classify the files by one run of the command, which starts a process to decode them."""
+    status, out, err = genre("classify", *paths, "--format", "jsonl")
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert [Path(answer["path"]) for answer in answers] == paths
+    errors = [answer["error"]["code"] for answer in answers if "error" in answer]
+    assert status == bool(errors)
+    reported = [line for line in err.splitlines() if line.startswith("genre: ")]
     assert "unexpected failure" not in err
-    return str(answer["error"]["code"])
+    assert len(reported) == len(err.splitlines()) == len(errors)
+    return [str(answer["error"]["code"] if "error" in answer else answer["label"]) for answer in answers]
 
 
 def _check(entry: Entry, path: Path, expected: str) -> None:
@@ -107,14 +112,27 @@ LONG_PIECES = frozenset((".ogg", ".opus", ".ape", ".wv", ".tta"))
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("entry", ["classify_file", "classify_files", "decode_excerpts"], indirect=True)
 def test_truncated_at_every_tenth(entry: Entry, tmp_path: Path, suffix: str) -> None:
-    content = tone_in(suffix, tmp_path)
-    path = tmp_path / f"cut{suffix}"
-    right = "quiet" if suffix == ".ape" else "tone"
-    found = []
-    for tenth in range(10):
+    _check_tenths([entry(path) for path in _tenths(suffix, tmp_path)], suffix)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_the_command_reads_files_truncated_at_every_tenth(genre: Genre, tmp_path: Path, suffix: str) -> None:
+    _check_tenths(_all_by_command(genre, _tenths(suffix, tmp_path)), suffix)
+
+
+def _tenths(suffix: str, folder: Path) -> list[Path]:
+    """Write the first no, one, two, ... tenths of a file."""
+    content = tone_in(suffix, folder)
+    paths = [folder / f"cut{tenth}{suffix}" for tenth in range(10)]
+    for tenth, path in enumerate(paths):
         path.write_bytes(content[: len(content) * tenth // 10])
-        found.append(entry(path))
+    return paths
+
+
+def _check_tenths(found: list[str], suffix: str) -> None:
+    right = "quiet" if suffix == ".ape" else "tone"
     assert found[0] == "empty_audio"
     assert set(found) <= {"empty_audio", "unreadable_audio", right, "samples"}
     if suffix in INDEX_AT_THE_END:

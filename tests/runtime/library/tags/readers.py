@@ -7,6 +7,15 @@ from pathlib import Path
 
 import av
 
+FFMPEG_NAMES = {"tmoo": "mood", "wm/mood": "mood", "wm/contentgroupdescription": "grouping"}
+
+
+def fields_seen_by_ffmpeg(path: Path) -> dict[str, str]:
+    """Return the tags by the names of fields; of several values some containers show the first one."""
+    with av.open(str(path)) as container:
+        tags = {**container.metadata, **container.streams.audio[0].metadata}
+    return {FFMPEG_NAMES.get(name.lower(), name.lower()): value for name, value in tags.items()}
+
 
 def genre_seen_by_ffmpeg(path: Path) -> str | None:
     """Return the genre, of the container or its stream; several in the form that FFmpeg joins them."""
