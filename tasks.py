@@ -194,6 +194,12 @@ def wheel(c: Context, pythons: str = "python3.11 python3.12 python3.13") -> None
     _python("-m", "tests.wheel", "--pythons", *pythons.split())
 
 
+@task
+def docs(c: Context) -> None:
+    """Build the documentation site into site/: docs/build_site.py."""
+    _python("docs/build_site.py")
+
+
 @task(help={"version": "version to release (default: the stated one)", "write": "set it, and leave the files in dist/"})
 def release(c: Context, version: str = "", write: bool = False) -> None:
     """Check changelog, versions, wheels and source archives of all members; without --write nothing is changed."""
@@ -207,14 +213,7 @@ def bench(c: Context, only: str = "", quick: bool = False, write_docs: bool = Fa
     _python("-m", "tests.benchmarks", *named, *_flags(quick=quick, write_docs=write_docs))
 
 
-@task(
-    help={
-        "soak": "instead, a light load for a long time",
-        "minutes": "length of the soak",
-        "quick": "small files and a short load",
-        "write_docs": "update the table in docs/speed.md",
-    }
-)
+@task(help={"soak": "a light load for a long time", "quick": "a short load", "write_docs": "update docs/speed.md"})
 def bench_api(
     c: Context, soak: bool = False, minutes: float = 30, quick: bool = False, write_docs: bool = False
 ) -> None:

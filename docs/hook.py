@@ -1,0 +1,139 @@
+"""Hook of MkDocs: takes pages from where they are in the repository, and rewrites links that leave `docs/`.
+
+The same files are read on the code host, so their links are those of the repository. On the site a link to a page goes
+to the page, one to another file to the file on the code host (`repo_url`), and without one it becomes plain text.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).parents[1]
+PAGES = {
+    "README.md": "index.md",
+    "models/MODEL_CARD.md": "model_card.md",
+    "training/EXPERIMENTS.md": "experiments.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "SECURITY.md": "security.md",
+    "runtime/genre_runtime/THIRD_PARTY.md": "third_party.md",
+}
+"""Pages of the site that lie elsewhere in the repository."""
+PICTURES = (".png", ".svg")
+REFERENCE = """# Python reference
+
+::: genre_runtime.GenreClassifier
+::: genre_runtime.Prediction
+::: genre_runtime.ExcerptPrediction
+::: genre_runtime.DecodeLimits
+::: genre_runtime.AudioConfig
+::: genre_runtime.ModelMetadata
+::: genre_runtime.errors
+"""
+TRY = """# In the browser
+
+The model runs in a page: choose files there, and none of them leaves your computer.
+[Open the page](try/index.html){.md-button .md-button--primary target=_blank}
+
+![The page with results](try.png)
+
+How it works, and how its answers compare with those of the command, is in [the model](model.md#in-a-browser).
+"""
+_LINK = re.compile(r"(?P<head>!?\[(?:[^\[\]]|\[[^\]]*\])*\]\()(?P<target>[^)\s]+)(?P<tail>[^)]*\))")
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages and pictures that lie outside of `docs/`, and those that are generated."""
+    for source, name in PAGES.items():
+        files.append(_generated(config, name, (ROOT / source).read_text(encoding="utf-8")))
+    files.append(_generated(config, "reference.md", REFERENCE))
+    files.append(_generated(config, "try.md", TRY))
+    files.append(_generated(config, "http.md", http_reference()))
+    for name in _shown_pictures():
+        files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: Files) -> str:
+    """Rewrite the links of a page."""
+    name = page.file.src_uri
+    source = next((one for one, of in PAGES.items() if of == name), f"docs/{name}")
+    if name in ("reference.md", "try.md", "http.md"):
+        return markdown
+
+    def rewritten(found: re.Match[str]) -> str:
+        target, _, anchor = found["target"].partition("#")
+        if not target or re.match(r"[a-z]+:", target):
+            return found[0]
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
+        place = PAGES.get(path) or (path.removeprefix("docs/") if path.startswith("docs/") else path)
+        if files.get_file_from_path(place) is not None:
+            return f"{found['head']}{place}{'#' + anchor if anchor else ''}{found['tail']}"
+        if not (ROOT / path).exists():
+            return found[0]  # MkDocs names it
+        if config.repo_url:
+            kind = "tree" if (ROOT / path).is_dir() else "blob"
+            return f"{found['head']}{config.repo_url.rstrip('/')}/{kind}/main/{path}{found['tail']}"
+        return found["head"].removeprefix("[").removesuffix("](")
+
+    return _LINK.sub(rewritten, markdown)
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Add the page that classifies in the browser."""
+    command = [sys.executable, str(ROOT / "docs/try/build.py"), "--output", str(Path(config.site_dir, "try"))]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def http_reference() -> str:
+    """Return a page with every endpoint, from the description that the service gives of itself."""
+    from genre_api.app import create_app
+
+    described = create_app().openapi()
+    lines = ["# HTTP reference", "", "Every endpoint; `GET /openapi.json` of a running service has all types.", ""]
+    for path, methods in described["paths"].items():
+        for method, one in methods.items():
+            lines += [f"## {method.upper()} {path}", "", one.get("description") or one.get("summary", ""), ""]
+            rows = [
+                (value["name"], value["in"], _type(value.get("schema", {})), value.get("description", ""))
+                for value in one.get("parameters", ())
+            ]
+            if rows:
+                lines += ["| parameter | in | type | |", "|---|---|---|---|"]
+                lines += [f"| {' | '.join(map(_cell, row))} |" for row in rows]
+            answers = ", ".join(f"{status} {answer['description']}" for status, answer in one["responses"].items())
+            lines += ["", f"Answers: {answers}.", ""]
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _type(schema: dict[str, Any]) -> str:
+    kinds = [one.get("type", "") for one in schema.get("anyOf", [schema])]
+    return " or ".join(kind for kind in kinds if kind) or json.dumps(schema.get("$ref", ""))
+
+
+def _generated(config: MkDocsConfig, name: str, text: str) -> File:
+    return File.generated(config, name, content=text)
+
+
+def _shown_pictures() -> set[str]:
+    """Return the pictures outside of `docs/` that pages show, by their place in the repository."""
+    found = set()
+    for source in [*PAGES, *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]:
+        for link in _LINK.finditer((ROOT / source).read_text(encoding="utf-8")):
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(source), link["target"]))
+            if path.endswith(PICTURES) and not path.startswith("docs/") and (ROOT / path).is_file():
+                found.add(path)
+    return found
