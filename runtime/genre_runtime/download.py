@@ -26,8 +26,10 @@ from genre_runtime.errors import DownloadError
 from genre_runtime.terminal import escaped
 
 ATTEMPTS = 5
-"""Attempts in a row without new bytes before a download is given up."""
+"""Attempts in a row with hardly any new bytes before a download is given up."""
 READ_TIMEOUT = 60.0
+SLOWEST_BYTES = 1 << 14
+"""A connection that brings less in `READ_TIMEOUT` seconds is broken off, and counts as one that brought nothing."""
 CHUNK_BYTES = 1 << 20
 PASSING_STATUS = (408, 425, 429, 500, 502, 503, 504)
 
@@ -161,7 +163,7 @@ def fetch(
                 download.receive()
                 break
             except _BrokenConnectionError as error:
-                failures = 0 if size_of(part) > furthest else failures + 1
+                failures = 0 if size_of(part) >= furthest + SLOWEST_BYTES else failures + 1
                 furthest = max(furthest, size_of(part))
                 if failures == ATTEMPTS:
                     raise DownloadError(
@@ -214,6 +216,7 @@ class _Download:
             self.bar.reset(total or self.bar.total)
             self.bar.update(start)
             received = start
+            due, enough = time.monotonic() + READ_TIMEOUT, start + SLOWEST_BYTES
             with disk_guard(self.part.parent, missing), self.part.open("ab" if start else "wb") as file:
                 while chunk := _read(response):
                     received += len(chunk)
@@ -221,6 +224,10 @@ class _Download:
                         raise self._refusal("the server sent more bytes than it announced", f"at most {limit}")
                     file.write(chunk)
                     self.bar.update(len(chunk))
+                    if time.monotonic() > due:
+                        if received < enough:
+                            raise _BrokenConnectionError(f"fewer than {SLOWEST_BYTES} bytes in {READ_TIMEOUT:g} s")
+                        due, enough = time.monotonic() + READ_TIMEOUT, received + SLOWEST_BYTES
         if total is not None and received < total:
             raise _BrokenConnectionError(f"the connection broke after {received} of {total} bytes")
 
@@ -307,7 +314,7 @@ def _in_one_line(text: object) -> str:
 
 def _read(response: HTTPResponse) -> bytes:
     try:
-        return response.read(CHUNK_BYTES)
+        return response.read1(CHUNK_BYTES)  # what is there: `read` would wait for all of it from a slow server
     except (OSError, HTTPException) as error:
         raise _BrokenConnectionError(f"the connection broke: {_in_one_line(error) or type(error).__name__}") from error
 

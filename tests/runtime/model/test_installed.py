@@ -7,7 +7,7 @@ import json
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -168,6 +168,24 @@ def test_file_without_end_is_given_up(folder: Path) -> None:
                     return
 
     with serving(Endless) as host, pytest.raises(DownloadError, match="more bytes"):
+        fetch_model(f"{host}/model.json#sha256={'0' * 64}", "mine")
+    assert left(folder) == []
+
+
+def test_server_that_sends_a_byte_now_and_then_is_given_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Dripping(Files):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "100000")
+            self.end_headers()
+            with suppress(OSError):
+                for _ in range(100_000):
+                    self.wfile.write(b"0")
+                    threading.Event().wait(0.01)
+
+    monkeypatch.setattr("genre_runtime.download.READ_TIMEOUT", 0.05)
+    monkeypatch.setattr("genre_runtime.download.time.sleep", lambda _: None)
+    with serving(Dripping) as host, pytest.raises(DownloadError, match="times in a row"):
         fetch_model(f"{host}/model.json#sha256={'0' * 64}", "mine")
     assert left(folder) == []
 
