@@ -16,10 +16,10 @@ fc /b "%WANTED%" "%STAMP%" >nul 2>&1 && goto start
 
 :setup
 set "PYTHON="
-for %%v in (3.13 3.12 3.11) do if not defined PYTHON py -%%v -c "import tkinter" >nul 2>&1 && set "PYTHON=py -%%v"
-if not defined PYTHON python -c "import sys, tkinter; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))" >nul 2>&1 && set "PYTHON=python"
+for %%v in (3.13 3.14 3.12 3.11) do if not defined PYTHON py -%%v -c "import tkinter" >nul 2>&1 && set "PYTHON=py -%%v"
+if not defined PYTHON python -c "import sys, tkinter; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))" >nul 2>&1 && set "PYTHON=python"
 if not defined PYTHON (
-    echo run_app: no Python 3.11, 3.12 or 3.13 with tcl/tk found: install one from https://www.python.org/downloads
+    echo run_app: no Python 3.11, 3.12, 3.13 or 3.14 with tcl/tk found: install one from https://www.python.org/downloads
     goto failed
 )
 echo Setting up, this first time only.

@@ -43,9 +43,9 @@ open_terminal() {
 }
 
 find_python() {
-    for name in python3.13 python3.12 python3.11 python3 python; do
+    for name in python3.13 python3.14 python3.12 python3.11 python3 python; do
         if command -v "$name" >/dev/null 2>&1 &&
-            "$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
+            "$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; then
             printf '%s\n' "$name"
             return
         fi
@@ -54,7 +54,7 @@ find_python() {
 
 set_up() {
     python=$(find_python)
-    [ -n "$python" ] || fail "no Python 3.11, 3.12 or 3.13 found: install one from https://www.python.org/downloads"
+    [ -n "$python" ] || fail "no Python 3.11, 3.12, 3.13 or 3.14 found: install one from https://www.python.org/downloads"
     "$python" -c 'import tkinter' 2>/dev/null ||
         fail "$python has no tkinter: install python3-tk by the system's package manager (on a Mac: brew install python-tk)"
     printf 'Setting up, this first time only.\n[1/3] creating %s with %s\n' "$venv" "$python"

@@ -23,7 +23,7 @@ PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 STAMP = VENV / "setup-complete"
 WITH_RAY, WITHOUT_RAY = "with Ray", "without Ray"
 MEMBERS = ("runtime", "training", "export", "api", "gui")
-OLDEST, NEWEST = (3, 11), (3, 13)
+OLDEST, NEWEST = (3, 11), (3, 14)
 DEFAULT_DATA = os.environ.get("GENRE_DATA", "data")
 
 
@@ -31,7 +31,7 @@ DEFAULT_DATA = os.environ.get("GENRE_DATA", "data")
 def setup(c: Context, ray: bool = sys.platform.startswith("linux")) -> None:
     """Create .venv with all members and the test tools, at the pinned versions."""
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
-        raise Exit(f"Python {sys.version.split()[0]} found: expected 3.11 to 3.13")
+        raise Exit(f"Python {sys.version.split()[0]} found: expected 3.11 to 3.14")
     if not PYTHON.exists():
         print(f"creating {VENV}")
         venv.create(VENV, with_pip=True)
@@ -189,7 +189,7 @@ def parity(c: Context) -> None:
 
 
 @task(help={"pythons": "Python programs, separated by spaces"})
-def wheel(c: Context, pythons: str = "python3.11 python3.12 python3.13") -> None:
+def wheel(c: Context, pythons: str = "python3.11 python3.12 python3.13 python3.14") -> None:
     """Build the wheel of the runtime and test it in environments that contain nothing else."""
     _python("-m", "tests.wheel", "--pythons", *pythons.split())
 

@@ -98,7 +98,7 @@ def test_an_installation_that_failed_is_tried_again(folder: Path) -> None:
 def test_without_python_or_tk_it_says_what_to_install(folder: Path) -> None:
     missing = start(folder)
     assert missing.returncode == 1
-    assert "no Python 3.11, 3.12 or 3.13 found" in missing.stderr
+    assert "no Python 3.11, 3.12, 3.13 or 3.14 found" in missing.stderr
     python(folder)
     without_tk = start(folder, WITHOUT_TK="1")
     assert without_tk.returncode == 1

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PYTHONS = ("python3.11", "python3.12", "python3.13")
+PYTHONS = ("python3.11", "python3.12", "python3.13", "python3.14")
 TESTED = ("tests/runtime", "tests/fuzz")
 TOOLS = ("pytest", "hypothesis", "onnx")
 NAMED = ("numpy", "onnxruntime", "soundfile", "soxr", "av", "mutagen")
