@@ -42,7 +42,7 @@ from genre_gui.workers.background import (
     n_tracks_of,
 )
 from genre_gui.workers.learning import LearningRuns, compare, save_head
-from genre_gui.workers.queue import read_queue, recall, take_recalled, write_queue
+from genre_gui.workers.queue import QueueFile, read_queue, recall, take_recalled
 from genre_gui.workers.tagging import TagOptions, TagRuns
 from genre_gui.workers.tasks import SpectrogramCache
 from genre_runtime import GenreError, ModelMetadata
@@ -95,7 +95,7 @@ class Controller:
         self, load: Load = LocalBackend.load, jobs: int | None = None, *, fixed: bool = False, queue: Path | None = None
     ) -> None:
         self.fixed = fixed
-        self._queue = queue
+        self._queue = None if queue is None else QueueFile(queue)
         self.restored = queue is None
         self._paths: set[Path] = set()
         self._to_recall: list[int] = []
@@ -123,9 +123,12 @@ class Controller:
 
     def save_queue(self) -> str | None:
         """Write the queue into its file, unless it was not read completely; return a warning if that failed."""
-        if self._queue is None or not self.restored:
-            return None
-        return write_queue(self._queue, self.tracks.values())
+        return self._queue.plan(self.tracks.values())() if self._queue and self.restored else None
+
+    def keep_queue(self) -> None:
+        """Write the queue in another thread if it has changed: a crash then loses little."""
+        if self._queue and self.restored and self._queue.has_changed(self.tracks.values()):
+            self._background.submit_reading(self._queue.later(self.tracks.values()))
 
     def load(self, request: ModelRequest) -> None:
         """Load a model; tracks that have not started wait for it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -60,6 +61,8 @@ if TYPE_CHECKING:
     from genre_runtime.library.tags import Mode
 
 POLL_MILLISECONDS, BEHIND_MILLISECONDS = 40, 4
+KEEP_SECONDS = 15
+"""Between two looks whether the queue has to be written: a crash loses what changed since the last one."""
 FIRST_MILLISECONDS = 20
 """Delay before the model is loaded: the imports of its thread delay the drawing of the window."""
 
@@ -125,6 +128,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
             self.after(FIRST_MILLISECONDS, self._load_first, request)
         else:
             self._show_tracks(controller.backend)
+        self._keep_due = time.monotonic() + KEEP_SECONDS
         self._next_poll = self.after(POLL_MILLISECONDS, self._poll)
         gc.freeze()  # searching all that exists by now for garbage would take too long
 
@@ -409,6 +413,9 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         for name in ("learn", "check_tags"):
             if name in vars(self):
                 vars(self)[name].update_state()
+        if time.monotonic() > self._keep_due:
+            self._keep_due = time.monotonic() + KEEP_SECONDS
+            self.controller.keep_queue()
         collect_if_due()
 
     def _handle(self, events: Sequence[Event]) -> None:

@@ -82,13 +82,19 @@ def open_controller(backend: Backend) -> Iterator[OpenController]:
 
 
 @pytest.fixture
-def open_window(display: None, open_controller: OpenController) -> Iterator[OpenWindow]:
+def open_window(
+    display: None, open_controller: OpenController, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[OpenWindow]:
     """Open windows, and close them after the test; an error within a callback of theirs fails it."""
     import tkinter
 
     import customtkinter
 
+    from genre_gui.widgets.desktop import UNAVAILABLE
     from genre_gui.window import Window
+
+    # Tests replace the dialogs of Tk; one of the desktop would wait for somebody.
+    monkeypatch.setattr("genre_gui.widgets.dialogs.open_dialog", lambda *_: UNAVAILABLE)
 
     customtkinter.set_appearance_mode("light")
     windows: list[Window] = []

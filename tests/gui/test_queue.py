@@ -11,8 +11,9 @@ import pytest
 
 from genre_gui.backends.base import LocalBackend, ModelRequest
 from genre_gui.controller import Controller
-from genre_gui.tracks import State
+from genre_gui.tracks import State, Track
 from genre_gui.workers.background import Notice
+from genre_gui.workers.queue import QueueFile
 from tests.gui.conftest import finished, named, states, wait, wait_for
 from tests.synthetic import noise, tone, write_audio
 
@@ -65,6 +66,31 @@ def test_the_next_window_has_the_queue_and_its_answers(remembering: Any, tmp_pat
     empty = remembering()
     wait(empty, lambda: empty.save_queue() is None and empty.restored)
     assert empty.tracks == {}
+
+
+def test_queue_is_kept_while_the_window_is_open(remembering: Any, tmp_path: Path) -> None:
+    """A crash does not close the window."""
+    write_audio(tmp_path / "a.wav", tone(2))
+    first = remembering()
+    first.add([str(tmp_path / "a.wav")])
+    wait(first, finished(first, 1))
+    first.keep_queue()
+    wait(first, (tmp_path / "queue.jsonl").is_file)
+    again = remembering()
+    wait(again, lambda: len(again.tracks) == 1)
+    assert named(again, "a.wav").result is not None
+
+
+def test_an_older_state_never_replaces_a_newer_one(tmp_path: Path) -> None:
+    file = QueueFile(tmp_path / "queue.jsonl")
+    tracks = [Track(i, tmp_path / f"{i}.wav") for i in range(3)]
+    assert file.has_changed(tracks[:2])
+    assert not file.has_changed(tracks[:2])
+    older, newer = file.plan(tracks[:2]), file.plan(tracks)
+    assert newer() is None
+    assert older() is None
+    assert len((tmp_path / "queue.jsonl").read_text(encoding="utf-8").splitlines()) == 3
+    assert file.has_changed(tracks)
 
 
 def test_damaged_lines_are_left_out(remembering: Any, tmp_path: Path) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
 from genre_gui.tracks import UNFINISHED, Result, State, Track
@@ -22,6 +22,62 @@ CHUNK = 200
 """Tracks in one event."""
 
 LONGEST_LINE = 1 << 20
+
+
+class QueueFile:
+    """The file of the queue, which several threads write: an older state never replaces a newer one.
+
+    Parameters
+    ----------
+    path : Path
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._lock = path, Lock()
+        self._planned = self._written = self._seen = 0
+
+    def has_changed(self, tracks: Iterable[Track]) -> bool:
+        """Return whether tracks or their states are others than at the last call.
+
+        Parameters
+        ----------
+        tracks : iterable of Track
+        """
+        before, self._seen = self._seen, hash(tuple((track.number, track.state) for track in tracks))
+        return self._seen != before
+
+    def plan(self, tracks: Iterable[Track]) -> Callable[[], str | None]:
+        """Return a function that writes the tracks, unless a later plan was written; it returns a warning if it fails.
+
+        Parameters
+        ----------
+        tracks : iterable of Track
+        """
+        self._planned += 1
+        number, rows = self._planned, list(tracks)
+
+        def write() -> str | None:
+            with self._lock:
+                if number < self._written:
+                    return None
+                self._written = number
+                return write_queue(self._path, rows)
+
+        return write
+
+    def later(self, tracks: Iterable[Track]) -> Callable[[Post], None]:
+        """Return the same as a task of another thread, which reports nothing: closing the window tries again.
+
+        Parameters
+        ----------
+        tracks : iterable of Track
+        """
+        write = self.plan(tracks)
+
+        def task(_: Post) -> None:
+            write()
+
+        return task
 
 
 def write_queue(path: Path, tracks: Iterable[Track]) -> str | None:
