@@ -83,7 +83,7 @@ def test_without_a_screen_it_says_so(model_path: Path, tmp_path: Path) -> None:
 
 def test_options_need_no_screen() -> None:
     pytest.importorskip("tkinter", reason="tkinter is missing: install python3-tk")
-    assert run(COMMAND, "--version", DISPLAY="").stdout.strip() == __version__
+    assert run(COMMAND, "--version", DISPLAY="").stdout.strip() == f"genre-gui {__version__}"
     assert "PATH" in run(COMMAND, "--help", DISPLAY="").stdout
     assert run(COMMAND, "--unknown", DISPLAY="").returncode == 2
 
