@@ -183,6 +183,12 @@ def golden(c: Context) -> None:
 
 
 @task
+def translations(c: Context) -> None:
+    """Extract the texts of the window into its catalogue, and compile the translations; fails if one is missing."""
+    _python("-m", "tests.gui.catalogue")
+
+
+@task
 def parity(c: Context) -> None:
     """Measure the differences between the front ends and graphs of the shipped model: tests/parity/README.md."""
     _python("-m", "tests.parity")

@@ -91,7 +91,7 @@ def mark(text: str) -> str:
     return text
 
 
-def tr(text: str, **values: Any) -> str:
+def tr(text: str, /, **values: Any) -> str:
     """Return a text in the language of the window.
 
     Parameters
@@ -104,7 +104,7 @@ def tr(text: str, **values: Any) -> str:
     return _filled(_Present.texts.gettext(text) if text else "", values)
 
 
-def plural(one: str, many: str, n: int, **values: Any) -> str:
+def plural(one: str, many: str, n: int, /, **values: Any) -> str:
     """Return a text about a number of things in the language of the window.
 
     Parameters

@@ -6,13 +6,14 @@ the translations. Texts that are new are without a translation: fill them in, th
 
 from __future__ import annotations
 
+import datetime
 import io
 import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from babel.messages.catalog import Catalog
+from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
@@ -21,6 +22,7 @@ from genre_gui.language import DOMAIN, FOLDER, LANGUAGES, SOURCE
 
 PACKAGE = FOLDER.parent
 KEYWORDS: Mapping[str, tuple[int, ...] | None] = {"tr": None, "mark": None, "plural": (1, 2)}
+NO_TIME = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 _CHANGING = re.compile(r'^"(POT-Creation-Date|PO-Revision-Date|Last-Translator|Generated-By|Report-Msgid).*\n', re.M)
 
 
@@ -43,7 +45,9 @@ def written(catalog: Catalog) -> str:
 def compiled(catalog: Catalog) -> bytes:
     """Return a translation as `gettext` reads it."""
     file = io.BytesIO()
-    write_mo(file, read_po(io.BytesIO(written(catalog).encode()), catalog.locale))
+    same = read_po(io.BytesIO(written(catalog).encode()), catalog.locale)
+    same.creation_date = same.revision_date = NO_TIME
+    write_mo(file, same)
     return file.getvalue()
 
 
@@ -88,10 +92,15 @@ def main() -> int:
         _path(language, "po").write_text(written(catalog), encoding="utf-8")
         mo_path(language).write_bytes(compiled(catalog))
         for message in catalog:
-            if message.id and not all(message.string if message.pluralizable else [message.string]):
+            if message.id and not is_translated(message):
                 missing += 1
                 print(f"{_path(language, 'po')}: {message.id!r} has no translation", file=sys.stderr)
     return 1 if missing else 0
+
+
+def is_translated(message: Message) -> bool:
+    """Tell whether every form of a text has a translation."""
+    return all(message.string) if isinstance(message.string, tuple | list) else bool(message.string)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import pytest
 
 from genre_gui.backends.base import Backend, Load, LocalBackend, ModelRequest
 from genre_gui.controller import Controller
+from genre_gui.language import choose_language
 from genre_gui.playback import Player
 from genre_gui.settings import Settings
 from genre_gui.tracks import State, Track
@@ -54,6 +55,16 @@ def display() -> Iterator[None]:
     finally:
         server.terminate()
         server.wait()
+
+
+@pytest.fixture(autouse=True)
+def _usual_desktop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the system speak English and have no dialogs of its own, whatever this machine has."""
+    monkeypatch.setenv("LANGUAGE", "en")
+    monkeypatch.setattr("genre_gui.widgets.desktop_dialogs.program", lambda: None)
+    choose_language("en")
+    yield
+    choose_language("en")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from genre_gui.language import tr
+from genre_gui.language import mark, tr
 from genre_gui.text import one_line
 from genre_runtime import GenreError
 from genre_runtime.errors import (
@@ -141,13 +141,10 @@ def file_failure(status: int, problem: Mapping[str, Any]) -> GenreError:
         return ServiceError(tr("the service is busy ({error}): try again later", error=detail or str(status)))
     if status >= 500:
         request = problem.get("request_id")
-        where = one_line(str(request)) if request else "-"
-        message = tr(
-            "the service failed to classify this file (status {status}): see its log, request {name}",
-            status=status,
-            name=where,
-        )
-        return ServiceError(message)
+        message = mark("the service failed to classify this file (status {status}): see its log")
+        if request:
+            message = mark("the service failed to classify this file (status {status}): see its log under {name}")
+        return ServiceError(tr(message, status=status, name=one_line(str(request))))
     reason = detail or tr("no reason given")
     return ServiceError(tr("the service refused this file (status {status}: {error})", status=status, error=reason))
 

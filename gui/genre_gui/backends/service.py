@@ -245,7 +245,8 @@ class OwnService:
             if self._closed.is_set():
                 raise ServiceError(tr("the window is closing"))
             if (why := process.ended()) is not None:
-                raise ServiceError(tr("{sentence} before it was ready", sentence=why))
+                sentence = f"{why[:1].lower()}{why[1:]}"
+                raise ServiceError(tr("{sentence} before it was ready", sentence=sentence))
             try:
                 check_ready(client)
                 return

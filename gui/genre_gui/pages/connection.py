@@ -58,7 +58,7 @@ class ModelMessages:
         if link.anew:
             self._load()
         if ended:
-            message = f"{link.message}. {tr('Unfinished tracks wait.')}"
+            message = f"{link.message}. " + tr("Unfinished tracks wait.")
             self._banner.show(message, (tr("Start it again"), self._load), bad=True)
 
     def show_load_failure(self, error: GenreError) -> None:
@@ -76,7 +76,7 @@ class ModelMessages:
             self._header.show_link(tr("not connected"), ERROR)
             banner.show(f"{sentence(error)}.", (tr("Try again"), self._load), bad=True)
         elif isinstance(error, DeviceUnavailableError):
-            question = f"{sentence(error)}. {tr('Use the CPU instead?')}"
+            question = f"{sentence(error)}. " + tr("Use the CPU instead?")
             banner.show(question, (tr("Use the CPU"), self._use_cpu), bad=True)
         else:
             stays = " " + tr("{model} stays in use.", model=controller.backend.name) if controller.backend else ""

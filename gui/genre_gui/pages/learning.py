@@ -110,7 +110,7 @@ class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]
         n_tracks, n_unfinished = len(self._controller.tracks), self._controller.n_unfinished
         why_not = self._controller.no_embeddings
         if not why_not and not n_tracks:
-            why_not = f"{self._hint}\n{tr('The queue is empty: add music first.')}"
+            why_not = f"{self._hint}\n" + tr("The queue is empty: add music first.")
         if why_not != self._why_not:
             self._why_not = why_not
             if not self._finished and not self._busy:

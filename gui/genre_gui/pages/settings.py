@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from tkinter import Misc
 from typing import Any
 
@@ -53,7 +54,7 @@ class SettingsPage(customtkinter.CTkFrame):  # type: ignore[misc]
             above = MIDDLE if row == 0 else NARROW
             below = MIDDLE if row == len(ROWS) - 1 else NARROW
             label(surface, tr(caption), bold=True).grid(row=row, column=0, padx=WIDE, pady=(above, below), sticky="w")
-            made = self.menus[name] = self._menu(surface, name, choices(name))
+            made = self.menus[name] = menu(surface, list(choices(name).values()), partial(self.choose_text, name))
             made.set(choices(name)[getattr(settings, name)])
             made.grid(row=row, column=1, pady=(above, below), sticky="w")
             told = label(surface, tr(explanation), colour=MUTED)
@@ -64,9 +65,16 @@ class SettingsPage(customtkinter.CTkFrame):  # type: ignore[misc]
     def restyle(self) -> None:
         """Do nothing: these widgets follow the appearance by themselves."""
 
-    def _menu(self, master: Misc, name: str, texts: Mapping[str, str]) -> Any:
-        codes = {text: code for code, text in texts.items()}
-        return menu(master, list(codes), lambda text: self._choose(name, codes[text]))
+    def choose_text(self, name: str, text: str) -> None:
+        """Change a setting to the value with a text.
+
+        Parameters
+        ----------
+        name : {"language", "theme", "scale", "text_size"}
+        text : str
+            One of `choices`.
+        """
+        self._choose(name, next(code for code, shown in choices(name).items() if shown == text))
 
 
 def choices(name: str) -> dict[str, str]:

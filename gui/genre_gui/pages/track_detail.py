@@ -204,10 +204,10 @@ def _confidence_text(prediction: Prediction, metadata: ModelMetadata | None) -> 
             perhaps = tr("Perhaps {genres} or {last}.", genres=", ".join(first), last=last)
             remark = f"\n{perhaps}{remark}"
         reason = translated(one_line(prediction.reason)) if prediction.reason else tr("no reason given")
-        return f"{tr('Not sure: {reason}.', reason=reason)}{remark}"
+        return tr("Not sure: {reason}.", reason=reason) + remark
     threshold = metadata.confidence_threshold if metadata else 0.0  # 0 from an older service
     share = percent(prediction.confidence)
     if not threshold:
-        return f"{tr('Sure: {share}.', share=share)}{remark}"
+        return tr("Sure: {share}.", share=share) + remark
     sure = tr("Sure: {share}; confident from {threshold}.", share=share, threshold=percent(threshold))
     return f"{sure}{remark}"

@@ -319,7 +319,7 @@ class Timeline(Chart):
                 best = sorted(excerpt.probabilities.items(), key=lambda item: -item[1])[:N_NAMED]
                 named = ", ".join(f"{name} {percent(value)}" for name, value in best)
                 span = f"{clock(excerpt.start_seconds)}\N{EN DASH}{clock(excerpt.end_seconds)}"
-                return f"{span}   {tr('silent') if excerpt.silent else named}"
+                return f"{span}   " + (tr("silent") if excerpt.silent else named)
         return ""
 
     def _floor(self, height: int) -> int:

@@ -1,16 +1,32 @@
-"""Dialogs for choosing files, each of which returns None if it is cancelled, and files dropped onto the window."""
+"""Dialogs for choosing files, each of which returns None if it is cancelled, and files dropped onto the window.
+
+On Linux they are those of the desktop, if it has a program for them, otherwise Tk's own.
+"""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from tkinter import Misc, TclError, filedialog
+from tkinter import Misc, TclError, filedialog, messagebox
 from typing import Any
 
+from genre_gui.language import mark, tr
+from genre_gui.widgets import desktop_dialogs
+from genre_gui.widgets.desktop_dialogs import DialogFailedError, Question
 from genre_runtime.library.scan import AUDIO_SUFFIXES
 
-AUDIO_PATTERNS = " ".join(f"*{suffix}" for suffix in sorted(AUDIO_SUFFIXES))
+Filters = Sequence[tuple[str, Sequence[str]]]
+ALL_FILES = (mark("All files"), ("*",))
+AUDIO = (mark("Audio"), tuple(f"*{suffix}" for suffix in sorted(AUDIO_SUFFIXES)))
+MODELS = (mark("ONNX model"), ("*.onnx",))
+HEADS = (mark("Own genres"), ("*.genre",))
+NAMES = (mark("Names"), ("*.txt", "*.toml", "*.csv"))
+RESULTS = (
+    (mark("Spreadsheet"), ("*.csv",)),
+    (mark("JSON"), ("*.json",)),
+    (mark("JSON lines"), ("*.jsonl",)),
+)
 
 
 def audio_files(parent: Misc, folder: str) -> list[str] | None:
@@ -22,13 +38,7 @@ def audio_files(parent: Misc, folder: str) -> list[str] | None:
     folder : str
         Folder to start in.
     """
-    names = filedialog.askopenfilenames(
-        parent=parent,
-        title="Add files",
-        initialdir=folder or None,
-        filetypes=[("Audio", AUDIO_PATTERNS), ("All files", "*")],
-    )
-    return list(names) or None
+    return _ask(parent, Question("files", tr("Add files"), folder, filters=(AUDIO, ALL_FILES))) or None
 
 
 def audio_folder(parent: Misc, folder: str) -> str | None:
@@ -40,8 +50,7 @@ def audio_folder(parent: Misc, folder: str) -> str | None:
     folder : str
         Folder to start in.
     """
-    name = filedialog.askdirectory(parent=parent, title="Add a folder", initialdir=folder or None, mustexist=True)
-    return name or None
+    return next(iter(_ask(parent, Question("folder", tr("Add a folder"), folder))), None)
 
 
 def model_file(parent: Misc) -> Path | None:
@@ -51,14 +60,7 @@ def model_file(parent: Misc) -> Path | None:
     ----------
     parent : Misc
     """
-    name = filedialog.askopenfilename(
-        parent=parent, title="Open a model", filetypes=[("ONNX model", "*.onnx"), ("All files", "*")]
-    )
-    return Path(name) if name else None
-
-
-HEADS = [("Own genres", "*.genre"), ("All files", "*")]
-RESULTS = [("Spreadsheet", "*.csv"), ("JSON", "*.json"), ("JSON lines", "*.jsonl")]
+    return _file(parent, tr("Open a model"), "", (MODELS, ALL_FILES))
 
 
 def head_file(parent: Misc, folder: str) -> Path | None:
@@ -70,8 +72,7 @@ def head_file(parent: Misc, folder: str) -> Path | None:
     folder : str
         Folder to start in.
     """
-    name = filedialog.askopenfilename(parent=parent, title="Open genres", initialdir=folder or None, filetypes=HEADS)
-    return Path(name) if name else None
+    return _file(parent, tr("Open genres"), folder, (HEADS, ALL_FILES))
 
 
 def names_file(parent: Misc, folder: str) -> Path | None:
@@ -83,9 +84,7 @@ def names_file(parent: Misc, folder: str) -> Path | None:
     folder : str
         Folder to start in.
     """
-    types = [("Names", "*.txt *.toml *.csv"), ("All files", "*")]
-    name = filedialog.askopenfilename(parent=parent, title="Open names", initialdir=folder or None, filetypes=types)
-    return Path(name) if name else None
+    return _file(parent, tr("Open names"), folder, (NAMES, ALL_FILES))
 
 
 def new_head_file(parent: Misc, folder: str) -> Path | None:
@@ -97,7 +96,7 @@ def new_head_file(parent: Misc, folder: str) -> Path | None:
     folder : str
         Folder to start in.
     """
-    return _save_as(parent, folder, "Save the genres", "mine.genre", HEADS)
+    return _new_file(parent, Question("save", tr("Save the genres"), folder, "mine.genre", (HEADS,)))
 
 
 def export_file(parent: Misc, folder: str) -> Path | None:
@@ -109,19 +108,53 @@ def export_file(parent: Misc, folder: str) -> Path | None:
     folder : str
         Folder to start in.
     """
-    return _save_as(parent, folder, "Export results", "genres.csv", RESULTS)
+    return _new_file(parent, Question("save", tr("Export results"), folder, "genres.csv", RESULTS))
 
 
-def _save_as(parent: Misc, folder: str, title: str, name: str, types: list[tuple[str, str]]) -> Path | None:
-    chosen = filedialog.asksaveasfilename(
-        parent=parent,
-        title=title,
-        initialdir=folder or None,
-        initialfile=name,
-        defaultextension=Path(name).suffix,
-        filetypes=types,
-    )
-    return Path(chosen) if chosen else None
+def _file(parent: Misc, title: str, folder: str, filters: Filters) -> Path | None:
+    return next(map(Path, _ask(parent, Question("file", title, folder, filters=filters))), None)
+
+
+def _new_file(parent: Misc, question: Question) -> Path | None:
+    """Ask for a file to write; it gets the suffix of the proposed name if it has none."""
+    found = _ask(parent, question)
+    if not found:
+        return None
+    path = Path(found[0])
+    if path.suffix:
+        return path
+    path = path.with_name(path.name + Path(question.name).suffix)
+    text = tr("{name} exists already. Replace it?", name=path.name)
+    if path.exists() and not messagebox.askokcancel(question.title, text, parent=parent):
+        return None  # the dialog has asked about the name without the suffix
+    return path
+
+
+def _ask(parent: Misc, question: Question) -> list[str]:
+    filters = [
+        (tr(name), list(dict.fromkeys((*patterns, *map(str.upper, patterns))))) for name, patterns in question.filters
+    ]
+    program = desktop_dialogs.program()
+    if program is not None:
+        shown = Question(question.kind, question.title, question.folder, question.name, filters)
+        try:
+            return desktop_dialogs.ask(parent, program, shown)
+        except DialogFailedError:
+            pass
+    options: dict[str, Any] = {"parent": parent, "title": question.title, "initialdir": question.folder or None}
+    types = [(name, " ".join(patterns)) for name, patterns in filters]
+    if question.kind == "folder":
+        name = filedialog.askdirectory(**options, mustexist=True)
+    elif question.kind == "files":
+        return list(filedialog.askopenfilenames(**options, filetypes=types))
+    elif question.kind == "file":
+        name = filedialog.askopenfilename(**options, filetypes=types)
+    else:
+        suffix = Path(question.name).suffix
+        name = filedialog.asksaveasfilename(
+            **options, initialfile=question.name, defaultextension=suffix, filetypes=types
+        )
+    return [name] if name else []
 
 
 Drop = Callable[[Sequence[str]], object]

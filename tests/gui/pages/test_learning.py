@@ -228,7 +228,7 @@ def test_learning_waits_for_the_queue_and_can_be_cancelled(open_window: OpenWind
     assert text(page.message) == "Cancelled."
     page.start.invoke()
     gate.set()
-    drive(window, lambda: "has a genre in its tags" in text(page.message))
+    drive(window, lambda: "genre in its tags" in text(page.message))
     assert page.start.cget("state") == "normal"
     assert page.save.cget("state") == "disabled"
 
