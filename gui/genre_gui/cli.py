@@ -95,6 +95,7 @@ def _open_window(
 
     from genre_gui.backends.base import LocalBackend
     from genre_gui.controller import Controller
+    from genre_gui.language import choose_language
     from genre_gui.settings import QUEUE_NAME, STATE_NAME, load_settings, settings_path, state_path
     from genre_gui.widgets import theme
     from genre_gui.window import Window
@@ -106,6 +107,7 @@ def _open_window(
         settings = replace(settings, model=str(model.absolute()), head="")
     if head is not None:
         settings = replace(settings, head=str(head.absolute()))
+    choose_language(settings.language)
     theme.choose_appearance(settings.theme)
     # Only `genre-app` passes signals: its service is started for the model that is chosen in the window.
     queue = state_path(QUEUE_NAME)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from genre_gui.backends.base import Backend, Link, LinkState, Load, LocalBackend, ModelRequest
 from genre_gui.backends.errors import ServiceError
+from genre_gui.language import tr
 from genre_gui.tracks import UNFINISHED, State, Track, unsuccessful
 from genre_gui.workers import tasks
 from genre_gui.workers.background import (
@@ -286,7 +287,7 @@ class Controller:
     @property
     def no_embeddings(self) -> str:
         """Why tracks cannot be compared, as a sentence; empty if they can."""
-        return self.backend.no_embeddings if self.backend is not None else ""
+        return tr(self.backend.no_embeddings) if self.backend is not None else ""
 
     def export(self, path: Path, numbers: Iterable[int]) -> None:
         """Write the results of tracks into a file.
@@ -330,14 +331,14 @@ class Controller:
     def waits_for(self) -> str:
         """What tracks wait for, as text; empty if they do not wait."""
         if self.loading:
-            return "the model is loading"
+            return tr("the model is loading")
         if self.link is not None and self.link.state is not LinkState.CONNECTED:
-            return "waiting for the service"
+            return tr("waiting for the service")
         if isinstance(self.refused, DeviceUnavailableError):
-            return "waiting for a device"
+            return tr("waiting for a device")
         if isinstance(self.refused, ServiceError) and self.backend is None:
-            return "waiting for the service"
-        return "waiting for a model" if self.refused and self.backend is None else ""
+            return tr("waiting for the service")
+        return tr("waiting for a model") if self.refused and self.backend is None else ""
 
     def close(self) -> None:
         """End all work, without waiting for it."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genre_gui import THREAD_PREFIX
+from genre_gui.language import tr
 from genre_runtime import GenreError, mono
 
 
@@ -81,18 +82,23 @@ class SoundDevice(AudioOutput):
             import sounddevice
         except ImportError as error:
             raise NoOutputError(
-                "sounddevice is missing", 'to play tracks, install the library: pip install "./gui[play]"'
+                tr("sounddevice is missing"), tr('to play tracks, install the library: pip install "./gui[play]"')
             ) from error
         except OSError as error:  # PortAudio is missing; on Linux it is a separate package
             raise NoOutputError(
-                "PortAudio is missing", f"to play tracks, install PortAudio (Linux: libportaudio2): {error}"
+                tr("PortAudio is missing"),
+                tr("to play tracks, install PortAudio (Linux: libportaudio2): {error}", error=str(error)),
             ) from error
         try:
             self._stream: Any = sounddevice.OutputStream(sample_rate, channels=n_channels, dtype="float32")
             self._stream.start()
         except Exception as error:  # of PortAudio and of the layers below it
             raise NoOutputError(
-                "no audio output", f"no audio device of the system can play this ({error}): connect one, then try again"
+                tr("no audio output"),
+                tr(
+                    "no audio device of the system can play this ({error}): connect one, then try again",
+                    error=str(error),
+                ),
             ) from error
         self.latency = float(self._stream.latency)
 
@@ -101,7 +107,9 @@ class SoundDevice(AudioOutput):
         try:
             self._stream.write(np.ascontiguousarray(samples, np.float32))
         except Exception as error:
-            raise NoOutputError("device removed", f"the audio device does not respond any more ({error})") from error
+            raise NoOutputError(
+                tr("device removed"), tr("the audio device does not respond any more ({error})", error=str(error))
+            ) from error
 
     def close(self, *, at_once: bool) -> None:
         """Close the device."""
@@ -209,7 +217,9 @@ class _Run:
         except GenreError as error:
             self.error = error
         except Exception as error:  # of a decoder or a driver
-            self.error = NoOutputError("cannot be played", f"this track cannot be played: {error}")
+            self.error = NoOutputError(
+                tr("cannot be played"), tr("this track cannot be played: {error}", error=str(error))
+            )
         finally:
             self.over = True
 

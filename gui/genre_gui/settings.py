@@ -9,13 +9,15 @@ from pathlib import Path
 
 from platformdirs import user_config_path, user_state_path
 
+from genre_gui.language import LANGUAGES, mark, tr
 from genre_runtime import DEVICES, write_whole
 
 THEMES = ("system", "light", "dark")
 SCALES = ("auto", "100", "125", "150", "200")
+TEXT_SIZES = ("90", "100", "110", "125", "150")
 FILE_NAME = "window.json"
 QUEUE_NAME, STATE_NAME = "window-queue.jsonl", "window.state"
-NO_FOLDER = "The settings cannot be saved: this user has no home folder. Set HOME or XDG_CONFIG_HOME."
+NO_FOLDER = mark("The settings cannot be saved: this user has no home folder. Set HOME or XDG_CONFIG_HOME.")
 _GEOMETRY = re.compile(r"[1-9]\d{2,3}x[1-9]\d{2,3}")
 
 
@@ -30,6 +32,10 @@ class Settings:
         One of the runtime's devices.
     scale : {"auto", "100", "125", "150", "200"}
         Size of everything, per cent; `auto` for that of the screen.
+    text_size : {"90", "100", "110", "125", "150"}
+        Size of text and of the rows and buttons that hold it, per cent.
+    language : str
+        A key of `LANGUAGES`, or `system`.
     size : str
         Width x height, before scaling.
     last_folder : str
@@ -49,6 +55,8 @@ class Settings:
     theme: str = "system"
     device: str = "auto"
     scale: str = "auto"
+    text_size: str = "100"
+    language: str = "system"
     size: str = "1120x740"
     last_folder: str = ""
     model: str = ""
@@ -67,6 +75,8 @@ class Settings:
             raise ValueError(f"theme {self.theme!r}, device {self.device!r}, size {self.size!r}")
         if self.scale not in SCALES:
             raise ValueError(f"scale {self.scale!r}")
+        if self.text_size not in TEXT_SIZES or self.language not in ("system", *LANGUAGES):
+            raise ValueError(f"text_size {self.text_size!r}, language {self.language!r}")
 
 
 def settings_path() -> Path | None:
@@ -100,20 +110,20 @@ def load_settings(path: Path | None) -> tuple[Settings, str | None]:
     path : Path or None
     """
     if path is None:
-        return Settings(), NO_FOLDER
+        return Settings(), tr(NO_FOLDER)
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return Settings(), None
     except (OSError, ValueError) as error:
-        return Settings(), f"The settings could not be read ({error}), so the defaults are used."
+        return Settings(), tr("The settings could not be read ({error}), so the defaults are used.", error=str(error))
     try:
         values = json.loads(text)
         known = {item.name for item in fields(Settings)}
         settings = Settings(**{name: value for name, value in values.items() if name in known})
         settings.check()
     except (ValueError, TypeError, AttributeError, RecursionError):
-        return Settings(), "The settings file was damaged, so the defaults are used."
+        return Settings(), tr("The settings file was damaged, so the defaults are used.")
     return settings, None
 
 
@@ -126,10 +136,10 @@ def save_settings(path: Path | None, settings: Settings) -> str | None:
     settings : Settings
     """
     if path is None:
-        return NO_FOLDER
+        return tr(NO_FOLDER)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, [json.dumps(asdict(settings), indent=2) + "\n"])
     except OSError as error:
-        return f"The settings could not be saved: {error.strerror or error}."
+        return tr("The settings could not be saved: {error}.", error=error.strerror or str(error))
     return None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from genre_gui.language import mark, tr
+from genre_gui.phrases import translated
 from genre_runtime import GenreError
 
 MAX_NAME_LENGTH = 48
 
 DEVICE_NAMES = {
-    "auto": "Automatic",
+    "auto": mark("Automatic"),
     "cuda": "CUDA",
     "tensorrt": "TensorRT",
     "directml": "DirectML",
@@ -54,17 +56,17 @@ def device_name(device: str) -> str:
     device : str
         The runtime's code, such as `cuda`.
     """
-    return DEVICE_NAMES.get(device, one_line(device))
+    return tr(DEVICE_NAMES[device]) if device in DEVICE_NAMES else one_line(device)
 
 
 def sentence(error: GenreError) -> str:
-    """Return the message of an error on one line, with a capital first letter.
+    """Return the message of an error in the language of the window, on one line, with a capital first letter.
 
     Parameters
     ----------
     error : GenreError
     """
-    return capitalised(one_line(str(error)))
+    return capitalised(translated(one_line(str(error))))
 
 
 def capitalised(text: str) -> str:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
+from genre_gui.language import mark, percent, tr
 from genre_gui.text import one_line, sentence
 from genre_runtime import GenreError, Prediction
 from genre_runtime.library.report.plots import clock
@@ -17,16 +18,19 @@ Result = Prediction | GenreError
 
 
 class State(StrEnum):
-    """State of a track; the value is the text shown."""
+    """State of a track; the value is the text shown, in English."""
 
-    WAITING = "waiting"
-    ANALYSING = "analysing"
-    DONE = "done"
-    UNSURE = "not sure"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    GONE = "file is gone"
+    WAITING = mark("waiting")
+    ANALYSING = mark("analysing")
+    DONE = mark("done")
+    UNSURE = mark("not sure")
+    FAILED = mark("failed")
+    CANCELLED = mark("cancelled")
+    GONE = mark("file is gone")
 
+
+SOUNDS = (mark("silence"), mark("speech"), mark("noise"), mark("tone"))
+"""What a track is that is not music."""
 
 UNFINISHED = (State.WAITING, State.ANALYSING)
 
@@ -110,10 +114,10 @@ class Track:
             genre = sentence(self.result) if isinstance(self.result, GenreError) else ""
         else:
             genre, duration = genre_or_sound(prediction), clock(prediction.duration_seconds)
-            confidence = f"{prediction.confidence:.0%}" if prediction.is_music else ""
+            confidence = percent(prediction.confidence) if prediction.is_music else ""
         name = one_line(self.path.name) or str(self.path)
         folder = one_line(os.path.join(*self.path.parts[-3:-1]) if len(self.path.parts) > 2 else str(self.path.parent))  # noqa: PTH118
-        return Cells(name, genre, confidence, duration, self.state, self.artist, self.title, self.album, folder)
+        return Cells(name, genre, confidence, duration, tr(self.state), self.artist, self.title, self.album, folder)
 
 
 def unsuccessful(tracks: Iterable[Track], paths: set[Path]) -> list[int]:
@@ -136,7 +140,7 @@ def genre_or_sound(prediction: Prediction) -> str:
     ----------
     prediction : Prediction
     """
-    return prediction.label if prediction.is_music else prediction.music or "silence"
+    return prediction.label if prediction.is_music else tr(prediction.music or "silence")
 
 
 def tags(prediction: Prediction) -> tuple[str, ...]:
@@ -202,4 +206,4 @@ def _searched(track: Track) -> str:
     prediction = track.prediction
     names = (genre_or_sound(prediction), *tags(prediction)) if prediction else ()
     path = one_line(str(track.path))
-    return " ".join((path, track.artist, track.title, track.album, *names, track.state)).casefold()
+    return " ".join((path, track.artist, track.title, track.album, *names, tr(track.state))).casefold()

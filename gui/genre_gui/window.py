@@ -1,4 +1,4 @@
-"""The main window: five pages over one controller, updated by polling its events."""
+"""The main window: six pages over one controller, updated by polling its events."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ import customtkinter
 
 from genre_gui.backends.base import Backend, ModelRequest
 from genre_gui.controller import Controller
+from genre_gui.language import choose_language, tr
 from genre_gui.pages.connection import ModelMessages
 from genre_gui.pages.keys import bind_keys
 from genre_gui.pages.learning import CheckPage, LearnPage
 from genre_gui.pages.model import ModelPage
+from genre_gui.pages.settings import SettingsPage
 from genre_gui.pages.tags import TagsPage
 from genre_gui.pages.tracks import TracksPage
 from genre_gui.playback import Player
 from genre_gui.settings import Settings, save_settings
 from genre_gui.text import one_line
 from genre_gui.widgets import dialogs, theme
-from genre_gui.widgets.controls import PAGES, Banner, Header
+from genre_gui.widgets.controls import PAGES, Banner, FocusRing, Header
 from genre_gui.widgets.theme import BACKGROUND, MIDDLE, NARROW
 from genre_gui.workers.background import (
     Audited,
@@ -109,7 +111,9 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         self._player = player or Player()
         self._tag_numbers: list[int] = []
         self._mended: Answers = ()
-        self.title("Music genres")
+        choose_language(settings.language)
+        self.title(tr("Music genres"))
+        theme.choose_text_size(settings.text_size)
         theme.choose_scale(self, settings.scale)
         self._limit_size(settings.size)
         self._look = (theme.dark(), theme.scaling(self))
@@ -117,7 +121,9 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         self._build()
         self.restyle()
         droppable = dialogs.accept_drops(self, self.add)
-        self.tracks.table.set_hint("Drop music here, or press Ctrl+O." if droppable else "Press Ctrl+O to add music.")
+        hint = tr("Drop music here, or press Ctrl+O.") if droppable else tr("Press Ctrl+O to add music.")
+        self.tracks.table.set_hint(hint)
+        FocusRing(self)
         bind_keys(self)
         self.show_page("Tracks")
         self.protocol("WM_DELETE_WINDOW", self.close)
@@ -135,8 +141,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
     def _build(self) -> None:
         self.grid_columnconfigure(0, weight=1)
         self.grid_rowconfigure(2, weight=1)
-        choose = self.choose_device, self.choose_theme, self.choose_scale
-        self.header = Header(self, self.settings, self.show_page, *choose)
+        self.header = Header(self, self.settings, self.show_page, self.choose_device)
         self.header.grid(row=0, column=0, padx=MIDDLE, pady=(MIDDLE, NARROW), sticky="ew")
         self.banner = Banner(self)
         self.banner.grid(row=1, column=0, padx=MIDDLE, pady=(0, NARROW), sticky="ew")
@@ -146,9 +151,9 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         self._messages = ModelMessages(
             self.controller, self.header, self.banner, self._load, self.ask_model, self.ask_head
         )
-        left = (("Add files …", self.ask_files), ("Add a folder …", self.ask_folder))
-        right = (("Write tags …", self.open_tags), ("Export …", self.export))
-        more = ("More like this", self.more_like_this)
+        left = ((tr("Add files …"), self.ask_files), (tr("Add a folder …"), self.ask_folder))
+        right = ((tr("Write tags …"), self.open_tags), (tr("Export …"), self.export))
+        more = (tr("More like this"), self.more_like_this)
         self.tracks = TracksPage(
             self, self.controller, self._player, self.settings, self.banner.show, left, right, more
         )
@@ -181,12 +186,18 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         """The page of doubtful tags; made on first use."""
         return CheckPage(self, self.controller, lambda answers: self.show_page("Tags", answers), self.show_track)
 
+    @cached_property
+    def settings_page(self) -> SettingsPage:
+        """The page of settings; made on first use."""
+        return SettingsPage(self, self.settings, self.choose)
+
     def show_page(self, name: str, mended: Answers = ()) -> None:
         """Show a page.
 
         Parameters
         ----------
-        name : {"Tracks", "Tags", "Check tags", "Learn", "Model"}
+        name : str
+            One of `PAGES`.
         mended : sequence of (Path, Prediction)
             Files whose genres are to be replaced on the page Tags; empty for the selected tracks.
         """
@@ -249,7 +260,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
             None for the genres of the model.
         """
         if self.controller.fixed:
-            message = "The service chooses its genres: set GENRE_HEAD where it runs, and start it again."
+            message = tr("The service chooses its genres: set GENRE_HEAD where it runs, and start it again.")
             self.banner.show(message, bad=True)
         else:
             self._load(head=path and path.absolute())
@@ -270,13 +281,15 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         if self.controller.no_embeddings:
             self.banner.show(self.controller.no_embeddings)
         elif shown is None or not self.controller.compare(shown.number):
-            self.banner.show("Select a track that is analysed and not silent, to sort the others by their similarity.")
+            self.banner.show(
+                tr("Select a track that is analysed and not silent, to sort the others by their similarity.")
+            )
 
     def export(self) -> None:
         """Ask for a file and write the results of the selected tracks, or of all that are shown, into it."""
         numbers = self.tracks.selected_or_shown()
         if not any(self.controller.tracks[number].result for number in numbers):
-            self.banner.show("There is no result to export: add music, or wait until a track is analysed.")
+            self.banner.show(tr("There is no result to export: add music, or wait until a track is analysed."))
         elif path := dialogs.export_file(self, self.settings.last_folder):
             self.controller.export(path, numbers)
 
@@ -288,7 +301,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         """Undo the tags written last, also after the window was closed and opened again."""
         journal = self.controller.tags.journal or (Path(self.settings.journal) if self.settings.journal else None)
         if journal is None:
-            self.banner.show("No tags have been written yet, so there is nothing to undo.")
+            self.banner.show(tr("No tags have been written yet, so there is nothing to undo."))
         else:
             self.controller.tags.undo(journal)
 
@@ -302,27 +315,21 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         self.settings = replace(self.settings, device=device)
         self._load(device=device)
 
-    def choose_theme(self, name: str) -> None:
-        """Change the appearance.
+    def choose(self, name: str, value: str) -> None:
+        """Change a setting: the appearance at once, any other by another window that takes the place of this one.
 
         Parameters
         ----------
-        name : {"system", "light", "dark"}
+        name : {"theme", "scale", "text_size", "language"}
+        value : str
         """
-        self.settings = replace(self.settings, theme=name)
-        theme.choose_appearance(name)
-        self._follow_appearance()
-
-    def choose_scale(self, scale: str) -> None:
-        """End this window, so that another one of that size takes its place: customtkinter would show hidden widgets.
-
-        Parameters
-        ----------
-        scale : {"auto", "100", "125", "150", "200"}
-        """
-        self.settings = replace(self.settings, scale=scale)
-        self.replaced = True
-        self._leave()
+        self.settings = replace(self.settings, **{name: value})
+        if name == "theme":
+            theme.choose_appearance(value)
+            self._follow_appearance()
+        else:  # customtkinter would show hidden widgets if it scaled them
+            self.replaced = True
+            self._leave()
 
     def _limit_size(self, size: str) -> None:
         """Give the window a size that fits the screen."""
@@ -352,8 +359,8 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
             self.clipboard_clear()
             self.clipboard_append(report)
 
-        message = f"Unexpected error: {one_line(report.strip().splitlines()[-1])}"
-        self.banner.show(message, ("Copy the report", copy), bad=True)
+        message = tr("Unexpected error: {error}", error=one_line(report.strip().splitlines()[-1]))
+        self.banner.show(message, (tr("Copy the report"), copy), bad=True)
 
     def close(self) -> None:
         """Close at once, whatever is running."""
@@ -483,4 +490,4 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
 
 
 def _attribute(page: str) -> str:
-    return page.lower().replace(" ", "_")
+    return "settings_page" if page == "Settings" else page.lower().replace(" ", "_")

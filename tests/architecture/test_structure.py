@@ -15,8 +15,8 @@ from tests.architecture.__main__ import NAMES, ROOT, main
 from tests.architecture.structure import Product, documented_parameters, measures, read_product
 
 LIMITS = {
-    "modules": ("<=", 192),  # 130 before two branches, tags, teaching, watching, integrations and a client were added
-    "code lines": ("<=", 27_500),  # product lines would count parameter tables
+    "modules": ("<=", 200),  # 130 before two branches, tags, teaching, watching, integrations, a client and languages
+    "code lines": ("<=", 28_500),  # product lines would count parameter tables
     "longest module": ("<=", 500),
     "modules below 60 lines": ("<=", 8),
     "modules imported by one other": ("<=", 57),

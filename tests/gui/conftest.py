@@ -17,6 +17,7 @@ import pytest
 
 from genre_gui.backends.base import Backend, Load, LocalBackend, ModelRequest
 from genre_gui.controller import Controller
+from genre_gui.language import choose_language
 from genre_gui.playback import Player
 from genre_gui.settings import Settings
 from genre_gui.tracks import State, Track
@@ -56,6 +57,16 @@ def display() -> Iterator[None]:
         server.wait()
 
 
+@pytest.fixture(autouse=True)
+def _usual_desktop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the system speak English and have no dialogs of its own, whatever this machine has."""
+    monkeypatch.setenv("LANGUAGE", "en")
+    monkeypatch.setattr("genre_gui.widgets.desktop_dialogs.program", lambda: None)
+    choose_language("en")
+    yield
+    choose_language("en")
+
+
 @pytest.fixture
 def backend(classifier: GenreClassifier) -> Backend:
     """The tiny model, ready to work."""
@@ -82,19 +93,13 @@ def open_controller(backend: Backend) -> Iterator[OpenController]:
 
 
 @pytest.fixture
-def open_window(
-    display: None, open_controller: OpenController, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[OpenWindow]:
+def open_window(display: None, open_controller: OpenController) -> Iterator[OpenWindow]:
     """Open windows, and close them after the test; an error within a callback of theirs fails it."""
     import tkinter
 
     import customtkinter
 
-    from genre_gui.widgets.desktop import UNAVAILABLE
     from genre_gui.window import Window
-
-    # Tests replace the dialogs of Tk; one of the desktop would wait for somebody.
-    monkeypatch.setattr("genre_gui.widgets.dialogs.open_dialog", lambda *_: UNAVAILABLE)
 
     customtkinter.set_appearance_mode("light")
     windows: list[Window] = []

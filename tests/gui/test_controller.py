@@ -60,7 +60,7 @@ def test_folder_without_music_is_said_in_words(open_controller: OpenController, 
     (tmp_path / "notes.txt").write_text("no music")
     controller = open_controller()
     controller.add([str(tmp_path)])
-    assert wait_for(controller, Notice).message == "There is no audio file in that folder (1 other file in it)."
+    assert wait_for(controller, Notice).message == "There is no audio file in that folder, but 1 other file."
     assert controller.tracks == {}
 
 

@@ -65,7 +65,7 @@ def test_anything_in_any_order(
         *[lambda: window.learn.start.invoke(), lambda: window.check_tags.start.invoke(), window.more_like_this],
         *[lambda: window.learn.cancel.invoke(), lambda: window.check_tags.mend.invoke()],
         lambda: window.choose_device(chance.choice(["cpu", "cuda", "auto"])),
-        lambda: window.choose_theme(chance.choice(["light", "dark"])),
+        lambda: window.choose("theme", chance.choice(["light", "dark"])),
         lambda: window.banner.answers[0].invoke() if window.banner.answers[0].winfo_ismapped() else None,
         lambda: window.tags.write.invoke(),
         tracks.detail.toggle,

@@ -322,7 +322,7 @@ def test_theme_changes_while_open_and_is_kept(open_window: OpenWindow, tmp_path:
     file = tmp_path / "window.json"
     window = open_window(file=file)
     light = window.tracks.detail.bars.cget("background")
-    window.choose_theme("dark")
+    window.choose("theme", "dark")
     window.update()
     assert window.tracks.detail.bars.cget("background") != light
     window.geometry("1000x720")
@@ -446,17 +446,17 @@ def test_size_is_chosen_in_a_new_window_with_the_same_tracks(open_window: OpenWi
 
     window = open_window(settings=Settings(theme="light", scale="100", size="1000x700"))
     add(window, write_audio(tmp_path / "song.wav", tone(1)))
-    small = window.tracks.table.tree.winfo_width(), window.header.theme.winfo_height()
-    window.choose_scale("150")
+    small = window.tracks.table.tree.winfo_width(), window.header.device.winfo_height()
+    window.choose("scale", "150")
     assert window.replaced
     again = Window(window.controller, window.settings)
     again.update()
     assert row(again, 0)[:2] == ["song.wav", "tone"]
     assert text(again.header.model).endswith("on CPU")
-    assert again.header.theme.winfo_height() == pytest.approx(small[1] * 1.5, abs=2)
+    assert again.header.device.winfo_height() == pytest.approx(small[1] * 1.5, abs=2)
     assert again.settings.size == "1000x700"
-    assert again.header.scale.get() == "150 %"
-    again.choose_scale("100")
+    assert again.settings_page.menus["scale"].get() == "150%"
+    again.choose("scale", "100")
     assert again.settings.scale == "100"
 
 

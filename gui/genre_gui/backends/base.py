@@ -13,6 +13,8 @@ from threading import Event
 from typing import Protocol
 
 from genre_gui.backends.stored import StoredAnswers
+from genre_gui.language import tr
+from genre_gui.text import sentence
 from genre_runtime import (
     MAX_PROCESSES,
     DecoderPool,
@@ -159,7 +161,9 @@ def opened_head(request: ModelRequest) -> GenreHead | None:
     try:
         head = read_head(request.head)
     except ModelNotFoundError as error:
-        raise InvalidHeadError(f"there is no file {str(request.head)!r}: open your genres again") from error
+        raise InvalidHeadError(
+            tr("there is no file {path}: open your genres again", path=repr(str(request.head)))
+        ) from error
     head.check_model(read_metadata(find_model(request.model)))
     return head
 
@@ -189,7 +193,7 @@ class LocalBackend(Backend):
             try:
                 self._stored = StoredAnswers(state, classifier)
             except StateError as error:
-                self.notice = f"Answers are not kept: {error}."
+                self.notice = tr("Answers are not kept: {error}.", error=sentence(error))
         self.metadata, self.model_metadata = classifier.metadata, classifier.model_metadata
         model = classifier.model_path.name
         self.name = f"{head_name} ({model})" if head_name else model

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from genre_gui.language import mark, tr
 from genre_gui.text import one_line
 from genre_runtime import GenreError
 from genre_runtime.errors import (
@@ -43,7 +44,13 @@ class AwayError(ServiceError, ConnectionError):
     code = "service_away"
 
     def __init__(self, address: str, why: str) -> None:
-        super().__init__(f"the service at {address} cannot be reached ({one_line(why)}): check that it runs")
+        super().__init__(
+            tr(
+                "the service at {address} cannot be reached ({error}): check that it runs",
+                address=address,
+                error=one_line(why),
+            )
+        )
         self.why = one_line(why)
 
 
@@ -53,7 +60,13 @@ class NoServiceError(ServiceError):
     code = "no_service"
 
     def __init__(self, address: str, why: str) -> None:
-        super().__init__(f"the program at {address} is not a genre service ({one_line(why)}): check the address")
+        super().__init__(
+            tr(
+                "the program at {address} is not a genre service ({error}): check the address",
+                address=address,
+                error=one_line(why),
+            )
+        )
 
 
 class NotReadyError(ServiceError):
@@ -70,7 +83,9 @@ class NotReadyError(ServiceError):
     code = "service_not_ready"
 
     def __init__(self, address: str, reason: str, load_error: str | None = None) -> None:
-        super().__init__(f"the service at {address} is not ready ({one_line(reason)}): see its log")
+        super().__init__(
+            tr("the service at {address} is not ready ({error}): see its log", address=address, error=one_line(reason))
+        )
         self.reason, self.load_error = reason, load_error
 
 
@@ -80,8 +95,20 @@ class KeyRefusedError(ServiceError, PermissionError):
     code = "unauthorized"
 
     def __init__(self, address: str, sent: bool) -> None:
-        message = f"does not accept the key in {KEY_VARIABLE}" if sent else "requires an API key"
-        super().__init__(f"the service at {address} {message}: set {KEY_VARIABLE} and open this window again")
+        message = (
+            tr(
+                "the service at {address} does not accept the key in {name}: set {name} and open this window again",
+                address=address,
+                name=KEY_VARIABLE,
+            )
+            if sent
+            else tr(
+                "the service at {address} requires an API key: set {name} and open this window again",
+                address=address,
+                name=KEY_VARIABLE,
+            )
+        )
+        super().__init__(message)
 
 
 _FILE_ERRORS: dict[str, Callable[[str], GenreError]] = {
@@ -107,16 +134,19 @@ def file_failure(status: int, problem: Mapping[str, Any]) -> GenreError:
     if code in _FILE_ERRORS:
         return _FILE_ERRORS[code](detail)
     if status == 413:
-        return ServiceError(f"the file is too large for the service ({detail or 'status 413'})")
+        return ServiceError(tr("the file is too large for the service ({error})", error=detail or "413"))
     if status in (408, 503) and code in ("timeout", "body_timeout"):
-        return ServiceError(f"the service ran out of time ({detail or code}): try this file alone")
+        return ServiceError(tr("the service ran out of time ({error}): try this file alone", error=detail or code))
     if status in (429, 503):
-        return ServiceError(f"the service is busy ({detail or status}): try again later")
+        return ServiceError(tr("the service is busy ({error}): try again later", error=detail or str(status)))
     if status >= 500:
         request = problem.get("request_id")
-        where = f" under {one_line(str(request))}" if request else ""
-        return ServiceError(f"the service failed to classify this file (status {status}): see its log{where}")
-    return ServiceError(f"the service refused this file (status {status}: {detail or 'no reason given'})")
+        message = mark("the service failed to classify this file (status {status}): see its log")
+        if request:
+            message = mark("the service failed to classify this file (status {status}): see its log under {name}")
+        return ServiceError(tr(message, status=status, name=one_line(str(request))))
+    reason = detail or tr("no reason given")
+    return ServiceError(tr("the service refused this file (status {status}: {error})", status=status, error=reason))
 
 
 def load_failure(error: NotReadyError, device: str) -> GenreError:
@@ -128,7 +158,7 @@ def load_failure(error: NotReadyError, device: str) -> GenreError:
     device : str
         The device requested.
     """
-    message = error.load_error or f"the service could not load the model ({error.reason})"
+    message = error.load_error or tr("the service could not load the model ({error})", error=error.reason)
     if error.reason != DeviceUnavailableError.code:
         return InvalidModelError(message)
     failure = DeviceUnavailableError(device, (), message)

@@ -20,9 +20,10 @@ from genre_gui.backends.errors import (
     ServiceError,
     file_failure,
 )
+from genre_gui.language import mark, plural, tr
 from genre_runtime import AudioConfig, GenreError, ModelMetadata, Prediction, probe
 
-NO_EMBEDDINGS = (
+NO_EMBEDDINGS = mark(
     "A service sends no embeddings. Learning, checking tags and More like this need them: open the window with "
     "genre-gui and without --api."
 )
@@ -185,7 +186,7 @@ class Watcher:
     def check_now(self) -> None:
         """Check the connection at once, after a failed request."""
         if self.link.state is LinkState.CONNECTED:
-            self.link = Link(LinkState.LOST, f"connection to {self._address} lost, trying again …")
+            self.link = Link(LinkState.LOST, tr("connection to {address} lost, trying again …", address=self._address))
         self._check_now.set()
 
     def wait(self, stop: Event) -> bool:
@@ -233,13 +234,16 @@ class Watcher:
         except AwayError as error:
             if (why := self._ended()) is not None:
                 return Link(LinkState.ENDED, why)
-            return Link(LinkState.LOST, f"connection to {self._address} lost ({error.why}), trying again …")
+            message = tr(
+                "connection to {address} lost ({error}), trying again …", address=self._address, error=error.why
+            )
+            return Link(LinkState.LOST, message)
         except ServiceError as error:
-            return Link(LinkState.UNREADY, f"{error}; trying again …")
+            return Link(LinkState.UNREADY, tr("{error}; trying again …", error=str(error)))
         return self._connected(anew)
 
     def _connected(self, anew: bool = False) -> Link:
-        return Link(LinkState.CONNECTED, f"connected to {self._address}{self._note}", anew)
+        return Link(LinkState.CONNECTED, tr("connected to {address}", address=self._address) + self._note, anew)
 
 
 class RemoteBackend(Backend):
@@ -283,7 +287,7 @@ class RemoteBackend(Backend):
         except GenreError as error:
             return error
         except CancelledError:
-            return ServiceError("cancelled")
+            return ServiceError(tr("cancelled"))
 
     def recall(self, path: Path, *, whole: bool) -> Prediction | GenreError | None:  # noqa: ARG002
         """Return None: a service keeps no answers for the window."""
@@ -296,7 +300,7 @@ class RemoteBackend(Backend):
     def devices(self) -> dict[str, str]:
         """Return the device that the service uses; it publishes no others."""
         asked = self._facts["health"].get("device_requested")
-        return {self.device: f"used by the service (requested: {asked})"}
+        return {self.device: tr("used by the service (requested: {device})", device=str(asked))}
 
     def watch(self, tell: Callable[[Link], object], stop: Event) -> None:
         """Report the state of the connection until `stop` is set."""
@@ -315,7 +319,13 @@ class RemoteBackend(Backend):
                 n_breaks += isinstance(error, AwayError)
                 self._watcher.check_now()
                 if n_breaks == MAX_BREAKS:
-                    return ServiceError(f"the connection to the service broke {MAX_BREAKS} times during this file")
+                    return ServiceError(
+                        plural(
+                            "the connection to the service broke {n} time during this file",
+                            "the connection to the service broke {n} times during this file",
+                            MAX_BREAKS,
+                        )
+                    )
                 continue
             values = answer.values()
             if answer.status == 200:

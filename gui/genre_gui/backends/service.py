@@ -19,6 +19,7 @@ from genre_gui.backends.client import Client
 from genre_gui.backends.errors import AwayError, NotReadyError, ServiceError, load_failure
 from genre_gui.backends.launcher import GRACE_SECONDS
 from genre_gui.backends.remote import RemoteBackend, api_key, check_ready
+from genre_gui.language import tr
 from genre_gui.text import one_line
 from genre_runtime import DecodeLimits, GenreError, find_model, read_metadata
 
@@ -97,7 +98,9 @@ class ServiceProcess:
         self._reader.join(1.0)
         last = one_line(self._log[-1])[:MAX_LINE_LENGTH] if self._log else ""
         status = status if status >= 0 else 128 - status  # as a shell counts signals
-        return f"The service has ended (status {status}{': ' + last if last else ''})"
+        if last:
+            return tr("The service has ended (status {status}: {error})", status=status, error=last)
+        return tr("The service has ended (status {status})", status=status)
 
     def end(self) -> None:
         """End the process and wait until it is gone."""
@@ -201,17 +204,17 @@ class OwnService:
     def _start(self, port: int, model: Path, request: ModelRequest) -> tuple[ServiceProcess, str]:
         with self._lock:
             if self._closed.is_set():
-                raise ServiceError("the window is closing")
+                raise ServiceError(tr("the window is closing"))
             elsewhere = self._port is None and port != PREFERRED_PORT and not self._started
             process = ServiceProcess(port, model, request.device, request.head)
             self._started.append(process)
-        return process, f" (port {PREFERRED_PORT} is in use)" if elsewhere else ""
+        return process, " " + tr("(port {port} is in use)", port=str(PREFERRED_PORT)) if elsewhere else ""
 
     def _keep(self, process: ServiceProcess, turn: int) -> list[ServiceProcess]:
         """Make a ready service the only one; return the others, which are to be ended."""
         with self._lock:
             if turn != self._turn or self._closed.is_set():
-                raise ServiceError("another model was requested in the meantime")
+                raise ServiceError(tr("another model was requested in the meantime"))
             others = [other for other in self._started if other is not process]
             self._started = [process]
         return others
@@ -228,17 +231,22 @@ class OwnService:
                     if self._port is not None:
                         reason = (error.strerror or str(error)).lower()
                         raise ServiceError(
-                            f"port {port} cannot be used ({reason}): end the program that uses it, or omit --port"
+                            tr(
+                                "port {port} cannot be used ({error}): end the program that uses it, or omit --port",
+                                port=str(port),
+                                error=reason,
+                            )
                         ) from error
-        raise ServiceError("this machine has no free port: end a program that uses many")
+        raise ServiceError(tr("this machine has no free port: end a program that uses many"))
 
     def _wait(self, process: ServiceProcess, client: Client, device: str) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
             if self._closed.is_set():
-                raise ServiceError("the window is closing")
+                raise ServiceError(tr("the window is closing"))
             if (why := process.ended()) is not None:
-                raise ServiceError(f"{why[:1].lower()}{why[1:]} before it was ready")
+                sentence = f"{why[:1].lower()}{why[1:]}"
+                raise ServiceError(tr("{sentence} before it was ready", sentence=sentence))
             try:
                 check_ready(client)
                 return
@@ -246,7 +254,7 @@ class OwnService:
                 raise load_failure(error, device) from error
             except AwayError:
                 self._closed.wait(_POLL_SECONDS)
-        raise ServiceError(f"the service was not ready within {READY_SECONDS:g} s: try again")
+        raise ServiceError(tr("the service was not ready within {seconds} s: try again", seconds=int(READY_SECONDS)))
 
     def _end(self, process: ServiceProcess) -> None:
         with self._lock:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from genre_gui.backends.base import Link, LinkState
 from genre_gui.backends.errors import AwayError, NotReadyError, ServiceError
 from genre_gui.controller import Controller
+from genre_gui.language import tr
 from genre_gui.text import sentence
 from genre_gui.widgets.controls import Answer, Banner, Header
 from genre_gui.widgets.theme import ERROR, GOOD, MUTED
@@ -53,11 +54,12 @@ class ModelMessages:
         link : Link
         """
         ended = link.state is LinkState.ENDED
-        self._header.show_link("the service has ended" if ended else link.message, _COLOURS.get(link.state, ERROR))
+        self._header.show_link(tr("the service has ended") if ended else link.message, _COLOURS.get(link.state, ERROR))
         if link.anew:
             self._load()
         if ended:
-            self._banner.show(f"{link.message}. Unfinished tracks wait.", ("Start it again", self._load), bad=True)
+            message = f"{link.message}. " + tr("Unfinished tracks wait.")
+            self._banner.show(message, (tr("Start it again"), self._load), bad=True)
 
     def show_load_failure(self, error: GenreError) -> None:
         """Show why a model did not load.
@@ -68,21 +70,24 @@ class ModelMessages:
         """
         controller, banner = self._controller, self._banner
         if isinstance(error, AwayError | NotReadyError) and controller.fixed:
-            self._header.show_link(f"not connected: {error}; trying again …", ERROR)
+            self._header.show_link(tr("not connected: {error}; trying again …", error=str(error)), ERROR)
             self._header.after(RETRY_MILLISECONDS, self._load)
         elif isinstance(error, ServiceError):
-            self._header.show_link("not connected", ERROR)
-            banner.show(f"{sentence(error)}.", ("Try again", self._load), bad=True)
+            self._header.show_link(tr("not connected"), ERROR)
+            banner.show(f"{sentence(error)}.", (tr("Try again"), self._load), bad=True)
         elif isinstance(error, DeviceUnavailableError):
-            banner.show(f"{sentence(error)}. Use the CPU instead?", ("Use the CPU", self._use_cpu), bad=True)
+            question = f"{sentence(error)}. " + tr("Use the CPU instead?")
+            banner.show(question, (tr("Use the CPU"), self._use_cpu), bad=True)
         else:
-            stays = f" {controller.backend.name} stays in use." if controller.backend else ""
+            stays = " " + tr("{model} stays in use.", model=controller.backend.name) if controller.backend else ""
             own = isinstance(error, InvalidHeadError)
-            answers: list[Answer] = [("Open genres …", self._ask_head) if own else ("Open a model …", self._ask_model)]
+            answers: list[Answer] = [
+                (tr("Open genres …"), self._ask_head) if own else (tr("Open a model …"), self._ask_model)
+            ]
             if controller.backend is None and own:
-                answers.append(("Use the model's genres", lambda: self._load(head=None)))
+                answers.append((tr("Use the model's genres"), lambda: self._load(head=None)))
             elif controller.backend is None and controller.request.model is not None:
-                answers.append(("Use the shipped model", lambda: self._load(model=None, head=None)))
+                answers.append((tr("Use the shipped model"), lambda: self._load(model=None, head=None)))
             banner.show(f"{sentence(error)}.{stays}", *answers, bad=True)
 
     def _use_cpu(self) -> None:

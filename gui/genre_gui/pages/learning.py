@@ -10,36 +10,39 @@ from typing import TYPE_CHECKING, Any
 import customtkinter
 
 from genre_gui.controller import Controller
+from genre_gui.language import localised, mark, number, percent, plural, tr
+from genre_gui.phrases import translated
 from genre_gui.text import capitalised, one_line
 from genre_gui.widgets import dialogs
-from genre_gui.widgets.controls import button, card, label, make_focusable
+from genre_gui.widgets.controls import button, card, label, switch
 from genre_gui.widgets.tables import Table
-from genre_gui.widgets.theme import BAR, ERROR, MIDDLE, MUTED, NARROW, TEXT, TRACK, scaling
+from genre_gui.widgets.theme import BAR, ERROR, MIDDLE, MUTED, NARROW, TEXT, TRACK, scaling, text_font, text_size
 from genre_gui.workers.background import Audited, LearningFailed, LearningKind, LearningStep, Learnt
 from genre_runtime import FileResult, Prediction
-from genre_runtime.errors import counted
 
 if TYPE_CHECKING:
     from genre_runtime import GenreHead
+    from genre_runtime.library.learning.heads import Lesson
 
 Columns = Sequence[tuple[str, str, int]]
 GAP = "   "
 """Between a right-aligned column and the next one."""
 
 GENRES: Columns = (
-    ("genre", "Genre", 190),
-    ("tracks", "Tracks", 70),
-    ("recall", "Recall", 70),
-    ("precision", "Precision", 90),
+    ("genre", mark("Genre"), 190),
+    ("tracks", mark("Tracks"), 70),
+    ("recall", mark("Recall"), 90),
+    ("precision", mark("Precision"), 90),
 )
 DOUBTS: Columns = (
-    ("file", "File", 270),
-    ("tag", "Genre in the tags", 150),
-    ("before", "Confidence", 96),
-    ("answer", f"{GAP}Sounds like", 150),
-    ("after", "Confidence", 96),
-    ("alike", f"{GAP}Genres of similar tracks", 240),
+    ("file", mark("File"), 270),
+    ("tag", mark("Genre in the tags"), 150),
+    ("before", mark("Confidence"), 96),
+    ("answer", mark("Sounds like"), 150),
+    ("after", mark("Confidence"), 96),
+    ("alike", mark("Genres of similar tracks"), 240),
 )
+AFTER_NUMBERS = ("answer", "alike")
 NUMBERS = ("tracks", "recall", "precision", "before", "after")
 CAPTION_WIDTH = 130
 """Of the figures, pixels before scaling."""
@@ -85,7 +88,7 @@ class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]
         self.tools.grid(row=0, column=0, columnspan=2, sticky="ew")
         self.start = button(self.tools, action, self._begin, "filled")
         self.start.grid(row=0, column=0, padx=(0, NARROW))
-        self.cancel = button(self.tools, "Cancel", self._cancel, "text")
+        self.cancel = button(self.tools, tr("Cancel"), self._cancel, "text")
         self.cancel.grid(row=0, column=1, padx=(0, NARROW))
         self.cancel.configure(state="disabled")
         self.tools.grid_columnconfigure(5, weight=1)
@@ -107,7 +110,7 @@ class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]
         n_tracks, n_unfinished = len(self._controller.tracks), self._controller.n_unfinished
         why_not = self._controller.no_embeddings
         if not why_not and not n_tracks:
-            why_not = f"{self._hint}\nThe queue is empty: add music first."
+            why_not = f"{self._hint}\n" + tr("The queue is empty: add music first.")
         if why_not != self._why_not:
             self._why_not = why_not
             if not self._finished and not self._busy:
@@ -116,7 +119,9 @@ class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]
         if state != self.start.cget("state"):
             self.start.configure(state=state)
         if self._runs.wanted:
-            text = f"Waiting until {counted(n_unfinished, 'track')} {'is' if n_unfinished == 1 else 'are'} analysed …"
+            text = plural(
+                "Waiting until {n} track is analysed …", "Waiting until {n} tracks are analysed …", n_unfinished
+            )
             if text != self.message.cget("text"):
                 self._say(text)
                 self.progress.set(1 - n_unfinished / max(n_tracks, 1))
@@ -164,7 +169,7 @@ class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]
     def _cancel(self) -> None:
         self._runs.cancel()
         self._end()
-        self._say("Cancelled.")
+        self._say(tr("Cancelled."))
 
     def _end(self) -> None:
         self._busy, self._finished = False, True
@@ -185,7 +190,8 @@ class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]
         names = [name for name, _, _ in columns]
         tree = Table(surface, names, "extended")
         for name, heading, _ in columns:
-            tree.heading(name, text=heading, anchor="e" if name in NUMBERS else "w")
+            gap = GAP if name in AFTER_NUMBERS else ""
+            tree.heading(name, text=f"{gap}{tr(heading)}", anchor="e" if name in NUMBERS else "w")
             tree.column(name, anchor="e" if name in NUMBERS else "w", stretch=name not in NUMBERS)
         tree.set_widths({name: width for name, _, width in columns})
         return tree
@@ -214,22 +220,19 @@ class LearnPage(LearningPage):
         open_head: Callable[[], object],
         use: Callable[[Path | None], object],
     ) -> None:
-        hint = (
+        hint = tr(
             "Learns the genres in the tags of all tracks of the queue, and shows what they are worth on artists that "
             "were held out. Nothing is changed in the files."
         )
-        super().__init__(master, controller, "learn", "Learn my genres", hint, GENRES)
+        super().__init__(master, controller, "learn", tr("Learn my genres"), hint, GENRES)
         self.head: GenreHead | None = None
         self._folder, self._use = folder, use
         self._to_use: Path | None = None
         self.grid_columnconfigure((0, 1), weight=1, uniform="half")
-        button(self.tools, "Add a folder …", add_folder).grid(row=0, column=2, padx=(0, MIDDLE))
-        self.join = customtkinter.CTkSwitch(
-            self.tools, text="join names that mean the same", command=self._join, text_color=TEXT, progress_color=BAR
-        )
-        make_focusable(self.join)
+        button(self.tools, tr("Add a folder …"), add_folder).grid(row=0, column=2, padx=(0, MIDDLE))
+        self.join = switch(self.tools, tr("join names that mean the same"), self._join)
         self.join.grid(row=0, column=3)
-        self.open = button(self.tools, "Open genres …", open_head)
+        self.open = button(self.tools, tr("Open genres …"), open_head)
         self.open.grid(row=0, column=6)
         surface = card(self)
         surface.grid(row=2, column=1, padx=(MIDDLE, 0), sticky="nsew")
@@ -238,36 +241,46 @@ class LearnPage(LearningPage):
         self.title = label(surface, "", size=15, bold=True)
         self.title.grid(row=0, column=0, columnspan=2, padx=MIDDLE, pady=(MIDDLE, NARROW), sticky="ew")
         self.facts = customtkinter.CTkTextbox(
-            surface, fg_color="transparent", text_color=TEXT, wrap="word", height=0, font=customtkinter.CTkFont(size=13)
+            surface, fg_color="transparent", text_color=TEXT, wrap="word", height=0, font=text_font()
         )
         self.facts.grid(row=1, column=0, columnspan=2, padx=NARROW, pady=(0, NARROW), sticky="nsew")
-        indent = round(CAPTION_WIDTH * scaling(self))
+        indent = round(text_size(CAPTION_WIDTH) * scaling(self))
         self.facts.configure(tabs=(indent,), state="disabled", spacing1=2, spacing3=2)
         self.facts.tag_config("all", lmargin2=indent)
-        self.save = button(self.actions, "Save as …", lambda: self._save(use=False))
+        self.save = button(self.actions, tr("Save as …"), lambda: self._save(use=False))
         self.save.grid(row=0, column=0, padx=(0, NARROW))
-        self.use = button(self.actions, "Save and use", lambda: self._save(use=True), "filled")
+        self.use = button(self.actions, tr("Save and use"), lambda: self._save(use=True), "filled")
         self.use.grid(row=0, column=1, padx=(0, MIDDLE))
         self.in_use = label(self.actions, "", colour=MUTED)
         self.in_use.grid(row=0, column=2, sticky="ew")
         self.actions.grid_columnconfigure(2, weight=1)
-        self.back = button(self.actions, "Use the model's genres", lambda: use(None))
+        self.back = button(self.actions, tr("Use the model's genres"), lambda: use(None))
         self.back.grid(row=0, column=3)
         self.show_in_use()
         self._enable()
 
     def _show(self, event: Learnt) -> None:
-        from genre_runtime.library.learning.words import facts_of, genre_rows, title
+        from genre_runtime.library.learning.examples import GenreNames
+        from genre_runtime.library.learning.words import facts_of, genre_rows
 
         self.head = event.lesson.head
-        self._say("Learnt. Save the genres to use them, here and in the other programs of this project.")
+        self._say(tr("Learnt. Save the genres to use them, here and in the other programs of this project."))
         for row in genre_rows(event.lesson):
-            self.table.insert("", "end", values=(one_line(row.genre), *row[1:]))
-        self.title.configure(text=title(event.lesson))
-        texts = facts_of(event.lesson, event.names)
+            self.table.insert("", "end", values=(one_line(row.genre), *map(localised, row[1:])))
+        self.title.configure(text=_title(event.lesson))
+        texts = [
+            (translated(caption), "\n".join(map(translated, text.split("\n"))))
+            for caption, text in facts_of(event.lesson, GenreNames())
+        ]
+        if event.names.joined:
+            joined = (
+                tr("{names} with {name}", names=", ".join(others), name=name)
+                for name, others in event.names.joined.items()
+            )
+            texts.append((tr("joined"), "\n".join(joined)))
         if event.names.proposals:
-            same = "\n".join(f"{rare} and {common}" for rare, common in event.names.proposals)
-            texts.append(("may mean the same", same))
+            same = (tr("{one} and {other}", one=rare, other=common) for rare, common in event.names.proposals)
+            texts.append((tr("may mean the same"), "\n".join(same)))
         self._show_facts(texts)
         self._enable()
 
@@ -278,14 +291,15 @@ class LearnPage(LearningPage):
         ----------
         path : Path
         """
-        self._say(f"Saved as {one_line(path.name)}.")
+        self._say(tr("Saved as {name}.", name=one_line(path.name)))
         if path == self._to_use:
             self._use(path)
 
     def show_in_use(self) -> None:
         """Show which genres the window answers by."""
         head = self._controller.request.head
-        self.in_use.configure(text=f"In use: {'the genres of the model' if head is None else one_line(head.name)}")
+        name = tr("the genres of the model") if head is None else one_line(head.name)
+        self.in_use.configure(text=tr("In use: {name}", name=name))
         self.back.configure(state="disabled" if head is None else "normal")
 
     def _begin(self) -> None:
@@ -339,18 +353,18 @@ class CheckPage(LearningPage):
         mend: Callable[[Sequence[tuple[Path, Prediction]]], object],
         show_track: Callable[[Path], object],
     ) -> None:
-        hint = (
+        hint = tr(
             "Compares the genre in the tags of each track with what it sounds like, by all other artists of the queue, "
             "and lists the doubtful ones, the most certain first."
         )
-        super().__init__(master, controller, "audit", "Check the tags", hint, DOUBTS)
+        super().__init__(master, controller, "audit", tr("Check the tags"), hint, DOUBTS)
         self.doubtful: list[FileResult] = []
         self._mend, self._show_track = mend, show_track
         self.alike = label(self.actions, "", size=12, colour=MUTED)
         self.alike.grid(row=0, column=0, columnspan=3, pady=(0, NARROW), sticky="ew")
-        self.mend = button(self.actions, "Change the tags …", lambda: self._mend(self.chosen()), "filled")
+        self.mend = button(self.actions, tr("Change the tags …"), lambda: self._mend(self.chosen()), "filled")
         self.mend.grid(row=1, column=0, padx=(0, NARROW))
-        self.show_one = button(self.actions, "Show the track", self._show_chosen)
+        self.show_one = button(self.actions, tr("Show the track"), self._show_chosen)
         self.show_one.grid(row=1, column=1)
         self.actions.grid_columnconfigure(2, weight=1)
         for key in ("<Return>", "<KP_Enter>", "<Double-1>"):
@@ -363,9 +377,15 @@ class CheckPage(LearningPage):
     def _show(self, event: Audited) -> None:
         self.doubtful = event.audit.doubtful[:MAX_DOUBTS]
         count = len(event.audit.doubtful)
-        more = f" The {MAX_DOUBTS:,} most certain are shown." if count > MAX_DOUBTS else ""
-        are = "is" if count == 1 else "are"
-        self._say(f"{count:,} of {counted(event.audit.n_tracks, 'track')} {are} doubtful.{more}")
+        message = plural(
+            "{n} of {tracks} tracks is doubtful.",
+            "{n} of {tracks} tracks are doubtful.",
+            count,
+            tracks=event.audit.n_tracks,
+        )
+        if count > MAX_DOUBTS:
+            message += " " + tr("The {n} most certain are shown.", n=MAX_DOUBTS)
+        self._say(message)
         for place, result in enumerate(self.doubtful):
             self.table.insert("", "end", str(place), values=_cells(result))
         if self.doubtful:
@@ -388,24 +408,36 @@ class CheckPage(LearningPage):
     def _show_selected(self) -> None:
         selected = self.table.selection()
         state = "normal" if selected else "disabled"
-        files = counted(len(selected), "file") if selected else "files"
-        self.mend.configure(text=f"Change the tags of {files} …", state=state)
+        text = plural("Change the tags of {n} file …", "Change the tags of {n} files …", len(selected))
+        self.mend.configure(text=text if selected else tr("Change the tags …"), state=state)
         self.show_one.configure(state=state)
         doubt = self.doubtful[int(selected[0])].doubt if selected else None
         lines = [
-            f"{similarity:.2f}   {one_line(path.name)}   ({one_line('; '.join(genres))})"
+            f"{number(similarity, 2)}   {one_line(path.name)}   ({one_line('; '.join(genres))})"
             for path, genres, similarity in (doubt.neighbours if doubt else ())
         ]
-        self.alike.configure(text="\n".join(["Most like it:", *lines]) if lines else "")
+        self.alike.configure(text="\n".join([tr("Most like it:"), *lines]) if lines else "")
+
+
+def _title(lesson: Lesson) -> str:
+    """Return how much was learnt from how much."""
+    facts = lesson.head.provenance
+    return " ".join(
+        (
+            plural("{n} genre", "{n} genres", len(lesson.head.labels)),
+            plural("from {n} track", "from {n} tracks", facts["n_tracks"]),
+            plural("by {n} artist", "by {n} artists", facts["n_groups"]),
+        )
+    )
 
 
 def _cells(result: FileResult) -> tuple[str, ...]:
     prediction, doubt = result.prediction, result.doubt
     assert prediction is not None
     assert doubt is not None
-    alike = ", ".join("; ".join(genres) or "no genre" for _, genres, _ in doubt.neighbours)
+    alike = ", ".join("; ".join(genres) or tr("no genre") for _, genres, _ in doubt.neighbours)
     name, tag, answer = Path(result.path).name, "; ".join(doubt.genres), prediction.label
-    shares = f"{doubt.confidence:.0%}", f"{prediction.confidence:.0%}"
+    shares = percent(doubt.confidence), percent(prediction.confidence)
     return (
         one_line(name),
         one_line(tag),

@@ -13,14 +13,16 @@ from typing import Any
 import customtkinter
 
 from genre_gui.backends.base import Backend
+from genre_gui.language import localised, number, percent, plural, tr
+from genre_gui.phrases import translated
 from genre_gui.text import device_name, one_line
-from genre_gui.widgets.charts import SCORE_LINES, TRAINING_LINES, Confusion, Curves, Scores
 from genre_gui.widgets.controls import button, card, label
+from genre_gui.widgets.model_charts import SCORE_LINES, TRAINING_LINES, Confusion, Curves, Scores
 from genre_gui.widgets.theme import MIDDLE, MUTED, NARROW, WIDE
 from genre_runtime import ModelMetadata
-from genre_runtime.errors import counted
 
-UNKNOWN = "unknown"
+UNKNOWN = ""
+"""A value that the sidecar does not have."""
 
 
 def headline(metadata: ModelMetadata) -> list[tuple[str, str]]:
@@ -34,11 +36,11 @@ def headline(metadata: ModelMetadata) -> list[tuple[str, str]]:
     test, files = _mapping(metrics.get("test")), _mapping(metrics.get("files"))
     confident = _mapping(test.get("confident"))
     return [
-        (_percent(test.get("accuracy")), "right on test tracks"),
-        (_percent(files.get("accuracy")), "right from test files"),
-        (_percent(confident.get("precision")), "of confident answers right"),
-        (_decimal(test.get("macro_f1")), "macro F1"),
-        (f"{metrics['epoch']}" if isinstance(metrics.get("epoch"), int) else UNKNOWN, "epoch"),
+        (_percent(test.get("accuracy")), tr("right on test tracks")),
+        (_percent(files.get("accuracy")), tr("right from test files")),
+        (_percent(confident.get("precision")), tr("of confident answers right")),
+        (_decimal(test.get("macro_f1")), tr("macro F1")),
+        (number(metrics["epoch"]) if isinstance(metrics.get("epoch"), int) else UNKNOWN, tr("epoch")),
     ]
 
 
@@ -95,30 +97,45 @@ def describe(metadata: ModelMetadata) -> str:
     split, versions = _mapping(provenance.get("split")), _mapping(provenance.get("versions"))
     clips = _mapping(provenance.get("clips_per_source"))
     lines = [
-        ("Genres", ", ".join(metadata.labels)),
-        ("Input", _input(metadata) if metadata.graphs else ""),  # a service does not publish it
-        ("Confident from", _confident(metadata)),
-        ("Data", ", ".join(f"{source} {count}" for source, count in clips.items())),
-        ("Split", ", ".join(f"{name} {value}" for name, value in split.items())),
-        ("Parameters", f"{provenance['n_parameters']:,}" if isinstance(provenance.get("n_parameters"), int) else ""),
-        ("Made with", ", ".join(f"{name} {value}" for name, value in versions.items())),
+        (tr("Genres"), ", ".join(metadata.labels)),
+        (tr("Input"), _input(metadata) if metadata.graphs else ""),  # a service does not publish it
+        (tr("Confident from"), _confident(metadata)),
+        (tr("Data"), ", ".join(f"{source} {count}" for source, count in clips.items())),
+        (tr("Split"), ", ".join(f"{name} {value}" for name, value in split.items())),
+        (
+            tr("Parameters"),
+            number(provenance["n_parameters"]) if isinstance(provenance.get("n_parameters"), int) else "",
+        ),
+        (tr("Made with"), ", ".join(f"{name} {value}" for name, value in versions.items())),
     ]
     return "\n".join(f"{name}:  {one_line(value)}" for name, value in lines if value)
 
 
 def _input(metadata: ModelMetadata) -> str:
-    audio, excerpts = metadata.audio, f"{counted(metadata.n_excerpts, 'excerpt')} of {metadata.excerpt_seconds:g} s"
-    return f"{excerpts} at {audio.sample_rate} Hz, {audio.n_mels} mel bands"
+    audio = metadata.audio
+    return plural(
+        "{n} excerpt of {seconds} s at {rate} Hz, {bands} mel bands",
+        "{n} excerpts of {seconds} s at {rate} Hz, {bands} mel bands",
+        metadata.n_excerpts,
+        seconds=localised(f"{metadata.excerpt_seconds:g}"),
+        rate=audio.sample_rate,
+        bands=audio.n_mels,
+    )
 
 
 def _confident(metadata: ModelMetadata) -> str:
     # 0 if an older service does not publish it
-    threshold = f"{metadata.confidence_threshold:.0%}" if metadata.confidence_threshold else ""
+    threshold = percent(metadata.confidence_threshold) if metadata.confidence_threshold else ""
     values = _mapping(_mapping(metadata.metrics.get("test")).get("confident"))
     share, right = values.get("coverage"), values.get("precision")
     if not threshold or not _is_number(share) or not _is_number(right):
         return threshold
-    return f"{threshold} ({_percent(share)} of the test tracks, {_percent(right)} of them correct)"
+    return tr(
+        "{threshold} ({share} of the test tracks, {right} of them correct)",
+        threshold=threshold,
+        share=_percent(share),
+        right=_percent(right),
+    )
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -130,11 +147,11 @@ def _is_number(value: Any) -> bool:
 
 
 def _percent(value: Any) -> str:
-    return f"{value:.1%}" if _is_number(value) else UNKNOWN
+    return percent(value, 1) if _is_number(value) else UNKNOWN
 
 
 def _decimal(value: Any) -> str:
-    return f"{value:.3f}" if _is_number(value) else UNKNOWN
+    return number(value, 3) if _is_number(value) else UNKNOWN
 
 
 N_NUMBERS = 5
@@ -157,20 +174,22 @@ class ModelPage(customtkinter.CTkScrollableFrame):  # type: ignore[misc]
         self.grid_columnconfigure((0, 1), weight=1, uniform="half")
         top = self._card(0, 0, columns=2)
         top.grid_columnconfigure(0, weight=1)
-        self.name = label(top, "The model is loading …", size=20, bold=True)
+        self.name = label(top, tr("The model is loading …"), size=20, bold=True)
         self.name.grid(row=0, column=0, padx=WIDE, pady=(MIDDLE, NARROW), sticky="ew")
-        button(top, "Which devices work?", probe_devices, "text").grid(row=0, column=1, padx=0, pady=(MIDDLE, NARROW))
-        self.open = button(top, "Open another model …", open_model)
+        button(top, tr("Which devices work?"), probe_devices, "text").grid(
+            row=0, column=1, padx=0, pady=(MIDDLE, NARROW)
+        )
+        self.open = button(top, tr("Open another model …"), open_model)
         self.open.grid(row=0, column=2, padx=WIDE, pady=(MIDDLE, NARROW))
         strip = customtkinter.CTkFrame(top, fg_color="transparent")
         strip.grid(row=1, column=0, columnspan=3, padx=WIDE, pady=(0, NARROW), sticky="ew")
         self.numbers = [self._number(strip, column) for column in range(N_NUMBERS)]
         self.devices = label(top, "", size=12, colour=MUTED)
         self.devices.grid(row=2, column=0, columnspan=3, padx=WIDE, pady=(0, MIDDLE), sticky="ew")
-        self.scores = self._chart(1, 0, "Scores of each genre", Scores)
-        self.confusion = self._chart(1, 1, "True genre (rows) and predicted genre (columns)", Confusion)
-        self.losses = self._chart(2, 0, "", lambda place: Curves(place, "Loss", TRAINING_LINES))
-        self.accuracy = self._chart(2, 1, "", lambda place: Curves(place, "Validation", SCORE_LINES))
+        self.scores = self._chart(1, 0, tr("Scores of each genre"), Scores)
+        self.confusion = self._chart(1, 1, tr("True genre (rows) and predicted genre (columns)"), Confusion)
+        self.losses = self._chart(2, 0, "", lambda place: Curves(place, tr("Loss"), TRAINING_LINES))
+        self.accuracy = self._chart(2, 1, "", lambda place: Curves(place, tr("Validation"), SCORE_LINES))
         bottom = self._card(3, 0, columns=2)
         bottom.grid_columnconfigure(0, weight=1)
         self.facts = label(bottom, size=13)
@@ -184,11 +203,13 @@ class ModelPage(customtkinter.CTkScrollableFrame):  # type: ignore[misc]
         backend : Backend
         """
         metadata = backend.metadata
-        self.name.configure(text=f"{one_line(backend.name)} on {device_name(backend.device)}")
+        self.name.configure(
+            text=tr("{model} on {device}", model=one_line(backend.name), device=device_name(backend.device))
+        )
         self.devices.grid_remove()
-        for (value, message), (number, caption) in zip(headline(metadata), self.numbers, strict=False):
-            number.configure(text="" if value == UNKNOWN else value)
-            caption.configure(text="" if value == UNKNOWN else message)
+        for (value, message), (figure, caption) in zip(headline(metadata), self.numbers, strict=False):
+            figure.configure(text=value)
+            caption.configure(text=message if value else "")
         self.scores.show(scores_of(metadata))
         self.confusion.show(metadata.labels, matrix_of(metadata))
         self.losses.show(history_of(metadata))
@@ -208,7 +229,9 @@ class ModelPage(customtkinter.CTkScrollableFrame):  # type: ignore[misc]
             For each device `works`, or why it does not.
         """
         self.devices.configure(
-            text="\n".join(f"{device_name(device)}: {one_line(message)}" for device, message in answers.items())
+            text="\n".join(
+                f"{device_name(device)}: {one_line(translated(message))}" for device, message in answers.items()
+            )
         )
         self.devices.grid()
 
@@ -234,7 +257,7 @@ class ModelPage(customtkinter.CTkScrollableFrame):  # type: ignore[misc]
 
     def _number(self, master: Any, column: int) -> tuple[Any, Any]:
         master.grid_columnconfigure(column, weight=1)
-        number, caption = label(master, UNKNOWN, size=24, bold=True), label(master, "", size=12, colour=MUTED)
-        number.grid(row=0, column=column, sticky="ew")
+        figure, caption = label(master, UNKNOWN, size=24, bold=True), label(master, "", size=12, colour=MUTED)
+        figure.grid(row=0, column=column, sticky="ew")
         caption.grid(row=1, column=column, sticky="ew")
-        return number, caption
+        return figure, caption

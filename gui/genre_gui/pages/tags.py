@@ -10,44 +10,46 @@ from typing import TYPE_CHECKING, Any
 
 import customtkinter
 
+from genre_gui.language import mark, plural, tr
+from genre_gui.phrases import translated
 from genre_gui.text import one_line, sentence, shortened
-from genre_gui.widgets.controls import button, card, label, make_focusable, menu
+from genre_gui.widgets.controls import button, card, label, menu, switch
 from genre_gui.widgets.tables import Table
-from genre_gui.widgets.theme import BAR, CARD, ERROR, MIDDLE, MUTED, NARROW, PRIMARY, TEXT, colour, font
+from genre_gui.widgets.theme import CARD, ERROR, MIDDLE, MUTED, NARROW, PRIMARY, TEXT, colour, font
 from genre_gui.workers.background import Tagged, TagsFinished, TagsUndone
 from genre_gui.workers.tagging import TagOptions, Values, Write
 from genre_runtime import GenreError
-from genre_runtime.errors import counted
 
 if TYPE_CHECKING:
     from genre_runtime.library.tags import Change, Mode
 
 
 MODES: dict[str, Mode] = {
-    "only if there is none": "empty",
-    "replace genres": "overwrite",
-    "add to genres": "append",
+    mark("only if there is none"): "empty",
+    mark("replace genres"): "overwrite",
+    mark("add to genres"): "append",
 }
 FIELDS: dict[str, tuple[str, ...]] = {
-    "genre": ("genre",),
-    "genre with styles": ("genre=genre,styles",),
-    "genre, style": ("genre", "style"),
-    "genre, style, mood": ("genre", "style", "mood"),
+    mark("genre"): ("genre",),
+    mark("genre with styles"): ("genre=genre,styles",),
+    mark("genre, style"): ("genre", "style"),
+    mark("genre, style, mood"): ("genre", "style", "mood"),
 }
 """Fields as for `genre tag --field`, by their name in the menu."""
 
 COLUMNS = (
-    ("file", "File", 240),
-    ("old", "Genre now", 140),
-    ("genre", "Genre after", 150),
+    ("file", mark("File"), 240),
+    ("old", mark("Genre now"), 140),
+    ("genre", mark("Genre after"), 150),
     ("why", "", 300),
     ("ticked", "", 34),
-    ("style", "Style after", 150),
-    ("mood", "Mood after", 120),
+    ("style", mark("Style after"), 150),
+    ("mood", mark("Mood after"), 120),
 )
 ORDER = ("ticked", "file", "old", "genre", "style", "mood", "why")
 TICKED, NOT_TICKED = "☑", "☐"
-NO_NAMES = "Own names …"
+NO_NAMES = mark("Own names …")
+TOPS = (mark("1 genre"), mark("up to 2 genres"), mark("up to 3 genres"))
 
 
 class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
@@ -91,13 +93,13 @@ class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
         actions = customtkinter.CTkFrame(self, fg_color="transparent")
         actions.grid(row=2, column=0, pady=(NARROW, 0), sticky="ew")
         actions.grid_columnconfigure(1, weight=1)
-        self.write = button(actions, "Write", self._write, "filled")
+        self.write = button(actions, tr("Write"), self._write, "filled")
         self.write.grid(row=0, column=0)
         self.message = label(actions, colour=MUTED)
         self.message.grid(row=0, column=1, padx=MIDDLE, sticky="ew")
-        self.undo = button(actions, "Undo the last changes", undo)
+        self.undo = button(actions, tr("Undo the last changes"), undo)
         self.undo.grid(row=0, column=2, padx=(0, NARROW))
-        button(actions, "Back", leave, "text").grid(row=0, column=3)
+        button(actions, tr("Back"), leave, "text").grid(row=0, column=3)
 
     def show(self, mode: Mode | None = None) -> None:
         """Show what would be written into other files; all of them are ticked and none is corrected.
@@ -108,7 +110,7 @@ class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
             What is to become of present genres; None for the present choice.
         """
         if mode is not None:
-            self.mode.set(next(name for name, code in MODES.items() if code == mode))
+            self.mode.set(next(tr(name) for name, code in MODES.items() if code == mode))
         if not self._writing:
             self._left_out, self._corrected = set(), {}
         self.refresh()
@@ -117,12 +119,15 @@ class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
         """Show what would be written with the present options."""
         if not self._writing:
             self._begin()
-            top = int(next(c for c in self.top.get() if c.isdigit()))
-            fields = FIELDS[self.fields.get()]
+            top = 1 + next(place for place, name in enumerate(TOPS) if tr(name) == self.top.get())
+            fields = next(fields for name, fields in FIELDS.items() if tr(name) == self.fields.get())
+            mode = next(code for name, code in MODES.items() if tr(name) == self.mode.get())
             shown = {"style", "mood"} - set(fields)
             self.tree.show_columns([name for name in ORDER if name not in shown])
-            options = TagOptions(MODES[self.mode.get()], bool(self.unsure.get()), top, fields, self._names)
-            self.message.configure(text=f"Reading the tags of {counted(self._plan(options), 'file')} …")
+            options = TagOptions(mode, bool(self.unsure.get()), top, fields, self._names)
+            count = self._plan(options)
+            message = plural("Reading the tags of {n} file …", "Reading the tags of {n} files …", count)
+            self.message.configure(text=message)
 
     def handle(self, event: Tagged | TagsFinished) -> None:
         """Show the result for a file, or the end of a run.
@@ -153,11 +158,14 @@ class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
         """
         self._begin()
         for undone in event.outcomes:
-            message = sentence(undone.error) if undone.error else "restored" if undone.n_restored else "unchanged"
+            message = (
+                sentence(undone.error) if undone.error else tr("restored") if undone.n_restored else tr("unchanged")
+            )
             row = (one_line(undone.path.name), one_line("; ".join(undone.genres)), "", message, "", "", "")
             self.tree.insert("", "end", values=row, tags=("bad" if undone.error else "plain",))
         count = sum(undone.n_restored > 0 for undone in event.outcomes)
-        self.message.configure(text=f"{counted(count, 'file')} restored byte for byte.")
+        message = plural("{n} file restored byte for byte.", "{n} files restored byte for byte.", count)
+        self.message.configure(text=message)
 
     def restyle(self) -> None:
         """Apply the colours and the scaling of the present appearance."""
@@ -210,7 +218,7 @@ class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
         change, path = self._changes[item], self._rows[item]
         values = {name: one_line("; ".join(found)) for name, found in self._values(item).items()}
         corrected = path in self._corrected and not change.written
-        why = "written" if change.written else "corrected" if corrected else change.reason or ""
+        why = tr("written") if change.written else tr("corrected") if corrected else translated(change.reason or "")
         ticked = "" if change.written or not values else NOT_TICKED if path in self._left_out else TICKED
         old = change.fields["genre"].old if "genre" in change.fields else ()
         genre, style, mood = (values.get(name, "") for name in ("genre", "style", "mood"))
@@ -224,9 +232,10 @@ class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
 
     def _count(self) -> None:
         count = self._chosen()
-        files = counted(count, "file")
-        self.message.configure(text=f"{files} would change." if count else "Nothing would change.")
-        self.write.configure(text=f"Write {files}", state="normal" if count else "disabled")
+        message = plural("{n} file would change.", "{n} files would change.", count)
+        self.message.configure(text=message if count else tr("Nothing would change."))
+        text = plural("Write {n} file", "Write {n} files", count)
+        self.write.configure(text=text, state="normal" if count else "disabled")
 
     def _write(self) -> None:
         self._close_editor()
@@ -242,7 +251,7 @@ class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
         self._begin()
         self._corrected = {}
         self._start(left_out, corrected)
-        self.message.configure(text="Writing …")
+        self.message.configure(text=tr("Writing …"))
 
     def _begin(self) -> None:
         self._close_editor()
@@ -254,7 +263,7 @@ class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
         self._writing = False
         if event.write:
             count = sum(change.written for change in self._changes.values())
-            self.message.configure(text=f"{counted(count, 'file')} written.")
+            self.message.configure(text=plural("{n} file written.", "{n} files written.", count))
         else:
             self._count()
 
@@ -263,7 +272,7 @@ class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
         chosen = None if self._names is not None else self._ask_names()
         if chosen != self._names:
             self._names = chosen
-            self.names.configure(text=NO_NAMES if chosen is None else f"✕  {shortened(chosen.name, 24)}")
+            self.names.configure(text=tr(NO_NAMES) if chosen is None else f"✕  {shortened(chosen.name, 24)}")
             self.refresh()
 
     def _clicked(self, event: Event[Misc]) -> None:
@@ -319,15 +328,12 @@ class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
 
     def _option_row(self) -> Any:
         options = customtkinter.CTkFrame(self, fg_color="transparent")
-        label(options, "Write", bold=True).grid(row=0, column=0, padx=(0, NARROW))
-        self.fields = menu(options, list(FIELDS), lambda _: self.refresh(), width=178)
-        self.mode = menu(options, list(MODES), lambda _: self.refresh(), width=180)
-        self.top = menu(options, ("1 genre", "up to 2 genres", "up to 3 genres"), lambda _: self.refresh(), width=140)
-        self.names = button(options, NO_NAMES, self._choose_names)
-        self.unsure = customtkinter.CTkSwitch(
-            options, text="also unsure answers", command=self.refresh, text_color=TEXT, progress_color=BAR
-        )
-        make_focusable(self.unsure)
+        label(options, tr("Write"), bold=True).grid(row=0, column=0, padx=(0, NARROW))
+        self.fields = menu(options, list(map(tr, FIELDS)), lambda _: self.refresh())
+        self.mode = menu(options, list(map(tr, MODES)), lambda _: self.refresh())
+        self.top = menu(options, list(map(tr, TOPS)), lambda _: self.refresh())
+        self.names = button(options, tr(NO_NAMES), self._choose_names)
+        self.unsure = switch(options, tr("also unsure answers"), self.refresh)
         for column, widget in enumerate((self.fields, self.mode, self.top, self.names, self.unsure), start=1):
             widget.grid(row=0, column=column, padx=(0, NARROW))
         return options
@@ -339,7 +345,7 @@ class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
         surface.grid_columnconfigure(0, weight=1)
         tree = Table(surface, [name for name, _, _ in COLUMNS], "extended")
         for name, heading, _ in COLUMNS:
-            tree.heading(name, text=heading or (TICKED if name == "ticked" else ""), anchor="w")
+            tree.heading(name, text=tr(heading) or (TICKED if name == "ticked" else ""), anchor="w")
             tree.column(name, anchor="w", stretch=name != "ticked")
         tree.set_widths({name: width for name, _, width in COLUMNS})
         tree.bind("<Button-1>", self._clicked, add=True)

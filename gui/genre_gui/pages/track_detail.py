@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from tkinter import Misc
 from typing import Any
 
 import customtkinter
 
+from genre_gui.language import mark, percent, plural, tr
+from genre_gui.phrases import translated
 from genre_gui.playback import NoOutputError, Player
 from genre_gui.text import capitalised, device_name, one_line, sentence, shortened
 from genre_gui.tracks import UNFINISHED, Track, genre_or_sound, tags
 from genre_gui.widgets.charts import Bars, Timeline
 from genre_gui.widgets.controls import button, label
 from genre_gui.widgets.spectrogram import ExcerptSpectrogram, Spectrogram
-from genre_gui.widgets.theme import CARD, ERROR, MIDDLE, MUTED, NARROW, TEXT, WARNING, WIDE
+from genre_gui.widgets.tables import Tooltip
+from genre_gui.widgets.theme import CARD, ERROR, MIDDLE, MUTED, NARROW, TEXT, WARNING, WIDE, text_size
 from genre_runtime import GenreError, ModelMetadata, Prediction
-from genre_runtime.errors import counted
 from genre_runtime.library.report.plots import clock
 
 WIDTH = 380
-PLAY, PAUSE = "▶  Play", "❚❚  Pause"
+PLAY, PAUSE = mark("▶  Play"), mark("❚❚  Pause")
 LONGEST_FOLDER = 60
 MAX_TAGS = 8
 """Tags shown at most: some tracks have a dozen of instruments."""
@@ -56,10 +59,14 @@ class TrackDetail(customtkinter.CTkFrame):  # type: ignore[misc]
         self.bars, self.timeline, self.spectrogram = Bars(self), Timeline(self), Spectrogram(self)
         self.tags = self._row(4, label(self, size=12, colour=MUTED), NARROW)
         self.bars.place_in_row(5, MIDDLE)
-        self._headings = [label(self, text, size=12, colour=MUTED) for text in ("Genre over time", "Spectrogram")]
+        texts = tr("Genre over time"), tr("Spectrogram")
+        self._headings = [label(self, text, size=12, colour=MUTED) for text in texts]
+        self._whole = {self.name: "", self.place: ""}
+        for shown in self._whole:
+            Tooltip(shown, partial(self._tooltip, shown))
         self._row(6, self._headings[0], MIDDLE)
-        self.play = button(self, PLAY, self.toggle, "text")
-        self.play.configure(height=26)
+        self.play = button(self, tr(PLAY), self.toggle, "text")
+        self.play.configure(height=text_size(26))
         self.play.grid(row=6, column=0, padx=(0, MIDDLE), pady=(NARROW, 0), sticky="e")
         self.timeline.on_seek = self._seek
         self.timeline.place_in_row(7, NARROW)
@@ -81,20 +88,21 @@ class TrackDetail(customtkinter.CTkFrame):  # type: ignore[misc]
         self.player.load(track.path if track is not None and track.prediction is not None else None)
         self.follow_player()
         if track is None:
-            self._show_texts("No track selected", "", "Select a track to see its genres.")
+            self._show_texts(tr("No track selected"), "", tr("Select a track to see its genres."))
             return
+        self._whole = {self.name: one_line(track.path.name), self.place: one_line(str(track.path.parent))}
         name, folder = shortened(track.path.name), shortened(str(track.path.parent), LONGEST_FOLDER)
         prediction = track.prediction
         if isinstance(track.result, GenreError):
             self._show_texts(name, folder, sentence(track.result), ERROR)
         elif prediction is None:
-            message = "Analysing …" if track.state in UNFINISHED else "Cancelled. Ctrl+R tries again."
+            message = tr("Analysing …") if track.state in UNFINISHED else tr("Cancelled. Ctrl+R tries again.")
             self._show_texts(name, folder, message, MUTED)
         else:
             count = len(prediction.excerpts)
-            analysed = "whole track" if track.whole else "one excerpt" if count == 1 else counted(count, "excerpt")
+            analysed = tr("whole track") if track.whole else plural("{n} excerpt", "{n} excerpts", count)
             if not count:  # a row of the last window, whose whole answer is not read yet
-                analysed = "of the last window"
+                analysed = tr("of the last window")
             facts = f"{clock(prediction.duration_seconds)}  ·  {analysed}  ·  {device_name(prediction.device)}"
             message, named = _confidence_text(prediction, metadata), "  ·  ".join(tags(prediction)[:MAX_TAGS])
             self._texts(name, f"{folder}\n{facts}", genre_or_sound(prediction), message, named)
@@ -121,7 +129,7 @@ class TrackDetail(customtkinter.CTkFrame):  # type: ignore[misc]
         if excerpts:
             self.spectrogram.show(excerpts, metadata.audio.top_db if metadata else 80.0)
         else:
-            self.spectrogram.show_text("Analysing …" if excerpts is None else "no spectrogram")
+            self.spectrogram.show_text(tr("Analysing …") if excerpts is None else tr("no spectrogram"))
 
     def toggle(self) -> None:
         """Play or pause."""
@@ -134,9 +142,11 @@ class TrackDetail(customtkinter.CTkFrame):  # type: ignore[misc]
     def follow_player(self) -> None:
         """Show the state of playback."""
         playing, error = self.player.playing, self.player.error
-        message = PAUSE if playing else PLAY
+        message = tr(PAUSE if playing else PLAY)
         if error is not None:
-            message = f"No sound: {error.short}" if isinstance(error, NoOutputError) else "No sound"
+            message = (
+                tr("No sound: {reason}", reason=error.short) if isinstance(error, NoOutputError) else tr("No sound")
+            )
         if message != self.play.cget("text"):
             self.play.configure(text=message)
             if error is not None:
@@ -148,6 +158,11 @@ class TrackDetail(customtkinter.CTkFrame):  # type: ignore[misc]
         """Draw again in the present appearance."""
         for chart in (self.bars, self.timeline, self.spectrogram):
             chart.redraw()
+
+    def _tooltip(self, shown: Any, *_: int) -> str:
+        """Return the whole name or folder if it is shortened."""
+        whole = self._whole[shown] if self.track is not None else ""
+        return "" if whole in shown.cget("text") else whole
 
     def _seek(self, seconds: float) -> None:
         self.player.seek(seconds)
@@ -179,13 +194,20 @@ class TrackDetail(customtkinter.CTkFrame):  # type: ignore[misc]
 
 
 def _confidence_text(prediction: Prediction, metadata: ModelMetadata | None) -> str:
-    remark = "" if prediction.remark is None else f"\n{capitalised(prediction.remark)}."
+    remark = "" if prediction.remark is None else f"\n{capitalised(translated(prediction.remark))}."
     if not prediction.is_music:
-        return f"{capitalised(one_line(prediction.reason or 'not music'))}.{remark}"
+        reason = translated(one_line(prediction.reason)) if prediction.reason else tr("not music")
+        return f"{capitalised(reason)}.{remark}"
     if not prediction.confident:
         if 1 < len(prediction.genre_set) <= Bars.N_ROWS:  # a larger set tells nothing
-            remark = f"\nPerhaps {' or '.join(prediction.genre_set)}.{remark}"
-        return f"Not sure: {one_line(prediction.reason or 'no reason given')}.{remark}"
+            *first, last = prediction.genre_set
+            perhaps = tr("Perhaps {genres} or {last}.", genres=", ".join(first), last=last)
+            remark = f"\n{perhaps}{remark}"
+        reason = translated(one_line(prediction.reason)) if prediction.reason else tr("no reason given")
+        return tr("Not sure: {reason}.", reason=reason) + remark
     threshold = metadata.confidence_threshold if metadata else 0.0  # 0 from an older service
-    start = f"; confident from {threshold:.0%}" if threshold else ""
-    return f"Sure: {prediction.confidence:.0%}{start}.{remark}"
+    share = percent(prediction.confidence)
+    if not threshold:
+        return tr("Sure: {share}.", share=share) + remark
+    sure = tr("Sure: {share}; confident from {threshold}.", share=share, threshold=percent(threshold))
+    return f"{sure}{remark}"

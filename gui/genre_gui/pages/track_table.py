@@ -11,6 +11,8 @@ from typing import Literal
 
 import customtkinter
 
+from genre_gui.language import mark, tr
+from genre_gui.language import number as decimal
 from genre_gui.settings import Settings
 from genre_gui.tracks import Cells, State, Track, filter_and_sort
 from genre_gui.widgets.controls import card, label
@@ -28,7 +30,20 @@ from genre_gui.widgets.theme import (
     scaling,
 )
 
-HEADINGS = Cells("File", "Genre", "Confidence", "Length", "   State", "Artist", "Title", "Album", "Folder")
+HEADINGS = Cells(
+    mark("File"),
+    mark("Genre"),
+    mark("Confidence"),
+    mark("Length"),
+    mark("State"),
+    mark("Artist"),
+    mark("Title"),
+    mark("Album"),
+    mark("Folder"),
+)
+GAP = "   "
+"""Between the numbers, which are right-aligned, and the state."""
+
 WIDTHS = Cells(*map(str, (150, 90, 96, 64, 92, 120, 150, 130, 150)))
 """Pixels before scaling."""
 
@@ -161,8 +176,8 @@ class TrackTable(customtkinter.CTkFrame):  # type: ignore[misc]
                 continue
             track, item = self._tracks[number], str(number)
             cells = track.cells()
-            state = f"{self._alike[number]:.2f}" if number in self._alike else cells.state
-            cells = cells._replace(state=f"   {state}")  # a gap to the right-aligned numbers
+            state = decimal(self._alike[number], 2) if number in self._alike else cells.state
+            cells = cells._replace(state=f"{GAP}{state}")
             if number in self._rows:
                 if self.tree.item(item, "values") == cells:
                     continue  # a stored answer was found for a row that shows it
@@ -268,11 +283,14 @@ class TrackTable(customtkinter.CTkFrame):  # type: ignore[misc]
         self._show_hint()
 
     def _head(self) -> None:
-        headings = HEADINGS._replace(state="   Similarity") if self._alike else HEADINGS
+        headings = HEADINGS._replace(state=mark("Similarity")) if self._alike else HEADINGS
         for name, heading in zip(Cells._fields, headings, strict=True):
             arrow = (" ▼" if self._descending else " ▲") if name == self._column else ""
             anchor: Literal["e", "w"] = "e" if name in NUMBERS else "w"
-            self.tree.heading(name, text=heading + arrow, anchor=anchor, command=lambda name=name: self.sort(name))
+            gap = GAP if name == "state" else ""
+            self.tree.heading(
+                name, text=f"{gap}{tr(heading)}{arrow}", anchor=anchor, command=lambda name=name: self.sort(name)
+            )
 
     @property
     def columns(self) -> str:
@@ -334,16 +352,22 @@ class TrackTable(customtkinter.CTkFrame):  # type: ignore[misc]
         return "break"
 
     def _offer_columns(self, x: int, y: int) -> None:
-        """Show a menu of all columns, in which those that are shown are ticked."""
+        """Show a menu of all columns, in which those that are shown are ticked, and of the orders."""
         if self._menu is not None:
             self._menu.destroy()
         self._menu = menu = tkinter.Menu(self, tearoff=False, font=font(self, 13), borderwidth=1, relief="flat")
-        menu.configure(background=colour(CARD), foreground=colour(TEXT), selectcolor=colour(TEXT))
-        menu.configure(activebackground=colour(TONAL), activeforeground=colour(ON_TONAL))
         self._ticks = {name: tkinter.BooleanVar(self, name in self._shown) for name in ORDER}
         for name, ticked in self._ticks.items():
-            heading = str(getattr(HEADINGS, name)).strip()
+            heading = tr(getattr(HEADINGS, name))
             menu.add_checkbutton(label=heading, variable=ticked, command=partial(self.toggle_column, name))
+        orders = tkinter.Menu(menu, tearoff=False, font=font(self, 13), borderwidth=1, relief="flat")
+        for one in (menu, orders):
+            one.configure(background=colour(CARD), foreground=colour(TEXT), selectcolor=colour(TEXT))
+            one.configure(activebackground=colour(TONAL), activeforeground=colour(ON_TONAL))
+        for name in ORDER:
+            orders.add_command(label=tr(getattr(HEADINGS, name)), command=partial(self.sort, name))
+        menu.add_separator()
+        menu.add_cascade(label=tr("Sort by"), menu=orders)
         menu.tk_popup(x, y)
 
     def toggle_column(self, name: str) -> None:
@@ -370,7 +394,7 @@ class TrackTable(customtkinter.CTkFrame):  # type: ignore[misc]
         if self.tree.get_children():
             self.hint.place_forget()
             return
-        self.hint.configure(text="No track matches the filter." if self._tracks else self._empty)
+        self.hint.configure(text=tr("No track matches the filter.") if self._tracks else self._empty)
         self.hint.place(relx=0.5, rely=0.5, anchor="center")
 
 

@@ -11,15 +11,15 @@ from typing import Any
 import customtkinter
 
 from genre_gui.controller import Controller
+from genre_gui.language import number, plural, tr
 from genre_gui.pages.track_detail import TrackDetail
 from genre_gui.pages.track_table import TrackTable
 from genre_gui.playback import Player
 from genre_gui.settings import Settings
 from genre_gui.tracks import UNFINISHED, State
 from genre_gui.widgets.controls import HEIGHT, button, label
-from genre_gui.widgets.theme import BAR, CARD, MIDDLE, MUTED, NARROW, OUTLINE, TEXT, TRACK
+from genre_gui.widgets.theme import BAR, CARD, MIDDLE, MUTED, NARROW, OUTLINE, TEXT, TRACK, text_font, text_size
 from genre_gui.workers.background import Compared
-from genre_runtime.errors import counted
 
 Action = tuple[str, Callable[[], object]]
 
@@ -169,7 +169,12 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
                 self.show_added()
                 self.table.arrange()
 
-            self._show_message(f"{len(removed)} tracks removed from the queue; the files stay.", ("Undo", undo))
+            message = plural(
+                "{n} track removed from the queue; the files stay.",
+                "{n} tracks removed from the queue; the files stay.",
+                len(removed),
+            )
+            self._show_message(message, (tr("Undo"), undo))
 
     def update_state(self, waits_for: str) -> None:
         """Update order, cursor, counts and progress.
@@ -185,9 +190,13 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
         states = Counter(track.state for track in tracks.values())
         count = sum(states.values())
         left = states[State.WAITING] + states[State.ANALYSING]
-        parts = [f"{count - left} of {counted(count, 'track')} done"] if count else []
+        parts = []
+        if count:
+            parts.append(plural("{done} of {n} track done", "{done} of {n} tracks done", count, done=count - left))
         parts += [
-            f"{states[state]} {state}" for state in (State.UNSURE, State.FAILED, State.CANCELLED) if states[state]
+            f"{number(states[state])} {tr(state)}"
+            for state in (State.UNSURE, State.FAILED, State.CANCELLED)
+            if states[state]
         ]
         text = "  ·  ".join([*parts, *([waits_for] if waits_for else [])])
         if text != self.message.cget("text"):
@@ -212,9 +221,10 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
             kind.grid(row=0, column=column, padx=(0, NARROW))
         self.filter = customtkinter.CTkEntry(
             tools,
-            placeholder_text="Filter: file, artist, genre, state …",
-            height=HEIGHT,
-            corner_radius=HEIGHT // 2,
+            placeholder_text=tr("Filter: file, artist, genre, state …"),
+            height=text_size(HEIGHT),
+            corner_radius=text_size(HEIGHT) // 2,
+            font=text_font(),
             border_width=1,
             border_color=OUTLINE,
             fg_color=CARD,
@@ -232,12 +242,12 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
     def _actions(self, more: Action) -> Any:
         actions = customtkinter.CTkFrame(self, fg_color="transparent")
         buttons: Sequence[Action] = (
-            ("Cancel", self.cancel),
-            ("Try again", self.retry),
-            ("Whole track", lambda: self.retry(whole=True)),
+            (tr("Cancel"), self.cancel),
+            (tr("Try again"), self.retry),
+            (tr("Whole track"), lambda: self.retry(whole=True)),
             more,
-            ("Remove", self.remove),
-            ("Clear", self.clear),
+            (tr("Remove"), self.remove),
+            (tr("Clear"), self.clear),
         )
         for column, (text, command) in enumerate(buttons):
             button(actions, text, command, "text").grid(row=0, column=column)

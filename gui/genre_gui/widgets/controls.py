@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import tkinter
 from collections.abc import Callable, Sequence
+from functools import partial
 from tkinter import Event, Misc
 from typing import Any, Literal
 
 import customtkinter
 
-from genre_gui.settings import SCALES, THEMES, Settings
-from genre_gui.text import DEVICE_NAMES, device_name, shortened
+from genre_gui.language import mark, tr
+from genre_gui.settings import Settings
+from genre_gui.text import DEVICE_NAMES, device_name, one_line, shortened
+from genre_gui.widgets import theme
+from genre_gui.widgets.tables import Tooltip
 from genre_gui.widgets.theme import (
+    BAR,
     CARD,
     ERROR_CARD,
     MIDDLE,
@@ -28,6 +33,8 @@ from genre_gui.widgets.theme import (
     TRACK,
     Colour,
     scaling,
+    text_font,
+    text_size,
 )
 
 Kind = Literal["filled", "tonal", "text"]
@@ -37,6 +44,11 @@ _KINDS: dict[Kind, dict[str, Any]] = {
     "text": {"fg_color": "transparent", "hover_color": TRACK, "text_color": PRIMARY},
 }
 HEIGHT = 36
+ARROW_WIDTH = 66
+"""Of a menu, beside its text."""
+
+RING, RING_GAP = 2, 1
+"""Width of the ring around the widget with the focus, and its distance."""
 
 
 class _Button(customtkinter.CTkButton):  # type: ignore[misc]
@@ -70,10 +82,10 @@ def button(master: Misc, text: str, command: Callable[[], object], kind: Kind = 
         text=text,
         command=command,
         width=width,
-        height=HEIGHT,
-        corner_radius=HEIGHT // 2,
+        height=text_size(HEIGHT),
+        corner_radius=text_size(HEIGHT) // 2,
         text_color_disabled=MUTED,
-        font=customtkinter.CTkFont(size=13, weight="bold"),
+        font=text_font(bold=True),
         **_KINDS[kind],
     )
 
@@ -81,7 +93,7 @@ def button(master: Misc, text: str, command: Callable[[], object], kind: Kind = 
         made.invoke()
         return "break"
 
-    make_focusable(made, made)
+    make_focusable(made)
     for key in ("<space>", "<Return>", "<KP_Enter>"):
         tkinter.Misc.bind(made, key, press)
     return made
@@ -99,7 +111,7 @@ def label(master: Misc, text: str = "", *, size: int = 13, colour: Colour = TEXT
     colour : Colour
     bold : bool
     """
-    font = customtkinter.CTkFont(size=size, weight="bold" if bold else "normal")
+    font = text_font(size, bold=bold)
     made = customtkinter.CTkLabel(
         master, text=text, height=0, width=0, font=font, text_color=colour, anchor="w", justify="left"
     )
@@ -111,7 +123,7 @@ def label(master: Misc, text: str = "", *, size: int = 13, colour: Colour = TEXT
     return made
 
 
-def menu(master: Misc, values: Sequence[str], command: Callable[[str], object], width: int = 130) -> Any:
+def menu(master: Misc, values: Sequence[str], command: Callable[[str], object], width: int = 0) -> Any:
     """Return a menu of values, which Up and Down change.
 
     Parameters
@@ -121,15 +133,17 @@ def menu(master: Misc, values: Sequence[str], command: Callable[[str], object], 
     command : callable
         Called with the chosen value.
     width : int
-        Pixels before scaling.
+        Pixels before scaling; 0 for that of the longest value.
     """
+    look = text_font()
+    width = width or max((look.measure(value) for value in values), default=0) + text_size(ARROW_WIDTH)
     made = customtkinter.CTkOptionMenu(
         master,
         values=list(values),
         command=command,
         width=width,
-        height=HEIGHT,
-        corner_radius=HEIGHT // 2,
+        height=text_size(HEIGHT),
+        corner_radius=text_size(HEIGHT) // 2,
         fg_color=TONAL,
         button_color=TONAL,
         button_hover_color=TONAL_HOVER,
@@ -137,7 +151,8 @@ def menu(master: Misc, values: Sequence[str], command: Callable[[str], object], 
         dropdown_fg_color=CARD,
         dropdown_text_color=TEXT,
         dropdown_hover_color=TRACK,
-        font=customtkinter.CTkFont(size=13),
+        font=look,
+        dropdown_font=look,
         dynamic_resizing=False,
     )
     _bind_arrow_keys(made, command, "<Up>", "<Down>")
@@ -158,8 +173,8 @@ def tabs(master: Misc, values: Sequence[str], command: Callable[[str], object]) 
         master,
         values=list(values),
         command=command,
-        height=HEIGHT,
-        corner_radius=HEIGHT // 2,
+        height=text_size(HEIGHT),
+        corner_radius=text_size(HEIGHT) // 2,
         border_width=0,
         fg_color=TRACK,
         selected_color=SELECTED,
@@ -167,7 +182,7 @@ def tabs(master: Misc, values: Sequence[str], command: Callable[[str], object]) 
         unselected_color=TRACK,
         unselected_hover_color=TONAL,
         text_color=TEXT,
-        font=customtkinter.CTkFont(size=13, weight="bold"),
+        font=text_font(bold=True),
     )
     _bind_arrow_keys(made, command, "<Left>", "<Right>")
     return made
@@ -184,19 +199,90 @@ def card(master: Misc, colour: Colour = CARD) -> Any:
     return customtkinter.CTkFrame(master, corner_radius=2 * NARROW, fg_color=colour)
 
 
-def make_focusable(widget: Any, ring: Any = None) -> None:
-    """Let Tab reach a widget that customtkinter leaves out, and show the focus by a ring.
+def switch(master: Misc, text: str, command: Callable[[], object]) -> Any:
+    """Return a switch that Space turns.
+
+    Parameters
+    ----------
+    master : Misc
+    text : str
+    command : callable
+    """
+    made = customtkinter.CTkSwitch(
+        master, text=text, command=command, text_color=TEXT, progress_color=BAR, font=text_font()
+    )
+    make_focusable(made)
+
+    def turn(_: Event[Misc]) -> str:
+        made.toggle()
+        return "break"
+
+    for key in ("<space>", "<Return>", "<KP_Enter>"):
+        tkinter.Misc.bind(made, key, turn)
+    return made
+
+
+def make_focusable(widget: Any) -> None:
+    """Let Tab reach a widget that customtkinter leaves out; see `FocusRing`.
 
     Parameters
     ----------
     widget : Any
-    ring : Any, optional
-        Widget whose border is the ring.
     """
     widget.tk.call(str(widget), "configure", "-takefocus", 1)
-    if ring is not None:
-        tkinter.Misc.bind(widget, "<FocusIn>", lambda _: ring.configure(border_width=2, border_color=MUTED), add=True)
-        tkinter.Misc.bind(widget, "<FocusOut>", lambda _: ring.configure(border_width=0), add=True)
+
+
+class FocusRing:
+    """A frame around the widget with the focus, from the first Tab to the next click.
+
+    Parameters
+    ----------
+    window : Misc
+        Its widgets get the ring.
+
+    Attributes
+    ----------
+    sides : list of tkinter.Frame
+        Empty while it is hidden.
+    """
+
+    def __init__(self, window: Misc) -> None:
+        self._window = window
+        self.sides: list[tkinter.Frame] = []
+        self._keyboard = False
+        window.bind("<FocusIn>", lambda event: self._show(event.widget), add=True)
+        window.bind("<FocusOut>", lambda _: self.hide(), add=True)
+        window.bind("<Button>", lambda _: self._use_keyboard(False), add=True)
+        for key in ("<Tab>", "<Shift-Tab>", "<<PrevWindow>>"):
+            window.bind(key, lambda _: self._use_keyboard(True), add=True)
+
+    def hide(self) -> None:
+        """Hide the ring."""
+        for side in self.sides:
+            side.destroy()
+        self.sides = []
+
+    def _use_keyboard(self, used: bool) -> None:
+        self._keyboard = used
+        self.hide()
+
+    def _show(self, widget: Any) -> None:
+        self.hide()
+        if isinstance(widget.master, customtkinter.CTkEntry | customtkinter.CTkTextbox):
+            widget = widget.master  # its part has the focus
+        if not self._keyboard or widget is self._window or not widget.winfo_ismapped():
+            return
+        thick, gap = round(RING * scaling(widget)), round(RING_GAP * scaling(widget))
+        for across, far in ((True, 0), (True, 1), (False, 0), (False, 1)):
+            side = tkinter.Frame(widget.master, background=theme.colour(PRIMARY), width=thick, height=thick)
+            out = gap if far else -gap - thick
+            if across:
+                side.place(in_=widget, bordermode="outside", rely=far, y=out, x=-gap, relwidth=1, width=2 * gap)
+            else:
+                side.place(in_=widget, bordermode="outside", relx=far, x=out, y=-gap - thick, relheight=1)
+                side.place_configure(height=2 * (gap + thick))
+            side.lift()
+            self.sides.append(side)
 
 
 def _bind_arrow_keys(widget: Any, command: Callable[[str], object], back: str, forward: str) -> None:
@@ -268,20 +354,21 @@ class Banner(customtkinter.CTkFrame):  # type: ignore[misc]
 
 
 MAX_LINK_LENGTH = 90
-PAGES = ("Tracks", "Tags", "Check tags", "Learn", "Model")
+PAGES = (mark("Tracks"), mark("Tags"), mark("Check tags"), mark("Learn"), mark("Model"), mark("Settings"))
+DEVICE_WIDTH = 132
 ALWAYS_NAMED = ("auto", "cpu", "cuda")
 """Offered even if ONNX Runtime lacks them: choosing one shows the reason why it cannot be used."""
 
 
 class Header(customtkinter.CTkFrame):  # type: ignore[misc]
-    """Pages on the left, model and menus on the right.
+    """Pages on the left, the model and the menu of devices on the right.
 
     Parameters
     ----------
     master : Misc
     settings : Settings
-    choose_page, choose_device, choose_theme, choose_scale : callable
-        Called with the name chosen.
+    choose_page, choose_device : callable
+        Called with one of `PAGES` or a device.
     """
 
     def __init__(
@@ -290,36 +377,34 @@ class Header(customtkinter.CTkFrame):  # type: ignore[misc]
         settings: Settings,
         choose_page: Callable[[str], object],
         choose_device: Callable[[str], object],
-        choose_theme: Callable[[str], object],
-        choose_scale: Callable[[str], object],
     ) -> None:
         super().__init__(master, fg_color="transparent")
         self.grid_columnconfigure(1, weight=1)
-        self._pages = tabs(self, PAGES, choose_page)
+        pages = {tr(name): name for name in PAGES}
+        self._pages = tabs(self, list(pages), lambda text: choose_page(pages[text]))
         self._pages.grid(row=0, column=0)
         texts = customtkinter.CTkFrame(self, fg_color="transparent")
         texts.grid(row=0, column=1, padx=MIDDLE, sticky="ew")
         texts.grid_columnconfigure(0, weight=1)
-        self.model = label(texts, "The model is loading …", colour=MUTED)
+        self.model = label(texts, tr("The model is loading …"), colour=MUTED)
         self.link = label(texts, "", size=12, colour=MUTED)
         for row, shown in enumerate((self.model, self.link)):
             shown.configure(anchor="e", justify="right")
             shown.grid(row=row, column=0, sticky="ew")
         self.link.grid_remove()
-        codes = {name: code for code, name in DEVICE_NAMES.items()}
-        self.device = menu(self, [], lambda name: choose_device(codes[name]), width=124)
+        self._whole = {self.model: "", self.link: ""}
+        for shown in self._whole:
+            Tooltip(shown, partial(self._tooltip, shown))
+        codes = {tr(name): code for code, name in DEVICE_NAMES.items()}
+        self.device = menu(self, [], lambda name: choose_device(codes[name]), width=text_size(DEVICE_WIDTH))
         self.offer_devices({settings.device})
         self.show_device(settings.device)
-        self.device.grid(row=0, column=2, padx=(0, NARROW))
-        self.theme = menu(
-            self, [name.capitalize() for name in THEMES], lambda name: choose_theme(name.lower()), width=108
-        )
-        self.theme.set(settings.theme.capitalize())
-        self.theme.grid(row=0, column=3, padx=(0, NARROW))
-        scales = {"Size: auto" if code == "auto" else f"{code} %": code for code in SCALES}
-        self.scale = menu(self, list(scales), lambda name: choose_scale(scales[name]), width=116)
-        self.scale.set(next(name for name, code in scales.items() if code == settings.scale))
-        self.scale.grid(row=0, column=4)
+        self.device.grid(row=0, column=2)
+
+    def _tooltip(self, shown: Any, *_: int) -> str:
+        """Return the whole text of a label that shows a part of it."""
+        whole = self._whole[shown]
+        return "" if whole in shown.cget("text") else whole
 
     def mark_page(self, name: str) -> None:
         """Mark the page that is shown.
@@ -329,7 +414,7 @@ class Header(customtkinter.CTkFrame):  # type: ignore[misc]
         name : str
             One of `PAGES`.
         """
-        self._pages.set(name)
+        self._pages.set(tr(name))
 
     def show_device(self, device: str) -> None:
         """Show the requested device.
@@ -349,7 +434,7 @@ class Header(customtkinter.CTkFrame):  # type: ignore[misc]
             `ALWAYS_NAMED` are added.
         """
         offered = devices.union(ALWAYS_NAMED)
-        self.device.configure(values=[name for code, name in DEVICE_NAMES.items() if code in offered])
+        self.device.configure(values=[tr(name) for code, name in DEVICE_NAMES.items() if code in offered])
 
     def show_model(self, name: str, device: str) -> None:
         """Show the model and the device in use.
@@ -359,7 +444,8 @@ class Header(customtkinter.CTkFrame):  # type: ignore[misc]
         name : str
         device : str
         """
-        self.model.configure(text=f"{shortened(name)} on {device_name(device)}")
+        self._whole[self.model] = one_line(name)
+        self.model.configure(text=tr("{model} on {device}", model=shortened(name), device=device_name(device)))
 
     def show_link(self, message: str, colour: Colour) -> None:
         """Show the state of the connection to the service.
@@ -369,6 +455,7 @@ class Header(customtkinter.CTkFrame):  # type: ignore[misc]
         message : str
         colour : Colour
         """
+        self._whole[self.link] = one_line(message)
         self.link.configure(text=f"●  {shortened(message, MAX_LINK_LENGTH)}", text_color=colour)
         self.link.grid()
 

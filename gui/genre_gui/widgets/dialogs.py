@@ -1,22 +1,32 @@
-"""Dialogs for choosing files, each of which returns None if it is cancelled, and files dropped onto the window."""
+"""Dialogs for choosing files, each of which returns None if it is cancelled, and files dropped onto the window.
+
+On Linux they are those of the desktop, if it has a program for them, otherwise Tk's own.
+"""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from tkinter import Misc, TclError, filedialog
+from tkinter import Misc, TclError, filedialog, messagebox
 from typing import Any
 
-from genre_gui.widgets.desktop import Request, Unavailable, open_dialog
+from genre_gui.language import mark, tr
+from genre_gui.widgets import desktop_dialogs
+from genre_gui.widgets.desktop_dialogs import DialogFailedError, Question
 from genre_runtime.library.scan import AUDIO_SUFFIXES
 
-ALL = ("All files", "*")
-AUDIO = [("Audio", " ".join(f"*{suffix}" for suffix in sorted(AUDIO_SUFFIXES))), ALL]
-MODELS = [("ONNX model", "*.onnx"), ALL]
-HEADS = [("Own genres", "*.genre"), ALL]
-NAMES = [("Names", "*.txt *.toml *.csv"), ALL]
-RESULTS = [("Spreadsheet", "*.csv"), ("JSON", "*.json"), ("JSON lines", "*.jsonl")]
+Filters = Sequence[tuple[str, Sequence[str]]]
+ALL_FILES = (mark("All files"), ("*",))
+AUDIO = (mark("Audio"), tuple(f"*{suffix}" for suffix in sorted(AUDIO_SUFFIXES)))
+MODELS = (mark("ONNX model"), ("*.onnx",))
+HEADS = (mark("Own genres"), ("*.genre",))
+NAMES = (mark("Names"), ("*.txt", "*.toml", "*.csv"))
+RESULTS = (
+    (mark("Spreadsheet"), ("*.csv",)),
+    (mark("JSON"), ("*.json",)),
+    (mark("JSON lines"), ("*.jsonl",)),
+)
 
 
 def audio_files(parent: Misc, folder: str) -> list[str] | None:
@@ -28,7 +38,7 @@ def audio_files(parent: Misc, folder: str) -> list[str] | None:
     folder : str
         Folder to start in.
     """
-    return _ask(parent, Request("Add files", "files", folder, AUDIO))
+    return _ask(parent, Question("files", tr("Add files"), folder, filters=(AUDIO, ALL_FILES))) or None
 
 
 def audio_folder(parent: Misc, folder: str) -> str | None:
@@ -40,7 +50,7 @@ def audio_folder(parent: Misc, folder: str) -> str | None:
     folder : str
         Folder to start in.
     """
-    return next(iter(_ask(parent, Request("Add a folder", "folder", folder)) or ()), None)
+    return next(iter(_ask(parent, Question("folder", tr("Add a folder"), folder))), None)
 
 
 def model_file(parent: Misc) -> Path | None:
@@ -50,7 +60,7 @@ def model_file(parent: Misc) -> Path | None:
     ----------
     parent : Misc
     """
-    return _path(parent, Request("Open a model", "file", types=MODELS))
+    return _file(parent, tr("Open a model"), "", (MODELS, ALL_FILES))
 
 
 def head_file(parent: Misc, folder: str) -> Path | None:
@@ -62,7 +72,7 @@ def head_file(parent: Misc, folder: str) -> Path | None:
     folder : str
         Folder to start in.
     """
-    return _path(parent, Request("Open genres", "file", folder, HEADS))
+    return _file(parent, tr("Open genres"), folder, (HEADS, ALL_FILES))
 
 
 def names_file(parent: Misc, folder: str) -> Path | None:
@@ -74,7 +84,7 @@ def names_file(parent: Misc, folder: str) -> Path | None:
     folder : str
         Folder to start in.
     """
-    return _path(parent, Request("Open names", "file", folder, NAMES))
+    return _file(parent, tr("Open names"), folder, (NAMES, ALL_FILES))
 
 
 def new_head_file(parent: Misc, folder: str) -> Path | None:
@@ -86,7 +96,7 @@ def new_head_file(parent: Misc, folder: str) -> Path | None:
     folder : str
         Folder to start in.
     """
-    return _path(parent, Request("Save the genres", "save", folder, HEADS, "mine.genre"))
+    return _new_file(parent, Question("save", tr("Save the genres"), folder, "mine.genre", (HEADS,)))
 
 
 def export_file(parent: Misc, folder: str) -> Path | None:
@@ -98,36 +108,53 @@ def export_file(parent: Misc, folder: str) -> Path | None:
     folder : str
         Folder to start in.
     """
-    return _path(parent, Request("Export results", "save", folder, RESULTS, "genres.csv"))
+    return _new_file(parent, Question("save", tr("Export results"), folder, "genres.csv", RESULTS))
 
 
-def _path(parent: Misc, request: Request) -> Path | None:
-    names = _ask(parent, request)
-    if names is None:
+def _file(parent: Misc, title: str, folder: str, filters: Filters) -> Path | None:
+    return next(map(Path, _ask(parent, Question("file", title, folder, filters=filters))), None)
+
+
+def _new_file(parent: Misc, question: Question) -> Path | None:
+    """Ask for a file to write; it gets the suffix of the proposed name if it has none."""
+    found = _ask(parent, question)
+    if not found:
         return None
-    path = Path(names[0])
-    # Tk adds the suffix itself, the desktop's dialogs do not.
-    return path if path.suffix or request.kind != "save" else path.with_suffix(Path(request.name).suffix)
+    path = Path(found[0])
+    if path.suffix:
+        return path
+    path = path.with_name(path.name + Path(question.name).suffix)
+    text = tr("{name} exists already. Replace it?", name=path.name)
+    if path.exists() and not messagebox.askokcancel(question.title, text, parent=parent):
+        return None  # the dialog has asked about the name without the suffix
+    return path
 
 
-def _ask(parent: Misc, request: Request) -> list[str] | None:
-    """Show the dialog of the desktop, or that of Tk if there is none."""
-    chosen = open_dialog(parent, request)
-    return _ask_tk(parent, request) if isinstance(chosen, Unavailable) else chosen
-
-
-def _ask_tk(parent: Misc, request: Request) -> list[str] | None:
-    common: dict[str, Any] = {"parent": parent, "title": request.title, "initialdir": request.folder or None}
-    if request.kind == "folder":
-        names = [filedialog.askdirectory(**common, mustexist=True)]
-    elif request.kind == "files":
-        names = list(filedialog.askopenfilenames(**common, filetypes=request.types))
-    elif request.kind == "file":
-        names = [filedialog.askopenfilename(**common, filetypes=request.types)]
+def _ask(parent: Misc, question: Question) -> list[str]:
+    filters = [
+        (tr(name), list(dict.fromkeys((*patterns, *map(str.upper, patterns))))) for name, patterns in question.filters
+    ]
+    program = desktop_dialogs.program()
+    if program is not None:
+        shown = Question(question.kind, question.title, question.folder, question.name, filters)
+        try:
+            return desktop_dialogs.ask(parent, program, shown)
+        except DialogFailedError:
+            pass
+    options: dict[str, Any] = {"parent": parent, "title": question.title, "initialdir": question.folder or None}
+    types = [(name, " ".join(patterns)) for name, patterns in filters]
+    if question.kind == "folder":
+        name = filedialog.askdirectory(**options, mustexist=True)
+    elif question.kind == "files":
+        return list(filedialog.askopenfilenames(**options, filetypes=types))
+    elif question.kind == "file":
+        name = filedialog.askopenfilename(**options, filetypes=types)
     else:
-        common |= {"initialfile": request.name, "defaultextension": Path(request.name).suffix}
-        names = [filedialog.asksaveasfilename(**common, filetypes=request.types)]
-    return [str(name) for name in names if name] or None
+        suffix = Path(question.name).suffix
+        name = filedialog.asksaveasfilename(
+            **options, initialfile=question.name, defaultextension=suffix, filetypes=types
+        )
+    return [name] if name else []
 
 
 Drop = Callable[[Sequence[str]], object]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genre_gui.widgets.charts import Chart
-from genre_gui.widgets.theme import CARD, TRACK, colour
+from genre_gui.widgets.theme import CARD, TRACK, colour, text_size
 from genre_runtime import ModelMetadata, spectrogram_palette
 from genre_runtime.library.report.plots import clock
 
@@ -179,17 +179,17 @@ class Spectrogram(Chart):
     def draw(self, size: tuple[int, int]) -> None:
         """Draw the spectrograms and the times below them, if there is room."""
         width, height = size
-        floor = height - self.px(18)
+        floor = height - self.px(text_size(18))
         if floor < 1:
             return
         if not self._excerpts:
             if self._message:
                 self.box(0, 0, width, floor, colour(TRACK))
-                self.text(width / 2, floor / 2, self._message, anchor="center")
+                self.label(width / 2, floor / 2, self._message, width, anchor="center")
             return
         gap = tuple(value // 256 for value in self.winfo_rgb(colour(CARD)))
         pixels = draw_spectrograms(self._excerpts, width, floor, self._top_db, (gap[0], gap[1], gap[2]))
         self._picture.configure(data=ppm(pixels), format="ppm", width=pixels.shape[1], height=pixels.shape[0])
         self.create_image(0, 0, image=self._picture, anchor="nw")
-        self.text(0, height - self.px(7), clock(self._excerpts[0].start_seconds))
-        self.text(width, height - self.px(7), clock(self._excerpts[-1].end_seconds), anchor="e")
+        self.text(0, height - self.px(text_size(7)), clock(self._excerpts[0].start_seconds))
+        self.text(width, height - self.px(text_size(7)), clock(self._excerpts[-1].end_seconds), anchor="e")

@@ -40,9 +40,9 @@ class Tooltip:
         self._shown = ""
         self._timer: str | None = None
         self._window: tkinter.Toplevel | None = None
-        tkinter.Misc.bind(widget, "<Motion>", self._moved, add=True)
+        widget.bind("<Motion>", self._moved, add=True)  # customtkinter binds the parts of its widgets
         for event in ("<Leave>", "<Button>", "<Key>", "<Destroy>", "<Unmap>", "<MouseWheel>"):
-            tkinter.Misc.bind(widget, event, lambda _: self.hide(), add=True)
+            widget.bind(event, lambda _: self.hide(), add=True)
 
     def hide(self) -> None:
         """Hide the text."""
@@ -78,6 +78,29 @@ class Tooltip:
             below = y - window.winfo_reqheight() - NARROW
         window.geometry(f"+{max(0, left)}+{max(0, below)}")
         window.deiconify()
+
+
+def fitted(text: str, room: float, width: Callable[[str], float]) -> str:
+    """Return a text, cut with an ellipsis if it is too wide.
+
+    Parameters
+    ----------
+    text : str
+    room : float
+        Pixels.
+    width : callable
+        Returns the width of a text, pixels.
+    """
+    if not text or width(text) <= room:
+        return text
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if width(text[:middle].rstrip() + ELLIPSIS) <= room:
+            low = middle
+        else:
+            high = middle - 1
+    return text[:low].rstrip() + ELLIPSIS
 
 
 class Table(ttk.Treeview):
@@ -208,7 +231,7 @@ class Table(ttk.Treeview):
             whole = self._whole.get(item)
             if whole is None:
                 continue
-            texts = tuple(self._fitted(text, room[n]) if n in room else text for n, text in enumerate(whole))
+            texts = tuple(fitted(text, room[n], self._width) if n in room else text for n, text in enumerate(whole))
             if texts != self._cut.get(item, whole):
                 super().item(item, values=texts)
             self._cut[item] = texts
@@ -218,18 +241,6 @@ class Table(ttk.Treeview):
         height, step = self.winfo_height(), int(ttk.Style(self).configure(TABLE, "rowheight") or 20)
         found = (self.identify_row(y) for y in range(0, height + step, max(1, step // 2)))
         return [item for item in dict.fromkeys(found) if item]
-
-    def _fitted(self, text: str, room: int) -> str:
-        if not text or self._width(text) <= room:
-            return text
-        low, high = 0, len(text)
-        while low < high:
-            middle = (low + high + 1) // 2
-            if self._width(text[:middle].rstrip() + ELLIPSIS) <= room:
-                low = middle
-            else:
-                high = middle - 1
-        return text[:low].rstrip() + ELLIPSIS
 
     def _width(self, text: str) -> int:
         width = self._widths.get(text)

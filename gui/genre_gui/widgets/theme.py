@@ -6,6 +6,7 @@ import colorsys
 import ctypes
 import sys
 from tkinter import Misc, ttk
+from typing import Any
 
 import customtkinter
 
@@ -82,6 +83,44 @@ def genre_colour(index: int) -> str:
     return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
 
 
+class _Text:
+    scale = 1.0
+
+
+def choose_text_size(size: str) -> None:
+    """Change the size of text, and of the rows and buttons that hold it, for widgets made from now on.
+
+    Parameters
+    ----------
+    size : str
+        Per cent.
+    """
+    _Text.scale = int(size) / 100
+
+
+def text_size(pixels: float) -> int:
+    """Return a length that grows with the text.
+
+    Parameters
+    ----------
+    pixels : float
+        At the usual size of text.
+    """
+    return round(pixels * _Text.scale)
+
+
+def text_font(size: int = 13, *, bold: bool = False) -> Any:
+    """Return a font for a widget of customtkinter.
+
+    Parameters
+    ----------
+    size : int
+        Pixels before scaling, at the usual size of text.
+    bold : bool
+    """
+    return customtkinter.CTkFont(size=text_size(size), weight="bold" if bold else "normal")
+
+
 POINTS_PER_INCH, USUAL_DPI = 72, 96
 STEP = 0.25
 LARGEST_SCALE = 4.0
@@ -152,11 +191,11 @@ def font(widget: Misc, size: int, weight: str = "normal") -> Font:
     ----------
     widget : Misc
     size : int
-        Pixels before scaling.
+        Pixels before scaling, at the usual size of text.
     weight : {"normal", "bold"}
     """
     family = customtkinter.ThemeManager.theme["CTkFont"]["family"]
-    return str(family), -round(size * scaling(widget)), weight
+    return str(family), -round(text_size(size) * scaling(widget)), weight
 
 
 def style_tables(root: Misc) -> None:
@@ -179,7 +218,7 @@ def style_tables(root: Misc) -> None:
         borderwidth=0,
         relief="flat",
         font=font(root, 13),
-        rowheight=round(ROW_HEIGHT * scaling(root)),
+        rowheight=round(text_size(ROW_HEIGHT) * scaling(root)),
     )
     style.map(TABLE, background=[("selected", colour(TONAL))], foreground=[("selected", colour(ON_TONAL))])
     style.configure(

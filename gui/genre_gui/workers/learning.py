@@ -7,6 +7,8 @@ from pathlib import Path
 from threading import Event as Flag
 from typing import TYPE_CHECKING
 
+from genre_gui.language import mark, plural, tr
+from genre_gui.phrases import translated
 from genre_gui.text import one_line, sentence
 from genre_gui.workers.background import (
     Audited,
@@ -79,7 +81,7 @@ class LearningRuns:
             def report(message: str, share: float | None = None) -> None:
                 if stop.is_set() or closing.is_set():
                     raise _CancelledError
-                post(LearningStep(kind, run, message, share))
+                post(LearningStep(kind, run, tr(translated(message)), share))
 
             try:
                 collection, names = collected(analyses, report, join=join)
@@ -164,10 +166,16 @@ def collected(
     examples = []
     for number, example in enumerate(examples_from_tags([path for path, _ in files], GenreMap())):
         if number % STEP == 0:
-            report("Reading tags", number / len(files))
+            report(mark("reading tags"), number / len(files))
         examples.append(example)
     if not any(example.genres for example in examples):
-        raise InvalidInputError(f"none of {len(examples)} analysed tracks has a genre in its tags: add music that has")
+        raise InvalidInputError(
+            plural(
+                "the only analysed track has no genre in its tags: add music that has",
+                "none of {n} analysed tracks has a genre in its tags: add music that has",
+                len(examples),
+            )
+        )
     names = settle_names(examples)
     examples = renamed(examples, names)
     if join:
@@ -199,9 +207,11 @@ def save_head(head: GenreHead, path: Path, post: Post) -> None:
         check_own(path, HEAD_MARK, force=False)
         write_whole(path, [head.to_json()])
     except GenreError:
-        post(Notice(f"{name} exists and has no genres of this program: choose another name.", bad=True))
+        message = tr("{name} exists and has no genres of this program: choose another name.", name=name)
+        post(Notice(message, bad=True))
     except OSError as error:
-        post(Notice(f"{name} could not be written: {error.strerror or error}.", bad=True))
+        message = tr("{name} could not be written: {error}.", name=name, error=error.strerror or str(error))
+        post(Notice(message, bad=True))
     else:
         post(HeadSaved(path))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
+from genre_gui.language import plural, tr
 from genre_gui.tracks import UNFINISHED, Result, State, Track
 from genre_gui.workers.background import Notice, Post, Recalled, Restored
 from genre_runtime import Prediction, write_whole
@@ -92,7 +93,8 @@ def write_queue(path: Path, tracks: Iterable[Track]) -> str | None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_whole(path, (json.dumps(_values(track)) + "\n" for track in tracks))
     except (OSError, ValueError) as error:
-        return f"The queue could not be saved: {getattr(error, 'strerror', None) or error}."
+        reason = getattr(error, "strerror", None) or str(error)
+        return tr("The queue could not be saved: {error}.", error=reason)
     return None
 
 
@@ -120,12 +122,17 @@ def read_queue(path: Path, stop: Event, post: Post) -> None:
     except FileNotFoundError:
         pass
     except OSError as error:
-        post(Notice(f"The queue of the last window cannot be read: {error.strerror}.", bad=True))
+        post(Notice(tr("The queue of the last window cannot be read: {error}.", error=error.strerror), bad=True))
         post(Restored((), last=True, failed=True))
         return
     post(Restored(tuple(tracks), last=True))
     if n_damaged:
-        post(Notice(f"{n_damaged} lines of the queue of the last window were damaged."))
+        message = plural(
+            "{n} line of the queue of the last window was damaged.",
+            "{n} lines of the queue of the last window were damaged.",
+            n_damaged,
+        )
+        post(Notice(message))
 
 
 def recall(tracks: Sequence[Track], backend: Backend, stop: Event, post: Post) -> None:

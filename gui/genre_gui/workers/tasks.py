@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
+from genre_gui.language import plural, tr
 from genre_gui.text import one_line, sentence
 from genre_gui.workers.background import (
     Background,
@@ -24,7 +25,7 @@ from genre_gui.workers.background import (
     Started,
 )
 from genre_runtime import GenreError, Prediction
-from genre_runtime.errors import MissingDependencyError, counted
+from genre_runtime.errors import MissingDependencyError
 from genre_runtime.library.scan import Finder
 
 if TYPE_CHECKING:
@@ -57,10 +58,19 @@ def find_files(names: Sequence[str], stop: Event, post: Post) -> None:
         count += len(chunk)
         post(Found(chunk))
     for error in finder.unreadable:
-        post(Notice(f"The folder {one_line(str(error.filename))} cannot be read: {error.strerror}.", bad=True))
+        message = tr(
+            "The folder {name} cannot be read: {error}.", name=one_line(str(error.filename)), error=error.strerror
+        )
+        post(Notice(message, bad=True))
     if not count and names and not finder.unreadable and not stop.is_set():
-        others = f" ({counted(finder.n_others, 'other file')} in it)" if finder.n_others else ""
-        post(Notice(f"There is no audio file in that folder{others}."))
+        message = tr("There is no audio file in that folder.")
+        if finder.n_others:
+            message = plural(
+                "There is no audio file in that folder, but {n} other file.",
+                "There is no audio file in that folder, but {n} other files.",
+                finder.n_others,
+            )
+        post(Notice(message))
 
 
 def read_names(files: Sequence[tuple[int, Path]], stop: Event, post: Post) -> None:
@@ -112,7 +122,7 @@ def classification(track: Track, backend: Backend, stop: Event) -> Callable[[Pos
                 analysis = result
                 result = backend.answer(analysis)
         except Exception:
-            fault = GenreError("unexpected error of this program: see the report, then try again")
+            fault = GenreError(tr("unexpected error of this program: see the report, then try again"))
             post(Finished(track.number, track.turn, fault))
             raise
         post(Finished(track.number, track.turn, result, analysis))
@@ -201,7 +211,8 @@ def export(path: Path, results: Sequence[tuple[Path, Result]], post: Post) -> No
 
     name, suffix = one_line(path.name), path.suffix.lower()
     if suffix not in EXPORT_SUFFIXES:
-        post(Notice(f"{name} was not written: expected a name that ends in .csv, .json or .jsonl.", bad=True))
+        message = tr("{name} was not written: expected a name that ends in .csv, .json or .jsonl.", name=name)
+        post(Notice(message, bad=True))
         return
     text = io.StringIO()
     labels = {label for _, result in results if isinstance(result, Prediction) for label in result.probabilities}
@@ -213,9 +224,9 @@ def export(path: Path, results: Sequence[tuple[Path, Result]], post: Post) -> No
         write_whole(path, [text.getvalue()])
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        post(Notice(f"{name} could not be written: {reason or error}.", bad=True))
+        post(Notice(tr("{name} could not be written: {error}.", name=name, error=str(reason or error)), bad=True))
         return
-    post(Notice(f"{counted(len(results), 'result')} written to {name}."))
+    post(Notice(plural("{n} result written to {name}.", "{n} results written to {name}.", len(results), name=name)))
 
 
 class SpectrogramCache:

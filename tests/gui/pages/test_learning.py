@@ -117,7 +117,7 @@ def test_doubtful_tag_is_found_mended_and_restored(open_window: OpenWindow, musi
     page = window.check_tags
     drive(window, lambda: page.start.cget("state") == "normal")
     page.start.invoke()
-    drive(window, lambda: "doubtful" in text(page.message))
+    drive(window, lambda: "is doubtful" in text(page.message))
     assert text(page.message) == "1 of 12 tracks is doubtful."
     (item,) = page.table.get_children()
     name, tag, _, answer, _, alike = page.table.item(item, "values")
@@ -228,7 +228,7 @@ def test_learning_waits_for_the_queue_and_can_be_cancelled(open_window: OpenWind
     assert text(page.message) == "Cancelled."
     page.start.invoke()
     gate.set()
-    drive(window, lambda: "has a genre in its tags" in text(page.message))
+    drive(window, lambda: "genre in its tags" in text(page.message))
     assert page.start.cget("state") == "normal"
     assert page.save.cget("state") == "disabled"
 

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from genre_gui.widgets import dialogs
-from genre_gui.widgets.desktop import UNAVAILABLE, Request, open_dialog
+from genre_gui.widgets import desktop_dialogs, dialogs
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems have their own dialogs")
 
 ODD_NAMES = ["/a b/c.mp3", "/line\nfeed.mp3", "/pipe|.mp3", os.fsdecode(b"/not \xff utf-8.mp3"), "/'\"$(x).mp3"]
 
 Fake = Callable[..., Path]
+PROGRAM = desktop_dialogs.program
+"""The function itself: other tests have none of the desktop's dialogs."""
 
 
 @pytest.fixture
@@ -30,6 +31,7 @@ def root(display: None) -> Iterator[tkinter.Tk]:
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
     """Writes a program in place of zenity or kdialog that notes its arguments; returns the file with these."""
+    monkeypatch.setattr(desktop_dialogs, "program", PROGRAM)
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}/usr/bin{os.pathsep}/bin")
@@ -49,33 +51,37 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
 
 
 def test_zenity_gives_names_of_any_kind_back(root: tkinter.Tk, fake: Fake) -> None:
-    noted = fake("zenity", ODD_NAMES, "\x1f")
+    noted = fake("zenity", ODD_NAMES, "//")
     assert dialogs.audio_files(root, "/music") == ODD_NAMES
     arguments = noted.read_text(encoding="utf-8").split("\0")
     assert "--filename=/music/" in arguments
-    assert any(one.startswith("--file-filter=Audio | ") and "*.mp3 *.MP3" in one for one in arguments)
+    assert any(one.startswith("--file-filter=Audio | ") and {"*.mp3", "*.MP3"} <= set(one.split()) for one in arguments)
 
 
-def test_kdialog_is_asked_on_kde(root: tkinter.Tk, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake("zenity", ["/wrong"], "\x1f")
-    noted = fake("kdialog", ["/a b.mp3", "/c.mp3"], "\n")
+def test_kdialog_is_asked_on_kde(root: tkinter.Tk, fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its names are separated by line feeds, which a name may contain: the files that exist tell."""
+    names = [str(tmp_path / name) for name in ("a b.mp3", "line\nfeed.mp3", "c.mp3")]
+    for name in names:
+        Path(name).touch()
+    fake("zenity", ["/wrong"], "//")
+    noted = fake("kdialog", names, "\n")
     monkeypatch.setenv("XDG_CURRENT_DESKTOP", "KDE")
-    assert dialogs.audio_files(root, "/music") == ["/a b.mp3", "/c.mp3"]
+    assert dialogs.audio_files(root, "/music") == names
     assert {"--multiple", "--separate-output", "/music/"} <= set(noted.read_text(encoding="utf-8").split("\0"))
     fake("kdialog", ["/line\nfeed"], "\n")
     assert dialogs.audio_folder(root, "") == "/line\nfeed"
 
 
 def test_file_to_save_gets_its_suffix(root: tkinter.Tk, fake: Fake) -> None:
-    noted = fake("zenity", ["/music/mine"], "\x1f")
+    noted = fake("zenity", ["/music/mine"], "//")
     assert dialogs.export_file(root, "/music") == Path("/music/mine.csv")
     assert "--filename=/music/genres.csv" in noted.read_text(encoding="utf-8").split("\0")
-    fake("zenity", ["/music/mine.jsonl"], "\x1f")
+    fake("zenity", ["/music/mine.jsonl"], "//")
     assert dialogs.export_file(root, "/music") == Path("/music/mine.jsonl")
 
 
 def test_cancelled_is_none(root: tkinter.Tk, fake: Fake) -> None:
-    fake("zenity", [], "\x1f", status=1)
+    fake("zenity", [], "//", status=1)
     assert dialogs.audio_files(root, "") is None
     assert dialogs.model_file(root) is None
 
@@ -85,14 +91,13 @@ def test_tk_is_asked_where_the_desktop_has_no_dialog(
     root: tkinter.Tk, fake: Fake, status: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if status is not None:
-        fake("zenity", [], "\x1f", status=status)
-    assert open_dialog(root, Request("Title", "file")) is UNAVAILABLE
+        fake("zenity", [], "//", status=status)
     monkeypatch.setattr("tkinter.filedialog.askopenfilename", lambda **_: "/from tk.onnx")
     assert dialogs.model_file(root) == Path("/from tk.onnx")
 
 
 def test_window_works_while_a_dialog_is_open(root: tkinter.Tk, fake: Fake) -> None:
-    fake("zenity", ["/a.mp3"], "\x1f", wait=0.5)
+    fake("zenity", ["/a.mp3"], "//", wait=0.5)
     ticks: list[int] = []
 
     def tick() -> None:
@@ -107,7 +112,7 @@ def test_window_works_while_a_dialog_is_open(root: tkinter.Tk, fake: Fake) -> No
 
 
 def test_closing_the_window_ends_the_dialog(display: None, fake: Fake) -> None:
-    fake("zenity", ["/a.mp3"], "\x1f", wait=60)
+    fake("zenity", ["/a.mp3"], "//", wait=60)
     root = tkinter.Tk()
     root.after(200, root.destroy)
     assert dialogs.audio_files(root, "") is None
