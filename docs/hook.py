@@ -76,7 +76,8 @@ def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: File
             return found[0]
         path = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
         place = PAGES.get(path) or (path.removeprefix("docs/") if path.startswith("docs/") else path)
-        if files.get_file_from_path(place) is not None:
+        file = files.get_file_from_path(place)
+        if file is not None and file.inclusion.is_included():
             return f"{found['head']}{place}{'#' + anchor if anchor else ''}{found['tail']}"
         if not (ROOT / path).exists():
             return found[0]  # MkDocs names it
