@@ -11,10 +11,13 @@ import posixpath
 import re
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
@@ -90,9 +93,34 @@ def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: File
 
 
 def on_post_build(config: MkDocsConfig) -> None:
-    """Add the page that classifies in the browser."""
+    """Add the page that classifies in the browser, then check the links of the finished pages."""
     command = [sys.executable, str(ROOT / "docs/try/build.py"), "--output", str(Path(config.site_dir, "try"))]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    if dead := dead_links(Path(config.site_dir)):
+        raise PluginError("dead links:\n" + "\n".join(dead))
+
+
+def dead_links(site: Path) -> list[str]:
+    """Return each link of a page in `site` to a file or an anchor that does not exist, as `PAGE: LINK`.
+
+    MkDocs checks the links in the text of pages, but not those to files that it leaves out, nor those in HTML.
+
+    Parameters
+    ----------
+    site : Path
+    """
+    texts = {path.name: path.read_text(encoding="utf-8") for path in site.glob("*.html") if path.name != "404.html"}
+    anchors = {name: set(re.findall(r'\bid="?([^"\s>]+)', text)) for name, text in texts.items()}
+    dead = []
+    for name, text in texts.items():
+        for link in sorted(set(re.findall(r'\b(?:href|src)="?([^"\s>]+)', text))):
+            target, _, anchor = unquote(unescape(link)).partition("#")
+            if re.match(r"[a-z]+:", target):
+                continue
+            target = target or name
+            if not (site / target).exists() or (anchor and target in anchors and anchor not in anchors[target]):
+                dead.append(f"{name}: {link}")
+    return dead
 
 
 def http_reference() -> str:
