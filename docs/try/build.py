@@ -18,16 +18,6 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 MODELS = HERE.parents[1] / "models"
-PAGE = (
-    "index.html",
-    "style.css",
-    "app.js",
-    "worker.js",
-    "excerpts.js",
-    "prediction.js",
-    "resample.js",
-    "sample_rate.js",
-)
 VERSION = "1.30.0"
 SHA512 = (
     "ab4cbe26baedba45d2cec05610c71c55fa97db92d19a8b171c5f8269126683ca"
