@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field
+
+from genre_runtime import AudioConfig
 
 _PROBABILITIES = {"rock": 0.9, "pop": 0.07, "blues": 0.03}
 _EXCERPT = {"start_seconds": 0.0, "end_seconds": 10.0, "silent": False, "probabilities": _PROBABILITIES}
@@ -404,6 +407,18 @@ class Genres(BaseModel):
     model_config = with_example({"genres": ["blues", "rock"], "confidence_threshold": 0.65})
     genres: list[str]
     confidence_threshold: float
+
+
+class Input(BaseModel):
+    """What the model is given: excerpts of a track, and the constants of the log-mel spectrogram that `spec` takes.
+
+    The model's other front end, if it has one, works on the waveform inside the graph and is not of use to a client.
+    """
+
+    model_config = with_example({"excerpt_seconds": 10.0, "n_excerpts": 3, "audio": asdict(AudioConfig())})
+    excerpt_seconds: float
+    n_excerpts: int
+    audio: AudioConfig
 
 
 class Metrics(BaseModel):

@@ -6,8 +6,11 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from genre_runtime import AudioConfig
 
 Reply = tuple[int, dict[str, Any], dict[str, str]]
 """Status, JSON object, headers."""
@@ -16,6 +19,7 @@ READY: dict[str, dict[str, Any]] = {
     "/readyz": {"status": "ready"},
     "/api/health": {"model": "odd.onnx", "device": "cpu", "device_requested": "auto"},
     "/api/genres": {"genres": ["noise", "quiet", "tone"]},
+    "/api/input": {"excerpt_seconds": 10.0, "n_excerpts": 3, "audio": asdict(AudioConfig())},
     "/api/metrics": {"val_acc": 0.5, "provenance": {"split": {"split": "grouped"}}},
     "/api/metrics/history": {"history": []},
     "/api/metrics/confusion": {"matrix": [[1, 0, 0], [0, 1, 1], [0, 0, 2]]},

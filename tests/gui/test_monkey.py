@@ -14,7 +14,7 @@ from genre_gui.playback import Player
 from genre_gui.widgets.controls import PAGES
 from genre_runtime.errors import DeviceUnavailableError, InvalidModelError
 from tests.gui.conftest import OpenWindow, drive
-from tests.gui.odd_service import odd_service
+from tests.gui.odd_service import READY, odd_service
 from tests.gui.test_playback import Devices
 from tests.synthetic import RATE, noise, tone, write_audio
 
@@ -108,6 +108,7 @@ def test_a_service_that_answers_nonsense(open_window: OpenWindow, tmp_path: Path
         "/readyz": {"status": "ready"},
         "/api/health": {"model": ["x"], "device": {"a": 1}, "device_requested": 7},
         "/api/genres": {"genres": ["tone", "noise"]},
+        "/api/input": READY["/api/input"],
         "/api/metrics": {"val_acc": "good", "epoch": [1], "test": 3, "provenance": {"split": 5, "versions": [1]}},
         "/api/metrics/history": {"history": [{"epoch": "x", "val_loss": None}, 5, {"val_acc": 1e308}]},
         "/api/metrics/confusion": {"matrix": [["x", None], [1]]},

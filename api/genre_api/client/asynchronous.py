@@ -11,7 +11,7 @@ import httpx2
 
 from genre_api.client import calls
 from genre_api.client.calls import PATIENCE_SECONDS, RETRIES, TIMEOUT_SECONDS, ClientError, OverloadedError, Source
-from genre_api.schemas import Embedding, Genres, Health, Job, Metrics, Similar
+from genre_api.schemas import Embedding, Genres, Health, Input, Job, Metrics, Similar
 from genre_runtime import FileResult, Prediction
 
 Result = TypeVar("Result")
@@ -115,6 +115,10 @@ class AsyncClient:
     async def genres(self) -> Genres:
         """Return the genres of the model."""
         return await self._send(calls.GENRES)
+
+    async def input(self) -> Input:
+        """Return what the model is given: its excerpts, and the constants of its log-mel spectrogram."""
+        return await self._send(calls.INPUT)
 
     async def metrics(self) -> Metrics:
         """Return the results of the training."""

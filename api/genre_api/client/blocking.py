@@ -10,7 +10,7 @@ import httpx2
 
 from genre_api.client import calls
 from genre_api.client.calls import PATIENCE_SECONDS, RETRIES, TIMEOUT_SECONDS, ClientError, OverloadedError, Source
-from genre_api.schemas import Embedding, Genres, Health, Job, Metrics, Similar
+from genre_api.schemas import Embedding, Genres, Health, Input, Job, Metrics, Similar
 from genre_runtime import FileResult, Prediction
 
 Result = TypeVar("Result")
@@ -151,6 +151,10 @@ class Client:
     def genres(self) -> Genres:
         """Return the genres of the model."""
         return self._send(calls.GENRES)
+
+    def input(self) -> Input:
+        """Return what the model is given: its excerpts, and the constants of its log-mel spectrogram."""
+        return self._send(calls.INPUT)
 
     def metrics(self) -> Metrics:
         """Return the results of the training."""

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, ClassVar, Generic, TypeVar
 import httpx2
 from pydantic import BaseModel, ValidationError
 
-from genre_api.schemas import Embedding, Genres, Health, Job, JobList, Metrics, Similar
+from genre_api.schemas import Embedding, Genres, Health, Input, Job, JobList, Metrics, Similar
 from genre_runtime import FileResult, Prediction
 from genre_runtime.errors import GenreError, RecordedError
 
@@ -432,6 +432,7 @@ def job_address(job_id: str, part: str = "") -> str:
 
 
 GENRES: Call[Genres] = Call("GET", "/api/genres", Genres.model_validate_json)
+INPUT: Call[Input] = Call("GET", "/api/input", Input.model_validate_json)
 METRICS: Call[Metrics] = Call("GET", "/api/metrics", Metrics.model_validate_json)
 HEALTH: Call[Health] = Call("GET", "/api/health", Health.model_validate_json)
 JOBS: Call[list[Job]] = Call("GET", "/api/jobs", lambda content: JobList.model_validate_json(content).jobs)

@@ -16,7 +16,7 @@ from genre_api.images import confusion_png, confusion_svg
 from genre_api.inference import sendable
 from genre_api.problems import ServiceError, problem_responses
 from genre_api.routes.page import best_type
-from genre_api.schemas import Confusion, Genres, History, Metrics
+from genre_api.schemas import Confusion, Genres, History, Input, Metrics
 from genre_api.service import TheClassifier, TheService
 from genre_runtime import GenreClassifier
 from genre_runtime.errors import ModelNotFoundError
@@ -64,6 +64,21 @@ async def genres(classifier: TheClassifier) -> Genres:
         The loaded classifier.
     """
     return Genres(genres=list(classifier.labels), confidence_threshold=classifier.metadata.confidence_threshold)
+
+
+@router.get("/api/input", responses=_NO_MODEL)
+async def input_of_model(classifier: TheClassifier) -> Input:
+    """Return the excerpts that the model is given, and the constants of its log-mel spectrogram.
+
+    \f
+
+    Parameters
+    ----------
+    classifier : GenreClassifier
+        The loaded classifier.
+    """
+    metadata = classifier.metadata
+    return Input(excerpt_seconds=metadata.excerpt_seconds, n_excerpts=metadata.n_excerpts, audio=metadata.audio)
 
 
 @router.get("/api/metrics")

@@ -22,6 +22,7 @@ from genre_gui.backends.errors import (
 )
 from genre_gui.language import mark, plural, tr
 from genre_runtime import AudioConfig, GenreError, ModelMetadata, Prediction, probe
+from genre_runtime.model.metadata import check_limits
 
 NO_EMBEDDINGS = mark(
     "A service sends no embeddings. Learning, checking tags and More like this need them: open the window with "
@@ -29,6 +30,8 @@ NO_EMBEDDINGS = mark(
 )
 MAX_NAME_LENGTH = 100
 MAX_SECONDS = 1e7
+MAX_FRAME_SIZE = 2**16
+MIN_FRAME_SECONDS = 0.001
 
 _EXCERPT_KEYS = {"start_seconds", "end_seconds", "silent", "probabilities"}
 
@@ -67,6 +70,7 @@ def _read_facts(client: Client) -> dict[str, dict[str, Any]]:
     for name, path in (
         ("health", "/api/health"),
         ("genres", "/api/genres"),
+        ("input", "/api/input"),
         ("metrics", "/api/metrics"),
         ("history", "/api/metrics/history"),
         ("confusion", "/api/metrics/confusion"),
@@ -90,12 +94,25 @@ def _metadata_of(facts: Mapping[str, Mapping[str, Any]], address: str) -> ModelM
     provenance = metrics.pop("provenance", None)
     return ModelMetadata(
         labels=tuple(labels),
-        audio=AudioConfig(),
         graphs={},
+        **_input_of(facts["input"], address),
         confidence_threshold=_threshold(facts["genres"].get("confidence_threshold")),
         metrics=metrics,
         provenance=provenance if isinstance(provenance, dict) else {},
     )
+
+
+def _input_of(values: Mapping[str, Any], address: str) -> dict[str, Any]:
+    """Return the fields of the sidecar about the input, from which the window draws spectrograms."""
+    try:
+        audio = AudioConfig.from_dict(values["audio"])
+        if max(audio.n_fft, audio.n_mels) > MAX_FRAME_SIZE or audio.frame_seconds < MIN_FRAME_SECONDS:
+            raise ValueError("its spectrograms need too much memory")
+        told = {"audio": audio, "excerpt_seconds": values["excerpt_seconds"], "n_excerpts": values["n_excerpts"]}
+        check_limits(ModelMetadata(labels=(), graphs={}, **told))
+    except (KeyError, TypeError, ValueError) as error:
+        raise NoServiceError(address, f"it does not tell the input of its model: {error}") from error
+    return told
 
 
 def _threshold(value: object) -> float:
@@ -249,7 +266,7 @@ class Watcher:
 class RemoteBackend(Backend):
     """A service that is ready.
 
-    Its `metadata` has only what a service publishes about its model: `graphs` is empty, and `audio` has its defaults.
+    Its `metadata` has only what a service publishes about its model: `graphs` is empty.
 
     Parameters
     ----------
@@ -266,6 +283,7 @@ class RemoteBackend(Backend):
 
     no_embeddings = NO_EMBEDDINGS
     notice = ""
+    state = None
 
     def __init__(self, client: Client, ended: Callable[[], str | None] = lambda: None, note: str = "") -> None:
         self._client = client

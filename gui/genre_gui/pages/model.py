@@ -98,7 +98,7 @@ def describe(metadata: ModelMetadata) -> str:
     clips = _mapping(provenance.get("clips_per_source"))
     lines = [
         (tr("Genres"), ", ".join(metadata.labels)),
-        (tr("Input"), _input(metadata) if metadata.graphs else ""),  # a service does not publish it
+        (tr("Input"), _input(metadata)),
         (tr("Confident from"), _confident(metadata)),
         (tr("Data"), ", ".join(f"{source} {count}" for source, count in clips.items())),
         (tr("Split"), ", ".join(f"{name} {value}" for name, value in split.items())),

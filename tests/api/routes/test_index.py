@@ -20,6 +20,7 @@ ENDPOINTS = {
     "/metrics": ["GET"],
     "/api/health": ["GET"],
     "/api/genres": ["GET"],
+    "/api/input": ["GET"],
     "/api/metrics": ["GET"],
     "/api/metrics/history": ["GET"],
     "/api/metrics/confusion": ["GET"],

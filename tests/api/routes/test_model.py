@@ -19,7 +19,7 @@ from PIL import Image
 
 from genre_api.images import CELL, MARGIN, SCALE, confusion_png, confusion_svg
 from genre_api.routes.model import answerable
-from genre_runtime import GenreClassifier
+from genre_runtime import AudioConfig, GenreClassifier, read_metadata
 from tests.api.conftest import MakeClient
 from tests.api.figures import MATRIX, add_figures
 from tests.api.requests import assert_problem
@@ -39,6 +39,13 @@ def client_of(make_client: MakeClient, model_path: Path, metrics: Mapping[str, A
 def test_genres_in_the_order_of_the_model(client: TestClient) -> None:
     answer = client.get("/api/genres").json()
     assert answer == {"genres": list(LABELS), "confidence_threshold": 0.5}
+
+
+def test_input_of_the_model(client: TestClient, model_path: Path) -> None:
+    metadata = read_metadata(model_path)
+    answer = client.get("/api/input").json()
+    assert (answer["excerpt_seconds"], answer["n_excerpts"]) == (metadata.excerpt_seconds, metadata.n_excerpts)
+    assert AudioConfig.from_dict(answer["audio"]) == metadata.audio
 
 
 def test_metrics_come_from_the_sidecar(client: TestClient) -> None:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from genre_gui.backends.remote import RemoteBackend, connecting
 from genre_gui.pages.model import describe
 from genre_gui.tracks import State
 from genre_gui.workers.background import wait_for_threads
-from genre_runtime import GenreError, Prediction
+from genre_runtime import AudioConfig, GenreError, Prediction
 from genre_runtime.errors import (
     AudioNotFoundError,
     DeviceUnavailableError,
@@ -148,7 +149,7 @@ def test_what_the_service_tells_of_its_model_is_shown(
             "3",
         ]
         assert "noise, quiet, tone" in window.model.facts.cget("text")
-        assert "Input" not in window.model.facts.cget("text")
+        assert "Input:  3 excerpts of 10 s at 32,000 Hz" in window.model.facts.cget("text")
         assert not window.model.open.winfo_ismapped()
 
 
@@ -339,6 +340,17 @@ def test_a_connection_that_breaks_at_a_file_is_no_endless_loop(song: Path) -> No
         ({**READY, "/api/genres": {"genres": []}}, NoServiceError, "has no list of genres"),
         ({**READY, "/api/genres": {"genres": [1]}}, NoServiceError, "has no list of genres"),
         ({name: page for name, page in READY.items() if name != "/api/health"}, NoServiceError, "404 at /api/health"),
+        ({name: page for name, page in READY.items() if name != "/api/input"}, NoServiceError, "404 at /api/input"),
+        *(
+            ({**READY, "/api/input": {**READY["/api/input"], **odd}}, NoServiceError, "does not tell the input")
+            for odd in (
+                {"audio": None},
+                {"n_excerpts": -1},
+                {"excerpt_seconds": "10"},
+                {"audio": {**READY["/api/input"]["audio"], "n_fft": 10**12}},
+                {"audio": {**READY["/api/input"]["audio"], "hop_length": 1}},
+            )
+        ),
     ],
 )
 def test_something_else_at_the_address(pages: dict[str, Any], kind: type[ServiceError], words: str) -> None:
@@ -368,6 +380,18 @@ def test_threshold_of_a_service(told: dict[str, Any], threshold: float) -> None:
         metadata = connecting(address)(ModelRequest()).metadata
     assert metadata.confidence_threshold == threshold
     assert ("Confident from:  65%" in describe(metadata)) == bool(threshold)
+
+
+def test_input_of_a_service() -> None:
+    told: dict[str, Any] = {
+        "excerpt_seconds": 5.0,
+        "n_excerpts": 2,
+        "audio": asdict(AudioConfig(n_mels=40, sample_rate=22_050)),
+    }
+    with odd_service(fine, {**READY, "/api/input": told}) as address:
+        metadata = connecting(address)(ModelRequest()).metadata
+    assert metadata.audio == AudioConfig.from_dict(told["audio"])
+    assert "Input:  2 excerpts of 5 s at 22,050 Hz, 40 mel bands" in describe(metadata)
 
 
 def test_nobody_there_and_no_http() -> None:
