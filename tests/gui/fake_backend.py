@@ -9,6 +9,7 @@ from threading import Event
 from genre_gui.backends.base import Link
 from genre_gui.tracks import Result
 from genre_runtime import Prediction
+from genre_runtime.library.cache import LibraryState
 from genre_runtime.model.metadata import AudioConfig, GraphFile, ModelMetadata
 from genre_runtime.prediction import ExcerptPrediction
 
@@ -47,6 +48,7 @@ class FakeBackend:
     device = "cpu"
     no_embeddings = "this backend has none"
     notice = ""
+    state: LibraryState | None = None
 
     def __init__(self, act: Callable[[Path, Event], Result] = lambda path, _: prediction(path)) -> None:
         self.metadata = self.model_metadata = metadata()

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from genre_gui.backends.base import LocalBackend, ModelRequest
 from genre_gui.workers.background import Broken, Event, Notice, Tagged, TagsFinished, TagsUndone
 from genre_gui.workers.tagging import TagOptions
+from genre_runtime import Prediction
 from genre_runtime.library.tags import Change, read_genres
 from tests.gui.conftest import OpenController, finished, wait, wait_for
 from tests.gui.fake_backend import FakeBackend, prediction
@@ -81,3 +83,30 @@ def test_a_newer_plan_takes_the_place_of_an_older_one(open_controller: OpenContr
     events: list[Event] = []
     wait_for(controller, TagsFinished, events)
     assert [event.path for event in events if isinstance(event, Tagged)] == [paths[1]]
+
+
+@pytest.mark.parametrize("corrected", [False, True])
+def test_written_files_keep_their_stored_answers(
+    open_controller: OpenController,
+    model_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    corrected: bool,
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "state"))
+    controller = open_controller(lambda request: LocalBackend.load(request, state=tmp_path / "answers"))
+    controller.load(ModelRequest(model_path, "cpu"))
+    path = write_audio(tmp_path / "song.flac", tone(1))
+    controller.add([str(path)])
+    wait(controller, finished(controller, 1))
+    controller.plan_tags([0], TagOptions(unsure=True))
+    wait_for(controller, TagsFinished)
+    before = path.read_bytes()
+    controller.tags.write(corrected={path: {"genre": ("Polka",)}} if corrected else None)
+    wait_for(controller, TagsFinished)
+    assert path.read_bytes() != before
+    assert controller.backend is not None
+    found = controller.backend.recall(path, whole=False)
+    assert isinstance(found, Prediction), "the file would be analysed again in the next window"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from threading import Event
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from genre_gui.backends.stored import StoredAnswers
 from genre_gui.language import tr
@@ -30,6 +30,9 @@ from genre_runtime import (
     read_metadata,
 )
 from genre_runtime.errors import InvalidHeadError, ModelNotFoundError, StateError
+
+if TYPE_CHECKING:
+    from genre_runtime.library.cache import LibraryState
 
 
 class LinkState(StrEnum):
@@ -67,6 +70,8 @@ class Backend(Protocol):
         Why its answers have no embeddings, as a sentence; empty if they have.
     notice : str
         What the user has to know of it, as a sentence; empty for nothing.
+    state : LibraryState or None
+        Keeps the answers of files whose tags are written; None if answers are not kept.
     """
 
     metadata: ModelMetadata
@@ -75,6 +80,7 @@ class Backend(Protocol):
     device: str
     no_embeddings: str
     notice: str
+    state: LibraryState | None
 
     def classify(self, path: Path, *, whole: bool, stop: Event) -> Prediction | GenreError:
         """Classify a file, and return the model's own answer if there are embeddings; see `answer`.
@@ -194,6 +200,7 @@ class LocalBackend(Backend):
                 self._stored = StoredAnswers(state, classifier)
             except StateError as error:
                 self.notice = tr("Answers are not kept: {error}.", error=sentence(error))
+        self.state = None if self._stored is None else self._stored.state
         self.metadata, self.model_metadata = classifier.metadata, classifier.model_metadata
         model = classifier.model_path.name
         self.name = f"{head_name} ({model})" if head_name else model

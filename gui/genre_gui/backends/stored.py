@@ -14,7 +14,7 @@ from genre_runtime import GenreClassifier, GenreError, Prediction
 from genre_runtime.errors import LASTING, StateError, UnexpectedFailureError
 
 if TYPE_CHECKING:
-    pass
+    from genre_runtime.library.cache import LibraryState
 
 
 class StoredAnswers:
@@ -44,6 +44,11 @@ class StoredAnswers:
         self._states = {
             whole: LibraryState(path, plan_of(classifier, "all" if whole else None)) for whole in (False, True)
         }
+
+    @property
+    def state(self) -> LibraryState:
+        """The state file, whatever is analysed of a file."""
+        return self._states[False]
 
     def classify(self, path: Path, *, whole: bool, stop: Event) -> Prediction | GenreError:
         """Return the stored answer for a file, or analyse it and store the answer.

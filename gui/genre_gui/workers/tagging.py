@@ -13,6 +13,7 @@ from genre_gui.workers.background import Background, Notice, Post, Tagged, TagsF
 from genre_runtime import GenreError, Prediction
 
 if TYPE_CHECKING:
+    from genre_runtime.library.cache import LibraryState
     from genre_runtime.library.tags import Change, Mode, Tagging
 
 Values = Mapping[str, Sequence[str]]
@@ -45,7 +46,9 @@ class TagOptions:
     names: Path | None = None
 
 
-def make_tagging(options: TagOptions, labels: Collection[str], *, write: bool) -> Tagging:
+def make_tagging(
+    options: TagOptions, labels: Collection[str], *, write: bool, state: LibraryState | None = None
+) -> Tagging:
     """Return the settings of a run over tags, with a new journal if they are written.
 
     Parameters
@@ -54,6 +57,8 @@ def make_tagging(options: TagOptions, labels: Collection[str], *, write: bool) -
     labels : collection of str
         Genres of the answers, which the user's own names are checked against; empty if there are no answers.
     write : bool
+    state : LibraryState, optional
+        Keeps the answers of files whose tags are written.
 
     Raises
     ------
@@ -77,6 +82,7 @@ def make_tagging(options: TagOptions, labels: Collection[str], *, write: bool) -
         top=options.top,
         genre_map=names,
         journal=Journal(default_journal()) if write else None,
+        state=state,
     )
 
 
@@ -117,7 +123,7 @@ def _write(path: Path, values: Values, tagging: Tagging) -> Change | GenreError:
 
     try:
         if tagging.write:
-            return write_fields(path, values, "overwrite", journal=tagging.journal)
+            return tagging.keep_answers(write_fields(path, values, "overwrite", journal=tagging.journal))
         return plan_fields(path, values, "overwrite")
     except GenreError as error:
         return error
@@ -146,10 +152,12 @@ class TagRuns:
     Parameters
     ----------
     background : Background
+    state : callable
+        Returns the state file in use, which keeps the answers of files whose tags are written, or None.
     """
 
-    def __init__(self, background: Background) -> None:
-        self._background = background
+    def __init__(self, background: Background, state: Callable[[], LibraryState | None] = lambda: None) -> None:
+        self._background, self._state = background, state
         self._journals: list[Path] = []
         self._run = 0
         self._answers: list[tuple[Path, Prediction]] = []
@@ -209,12 +217,12 @@ class TagRuns:
         self, answers: Sequence[tuple[Path, Prediction]], corrected: Mapping[Path, Values], *, write: bool
     ) -> None:
         self._run += 1
-        run, stop, options = self._run, self._background.stop, self._options
+        run, stop, options, state = self._run, self._background.stop, self._options, self._state()
 
         def work(post: Post) -> None:
             try:
                 labels = {label for _, found in answers for label in found.probabilities}
-                tagging = make_tagging(options, labels, write=write)
+                tagging = make_tagging(options, labels, write=write, state=state)
             except GenreError as error:  # the names cannot be used, or no journal can be made: nothing is written
                 post(Notice(sentence(error), bad=True))
                 post(TagsFinished(run, write))

@@ -129,9 +129,17 @@ class Tagging:
         try:
             if isinstance(answer, GenreError):
                 return answer
-            change = self._apply(path, answer)
+            return self.keep_answers(self._apply(path, answer))
         except GenreError as error:
             return error
+
+    def keep_answers(self, change: Change) -> Change:
+        """Keep the stored answers of a file for its changed content; return the change.
+
+        Parameters
+        ----------
+        change : Change
+        """
         if self.state is not None and change.digests is not None:
             with suppress(StateError):  # the file is written; at worst it is analysed again
                 self.state.carry_over(*change.digests)
