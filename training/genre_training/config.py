@@ -199,6 +199,9 @@ class TrainingConfig:
         Share of each batch that is not music (see `genre_training.train.augment`); its target is all genres alike.
     ema_decay : float
         Decay per step of the running average of the weights, which is validated and kept; 0 turns it off.
+    start_share : float
+        Share of the weights that the training started from in those that are validated and kept; the rest is the
+        running average (Wortsman et al., 2022). With few clips it keeps more of what the starting weights know.
     compile : bool
         Compile the network with `torch.compile`: pays on a GPU over many epochs.
     """
@@ -234,6 +237,7 @@ class TrainingConfig:
     prior_correction: _Strength = 0.0
     outlier_share: _UpToHalf = 0.05
     ema_decay: Annotated[float, Field(ge=0, le=0.999999)] = 0.998
+    start_share: _Share = 0.0
     compile: bool = False
 
 

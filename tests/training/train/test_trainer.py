@@ -62,8 +62,9 @@ def test_only_a_better_validation_loss_is_saved(data: TrainingData, monkeypatch:
     assert best.optimizer_state_dict
 
 
-def test_saved_weights_are_those_that_were_validated(data: TrainingData) -> None:
-    _, saved = run(data, RECIPE)
+@pytest.mark.parametrize("start_share", [0.0, 0.5])
+def test_saved_weights_are_those_that_were_validated(data: TrainingData, start_share: float) -> None:
+    _, saved = run(data, replace(RECIPE, training=replace(RECIPE.training, start_share=start_share)))
     network = GenreNetwork(3, 48, RECIPE.network)
     network.load_state_dict(saved[-1].model_state_dict)
     part = data.split.validation
@@ -71,6 +72,18 @@ def test_saved_weights_are_those_that_were_validated(data: TrainingData) -> None
     temperature = fit_temperature(logits, data.labels[part])
     found = metrics(track_probabilities(logits, temperature), data.labels[part], data.names)
     assert found["log_loss"] == pytest.approx(saved[-1].val_loss, rel=1e-4)
+
+
+def test_kept_weights_are_drawn_back_towards_the_start(data: TrainingData) -> None:
+    """The steps do not depend on the share: what is kept lies between the start and what is kept without it."""
+    recipes = [
+        replace(RECIPE, training=replace(RECIPE.training, epochs=1, start_share=share)) for share in (0.0, 0.25, 1.0)
+    ]
+    trained, drawn, start = (run(data, recipe)[1][-1].model_state_dict for recipe in recipes)
+    for name, tensor in start.items():
+        if tensor.is_floating_point():
+            torch.testing.assert_close(drawn[name], 0.75 * trained[name] + 0.25 * tensor)
+    assert not torch.equal(trained["head.weight"], start["head.weight"])
 
 
 def test_overconfident_but_more_accurate_epoch_is_kept(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:

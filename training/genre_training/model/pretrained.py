@@ -7,6 +7,8 @@ Nothing of it is shipped: what a model contains is what its own training made of
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -163,6 +165,25 @@ def fit_head(network: GenreNetwork, embeddings: NDArray[np.float64], labels: Ind
     with torch.no_grad():
         network.head.weight.copy_(torch.from_numpy(weight))
         network.head.bias.copy_(torch.from_numpy(bias))
+
+
+def drawn_back(network: nn.Module, start: Mapping[str, Tensor], share: float) -> nn.Module:
+    """Return a copy of a network whose weights are drawn back towards those that its training started from.
+
+    Parameters
+    ----------
+    network : nn.Module
+    start : mapping of str to Tensor
+        Its weights at the start, after its last layer was fitted.
+    share : float
+        Of the start in the result, 0 to 1.
+    """
+    drawn = deepcopy(network)
+    with torch.no_grad():
+        for name, tensor in drawn.state_dict().items():
+            if tensor.is_floating_point():
+                tensor.lerp_(start[name], share)
+    return drawn
 
 
 def learning_shares(network: nn.Module, config: TrainingConfig) -> list[tuple[list[nn.Module], float]]:

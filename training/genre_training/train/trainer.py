@@ -31,7 +31,7 @@ from genre_training.evaluate.metrics import (
 )
 from genre_training.model.checkpoint import Checkpoint
 from genre_training.model.network import GenreNetwork, front_end
-from genre_training.model.pretrained import fit_head, initialise, learning_shares
+from genre_training.model.pretrained import drawn_back, fit_head, initialise, learning_shares
 from genre_training.train.augment import SpecAugment
 from genre_training.train.batches import Batch, Batches
 from genre_training.train.distributed import (
@@ -177,6 +177,7 @@ class Trainer:
                 usable = train[torch.isfinite(data.clips[train]).flatten(1).all(dim=1).cpu().numpy()]
                 embeddings = excerpt_embeddings(network, data.clips[usable], data.excerpt_frames, device)
                 fit_head(network, embeddings, data.labels[usable], config.probe)
+        self._start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         # A CPU takes up to half as long again in the default layout; the stubs do not know the argument.
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         wrapped = share_gradients(NetworkInTraining(self._network, config, data.picture_frames), device)
@@ -216,14 +217,14 @@ class Trainer:
         self._batches.failed = set(state["failed"])
 
     def checkpoint(self) -> Checkpoint:
-        """Return the checkpoint of the last epoch, with the averaged weights, which are those that were validated.
+        """Return the checkpoint of the last epoch, with the weights that were validated.
 
         Raises
         ------
         NonFiniteLossError
             A weight is NaN or infinite.
         """
-        weights = self._average.module.state_dict()
+        weights = self._kept().state_dict()
         if not all(tensor.isfinite().all() for tensor in weights.values()):
             raise NonFiniteLossError("the weights are not finite numbers any more: lower learning_rate")
         last = self.history[-1]
@@ -289,7 +290,7 @@ class Trainer:
         return better
 
     def validate(self) -> dict[str, Any]:
-        """Return the metrics of the averaged weights on the validation part, calibrated as the finished model is.
+        """Return the metrics of the kept weights on the validation part, calibrated as the finished model is.
 
         An overconfident network has a high log-loss even if most of its answers are right. The temperature mends that,
         so it must not decide which epoch is kept.
@@ -300,7 +301,7 @@ class Trainer:
             A logit is NaN or infinite.
         """
         data, part = self._data, self._data.split.validation
-        logits = excerpt_logits(self._average.module, data.clips[part], data.excerpt_frames, self._device)
+        logits = excerpt_logits(self._kept(), data.clips[part], data.excerpt_frames, self._device)
         if not np.isfinite(logits).all():
             raise NonFiniteLossError(
                 "the network's answers are not finite numbers any more: lower learning_rate; the best checkpoint so "
@@ -310,6 +311,11 @@ class Trainer:
         result = metrics(track_probabilities(logits, fit_temperature(logits, labels)), labels, data.names)
         # Each process has its own normalisation statistics, but all have to agree on whether an epoch is the best.
         return {**result, "log_loss": mean_over_processes(result["log_loss"], self._device)}
+
+    def _kept(self) -> nn.Module:
+        """Return the averaged network, drawn back towards its start as far as the recipe says."""
+        share = self._recipe.training.start_share
+        return drawn_back(self._average.module, self._start, share) if share else self._average.module
 
     def _train(self, epoch: int) -> float:
         """Train one epoch; returns its mean loss."""
