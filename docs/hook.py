@@ -6,12 +6,12 @@ to the page, one to another file to the file on the code host (`repo_url`), and 
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 import subprocess
 import sys
-from html import unescape
+from collections.abc import Sequence
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -31,6 +31,7 @@ PAGES = {
     "runtime/genre_runtime/THIRD_PARTY.md": "third_party.md",
 }
 """Pages of the site that lie elsewhere in the repository."""
+MERMAID = ROOT / ".cache" / "docs" / "mermaid.min.js"
 PICTURES = (".png", ".svg")
 REFERENCE = """# Python reference
 
@@ -51,6 +52,8 @@ The model runs in a page: choose files there, and none of them leaves your compu
 
 How it works, and how its answers compare with those of the command, is in [the model](model.md#in-a-browser).
 """
+_ATTRIBUTE = re.compile(r"^(\w+) : .*\n    (.*)", re.MULTILINE)
+_DIAGRAM = re.compile(r"^```mermaid\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?P<head>!?\[(?:[^\[\]]|\[[^\]]*\])*\]\()(?P<target>[^)\s]+)(?P<tail>[^)]*\))")
 
 
@@ -61,6 +64,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     files.append(_generated(config, "reference.md", REFERENCE))
     files.append(_generated(config, "try.md", TRY))
     files.append(_generated(config, "http.md", http_reference()))
+    files.append(File.generated(config, MERMAID.name, abs_src_path=str(MERMAID)))
     for name in _shown_pictures():
         files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
     return files
@@ -89,7 +93,9 @@ def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: File
             return f"{found['head']}{config.repo_url.rstrip('/')}/{kind}/main/{path}{found['tail']}"
         return found["head"].removeprefix("[").removesuffix("](")
 
-    return _LINK.sub(rewritten, markdown)
+    return _DIAGRAM.sub(
+        lambda found: f'<pre class="mermaid"><code>{escape(found[1])}</code></pre>', _LINK.sub(rewritten, markdown)
+    )
 
 
 def on_post_build(config: MkDocsConfig) -> None:
@@ -128,7 +134,8 @@ def http_reference() -> str:
     from genre_api.app import create_app
 
     described = create_app().openapi()
-    lines = ["# HTTP reference", "", "Every endpoint; `GET /openapi.json` of a running service has all types.", ""]
+    types = described["components"]["schemas"]
+    lines = ["# HTTP reference", "", "Every endpoint, as `GET /openapi.json` of a running service describes it.", ""]
     for path, methods in described["paths"].items():
         for method, one in methods.items():
             lines += [f"## {method.upper()} {path}", "", one.get("description") or one.get("summary", ""), ""]
@@ -136,12 +143,52 @@ def http_reference() -> str:
                 (value["name"], value["in"], _type(value.get("schema", {})), value.get("description", ""))
                 for value in one.get("parameters", ())
             ]
-            if rows:
-                lines += ["| parameter | in | type | |", "|---|---|---|---|"]
-                lines += [f"| {' | '.join(map(_cell, row))} |" for row in rows]
-            answers = ", ".join(f"{status} {answer['description']}" for status, answer in one["responses"].items())
-            lines += ["", f"Answers: {answers}.", ""]
+            lines += _table(("parameter", "in", "type", ""), rows)
+            for kind, content in one.get("requestBody", {}).get("content", {}).items():
+                lines += _content(f"Body, `{kind}`", content.get("schema", {}), types)
+            for status, answer in one["responses"].items():
+                if status.startswith("2"):
+                    for kind, content in answer.get("content", {}).items():
+                        lines += _content(f"Answer {status}, `{kind}`", content.get("schema", {}), types)
+            rows = [
+                (status, *answer["description"].partition("; code: ")[::2])
+                for status, answer in one["responses"].items()
+            ]
+            lines += ["", *_table(("status", "meaning", "code of the problem"), sorted(rows))]
+    lines += ["# Types", ""]
+    for name, schema in types.items():
+        if not name.startswith("Body_"):
+            lines += [f"## {name}", "", _about(schema), "", *_fields(schema)]
     return "\n".join(lines)
+
+
+def _content(what: str, schema: dict[str, Any], types: dict[str, Any]) -> list[str]:
+    """Return lines about a body: a link to its type, or a table of its fields."""
+    named = schema.get("$ref", "").rpartition("/")[2]
+    if named and not named.startswith("Body_"):
+        return [f"{what}: {_type(schema)}", ""]
+    fields = _fields(types[named] if named else schema)
+    return [f"{what}:", "", *fields] if fields else [f"{what}{': ' if schema else ''}{_type(schema)}", ""]
+
+
+def _fields(schema: dict[str, Any]) -> list[str]:
+    needed, about = schema.get("required", ()), dict(_ATTRIBUTE.findall(schema.get("description", "")))
+    rows = [
+        (name, _type(one), "yes" if name in needed else "", one.get("description", about.get(name, "")))
+        for name, one in schema.get("properties", {}).items()
+    ]
+    return _table(("field", "type", "required", ""), rows)
+
+
+def _about(schema: dict[str, Any]) -> str:
+    """Return the description of a type; the fields of a dataclass are described in it, and have a table here."""
+    return str(schema.get("description", "")).partition("\nAttributes\n")[0]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    if not rows:
+        return []
+    return [f"| {' | '.join(map(_cell, row))} |" for row in (head, ["---"] * len(head), *rows)] + [""]
 
 
 def _cell(text: str) -> str:
@@ -149,8 +196,24 @@ def _cell(text: str) -> str:
 
 
 def _type(schema: dict[str, Any]) -> str:
-    kinds = [one.get("type", "") for one in schema.get("anyOf", [schema])]
-    return " or ".join(kind for kind in kinds if kind) or json.dumps(schema.get("$ref", ""))
+    """Return a type in words, with a link if it has a name."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if choices := schema.get("anyOf", schema.get("oneOf")):
+        return " or ".join(dict.fromkeys(map(_type, choices)))
+    if "enum" in schema:
+        return " or ".join(f"`{value}`" for value in schema["enum"])
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    kind = str(schema.get("type", "any"))
+    if kind == "array":
+        return f"list of {_type(schema.get('items', {}))}"
+    if properties := schema.get("properties"):
+        return "object with " + ", ".join(f"`{name}` ({_type(one)})" for name, one in properties.items())
+    if kind == "object" and isinstance(schema.get("additionalProperties"), dict):
+        return f"object of {_type(schema['additionalProperties'])}"
+    return "bytes" if schema.get("format") == "binary" else kind
 
 
 def _generated(config: MkDocsConfig, name: str, text: str) -> File:

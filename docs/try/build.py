@@ -51,9 +51,8 @@ def build(output: Path, package: Path | None = None) -> None:
     for name in (sidecar.name, graph):
         shutil.copyfile(MODELS / name, output / "model" / name)
     with tempfile.TemporaryDirectory() as folder:
-        archive = package or fetch_package(Path(folder))
-        if hashlib.sha512(archive.read_bytes()).hexdigest() != SHA512:
-            raise SystemExit(f"{archive.name} is not the pinned one: expected onnxruntime-web {VERSION}")
+        archive = package or fetch_package("onnxruntime-web", VERSION, Path(folder))
+        check_package(archive, SHA512)
         with tarfile.open(archive) as bundle:
             for name in RUNTIME:
                 content = bundle.extractfile(f"package/dist/{name}")
@@ -61,11 +60,12 @@ def build(output: Path, package: Path | None = None) -> None:
                 (output / "ort" / name).write_bytes(content.read())
 
 
-def fetch_package(folder: Path) -> Path:
-    """Let npm fetch onnxruntime-web into a folder, and return its archive.
+def fetch_package(name: str, version: str, folder: Path) -> Path:
+    """Let npm fetch a package into a folder, and return its archive.
 
     Parameters
     ----------
+    name, version : str
     folder : Path
 
     Raises
@@ -75,12 +75,25 @@ def fetch_package(folder: Path) -> Path:
     """
     npm = shutil.which("npm")
     if npm is None:
-        raise SystemExit("npm is not installed: it fetches onnxruntime-web")
-    command = [npm, "pack", f"onnxruntime-web@{VERSION}", "--silent", "--pack-destination", str(folder)]
+        raise SystemExit(f"npm is not installed: it fetches {name}")
+    command = [npm, "pack", f"{name}@{version}", "--silent", "--pack-destination", str(folder)]
     done = subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if done.returncode:
-        raise SystemExit(f"npm could not fetch onnxruntime-web {VERSION}: {done.stderr.strip()}")
+        raise SystemExit(f"npm could not fetch {name} {version}: {done.stderr.strip()}")
     return next(folder.glob("*.tgz"))
+
+
+def check_package(archive: Path, sha512: str) -> None:
+    """Exit if an archive is not the pinned one.
+
+    Parameters
+    ----------
+    archive : Path
+    sha512 : str
+        Its expected checksum.
+    """
+    if hashlib.sha512(archive.read_bytes()).hexdigest() != sha512:
+        raise SystemExit(f"{archive.name} is not the pinned one: its checksum is another")
 
 
 def main() -> int:
