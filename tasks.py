@@ -25,6 +25,13 @@ WITH_RAY, WITHOUT_RAY = "with Ray", "without Ray"
 MEMBERS = ("runtime", "training", "export", "api", "gui")
 OLDEST, NEWEST = (3, 11), (3, 14)
 DEFAULT_DATA = os.environ.get("GENRE_DATA", "data")
+TRAINING_HELP = {
+    "config": "recipe: a TOML file or the name of a built-in one",
+    "data": "data folder, or a CSV manifest",
+    "output": "output folder",
+    "change": "changed values of the recipe, such as 'training.epochs=5 training.batch_size=32'",
+    "init": "weights to start from: a file, or a name",
+}
 
 
 @task(help={"ray": "install Ray, half a gigabyte, and run its tests (default: on Linux)"})
@@ -50,16 +57,7 @@ def data(c: Context, subset: str = "medium", data: str = DEFAULT_DATA, keep_arch
     _member("genre-train", "data", "--subset", subset, "--data", data, *_flags(keep_archives=keep_archives))
 
 
-@task(
-    help={
-        "config": "recipe: a TOML file or the name of a built-in one",
-        "data": "data folder, or a CSV manifest",
-        "output": "output folder",
-        "change": "changed values of the recipe, such as 'data.fold=1 training.epochs=5'",
-        "init": "weights to start from: a file, or a name",
-        "resume": "continue an interrupted run",
-    }
-)
+@task(help={**TRAINING_HELP, "resume": "continue an interrupted run"})
 def train(
     c: Context,
     config: str = "default",
@@ -75,16 +73,7 @@ def train(
     _member("genre-train", "train", "--config", config, *folders, *changes, *_flags(resume=resume))
 
 
-@task(
-    help={
-        "config": "recipe",
-        "data": "data folder",
-        "output": "output folder",
-        "runs": "folder for the folds",
-        "change": "changed values of the recipe, such as 'training.epochs=5'",
-        "init": "weights to start from: a file, or a name",
-    }
-)
+@task(help={**TRAINING_HELP, "runs": "folder for the folds"})
 def crossvalidate(
     c: Context,
     config: str = "default",
@@ -198,6 +187,12 @@ def wheel(c: Context, pythons: str = "python3.11 python3.12 python3.13 python3.1
 def docs(c: Context) -> None:
     """Build the documentation site into site/: docs/build_site.py."""
     _python("docs/build_site.py")
+
+
+@task
+def standalone(c: Context) -> None:
+    """Build a folder with window, command and model that needs no Python into build/standalone/: docs/window.md."""
+    _python("gui/standalone/build.py")
 
 
 @task(help={"version": "version to release (default: the stated one)", "write": "set it, and leave the files in dist/"})

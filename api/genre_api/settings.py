@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from genre_runtime import DEVICES, DecodeLimits, available_cores
 
 PREFIX = "GENRE_"
-USED_ELSEWHERE = ("GENRE_CASES", "GENRE_DATA", "GENRE_TEST_FILES")
+USED_ELSEWHERE = ("GENRE_CASES", "GENRE_DATA", "GENRE_TEST_FILES", "GENRE_TEST_STANDALONE")
 """Variables that only tasks.py and the tests read."""
 
 Names = Annotated[tuple[str, ...], NoDecode]

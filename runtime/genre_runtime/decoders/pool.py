@@ -55,6 +55,8 @@ CPU_SECONDS = 8.0
 
 MAX_PROCESSES = 1024
 
+_frozen_command: tuple[str, ...] = ()
+
 
 class DecoderPool:
     """A pool of processes that decode files. Thread-safe: each thread uses one process at a time.
@@ -342,14 +344,31 @@ class DecoderPool:
         return UnexpectedFailureError(f"the decoder exited at this file with status {exited.status}")
 
 
+def set_frozen_command(command: Sequence[str]) -> None:
+    """Tell how a frozen program is started as a decoder process. Without this it decodes in its own process.
+
+    `sys.executable` of a frozen program is the program itself, which would start its usual work once more. A program
+    that calls this function has an argument upon which it calls `genre_runtime.decoders.process.main` instead.
+
+    Parameters
+    ----------
+    command : sequence of str
+        The program and its arguments.
+    """
+    global _frozen_command
+    _frozen_command = tuple(command)
+
+
 def default_command() -> list[str]:
     """Return the program that decodes and its arguments, which include the module search path of this process.
 
     Raises
     ------
     DecoderUnavailableError
-        This program is not a Python interpreter.
+        This program is not a Python interpreter, nor a frozen one that called `set_frozen_command`.
     """
+    if _frozen_command:
+        return list(_frozen_command)
     if not sys.executable or getattr(sys, "frozen", False):
         raise DecoderUnavailableError("decoder processes need a Python interpreter, which this program does not know")
     program = "import sys; sys.path[:] = sys.argv[1:]; from genre_runtime.decoders.process import main; main()"

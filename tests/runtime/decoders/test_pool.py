@@ -480,3 +480,16 @@ def test_waveforms_may_be_changed(pool: DecoderPool, song: Path) -> None:
     [excerpt] = pool.stream_excerpts(song, RATE, excerpt_seconds=10.0, n_excerpts=1)
     assert excerpt.waveform.dtype == np.float32
     excerpt.waveform[:] *= 2
+
+
+def test_a_frozen_program_decodes_in_processes_only_if_it_says_how(song: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = pool_module.default_command()
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(pool_module, "_frozen_command", ())
+    assert not pool_module.can_start()
+    with DecoderPool(1) as pool, pytest.raises(DecoderUnavailableError, match="need a Python interpreter"):
+        pool.check()
+    pool_module.set_frozen_command(command)
+    assert pool_module.can_start()
+    with DecoderPool(1) as pool:
+        assert result(pool.stream_excerpts(song, RATE, **PLAN))[1].duration_seconds == 35

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 from genre_runtime.library.learning.regression import fit_regression
 
@@ -25,9 +24,10 @@ def one_hot(labels: NDArray[np.int64]) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("penalty", [0.1, 1.0, 30.0])
 def test_agrees_with_scikit_learn(penalty: float) -> None:
+    linear_model = pytest.importorskip("sklearn.linear_model", reason="scikit-learn of the training is not installed")
     features, labels = examples()
     coefficients = fit_regression(features, one_hot(labels), penalty=penalty)
-    reference = LogisticRegression(C=1 / penalty, max_iter=2000, tol=1e-8).fit(features, labels)
+    reference = linear_model.LogisticRegression(C=1 / penalty, max_iter=2000, tol=1e-8).fit(features, labels)
     ours = features @ coefficients[:-1] + coefficients[-1]
     theirs = reference.decision_function(features)
     ours -= ours.mean(axis=1, keepdims=True)
