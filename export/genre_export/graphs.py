@@ -15,7 +15,7 @@ import copy
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -314,12 +314,22 @@ def model_tags(network: GenreNetwork | FusedNetwork) -> tuple[TagClass, ...]:
 
 
 def _with_published_tags(network: GenreNetwork | FusedNetwork) -> GenreNetwork | FusedNetwork:
-    """Return a copy of a network whose head of AudioSet's classes has the published ones only."""
+    """Return a copy of a network whose head of AudioSet's classes has the published ones only.
+
+    Genres that are read from all classes are then read from the layer before, which comes to the same.
+    """
     network = copy.deepcopy(network)
     audio = network.audio if isinstance(network, FusedNetwork) else network
     if audio.classes is not None:
-        whole = audio.classes[-1]
+        *before, whole = audio.classes
         assert isinstance(whole, nn.Linear)
+        if audio.config.reads == "classes":
+            per_class = audio.head.weight / audio.class_deviation
+            head = nn.Linear(whole.in_features, audio.head.out_features)
+            bias = audio.head.bias + per_class @ (whole.bias - audio.class_mean)
+            head.load_state_dict({"weight": per_class @ whole.weight, "bias": bias})
+            audio.head = nn.Sequential(*before, head)  # type: ignore[assignment]
+            audio.config = replace(audio.config, reads="features")
         part = nn.Linear(whole.in_features, len(TAG_CLASSES))
         places = torch.tensor(published_tags())
         part.load_state_dict({name: values[places] for name, values in whole.state_dict().items()})

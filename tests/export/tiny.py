@@ -19,7 +19,7 @@ from genre_training.model.pretrained import REGISTRY
 LABELS = ("blues", "jazz", "rock")
 TEMPERATURE = 1.7
 NETWORK = NetworkConfig(widths=(4, 8), blocks=1)
-AUDIO_NETWORK = NetworkConfig(kind="mobilenet", branch="audio", init="mn04_as", tags=True, width=0.1)
+AUDIO_NETWORK = NetworkConfig(kind="mobilenet", branch="audio", init="mn04_as", tags=True, reads="classes", width=0.1)
 
 
 def tiny_network() -> GenreNetwork:

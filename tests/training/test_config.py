@@ -101,6 +101,7 @@ def test_what_is_unknown_is_an_error(tmp_path: Path, text: str, message: str) ->
         ("network", {"widths": [8, 0]}),
         ("network", {"blocks": 0}),
         ("network", {"dropout": 1.0}),
+        ("network", {"reads": "classes"}),
         ("data", {"seed": -1}),
         ("data", {"split": 1}),
     ],

@@ -80,6 +80,9 @@ class NetworkConfig:
     tags : bool
         Whether the network answers AudioSet's classes as well. It learns to answer as the weights of `init` do, so
         these need such a head.
+    reads : {"features", "classes"}
+        What the last layer, which answers genres, reads: the features of the backbone, or the answers on AudioSet's
+        classes, which needs `tags`. These say less of a recording, so that few clips teach more that others share.
     stretch : int
         Each frame of a picture is repeated so many times. Kind `mobilenet` only: its weights know frames of 10 ms.
     width : float
@@ -104,6 +107,7 @@ class NetworkConfig:
     branch: Branch = "picture"
     init: str = ""
     tags: bool = False
+    reads: Literal["features", "classes"] = "features"
     stretch: Annotated[int, Field(ge=1, le=12)] = 1
     width: Annotated[float, Field(ge=0.1, le=4)] = 0.4
     widths: Annotated[tuple[Annotated[int, Field(gt=0)], ...], Field(min_length=1)] = (32, 64, 128, 256)
@@ -122,6 +126,8 @@ class NetworkConfig:
             )
         if self.tags and not self.init:
             raise ValueError("tags is true and init is empty: expected weights that know AudioSet's classes")
+        if self.reads == "classes" and not self.tags:
+            raise ValueError("reads is 'classes' and tags is false: expected tags true, for the network to answer them")
         if self.kind == "crnn" and last % 2:
             raise ValueError(f"widths ends in {last}: expected an even number for a crnn, half for each direction")
         if self.kind == "transformer" and (last % HEAD_WIDTH or self.n_bands < SMALLEST_HEIGHT):

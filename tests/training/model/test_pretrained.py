@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
 
-from genre_training.config import NetworkConfig
+from genre_training.config import NetworkConfig, TrainingConfig
 from genre_training.model.checkpoint import CheckpointError
 from genre_training.model.network import GenreNetwork
-from genre_training.model.pretrained import REGISTRY, initialise, read_weights, starting_weights
+from genre_training.model.pretrained import (
+    REGISTRY,
+    fit_head,
+    initialise,
+    learning_shares,
+    read_weights,
+    starting_weights,
+)
+from genre_training.model.tags import N_CLASSES
 
 CONFIG = NetworkConfig(kind="mobilenet", branch="audio", init="mn04_as", tags=True)
 
@@ -80,3 +89,34 @@ def test_damaged_file_is_named(name: str, content: bytes, tmp_path: Path) -> Non
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no weights at"):
         read_weights(tmp_path / "none.pt")
+
+
+@pytest.mark.parametrize("reads", ["features", "classes"])
+def test_fitted_last_layer_tells_clips_apart_that_it_was_fitted_to(reads: Literal["features", "classes"]) -> None:
+    config = replace(CONFIG, reads=reads)
+    torch.manual_seed(0)
+    network = GenreNetwork(4, 128, config)
+    labels = np.arange(60) % 3  # no clip of the fourth genre
+    rng = np.random.default_rng(0)
+    width = network.body.n_features
+    embeddings = 5 * rng.random((3, width))[labels][:, None] + 0.5 * rng.random((60, 2, width))
+    fit_head(network, embeddings, labels, 0.1)
+    network.eval()
+    with torch.no_grad():
+        read = network.read_for_head(torch.from_numpy(embeddings).float().flatten(0, 1))
+        answers = network.head(read).argmax(dim=1)
+    assert torch.equal(answers, torch.from_numpy(labels.repeat(2)))
+    assert network.head.bias[3].item() == -4.0
+    if reads == "classes":  # so that all weights of the layer learn at a similar pace
+        torch.testing.assert_close(read.mean(dim=0), torch.zeros(N_CLASSES), atol=1e-3, rtol=0)
+        torch.testing.assert_close(read.std(dim=0, correction=0), torch.ones(N_CLASSES), atol=1e-3, rtol=0)
+
+
+def test_classes_learn_as_slowly_as_the_backbone_if_genres_are_read_from_them() -> None:
+    network = GenreNetwork(4, 128, replace(CONFIG, reads="classes"))
+    shares = learning_shares(network, TrainingConfig(init_rate=0.05))
+    assert network.classes is not None
+    assert {share for layers, share in shares if network.classes in layers} == {0.05}
+    assert {share for layers, share in shares if network.head in layers} == {1.0}
+    learning = [id(value) for layers, _ in shares for layer in layers for value in layer.parameters()]
+    assert sorted(learning) == sorted(map(id, network.parameters()))

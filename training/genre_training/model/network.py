@@ -108,6 +108,8 @@ class GenreNetwork(nn.Module):
 
     bands: Tensor
     warp: Tensor
+    class_mean: Tensor
+    class_deviation: Tensor
 
     def __init__(self, n_labels: int, n_mels: int, config: NetworkConfig) -> None:
         super().__init__()
@@ -123,7 +125,10 @@ class GenreNetwork(nn.Module):
             body = BACKBONES[config.kind](config.widths, config.blocks, len(bands))
         self.body = body
         self.dropout = nn.Dropout(config.dropout)
-        self.head = nn.Linear(body.n_features, n_labels)
+        self.head = nn.Linear(N_CLASSES if config.reads == "classes" else body.n_features, n_labels)
+        if config.reads == "classes":
+            self.register_buffer("class_mean", torch.zeros(N_CLASSES))
+            self.register_buffer("class_deviation", torch.ones(N_CLASSES))
         self.classes = class_head(body.n_features, N_CLASSES, config.width) if config.tags else None
         self.statistics: nn.Module | None = None
         if config.statistics:
@@ -159,7 +164,18 @@ class GenreNetwork(nn.Module):
         if self.config.kind == "mobilenet" and self.config.branch == "picture":
             picture = (PICTURE_SCALE * (self.warp @ picture) + PICTURE_OFFSET).repeat_interleave(self.config.stretch, 2)
         features = self.body(picture.unsqueeze(1))  # (batch, 1, n_bands, n_frames)
-        return self.head(self.dropout(features)), features
+        return self.head(self.read_for_head(self.dropout(features))), features
+
+    def read_for_head(self, embedding: Tensor) -> Tensor:
+        """Return what the last layer reads: the features, or the standardised logits of AudioSet's classes.
+
+        Parameters
+        ----------
+        embedding : Tensor, shape (batch, n_features)
+        """
+        if self.config.reads == "features":
+            return embedding
+        return (self.read_classes(embedding) - self.class_mean) / self.class_deviation
 
     def read_classes(self, embedding: Tensor) -> Tensor:
         """Return the logits of AudioSet's classes.

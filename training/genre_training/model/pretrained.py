@@ -29,6 +29,7 @@ BACKBONE_PREFIX = "features."
 HEAD_PREFIXES = ("classifier.", "classes.")
 """Of the head of AudioSet's classes: EfficientAT's name and ours."""
 WEIGHTS_FOLDER = "weights"
+TINY = 1e-6
 NO_CLIP_BIAS = -4.0
 """Bias of a genre that has no training clip."""
 
@@ -145,6 +146,8 @@ def _load(module: nn.Module, weights: dict[str, Tensor]) -> None:
 def fit_head(network: GenreNetwork, embeddings: NDArray[np.float64], labels: Indices, inverse_strength: float) -> None:
     """Fit the last layer of a network to the embeddings of clips, all genres weighted alike.
 
+    It reads the embeddings, or what the network says of AudioSet's classes from them.
+
     Parameters
     ----------
     network : GenreNetwork
@@ -155,7 +158,14 @@ def fit_head(network: GenreNetwork, embeddings: NDArray[np.float64], labels: Ind
     """
     labels = np.repeat(labels, embeddings.shape[1])
     flat = embeddings.reshape(len(labels), -1)
-    mean, deviation = flat.mean(axis=0), flat.std(axis=0) + 1e-6
+    if network.config.reads == "classes":
+        network.eval()
+        with torch.no_grad():
+            read = network.read_classes(torch.from_numpy(flat).float().to(network.head.weight.device))
+            network.class_mean.copy_(read.mean(dim=0))
+            network.class_deviation.copy_(read.std(dim=0, correction=0) + TINY)
+            flat = ((read - network.class_mean) / network.class_deviation).cpu().double().numpy()
+    mean, deviation = flat.mean(axis=0), flat.std(axis=0) + TINY
     regression = LogisticRegression(C=inverse_strength, class_weight="balanced", max_iter=1000)
     regression.fit((flat - mean) / deviation, labels)
     weight = np.zeros(tuple(network.head.weight.shape))
@@ -202,7 +212,12 @@ def learning_shares(network: nn.Module, config: TrainingConfig) -> list[tuple[li
         ([layer], config.init_rate * config.layer_decay ** (n_layers - 1 - index))
         for index, layer in enumerate(body.features)
     ]
-    return [*shares, ([child for name, child in network.named_children() if name != "body"], 1.0)]
+    others = {name: child for name, child in network.named_children() if name != "body"}
+    if (
+        isinstance(network, GenreNetwork) and network.config.reads == "classes"
+    ):  # they have weights to start from as well
+        shares.append(([others.pop("classes")], config.init_rate))
+    return [*shares, (list(others.values()), 1.0)]
 
 
 @dataclass(frozen=True)
