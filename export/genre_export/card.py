@@ -140,14 +140,15 @@ def _network(metadata: ModelMetadata) -> str:
     if fine is None:
         what = f"{name}{statistics}{size} on {_spectrograms(metadata.audio)}."
     else:
-        recipe = provenance.get("branches", {}).get("audio", {}).get("recipe", {})
-        audio_name = _NETWORKS.get(recipe.get("network", {}).get("kind"), "A network")
+        of_audio = provenance.get("branches", {}).get("audio", {}).get("recipe", {}).get("network", {})
+        audio_name = _NETWORKS.get(of_audio.get("kind"), "A network")
+        reads = " and reads genres from its answers on AudioSet's classes" if of_audio.get("reads") == "classes" else ""
         what = (
             f"Two networks{size}, whose probabilities are multiplied: an audio branch, {_lower(audio_name)} on "
             f"{_spectrograms(fine)}, and a picture branch, {_lower(name)}{statistics} on "
-            f"{_spectrograms(metadata.audio)}. The audio branch learnt from audio files only, the picture branch from "
-            "clips that are published as spectrograms as well. A spectrogram given instead of audio is classified by "
-            "the picture branch alone."
+            f"{_spectrograms(metadata.audio)}. The audio branch learnt from audio files only{reads}, the picture "
+            "branch from clips that are published as spectrograms as well. A spectrogram given instead of audio is "
+            "classified by the picture branch alone."
         )
     answer = (
         f"the mean probability of {metadata.n_excerpts} excerpts" if metadata.n_excerpts > 1 else "that of one excerpt"
