@@ -22,6 +22,7 @@ from playwright.sync_api import Browser, Page
 from genre_runtime import FloatArray, GenreClassifier
 from genre_runtime.audio.waveform import resample as soxr_resample
 from tests.api.browser import chromium, opened
+from tests.runtime.av_files import CONTAINERS, write_with_pyav
 
 FOLDER = Path(__file__).parents[1] / "docs" / "try"
 LARGEST_DIFFERENCE = 0.02
@@ -29,6 +30,12 @@ RESAMPLE = """(async () => {
   const { resample } = await import(process.argv[1]);
   const { samples, rate, wanted } = JSON.parse(require("fs").readFileSync(0, "utf8"));
   console.log(JSON.stringify(Array.from(resample(Float32Array.from(samples), rate, wanted))));
+})()"""
+SAMPLE_RATES = """(async () => {
+  const { sampleRate } = await import(process.argv[1]);
+  const { readFileSync } = require("fs");
+  const rates = process.argv.slice(2).map((file) => sampleRate(new Uint8Array(readFileSync(file)).buffer));
+  console.log(JSON.stringify(rates));
 })()"""
 
 pytestmark = pytest.mark.skipif(shutil.which("npm") is None, reason="npm, which fetches ONNX Runtime Web, is missing")
@@ -167,3 +174,23 @@ def test_resampling_is_that_of_the_command(rate: int) -> None:
     assert made.size == wanted.size
     middle = slice(2_000, -2_000)
     assert np.abs(made[middle] - wanted[middle]).max() < 0.01 * np.abs(wanted).max()
+
+
+def test_rate_is_found_in_the_header_of_every_kind_that_browsers_decode(tmp_path: Path) -> None:
+    """At another rate the browser resamples, and what it lets through changes answers by up to 0.4."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed")
+    rates = {".wav": 22_050, ".flac": 96_000, ".ogg": 44_100, ".opus": 48_000, ".mp3": 24_000}
+    rates |= {".m4a": 44_100, ".mp4": 48_000, ".aac": 22_050, ".webm": 48_000, ".mka": 44_100}
+    paths = []
+    for suffix, rate in rates.items():
+        paths.append(tmp_path / f"a{suffix}")
+        if suffix in CONTAINERS:
+            write_with_pyav(paths[-1], music(rate, 2, 0)[:, 0].copy(), rate)
+        else:
+            kind = {"format": "OGG", "subtype": "OPUS"} if suffix == ".opus" else {}
+            soundfile.write(paths[-1], music(rate, 2, 0), rate, **kind)
+    command = [node, "-e", SAMPLE_RATES, (FOLDER / "sample_rate.js").as_uri(), *map(str, paths)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert dict(zip(rates, json.loads(printed), strict=True)) == rates
