@@ -22,7 +22,6 @@ from genre_gui.backends.errors import (
 )
 from genre_gui.language import mark, plural, tr
 from genre_runtime import AudioConfig, GenreError, ModelMetadata, Prediction, probe
-from genre_runtime.model.metadata import check_limits
 
 NO_EMBEDDINGS = mark(
     "A service sends no embeddings. Learning, checking tags and More like this need them: open the window with "
@@ -108,11 +107,12 @@ def _input_of(values: Mapping[str, Any], address: str) -> dict[str, Any]:
         audio = AudioConfig.from_dict(values["audio"])
         if max(audio.n_fft, audio.n_mels) > MAX_FRAME_SIZE or audio.frame_seconds < MIN_FRAME_SECONDS:
             raise ValueError("its spectrograms need too much memory")
-        told = {"audio": audio, "excerpt_seconds": values["excerpt_seconds"], "n_excerpts": values["n_excerpts"]}
-        check_limits(ModelMetadata(labels=(), graphs={}, **told))
+        seconds, count = values["excerpt_seconds"], values["n_excerpts"]
+        if type(seconds) is not float or type(count) is not int or not 0 < seconds <= MAX_SECONDS or count < 1:
+            raise ValueError(f"{count!r} excerpts of {seconds!r} seconds")
     except (KeyError, TypeError, ValueError) as error:
         raise NoServiceError(address, f"it does not tell the input of its model: {error}") from error
-    return told
+    return {"audio": audio, "excerpt_seconds": seconds, "n_excerpts": count}
 
 
 def _threshold(value: object) -> float:
