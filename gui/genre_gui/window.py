@@ -46,6 +46,7 @@ from genre_gui.workers.background import (
     NamesRead,
     Notice,
     NotLoaded,
+    Progressed,
     Recalled,
     Restored,
     SpectrogramReady,
@@ -431,7 +432,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         if any(isinstance(event, Found | Restored) for event in events):
             self.tracks.show_added()
         for event in events:
-            if isinstance(event, Started | Finished):
+            if isinstance(event, Started | Progressed | Finished):
                 changed[event.number] = None
             elif isinstance(event, Recalled):
                 changed.update((number, None) for number, *_ in event.answers)

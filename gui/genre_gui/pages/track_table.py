@@ -44,7 +44,7 @@ HEADINGS = Cells(
 GAP = "   "
 """Between the numbers, which are right-aligned, and the state."""
 
-WIDTHS = Cells(*map(str, (150, 90, 96, 64, 92, 120, 150, 130, 150)))
+WIDTHS = Cells(*map(str, (150, 90, 96, 64, 116, 120, 150, 130, 150)))
 """Pixels before scaling."""
 
 ORDER = ("file", "artist", "title", "album", "folder", "genre", "confidence", "duration", "state")
@@ -181,6 +181,9 @@ class TrackTable(customtkinter.CTkFrame):  # type: ignore[misc]
             if number in self._rows:
                 if self.tree.item(item, "values") == cells:
                     continue  # a stored answer was found for a row that shows it
+                if track.state is State.ANALYSING and self.tree.tag_has(track.state.name, item):
+                    self.tree.item(item, values=cells)
+                    continue  # only its progress has changed, by which nothing is sorted
                 self.tree.item(item, values=cells, tags=(track.state.name,))
             else:
                 self.tree.insert("", "end", item, values=cells, tags=(track.state.name,))

@@ -205,7 +205,8 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
             state = "normal" if count > left else "disabled"
             if made.cget("state") != state:
                 made.configure(state=state)
-        share = (count - left) / count if count else 0.0
+        analysing = sum(track.share for track in tracks.values() if track.state is State.ANALYSING)
+        share = (count - left + analysing) / count if count else 0.0
         if share != self.progress.get():
             self.progress.set(share)
 
