@@ -47,6 +47,9 @@ HEIGHT = 36
 ARROW_WIDTH = 66
 """Of a menu, beside its text."""
 
+STEADY = 4
+"""Pixels before scaling by which a cell grows without a label breaking its lines anew."""
+
 RING, RING_GAP = 2, 1
 """Width of the ring around the widget with the focus, and its distance."""
 
@@ -117,7 +120,9 @@ def label(master: Misc, text: str = "", *, size: int = 13, colour: Colour = TEXT
     )
 
     def wrap(event: Event[Misc]) -> None:
-        made.configure(wraplength=max(1, int(event.width / scaling(made))))
+        width, before = max(1, int(event.width / scaling(made))), made.cget("wraplength")
+        if not before <= width < before + STEADY:  # a cell as wide as its text would follow the text, which follows it
+            made.configure(wraplength=width)
 
     tkinter.Misc.bind(made, "<Configure>", wrap, add=True)
     return made
