@@ -123,6 +123,8 @@ def translated(message: str) -> str:
     ----------
     message : str
     """
+    if _FIGURES.fullmatch(message):
+        return localised(message)
     for pattern, phrase in _patterns():
         if match := pattern.fullmatch(message):
             values = {name: _value(value) for name, value in match.groupdict().items()}
@@ -148,6 +150,4 @@ def _patterns() -> list[tuple[re.Pattern[str], str]]:
 
 
 def _value(value: str) -> str:
-    if _FIGURES.fullmatch(value):
-        return localised(value)
-    return translated(value) if " " in value else value  # a single word is a name
+    return translated(value) if " " in value or _FIGURES.fullmatch(value) else value  # a single word is a name

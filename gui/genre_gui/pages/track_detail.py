@@ -12,7 +12,7 @@ import customtkinter
 from genre_gui.language import mark, percent, plural, tr
 from genre_gui.phrases import translated
 from genre_gui.playback import NoOutputError, Player
-from genre_gui.text import capitalised, device_name, one_line, sentence, shortened
+from genre_gui.text import capitalised, device_name, folder_name, one_line, sentence, shortened
 from genre_gui.tracks import UNFINISHED, State, Track, genre_or_sound, tags
 from genre_gui.widgets.charts import Bars, Timeline
 from genre_gui.widgets.controls import button, label
@@ -91,7 +91,8 @@ class TrackDetail(customtkinter.CTkFrame):  # type: ignore[misc]
             self._show_texts(tr("No track selected"), "", tr("Select a track to see its genres."))
             return
         self._whole = {self.name: one_line(track.path.name), self.place: one_line(str(track.path.parent))}
-        name, folder = shortened(track.path.name), shortened(str(track.path.parent), LONGEST_FOLDER)
+        name = shortened(track.path.name)
+        folder = shortened(folder_name(track.path.parent), LONGEST_FOLDER)
         prediction = track.prediction
         if isinstance(track.result, GenreError):
             self._show_texts(name, folder, sentence(track.result), ERROR)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tkinter
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -120,7 +121,7 @@ def label(master: Misc, text: str = "", *, size: int = 13, colour: Colour = TEXT
     )
 
     def wrap(event: Event[Misc]) -> None:
-        width, before = max(1, int(event.width / scaling(made))), made.cget("wraplength")
+        width, before = math.ceil(event.width / scaling(made)), made.cget("wraplength")
         if not before <= width < before + STEADY:  # a cell as wide as its text would follow the text, which follows it
             made.configure(wraplength=width)
 
@@ -305,6 +306,32 @@ def _bind_arrow_keys(widget: Any, command: Callable[[str], object], back: str, f
     make_focusable(widget)
     tkinter.Misc.bind(widget, back, step(-1))
     tkinter.Misc.bind(widget, forward, step(1))
+
+
+class Flow(customtkinter.CTkFrame):  # type: ignore[misc]
+    """Widgets from left to right, in further rows where they do not fit."""
+
+    def __init__(self, master: Misc) -> None:
+        super().__init__(master, fg_color="transparent", height=text_size(HEIGHT))
+        tkinter.Misc.bind(self, "<Configure>", lambda _: self._arrange(), add=True)
+        self._shown: list[Any] = []
+
+    def add(self, widget: Any) -> None:
+        """Add a widget, a child of this frame, at the end."""
+        self._shown.append(widget)
+        tkinter.Misc.bind(widget, "<Configure>", lambda _: self._arrange(), add=True)
+        self._arrange()
+
+    def _arrange(self) -> None:
+        gap, left, top, height = round(NARROW * scaling(self)), 0, 0, 0
+        for widget in self._shown:
+            width = widget.winfo_reqwidth()
+            if left and left + width > self.winfo_width() > 1:
+                left, top, height = 0, top + height + gap // 2, 0
+            height = max(height, widget.winfo_reqheight(), round(text_size(HEIGHT) * scaling(self)))
+            self.tk.call("place", widget, "-x", left, "-y", top + height // 2, "-anchor", "w")
+            left += width + gap
+        self.tk.call(self, "configure", "-height", top + height)
 
 
 Answer = tuple[str, Callable[[], object]]
