@@ -250,7 +250,7 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
             (tr("Remove"), self.remove),
             (tr("Clear"), self.clear),
         )
-        row = Flow(actions)
+        row = Flow(actions, gap=0)
         for text, command in buttons:
             row.add(button(row, text, command, "text"))
         row.grid(row=0, column=0, sticky="ew")

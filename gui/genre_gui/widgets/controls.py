@@ -309,12 +309,12 @@ def _bind_arrow_keys(widget: Any, command: Callable[[str], object], back: str, f
 
 
 class Flow(customtkinter.CTkFrame):  # type: ignore[misc]
-    """Widgets from left to right, in further rows where they do not fit."""
+    """Widgets from left to right, in further rows where they do not fit; `gap` is between them."""
 
-    def __init__(self, master: Misc) -> None:
+    def __init__(self, master: Misc, gap: int = NARROW) -> None:
         super().__init__(master, fg_color="transparent", height=text_size(HEIGHT))
         tkinter.Misc.bind(self, "<Configure>", lambda _: self._arrange(), add=True)
-        self._shown: list[Any] = []
+        self._gap, self._shown = gap, list[Any]()
 
     def add(self, widget: Any) -> None:
         """Add a widget, a child of this frame, at the end."""
@@ -323,11 +323,11 @@ class Flow(customtkinter.CTkFrame):  # type: ignore[misc]
         self._arrange()
 
     def _arrange(self) -> None:
-        gap, left, top, height = round(NARROW * scaling(self)), 0, 0, 0
+        gap, left, top, height = round(self._gap * scaling(self)), 0, 0, 0
         for widget in self._shown:
             width = widget.winfo_reqwidth()
             if left and left + width > self.winfo_width() > 1:
-                left, top, height = 0, top + height + gap // 2, 0
+                left, top, height = 0, top + height + round(NARROW / 2 * scaling(self)), 0
             height = max(height, widget.winfo_reqheight(), round(text_size(HEIGHT) * scaling(self)))
             self.tk.call("place", widget, "-x", left, "-y", top + height // 2, "-anchor", "w")
             left += width + gap
