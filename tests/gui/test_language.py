@@ -86,6 +86,15 @@ def test_messages_of_the_runtime_are_translated_by_their_pattern() -> None:
         ("right", "richtig"),
         ("0.88", "0,88"),
         (
+            "the file holds only zeros: expected MP3, FLAC or another audio format",
+            "die Datei enthält nur Nullen: erwartet wird MP3, FLAC oder ein anderes Audioformat",
+        ),
+        (
+            "'/a/b' is not a state file, or its header is damaged: name another file, or, if this is a damaged state "
+            "file, remove it to start again",
+            "'/a/b' ist keine Zustandsdatei, oder ihr Kopf ist beschädigt: nennen Sie eine andere Datei, oder löschen",
+        ),
+        (
             "88% [80%, 95.5%] of 1,058 tracks, their artists held out",
             "88\N{NO-BREAK SPACE}% [80\N{NO-BREAK SPACE}%, 95,5\N{NO-BREAK SPACE}%] von 1.058 Titeln",
         ),
