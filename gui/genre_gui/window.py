@@ -126,7 +126,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         droppable = dialogs.accept_drops(self, self.add)
         hint = tr("Drop music here, or press Ctrl+O.") if droppable else tr("Press Ctrl+O to add music.")
         self.tracks.table.set_hint(hint)
-        FocusRing(self)
+        self._ring = FocusRing(self)
         bind_keys(self)
         self.show_page("Tracks")
         self.protocol("WM_DELETE_WINDOW", self.close)

@@ -323,15 +323,16 @@ class Flow(customtkinter.CTkFrame):  # type: ignore[misc]
         self._arrange()
 
     def _arrange(self) -> None:
-        gap, left, top, height = round(self._gap * scaling(self)), 0, 0, 0
+        edge = round(RING * scaling(self)) + round(RING_GAP * scaling(self))  # for the ring of the focus
+        gap, left, top, height = round(self._gap * scaling(self)), edge, edge, 0
         for widget in self._shown:
             width = widget.winfo_reqwidth()
-            if left and left + width > self.winfo_width() > 1:
-                left, top, height = 0, top + height + round(NARROW / 2 * scaling(self)), 0
+            if left > edge and left + width + edge > self.winfo_width() > 1:
+                left, top, height = edge, top + height + round(NARROW / 2 * scaling(self)), 0
             height = max(height, widget.winfo_reqheight(), round(text_size(HEIGHT) * scaling(self)))
             self.tk.call("place", widget, "-x", left, "-y", top + height // 2, "-anchor", "w")
             left += width + gap
-        self.tk.call(self, "configure", "-height", top + height)
+        self.tk.call(self, "configure", "-height", top + height + edge)
 
 
 Answer = tuple[str, Callable[[], object]]

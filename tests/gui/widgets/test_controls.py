@@ -81,5 +81,23 @@ def test_every_button_of_the_smallest_window_is_inside_it(open_window: OpenWindo
                 assert child.winfo_x() + child.winfo_width() <= flow.winfo_width(), child
 
 
+@pytest.mark.parametrize("scale", ["100", "200"])
+def test_ring_around_a_button_of_a_row_is_whole(open_window: OpenWindow, scale: str) -> None:
+    window = open_window(settings=Settings(theme="light", language="de", scale=scale, size="100x100"))
+    page = window.learn
+    window.show_page("Learn")
+    window.update()
+    for widget in page.tools._shown:
+        window._ring._keyboard = True
+        window._ring._show(widget)
+        window.update()
+        assert len(window._ring.sides) == 4
+        for side in window._ring.sides:
+            assert side.winfo_x() >= 0
+            assert side.winfo_y() >= 0
+            assert side.winfo_x() + side.winfo_width() <= page.tools.winfo_width()
+            assert side.winfo_y() + side.winfo_height() <= page.tools.winfo_height()
+
+
 def descendants(widget: Any) -> list[Any]:
     return [found for child in widget.winfo_children() for found in (child, *descendants(child))]
