@@ -280,7 +280,8 @@ class FocusRing:
             return
         thick, gap = round(RING * scaling(widget)), round(RING_GAP * scaling(widget))
         for across, far in ((True, 0), (True, 1), (False, 0), (False, 1)):
-            side = tkinter.Frame(widget.master, background=theme.colour(PRIMARY), width=thick, height=thick)
+            master = self._window if isinstance(widget.master, Flow) else widget.master  # a Flow would cut it off
+            side = tkinter.Frame(master, background=theme.colour(PRIMARY), width=thick, height=thick)
             out = gap if far else -gap - thick
             if across:
                 side.place(in_=widget, bordermode="outside", rely=far, y=out, x=-gap, relwidth=1, width=2 * gap)
@@ -323,16 +324,15 @@ class Flow(customtkinter.CTkFrame):  # type: ignore[misc]
         self._arrange()
 
     def _arrange(self) -> None:
-        edge = round(RING * scaling(self)) + round(RING_GAP * scaling(self))  # for the ring of the focus
-        gap, left, top, height = round(self._gap * scaling(self)), edge, edge, 0
-        for widget in self._shown:
+        gap, left, top, height = round(self._gap * scaling(self)), 0, 0, 0
+        for widget in filter(Misc.winfo_exists, self._shown):  # not while the window is closed
             width = widget.winfo_reqwidth()
-            if left > edge and left + width + edge > self.winfo_width() > 1:
-                left, top, height = edge, top + height + round(NARROW / 2 * scaling(self)), 0
+            if left and left + width > self.winfo_width() > 1:
+                left, top, height = 0, top + height + round(NARROW / 2 * scaling(self)), 0
             height = max(height, widget.winfo_reqheight(), round(text_size(HEIGHT) * scaling(self)))
             self.tk.call("place", widget, "-x", left, "-y", top + height // 2, "-anchor", "w")
             left += width + gap
-        self.tk.call(self, "configure", "-height", top + height + edge)
+        self.tk.call(self, "configure", "-height", top + height)
 
 
 Answer = tuple[str, Callable[[], object]]

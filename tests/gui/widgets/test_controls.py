@@ -84,10 +84,9 @@ def test_every_button_of_the_smallest_window_is_inside_it(open_window: OpenWindo
 @pytest.mark.parametrize("scale", ["100", "200"])
 def test_ring_around_a_button_of_a_row_is_whole(open_window: OpenWindow, scale: str) -> None:
     window = open_window(settings=Settings(theme="light", language="de", scale=scale, size="100x100"))
-    page = window.learn
     window.show_page("Learn")
     window.update()
-    for widget in page.tools._shown:
+    for widget in window.learn.tools._shown:
         window._ring._keyboard = True
         window._ring._show(widget)
         window.update()
@@ -95,8 +94,8 @@ def test_ring_around_a_button_of_a_row_is_whole(open_window: OpenWindow, scale: 
         for side in window._ring.sides:
             assert side.winfo_x() >= 0
             assert side.winfo_y() >= 0
-            assert side.winfo_x() + side.winfo_width() <= page.tools.winfo_width()
-            assert side.winfo_y() + side.winfo_height() <= page.tools.winfo_height()
+            assert side.winfo_x() + side.winfo_width() <= side.master.winfo_width()
+            assert side.winfo_y() + side.winfo_height() <= side.master.winfo_height()
 
 
 def descendants(widget: Any) -> list[Any]:
