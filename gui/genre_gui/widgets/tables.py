@@ -128,6 +128,7 @@ class Table(ttk.Treeview):
         self._due: str | None = None
         self.tooltip = Tooltip(self, self._text_at)
         self.grid(row=0, column=0, padx=(NARROW, 0), pady=NARROW, sticky="nsew")
+        master.grid_columnconfigure(1, minsize=round(NARROW * scaling(self)))  # beside the rows without a scroll bar
         self._bars = self._bar("vertical"), self._bar("horizontal")
         self.configure(yscrollcommand=lambda *_: self._scrolled(), xscrollcommand=lambda *_: self._scrolled())
         self.bind("<Configure>", lambda _: self._resized(), add=True)
