@@ -165,6 +165,8 @@ class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
             self.tree.insert("", "end", values=row, tags=("bad" if undone.error else "plain",))
         count = sum(undone.n_restored > 0 for undone in event.outcomes)
         message = plural("{n} file restored byte for byte.", "{n} files restored byte for byte.", count)
+        if not any(undone.error or undone.n_restored for undone in event.outcomes):
+            message = tr("Nothing to undo: all files are as they were before.")
         self.message.configure(text=message)
 
     def restyle(self) -> None:
