@@ -51,7 +51,8 @@ def run(
     load : callable, optional
         Makes the backend; by default the model is loaded in this process.
     end : callable, optional
-        Called after the window is closed. If given, signals close the window in order.
+        Called after the window is closed. If given, model and device can be chosen in the window, although `load` is
+        given.
     state : Path, optional
         State file of the answers; by default one in the platform's folder.
     """
@@ -69,7 +70,7 @@ def run(
         with ExitStack() as stack:
             if end is not None:
                 stack.callback(end)
-            _open_window(paths, model, head, load, None if end is None else received, state)
+            _open_window(paths, model, head, load, received, state, fixed=load is not None and end is None)
     except tkinter.TclError as error:
         print(f"{program}: no window can be opened ({error}): start it from a desktop session", file=sys.stderr)
         return 1
@@ -87,8 +88,10 @@ def _open_window(
     model: Path | None,
     head: Path | None,
     load: Load | None,
-    received: list[int] | None,
+    received: list[int],
     state: Path | None,
+    *,
+    fixed: bool,
 ) -> None:
     from dataclasses import replace
     from functools import partial
@@ -109,12 +112,11 @@ def _open_window(
         settings = replace(settings, head=str(head.absolute()))
     choose_language(settings.language)
     theme.choose_appearance(settings.theme)
-    # Only `genre-app` passes signals: its service is started for the model that is chosen in the window.
     queue = state_path(QUEUE_NAME)
     if load is None:
         controller = Controller(partial(LocalBackend.load, state=state or state_path(STATE_NAME)), queue=queue)
     else:
-        controller = Controller(load, fixed=received is None, queue=queue)
+        controller = Controller(load, fixed=fixed, queue=queue)
 
     def show() -> None:
         window = Window(controller, settings, file)
@@ -122,8 +124,7 @@ def _open_window(
             window.banner.show(warning)
         window.add(paths)
         while True:
-            if received is not None:
-                _close_on_signals(window, received)
+            _close_on_signals(window, received)
             window.mainloop()
             if not window.replaced:
                 return

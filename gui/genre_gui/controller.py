@@ -34,6 +34,7 @@ from genre_gui.workers.background import (
     NamesRead,
     NotLoaded,
     Post,
+    Progressed,
     Recalled,
     Restored,
     SpectrogramReady,
@@ -46,7 +47,7 @@ from genre_gui.workers.learning import LearningRuns, compare, save_head
 from genre_gui.workers.queue import QueueFile, read_queue, recall, take_recalled
 from genre_gui.workers.tagging import TagOptions, TagRuns
 from genre_gui.workers.tasks import SpectrogramCache
-from genre_runtime import GenreError, ModelMetadata
+from genre_runtime import GenreError
 from genre_runtime.errors import DeviceUnavailableError
 
 if TYPE_CHECKING:
@@ -277,8 +278,7 @@ class Controller:
         ----------
         number : int
         """
-        analyses = [(track.number, track.analysis) for track in self._analysed() if track.analysis is not None]
-        alike = [(other, analysis) for other, analysis in analyses if not analysis.is_silent]
+        alike = [(t.number, t.analysis) for t in self._analysed() if t.analysis and not t.analysis.is_silent]
         if number not in dict(alike):
             return False
         self._background.submit(lambda post: compare(number, alike, post))
@@ -420,7 +420,7 @@ class Controller:
 
     def _analysed(self) -> list[Track]:
         """Return the finished tracks with an analysis of the model in use."""
-        model = "" if self.backend is None else _digest(self.backend.model_metadata)
+        model = _digest(self.backend)
         return [
             track
             for track in self.tracks.values()
@@ -446,8 +446,8 @@ class Controller:
                 return self.tags.is_current(event)
             case LearningStep() | Learnt() | Audited() | LearningFailed():
                 return self.learning[event.kind].is_current(event.run)
-            case Started(number, turn) | Finished(number, turn) | SpectrogramReady(number, turn):
-                return number in self.tracks and turn == self.tracks[number].turn
+            case Started() | Progressed() | Finished() | SpectrogramReady():
+                return event.number in self.tracks and event.turn == self.tracks[event.number].turn
         return True
 
     def _handle(self, event: Event) -> None:
@@ -466,18 +466,19 @@ class Controller:
                 self._to_recall += [track.number for track in added if track.result is not None]
                 self._recall()
             case Recalled(answers):
-                model = "" if backend is None else _digest(backend.model_metadata)
-                self.retry(take_recalled(self.tracks, answers, model))
+                self.retry(take_recalled(self.tracks, answers, _digest(backend)))
             case NamesRead(names):
                 for number in names.keys() & self.tracks.keys():
                     track = self.tracks[number]
                     track.artist, track.title, track.album = names[number]
             case Started(number):
-                self.tracks[number].state = State.ANALYSING
+                self.tracks[number].state, self.tracks[number].analysed = State.ANALYSING, None
+            case Progressed(number, _, seconds, track_seconds):
+                self.tracks[number].analysed = seconds, track_seconds
             case Finished(number, _, result, analysis):
                 self._running.pop(number, None)
                 track = self.tracks[number]
-                track.analysis, track.model = analysis, "" if backend is None else _digest(backend.model_metadata)
+                track.analysis, track.model = analysis, _digest(backend)
                 track.finish(result)
             case Loaded(turn, backend, devices):
                 self.devices = devices
@@ -493,7 +494,7 @@ class Controller:
                 self._spectrograms.add(event)
 
 
-def _digest(metadata: ModelMetadata) -> str:
-    """Return the sha256 of a model; empty if it is that of a service."""
-    graph = metadata.graphs.get("waveform")
+def _digest(backend: Backend | None) -> str:
+    """Return the sha256 of a model; empty if there is none or it is that of a service."""
+    graph = None if backend is None else backend.model_metadata.graphs.get("waveform")
     return "" if graph is None else graph.sha256

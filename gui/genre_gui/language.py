@@ -10,6 +10,7 @@ import ctypes
 import gettext
 import locale
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ LANGUAGES = {SOURCE: "English", "de": "Deutsch"}
 """Each by its own name."""
 
 _VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
+_SIGN = re.compile(r"(?<=\d)(?:[,.](?=\d)|%)")
 _SIGNS = {SOURCE: (",", ".", "%"), "de": (".", ",", "\N{NO-BREAK SPACE}%")}
 """Between thousands, before decimals, after a percentage."""
 
@@ -150,11 +152,12 @@ def percent(share: float, digits: int = 0) -> str:
 
 
 def localised(figure: str) -> str:
-    """Return a number or percentage in English as the language of the window writes it.
+    """Return numbers and percentages in English as the language of the window writes them.
 
     Parameters
     ----------
     figure : str
+        Such as `12.3%` or `88% [80%, 95%]`.
     """
     signs = dict(zip(",.%", _SIGNS[_Present.language], strict=True))
-    return "".join(signs.get(sign, sign) for sign in figure)
+    return _SIGN.sub(lambda sign: signs[sign[0]], figure)

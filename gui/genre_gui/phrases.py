@@ -47,6 +47,20 @@ PHRASES = (
     mark("the file decodes to more than {seconds} s: shorten it or raise max_seconds"),
     mark("decoding exceeded the time limit: send less audio"),
     mark("the decoder failed on this file: it sent {error}"),
+    mark("{formats} or another audio format"),
+    mark("expected {formats} or another audio format"),
+    mark("the path cannot be looked up: {error}"),
+    mark("the file claims {n} samples per second, expected at most {most}: its header is forged or damaged"),
+    mark("the {container} file has a packet of {n} bytes: expected at most {most}, it is damaged or forged"),
+    mark("the mov file has a compressed index, which is not supported: save it again"),
+    mark("decoding needs more than {memory}: the file is damaged or malicious"),
+    mark("the decoder does not finish: the file is damaged or malicious"),
+    mark("the decoder crashed on this file ({error}): it is damaged"),
+    mark("the decoder exited at this file with status {status}"),
+    mark("the system killed the decoder, as it does if memory is low: try again"),
+    mark("the decoder did not respond for {seconds} s: the file is damaged or malicious, or its disk does not respond"),
+    mark("the decoder process cannot be started: {error}"),
+    mark("unexpected failure: {error}"),
     # the model
     mark("no model file at {path}: {advice}"),
     mark("`invoke export` writes it"),
@@ -57,6 +71,29 @@ PHRASES = (
     mark("the head cannot be used ({reason}): write it with `genre learn`"),
     mark("the head {path} cannot be read ({reason}): check the path"),
     mark("works"),
+    mark("{path} is not a state file, or its header is damaged: {advice}"),
+    mark("the state file {path} is damaged ({error}): {advice}"),
+    mark("name another file, or, if this is a damaged state file, remove it to start again"),
+    mark("the state file {path} cannot be used ({reason}): name another one, or a folder that can be written to"),
+    mark("the folder of the state file {path} cannot be made: {error}"),
+    mark(
+        "the state file {path} was written by a newer version of this program (version {version} of the file, "
+        "expected {expected}): update the program, or name another file"
+    ),
+    mark(
+        "{path} has sha256 {found}..., the sidecar says {expected}...: the file was changed or cut short, or "
+        "belongs to another sidecar; copy both again or run `invoke export`"
+    ),
+    mark("{path} is a state file: expected a head that `genre learn` wrote"),
+    mark("{path} is not a head that `genre learn` wrote: it is not text"),
+    mark(
+        "the head was learnt with another model (sha256 {found}..., this one has {expected}...): learn it again "
+        "with `genre learn`, or name its model with --model"
+    ),
+    mark(
+        "ONNX Runtime cannot be imported ({error}): install genre-runtime[cpu], or genre-runtime[gpu] for CUDA, "
+        "but not both"
+    ),
     # tags
     mark("has a genre"),
     mark("has a style"),
@@ -84,6 +121,24 @@ PHRASES = (
     mark("{error}: check the permissions"),
     mark("the map {path} cannot be read: {error}"),
     mark("the map {path} cannot be used ({error}): expected `label = name`"),
+    mark("mutagen, which reads and writes tags, cannot be imported ({error}): install genre-runtime[library]"),
+    mark("the file cannot be tagged, it {problem} ({error})"),
+    mark("the file holds no audio: expected some"),
+    mark("this is not a regular file: expected an audio file"),
+    mark("the file was replaced by a link meanwhile: nothing was written"),
+    mark("another program replaced the file at the same moment: look at what it is now"),
+    mark(
+        "the file has {n} names (hard links), and the others would keep the old tags: give it a copy of its own first"
+    ),
+    mark("the audio would not stay the same: nothing was changed"),
+    mark("other tags would not stay the same ({names}): nothing was changed"),
+    mark("the recorded file has other audio than the present one: the file stays as it is"),
+    mark("the recorded bytes do not give the old file: the file stays as it is"),
+    mark("this is not a regular file any more: it stays as it is"),
+    mark("the journal {path} cannot be read ({error}): name the file that `genre tag --write` printed"),
+    mark("the journal {path} records no change: name the file that `genre tag --write` printed"),
+    mark("several ID3v2 tags precede the FLAC file: remove them first"),
+    mark("RF64 files, WAV beyond 4 GB, cannot be tagged: convert it to FLAC first"),
     # learning
     mark("choosing how strictly to learn"),
     mark("judging by artists that were held out"),
@@ -123,6 +178,8 @@ def translated(message: str) -> str:
     ----------
     message : str
     """
+    if _FIGURES.fullmatch(message):
+        return localised(message)
     for pattern, phrase in _patterns():
         if match := pattern.fullmatch(message):
             values = {name: _value(value) for name, value in match.groupdict().items()}
@@ -148,6 +205,4 @@ def _patterns() -> list[tuple[re.Pattern[str], str]]:
 
 
 def _value(value: str) -> str:
-    if _FIGURES.fullmatch(value):
-        return localised(value)
-    return translated(value) if " " in value else value  # a single word is a name
+    return translated(value) if " " in value or _FIGURES.fullmatch(value) else value  # a single word is a name

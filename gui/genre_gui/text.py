@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
+
 from genre_gui.language import mark, tr
 from genre_gui.phrases import translated
 from genre_runtime import GenreError
@@ -46,6 +49,20 @@ def shortened(name: str, longest: int = MAX_NAME_LENGTH) -> str:
         return name
     ending = longest // 3
     return f"{name[: longest - ending - 1]}…{name[-ending:]}"
+
+
+def folder_name(folder: Path) -> str:
+    """Return a folder on one line, with `~` for the user's home folder.
+
+    Parameters
+    ----------
+    folder : Path
+    """
+    with suppress(RuntimeError, ValueError):  # there is no home, or the folder is elsewhere
+        home = Path.home()
+        if home != Path(home.anchor):
+            return one_line(str("~" / folder.relative_to(home)))
+    return one_line(str(folder))
 
 
 def device_name(device: str) -> str:

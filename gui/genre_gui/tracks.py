@@ -34,6 +34,9 @@ SOUNDS = (mark("silence"), mark("speech"), mark("noise"), mark("tone"))
 
 UNFINISHED = (State.WAITING, State.ANALYSING)
 
+MOST_SHARE = 0.99
+"""Of a track that is being analysed: a file may be longer than it claims."""
+
 
 class Cells(NamedTuple):
     """A row of the table, as text; the fields are the columns."""
@@ -73,6 +76,8 @@ class Track:
         no embeddings.
     model : str
         sha256 of the model of `analysis`.
+    analysed : tuple of float or None
+        While a whole track is analysed: the seconds analysed, and the length of the track, None if unknown.
     artist, title, album : str
         From the tags of the file; empty if it has none, and until they are read.
     """
@@ -88,11 +93,25 @@ class Track:
     artist: str = ""
     title: str = ""
     album: str = ""
+    analysed: tuple[float, float | None] | None = None
 
     @property
     def prediction(self) -> Prediction | None:
         """The answer, if there is one."""
         return self.result if isinstance(self.result, Prediction) else None
+
+    @property
+    def share(self) -> float:
+        """How much of the track is analysed while its state is `ANALYSING`; 0 if that is unknown."""
+        seconds, length = self.analysed or (0.0, None)
+        return min(seconds / length, MOST_SHARE) if length else 0.0
+
+    def state_text(self) -> str:
+        """Return the state; for a whole track that is being analysed also its share, or the time if that is unknown."""
+        if self.state is not State.ANALYSING or self.analysed is None:
+            return tr(self.state)
+        seconds, length = self.analysed
+        return tr("analysing {progress}", progress=percent(self.share) if length else clock(seconds))
 
     def finish(self, result: Result) -> None:
         """Store the result.
@@ -117,7 +136,7 @@ class Track:
             confidence = percent(prediction.confidence) if prediction.is_music else ""
         name = one_line(self.path.name) or str(self.path)
         folder = one_line(os.path.join(*self.path.parts[-3:-1]) if len(self.path.parts) > 2 else str(self.path.parent))  # noqa: PTH118
-        return Cells(name, genre, confidence, duration, tr(self.state), self.artist, self.title, self.album, folder)
+        return Cells(name, genre, confidence, duration, self.state_text(), self.artist, self.title, self.album, folder)
 
 
 def unsuccessful(tracks: Iterable[Track], paths: set[Path]) -> list[int]:

@@ -46,6 +46,7 @@ from genre_gui.workers.background import (
     NamesRead,
     Notice,
     NotLoaded,
+    Progressed,
     Recalled,
     Restored,
     SpectrogramReady,
@@ -70,6 +71,8 @@ FIRST_MILLISECONDS = 20
 
 TRACKS_PER_POLL = 100
 MIN_SIZE = (920, 680)
+"""At the usual size of text."""
+
 MOST_PIXELS = 16_000
 SCREEN_SHARE = 0.92
 """Of the height; the rest is for the frame and the bar of the desktop."""
@@ -123,7 +126,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         droppable = dialogs.accept_drops(self, self.add)
         hint = tr("Drop music here, or press Ctrl+O.") if droppable else tr("Press Ctrl+O to add music.")
         self.tracks.table.set_hint(hint)
-        FocusRing(self)
+        self._ring = FocusRing(self)
         bind_keys(self)
         self.show_page("Tracks")
         self.protocol("WM_DELETE_WINDOW", self.close)
@@ -336,8 +339,10 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         scale = theme.scaling(self)
         room = int(self.winfo_screenwidth() / scale), int(SCREEN_SHARE * self.winfo_screenheight() / scale)
         self.maxsize(MOST_PIXELS, MOST_PIXELS)  # customtkinter fixes the old size for a second
-        self.minsize(*(min(least, most) for least, most in zip(MIN_SIZE, room, strict=True)))
-        width, height = (min(int(number), most) for number, most in zip(size.split("x"), room, strict=True))
+        least = [min(theme.text_size(pixels), most) for pixels, most in zip(MIN_SIZE, room, strict=True)]
+        self.minsize(*least)
+        wanted = zip(least, size.split("x"), room, strict=True)
+        width, height = (min(max(small, int(number)), most) for small, number, most in wanted)
         self.geometry(f"{width}x{height}")
 
     def restyle(self) -> None:
@@ -431,7 +436,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
         if any(isinstance(event, Found | Restored) for event in events):
             self.tracks.show_added()
         for event in events:
-            if isinstance(event, Started | Finished):
+            if isinstance(event, Started | Progressed | Finished):
                 changed[event.number] = None
             elif isinstance(event, Recalled):
                 changed.update((number, None) for number, *_ in event.answers)

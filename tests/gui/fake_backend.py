@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Event
 
 from genre_gui.backends.base import Link
+from genre_gui.backends.stored import Progress
 from genre_gui.tracks import Result
 from genre_runtime import Prediction
 from genre_runtime.library.cache import LibraryState
@@ -50,14 +51,18 @@ class FakeBackend:
     notice = ""
     state: LibraryState | None = None
 
+    progress: Progress | None = None
+    """As it was given to the last call of `classify`."""
+
     def __init__(self, act: Callable[[Path, Event], Result] = lambda path, _: prediction(path)) -> None:
         self.metadata = self.model_metadata = metadata()
         self.asked: list[tuple[Path, bool]] = []
         self._act = act
 
-    def classify(self, path: Path, *, whole: bool, stop: Event) -> Result:
+    def classify(self, path: Path, *, whole: bool, stop: Event, progress: Progress | None = None) -> Result:
         """Note what was asked and do what the test says."""
         self.asked.append((path, whole))
+        self.progress = progress
         return self._act(path, stop)
 
     def recall(self, path: Path, *, whole: bool) -> Result | None:

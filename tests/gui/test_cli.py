@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,8 @@ DEADLINE_SECONDS = 60.0
 
 # The command itself, but with a hand that closes the window at a moment of the test's choice.
 CLOSING = """
+import os
+import signal
 import sys
 from genre_gui import cli as command, window
 
@@ -34,7 +37,10 @@ class ClosingWindow(window.Window):
             self.after(20, self.look)
             return
         print(done[0].path.name, done[0].prediction.label, flush=True)
-        self.after(300, self.close)
+        self.after(300, self.close if sys.argv[1] == "after the result" else self.end)
+
+    def end(self):
+        os.kill(os.getpid(), getattr(signal, sys.argv[1]))
 
 window.Window = ClosingWindow
 sys.exit(command.main(sys.argv[2:]))
@@ -70,6 +76,19 @@ def test_window_opens_and_closes_without_a_word_on_stderr(
     assert result.stderr == ""  # neither "invalid command name" of a late callback nor a traceback
     assert result.returncode == 0
     assert result.stdout == output
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals end a process there at once")
+@pytest.mark.usefixtures("display")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_signal_closes_the_window_in_order(model_path: Path, tmp_path: Path, name: str) -> None:
+    song = write_audio(tmp_path / "song.wav", tone(3))
+    folders = own_settings(tmp_path) | {"XDG_STATE_HOME": str(tmp_path / "state")}
+    result = run(sys.executable, "-c", CLOSING, name, song, GENRE_MODEL=str(model_path), **folders)
+    assert result.stderr == ""
+    assert result.returncode == 128 + getattr(signal, name)
+    assert '"song.wav' in next(tmp_path.rglob("window-queue.jsonl")).read_text().replace(str(tmp_path) + os.sep, "")
+    assert next(tmp_path.rglob("window.json")).exists()
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems always have a screen")

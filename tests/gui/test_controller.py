@@ -11,7 +11,7 @@ import pytest
 
 from genre_gui.backends.base import Backend, ModelRequest
 from genre_gui.tracks import Result, State
-from genre_gui.workers.background import Broken, Found, Notice, NotLoaded, wait_for_threads
+from genre_gui.workers.background import Broken, Found, Notice, NotLoaded, Progressed, Started, wait_for_threads
 from genre_runtime import GenreError, Prediction
 from genre_runtime.errors import AudioNotFoundError, DeviceUnavailableError, ModelNotFoundError
 from tests.gui.conftest import DEADLINE_SECONDS, OpenController, finished, named, states, wait, wait_for
@@ -154,6 +154,50 @@ def test_whole_track_is_analysed_on_request(open_controller: OpenController, tmp
     assert few is not None
     assert all_of_it is not None
     assert (len(few.excerpts), len(all_of_it.excerpts)) == (3, 7)
+
+
+def test_whole_track_reports_how_far_it_is_analysed(
+    open_controller: OpenController, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genre_gui.workers.tasks.PROGRESS_SECONDS", 0.0)
+    path = write_audio(tmp_path / "tone.wav", tone(65))
+    controller = open_controller()
+    controller.add([str(path)])
+    excerpts = wait(controller, finished(controller, 1))
+    controller.retry([0], whole=True)
+    events = wait(controller, finished(controller, 1))
+    reports = [(event.seconds, event.track_seconds) for event in events if isinstance(event, Progressed)]
+    assert not any(isinstance(event, Progressed) for event in excerpts)
+    assert reports == [(seconds, 65.0) for seconds in (10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 65.0)]
+    assert controller.tracks[0].cells().state in ("done", "not sure")
+
+
+def test_progress_is_shown_until_the_track_is_cancelled(
+    open_controller: OpenController, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genre_gui.workers.tasks.PROGRESS_SECONDS", 0.0)
+    gate = Gate()
+    backend = FakeBackend(gate)
+    controller = open_controller(lambda _: backend)
+    controller.add([str(write_audio(tmp_path / "tone.wav", tone(1)))])
+    wait_for(controller, Started)
+    gate.wait_for(1)
+    assert backend.progress is not None
+    backend.progress(1800.0, 3600.0)
+    wait_for(controller, Progressed)
+    assert controller.tracks[0].cells().state == "analysing 50%"
+    backend.progress(3601.0, 3600.0)  # longer than it claims
+    wait_for(controller, Progressed)
+    assert controller.tracks[0].cells().state == "analysing 99%"
+    backend.progress(1800.0, None)
+    wait_for(controller, Progressed)
+    assert controller.tracks[0].cells().state == "analysing 30:00"
+    controller.cancel()
+    assert controller.tracks[0].cells().state == "cancelled"
+    controller.retry([0])
+    wait_for(controller, Started)
+    assert controller.tracks[0].cells().state == "analysing"
+    gate.opened.set()
 
 
 def test_removed_tracks_are_gone_and_their_answers_too(open_controller: OpenController, tmp_path: Path) -> None:

@@ -84,12 +84,35 @@ def test_messages_of_the_runtime_are_translated_by_their_pattern() -> None:
         ("not an audio file but a PNG picture: expected MP3 or another", "keine Audiodatei, sondern ein PNG-Bild:"),
         ("something that has no pattern", "something that has no pattern"),
         ("right", "richtig"),
+        ("0.88", "0,88"),
+        (
+            "the file holds only zeros: expected MP3, FLAC or another audio format",
+            "die Datei enthält nur Nullen: erwartet wird MP3, FLAC oder ein anderes Audioformat",
+        ),
+        (
+            "'/a/b' is not a state file, or its header is damaged: name another file, or, if this is a damaged state "
+            "file, remove it to start again",
+            "'/a/b' ist keine Zustandsdatei, oder ihr Kopf ist beschädigt: nennen Sie eine andere Datei, oder löschen",
+        ),
+        (
+            "88% [80%, 95.5%] of 1,058 tracks, their artists held out",
+            "88\N{NO-BREAK SPACE}% [80\N{NO-BREAK SPACE}%, 95,5\N{NO-BREAK SPACE}%] von 1.058 Titeln",
+        ),
     ):
         assert phrases.translated(message).startswith(expected)
     assert (
         text.sentence(UnreadableAudioError("the file cannot be read: EIO"))
         == "Die Datei kann nicht gelesen werden: EIO"
     )
+
+
+def test_folder_in_the_home_folder_is_shown_from_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    assert text.folder_name(tmp_path / "Music" / "a\nb") == str(Path("~", "Music", "a b"))
+    assert text.folder_name(tmp_path) == "~"
+    assert text.folder_name(tmp_path.parent) == str(tmp_path.parent)
+    monkeypatch.setattr(Path, "home", lambda: Path("/"))
+    assert text.folder_name(Path("/music")) == str(Path("/music"))
 
 
 def test_patterns_are_words_of_the_runtime() -> None:

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from genre_gui.backends.base import Backend, LocalBackend, ModelRequest
 from genre_gui.settings import Settings, load_settings
 from genre_gui.tracks import State
+from genre_runtime import ExcerptPrediction
 from genre_runtime.errors import DeviceUnavailableError, ModelNotFoundError
 from tests.gui.conftest import DEADLINE_SECONDS, OpenWindow, drive, finished, named, states
 from tests.gui.fake_backend import FakeBackend, prediction
@@ -439,6 +441,44 @@ def test_columns_are_chosen_and_widths_kept(open_window: OpenWindow, tmp_path: P
     found = {name: again.column(name, "width") for name in again.cget("displaycolumns")}
     assert found.keys() == widths.keys()
     assert all(abs(found[name] - widths[name]) <= 2 for name in found)
+
+
+def test_heading_that_is_cut_has_an_ellipsis_and_a_tooltip(open_window: OpenWindow) -> None:
+    window = open_window(settings=Settings(theme="light", widths="confidence=60"))
+    tree = window.tracks.table.tree
+    drive(window, lambda: str(window.tk.call(tree, "heading", "confidence", "-text")).endswith("…"))
+    assert tree.heading("confidence", "text") == "Confidence"
+    assert window.tk.call(tree, "heading", "duration", "-text") == "Length"
+    places = {tree.column(tree.identify_column(x), "id"): x for x in range(4, tree.winfo_width() - 4, 4)}
+    assert tree._text_at(places["confidence"], 8) == "Confidence"
+    assert tree._text_at(places["duration"], 8) == ""
+
+
+def test_columns_and_smallest_size_grow_with_the_text(open_window: OpenWindow) -> None:
+    window = open_window(settings=Settings(theme="light", text_size="110", size="500x400"))
+    assert window.tracks.table.tree.column("duration", "width") == round(64 * 1.1)
+    assert window.tracks.table.widths == ""
+    assert (window.winfo_width(), window.winfo_height()) == (1012, 748)
+
+
+def test_names_of_overlapping_excerpts_are_not_cut(open_window: OpenWindow) -> None:
+    import customtkinter
+
+    from genre_gui.widgets.charts import Timeline
+
+    window = open_window()
+    top = customtkinter.CTkToplevel(window)
+    top.grid_columnconfigure(0, weight=1)
+    top.geometry("330x120")
+    chart: Any = Timeline(top)
+    chart.grid(sticky="ew")
+    chances = {"tone": 0.9, "noise": 0.1}
+    excerpts = tuple(ExcerptPrediction(start, start + 10.0, chances) for start in (0.0, 6.0))
+    chart.show(replace(prediction(Path("a.wav"), seconds=16.0), excerpts=excerpts), ("noise", "tone"))
+    window.update()
+    texts = [item for item in chart.find_all() if chart.type(item) == "text"]
+    first, second = (chart.bbox(item) for item in texts if "%" in chart.itemcget(item, "text"))
+    assert first[2] < chart.winfo_width() * 6 / 16 < second[0]
 
 
 def test_size_is_chosen_in_a_new_window_with_the_same_tracks(open_window: OpenWindow, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Protocol
 
-from genre_gui.backends.stored import StoredAnswers
+from genre_gui.backends.stored import Progress, StoredAnswers
 from genre_gui.language import tr
 from genre_gui.text import sentence
 from genre_runtime import (
@@ -82,7 +82,9 @@ class Backend(Protocol):
     notice: str
     state: LibraryState | None
 
-    def classify(self, path: Path, *, whole: bool, stop: Event) -> Prediction | GenreError:
+    def classify(
+        self, path: Path, *, whole: bool, stop: Event, progress: Progress | None = None
+    ) -> Prediction | GenreError:
         """Classify a file, and return the model's own answer if there are embeddings; see `answer`.
 
         Parameters
@@ -92,6 +94,9 @@ class Backend(Protocol):
             Analyse the whole track instead of the model's number of excerpts.
         stop : threading.Event
             Ends the work early when it is set.
+        progress : callable, optional
+            Called after each excerpt of a whole track, with the seconds analysed and the length that the file claims.
+            A service does not report them.
         """
         ...
 
@@ -228,11 +233,13 @@ class LocalBackend(Backend):
         classifier = GenreClassifier.load(request.model, device=request.device, threads=1, decoders=decoders, head=head)
         return cls(classifier, request.head.name if request.head else "", state)
 
-    def classify(self, path: Path, *, whole: bool, stop: Event) -> Prediction | GenreError:
+    def classify(
+        self, path: Path, *, whole: bool, stop: Event, progress: Progress | None = None
+    ) -> Prediction | GenreError:
         """Classify a file by the model's own genres."""
         if self._stored is not None:
-            return self._stored.classify(path, whole=whole, stop=stop)
-        return self._classifier.analyse_or_error(path, excerpts="all" if whole else None, stop=stop)
+            return self._stored.classify(path, whole=whole, stop=stop, progress=progress)
+        return self._classifier.analyse_or_error(path, excerpts="all" if whole else None, stop=stop, progress=progress)
 
     def recall(self, path: Path, *, whole: bool) -> Prediction | GenreError | None:
         """Return the stored answer by the model's own genres."""

@@ -20,6 +20,7 @@ from genre_gui.backends.errors import (
     ServiceError,
     file_failure,
 )
+from genre_gui.backends.stored import Progress
 from genre_gui.language import mark, plural, tr
 from genre_runtime import AudioConfig, GenreError, ModelMetadata, Prediction, probe
 
@@ -297,7 +298,14 @@ class RemoteBackend(Backend):
             client.address, lambda: check_ready(client), lambda: _read_facts(client) != self._facts, ended, note
         )
 
-    def classify(self, path: Path, *, whole: bool, stop: Event) -> Prediction | GenreError:
+    def classify(
+        self,
+        path: Path,
+        *,
+        whole: bool,
+        stop: Event,
+        progress: Progress | None = None,  # noqa: ARG002
+    ) -> Prediction | GenreError:
         """Upload a file; waits while the service is away or busy."""
         try:
             probe(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,9 @@ from genre_runtime.errors import LASTING, StateError, UnexpectedFailureError
 
 if TYPE_CHECKING:
     from genre_runtime.library.cache import LibraryState
+
+Progress = Callable[[float, float | None], None]
+"""Takes the seconds of a whole track that were analysed, and the length that the file claims, None if unknown."""
 
 
 class StoredAnswers:
@@ -50,7 +54,9 @@ class StoredAnswers:
         """The state file, whatever is analysed of a file."""
         return self._states[False]
 
-    def classify(self, path: Path, *, whole: bool, stop: Event) -> Prediction | GenreError:
+    def classify(
+        self, path: Path, *, whole: bool, stop: Event, progress: Progress | None = None
+    ) -> Prediction | GenreError:
         """Return the stored answer for a file, or analyse it and store the answer.
 
         Parameters
@@ -58,12 +64,16 @@ class StoredAnswers:
         path : Path
         whole : bool
         stop : threading.Event
+        progress : callable, optional
+            As for `Backend.classify`.
         """
         digest = self._digest(path, whole=whole)
         found = None if digest is None else self._answer(path, digest, whole=whole)
         if found is not None:
             return found
-        result = self._classifier.analyse_or_error(path, excerpts="all" if whole else None, stop=stop)
+        result = self._classifier.analyse_or_error(
+            path, excerpts="all" if whole else None, stop=stop, progress=progress
+        )
         lasting = isinstance(result, Prediction) or (
             isinstance(result, LASTING)
             and not isinstance(result, UnexpectedFailureError)

@@ -14,7 +14,7 @@ from genre_gui.language import localised, mark, number, percent, plural, tr
 from genre_gui.phrases import translated
 from genre_gui.text import capitalised, one_line
 from genre_gui.widgets import dialogs
-from genre_gui.widgets.controls import button, card, label, switch
+from genre_gui.widgets.controls import Flow, button, card, label, switch
 from genre_gui.widgets.tables import Table
 from genre_gui.widgets.theme import BAR, ERROR, MIDDLE, MUTED, NARROW, TEXT, TRACK, scaling, text_font, text_size
 from genre_gui.workers.background import Audited, LearningFailed, LearningKind, LearningStep, Learnt
@@ -84,14 +84,13 @@ class LearningPage(customtkinter.CTkFrame):  # type: ignore[misc]
         self._hint = hint
         self.grid_columnconfigure(0, weight=1)
         self.grid_rowconfigure(2, weight=1)
-        self.tools = customtkinter.CTkFrame(self, fg_color="transparent")
+        self.tools = Flow(self)
         self.tools.grid(row=0, column=0, columnspan=2, sticky="ew")
         self.start = button(self.tools, action, self._begin, "filled")
-        self.start.grid(row=0, column=0, padx=(0, NARROW))
+        self.tools.add(self.start)
         self.cancel = button(self.tools, tr("Cancel"), self._cancel, "text")
-        self.cancel.grid(row=0, column=1, padx=(0, NARROW))
+        self.tools.add(self.cancel)
         self.cancel.configure(state="disabled")
-        self.tools.grid_columnconfigure(5, weight=1)
         status = customtkinter.CTkFrame(self, fg_color="transparent")
         status.grid(row=1, column=0, columnspan=2, pady=NARROW, sticky="ew")
         status.grid_columnconfigure(0, weight=1)
@@ -229,11 +228,11 @@ class LearnPage(LearningPage):
         self._folder, self._use = folder, use
         self._to_use: Path | None = None
         self.grid_columnconfigure((0, 1), weight=1, uniform="half")
-        button(self.tools, tr("Add a folder …"), add_folder).grid(row=0, column=2, padx=(0, MIDDLE))
+        self.tools.add(button(self.tools, tr("Add a folder …"), add_folder))
         self.join = switch(self.tools, tr("join names that mean the same"), self._join)
-        self.join.grid(row=0, column=3)
+        self.tools.add(self.join)
         self.open = button(self.tools, tr("Open genres …"), open_head)
-        self.open.grid(row=0, column=6)
+        self.tools.add(self.open)
         surface = card(self)
         surface.grid(row=2, column=1, padx=(MIDDLE, 0), sticky="nsew")
         surface.grid_columnconfigure(1, weight=1)

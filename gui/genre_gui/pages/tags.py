@@ -13,7 +13,7 @@ import customtkinter
 from genre_gui.language import mark, plural, tr
 from genre_gui.phrases import translated
 from genre_gui.text import one_line, sentence, shortened
-from genre_gui.widgets.controls import button, card, label, menu, switch
+from genre_gui.widgets.controls import Flow, button, card, label, menu, switch
 from genre_gui.widgets.tables import Table
 from genre_gui.widgets.theme import CARD, ERROR, MIDDLE, MUTED, NARROW, PRIMARY, TEXT, colour, font
 from genre_gui.workers.background import Tagged, TagsFinished, TagsUndone
@@ -165,6 +165,8 @@ class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
             self.tree.insert("", "end", values=row, tags=("bad" if undone.error else "plain",))
         count = sum(undone.n_restored > 0 for undone in event.outcomes)
         message = plural("{n} file restored byte for byte.", "{n} files restored byte for byte.", count)
+        if not any(undone.error or undone.n_restored for undone in event.outcomes):
+            message = tr("Nothing to undo: all files are as they were before.")
         self.message.configure(text=message)
 
     def restyle(self) -> None:
@@ -327,15 +329,15 @@ class TagsPage(customtkinter.CTkFrame):  # type: ignore[misc]
         return "break"
 
     def _option_row(self) -> Any:
-        options = customtkinter.CTkFrame(self, fg_color="transparent")
-        label(options, tr("Write"), bold=True).grid(row=0, column=0, padx=(0, NARROW))
+        options = Flow(self)
+        options.add(label(options, tr("Write"), bold=True))
         self.fields = menu(options, list(map(tr, FIELDS)), lambda _: self.refresh())
         self.mode = menu(options, list(map(tr, MODES)), lambda _: self.refresh())
         self.top = menu(options, list(map(tr, TOPS)), lambda _: self.refresh())
         self.names = button(options, tr(NO_NAMES), self._choose_names)
         self.unsure = switch(options, tr("also unsure answers"), self.refresh)
-        for column, widget in enumerate((self.fields, self.mode, self.top, self.names, self.unsure), start=1):
-            widget.grid(row=0, column=column, padx=(0, NARROW))
+        for widget in (self.fields, self.mode, self.top, self.names, self.unsure):
+            options.add(widget)
         return options
 
     def _table(self) -> Table:

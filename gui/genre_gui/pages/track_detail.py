@@ -12,8 +12,8 @@ import customtkinter
 from genre_gui.language import mark, percent, plural, tr
 from genre_gui.phrases import translated
 from genre_gui.playback import NoOutputError, Player
-from genre_gui.text import capitalised, device_name, one_line, sentence, shortened
-from genre_gui.tracks import UNFINISHED, Track, genre_or_sound, tags
+from genre_gui.text import capitalised, device_name, folder_name, one_line, sentence, shortened
+from genre_gui.tracks import UNFINISHED, State, Track, genre_or_sound, tags
 from genre_gui.widgets.charts import Bars, Timeline
 from genre_gui.widgets.controls import button, label
 from genre_gui.widgets.spectrogram import ExcerptSpectrogram, Spectrogram
@@ -91,12 +91,13 @@ class TrackDetail(customtkinter.CTkFrame):  # type: ignore[misc]
             self._show_texts(tr("No track selected"), "", tr("Select a track to see its genres."))
             return
         self._whole = {self.name: one_line(track.path.name), self.place: one_line(str(track.path.parent))}
-        name, folder = shortened(track.path.name), shortened(str(track.path.parent), LONGEST_FOLDER)
+        name = shortened(track.path.name)
+        folder = shortened(folder_name(track.path.parent), LONGEST_FOLDER)
         prediction = track.prediction
         if isinstance(track.result, GenreError):
             self._show_texts(name, folder, sentence(track.result), ERROR)
         elif prediction is None:
-            message = tr("Analysing …") if track.state in UNFINISHED else tr("Cancelled. Ctrl+R tries again.")
+            message = _progress_text(track) if track.state in UNFINISHED else tr("Cancelled. Ctrl+R tries again.")
             self._show_texts(name, folder, message, MUTED)
         else:
             count = len(prediction.excerpts)
@@ -191,6 +192,15 @@ class TrackDetail(customtkinter.CTkFrame):  # type: ignore[misc]
     def _row(self, row: int, widget: Any, above: int) -> Any:
         widget.grid(row=row, column=0, padx=WIDE, pady=(above, 0), sticky="ew")
         return widget
+
+
+def _progress_text(track: Track) -> str:
+    if track.state is not State.ANALYSING or track.analysed is None:
+        return tr("Analysing …")
+    seconds, length = track.analysed
+    if length is None or length < seconds:
+        return tr("Analysing: {seconds} …", seconds=clock(seconds))
+    return tr("Analysing: {seconds} of {length} …", seconds=clock(seconds), length=clock(length))
 
 
 def _confidence_text(prediction: Prediction, metadata: ModelMetadata | None) -> str:

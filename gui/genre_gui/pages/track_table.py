@@ -28,6 +28,7 @@ from genre_gui.widgets.theme import (
     colour,
     font,
     scaling,
+    text_size,
 )
 
 HEADINGS = Cells(
@@ -44,7 +45,7 @@ HEADINGS = Cells(
 GAP = "   "
 """Between the numbers, which are right-aligned, and the state."""
 
-WIDTHS = Cells(*map(str, (150, 90, 96, 64, 92, 120, 150, 130, 150)))
+WIDTHS = Cells(*map(str, (150, 90, 96, 64, 104, 120, 150, 130, 150)))
 """Pixels before scaling."""
 
 ORDER = ("file", "artist", "title", "album", "folder", "genre", "confidence", "duration", "state")
@@ -181,6 +182,9 @@ class TrackTable(customtkinter.CTkFrame):  # type: ignore[misc]
             if number in self._rows:
                 if self.tree.item(item, "values") == cells:
                     continue  # a stored answer was found for a row that shows it
+                if track.state is State.ANALYSING and self.tree.tag_has(track.state.name, item):
+                    self.tree.item(item, values=cells)
+                    continue  # only its progress has changed, by which nothing is sorted
                 self.tree.item(item, values=cells, tags=(track.state.name,))
             else:
                 self.tree.insert("", "end", item, values=cells, tags=(track.state.name,))
@@ -299,8 +303,9 @@ class TrackTable(customtkinter.CTkFrame):  # type: ignore[misc]
 
     @property
     def widths(self) -> str:
-        """The widths of all columns, as in the settings."""
-        return " ".join(f"{name}={width}" for name, width in self._wanted.items())
+        """The widths of columns that were changed, as in the settings."""
+        own = _parsed_widths("")
+        return " ".join(f"{name}={width}" for name, width in self._wanted.items() if width != own[name])
 
     def _show_columns(self, names: Iterable[str]) -> None:
         wanted = set(names)
@@ -404,6 +409,7 @@ def _parsed_widths(text: str) -> dict[str, int]:
     widths = {}
     for name in ORDER:
         width, default = found.get(name, ""), int(getattr(WIDTHS, name))
+        default = text_size(default) if name in FIXED else default  # the others share the room
         valid = width.isascii() and width.isdigit() and len(width) < 6
         widths[name] = min(max(int(width), LEAST_WIDTH), MOST_WIDTH) if valid else default
     return widths

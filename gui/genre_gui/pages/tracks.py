@@ -17,7 +17,7 @@ from genre_gui.pages.track_table import TrackTable
 from genre_gui.playback import Player
 from genre_gui.settings import Settings
 from genre_gui.tracks import UNFINISHED, State
-from genre_gui.widgets.controls import HEIGHT, button, label
+from genre_gui.widgets.controls import HEIGHT, Flow, button, label
 from genre_gui.widgets.theme import BAR, CARD, MIDDLE, MUTED, NARROW, OUTLINE, TEXT, TRACK, text_font, text_size
 from genre_gui.workers.background import Compared
 
@@ -205,7 +205,8 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
             state = "normal" if count > left else "disabled"
             if made.cget("state") != state:
                 made.configure(state=state)
-        share = (count - left) / count if count else 0.0
+        analysing = sum(track.share for track in tracks.values() if track.state is State.ANALYSING)
+        share = (count - left + analysing) / count if count else 0.0
         if share != self.progress.get():
             self.progress.set(share)
 
@@ -249,12 +250,14 @@ class TracksPage(customtkinter.CTkFrame):  # type: ignore[misc]
             (tr("Remove"), self.remove),
             (tr("Clear"), self.clear),
         )
-        for column, (text, command) in enumerate(buttons):
-            button(actions, text, command, "text").grid(row=0, column=column)
-        actions.grid_columnconfigure(len(buttons), weight=1)
+        row = Flow(actions, gap=0)
+        for text, command in buttons:
+            row.add(button(row, text, command, "text"))
+        row.grid(row=0, column=0, sticky="ew")
+        actions.grid_columnconfigure(0, weight=1)
         self.message = label(actions, colour=MUTED)
-        self.message.grid(row=2, column=0, columnspan=len(buttons) + 1, padx=NARROW, pady=(4, 0), sticky="ew")
+        self.message.grid(row=2, column=0, padx=NARROW, pady=(4, 0), sticky="ew")
         self.progress = customtkinter.CTkProgressBar(actions, height=4, fg_color=TRACK, progress_color=BAR)
         self.progress.set(0)
-        self.progress.grid(row=1, column=0, columnspan=len(buttons) + 1, padx=NARROW, pady=(2, 0), sticky="ew")
+        self.progress.grid(row=1, column=0, padx=NARROW, pady=(2, 0), sticky="ew")
         return actions

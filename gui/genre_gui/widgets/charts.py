@@ -6,6 +6,7 @@ import tkinter
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import zip_longest
 from tkinter import Misc
 from tkinter.font import Font as Measure
 from typing import Literal
@@ -297,8 +298,10 @@ class Timeline(Chart):
         duration = max(self.prediction.duration_seconds, 1e-6)
         floor = self._floor(height)
         self.box(0, 0, width, floor, colour(TRACK))
-        for excerpt in self.prediction.excerpts:
-            start, end = excerpt.start_seconds / duration * width, min(1, excerpt.end_seconds / duration) * width
+        excerpts = self.prediction.excerpts
+        for excerpt, following in zip_longest(excerpts, excerpts[1:]):
+            seconds = min(excerpt.end_seconds, following.start_seconds if following else duration)  # they may overlap
+            start, end = excerpt.start_seconds / duration * width, min(1, seconds / duration) * width
             self._column(excerpt, start, max(start + 1, end), floor)
         middle = floor + self.px(text_size(11))
         self.text(0, middle, "0:00")

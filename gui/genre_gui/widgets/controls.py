@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tkinter
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -46,6 +47,9 @@ _KINDS: dict[Kind, dict[str, Any]] = {
 HEIGHT = 36
 ARROW_WIDTH = 66
 """Of a menu, beside its text."""
+
+STEADY = 4
+"""Pixels before scaling by which a cell grows without a label breaking its lines anew."""
 
 RING, RING_GAP = 2, 1
 """Width of the ring around the widget with the focus, and its distance."""
@@ -117,7 +121,9 @@ def label(master: Misc, text: str = "", *, size: int = 13, colour: Colour = TEXT
     )
 
     def wrap(event: Event[Misc]) -> None:
-        made.configure(wraplength=max(1, int(event.width / scaling(made))))
+        width, before = math.ceil(event.width / scaling(made)), made.cget("wraplength")
+        if not before <= width < before + STEADY:  # a cell as wide as its text would follow the text, which follows it
+            made.configure(wraplength=width)
 
     tkinter.Misc.bind(made, "<Configure>", wrap, add=True)
     return made
@@ -274,7 +280,8 @@ class FocusRing:
             return
         thick, gap = round(RING * scaling(widget)), round(RING_GAP * scaling(widget))
         for across, far in ((True, 0), (True, 1), (False, 0), (False, 1)):
-            side = tkinter.Frame(widget.master, background=theme.colour(PRIMARY), width=thick, height=thick)
+            master = self._window if isinstance(widget.master, Flow) else widget.master  # a Flow would cut it off
+            side = tkinter.Frame(master, background=theme.colour(PRIMARY), width=thick, height=thick)
             out = gap if far else -gap - thick
             if across:
                 side.place(in_=widget, bordermode="outside", rely=far, y=out, x=-gap, relwidth=1, width=2 * gap)
@@ -300,6 +307,32 @@ def _bind_arrow_keys(widget: Any, command: Callable[[str], object], back: str, f
     make_focusable(widget)
     tkinter.Misc.bind(widget, back, step(-1))
     tkinter.Misc.bind(widget, forward, step(1))
+
+
+class Flow(customtkinter.CTkFrame):  # type: ignore[misc]
+    """Widgets from left to right, in further rows where they do not fit; `gap` is between them."""
+
+    def __init__(self, master: Misc, gap: int = NARROW) -> None:
+        super().__init__(master, fg_color="transparent", height=text_size(HEIGHT))
+        tkinter.Misc.bind(self, "<Configure>", lambda _: self._arrange(), add=True)
+        self._gap, self._shown = gap, list[Any]()
+
+    def add(self, widget: Any) -> None:
+        """Add a widget, a child of this frame, at the end."""
+        self._shown.append(widget)
+        tkinter.Misc.bind(widget, "<Configure>", lambda _: self._arrange(), add=True)
+        self._arrange()
+
+    def _arrange(self) -> None:
+        gap, left, top, height = round(self._gap * scaling(self)), 0, 0, 0
+        for widget in filter(Misc.winfo_exists, self._shown):  # not while the window is closed
+            width = widget.winfo_reqwidth()
+            if left and left + width > self.winfo_width() > 1:
+                left, top, height = 0, top + height + round(NARROW / 2 * scaling(self)), 0
+            height = max(height, widget.winfo_reqheight(), round(text_size(HEIGHT) * scaling(self)))
+            self.tk.call("place", widget, "-x", left, "-y", top + height // 2, "-anchor", "w")
+            left += width + gap
+        self.tk.call(self, "configure", "-height", top + height)
 
 
 Answer = tuple[str, Callable[[], object]]

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import customtkinter
 
-from genre_gui.widgets.theme import CARD, MIDDLE, NARROW, TABLE, TEXT, TONAL, colour, font, scaling
+from genre_gui.widgets.theme import CARD, MIDDLE, NARROW, TABLE, TEXT, TONAL, colour, font, scaling, text_size
 
 ELLIPSIS = "…"
 CELL_PADDING = 14
@@ -121,11 +121,14 @@ class Table(ttk.Treeview):
         self._whole: dict[str, tuple[str, ...]] = {}
         self._set_widths: dict[str, int] = {}
         self._cut: dict[str, tuple[str, ...]] = {}
-        self._widths: dict[str, int] = {}
-        self._font: Font | None = None
+        self._headings: dict[str, str] = {}
+        self._cut_headings: dict[str, str] = {}
+        self._widths: dict[tuple[str, bool], int] = {}
+        self._fonts: dict[bool, Font] = {}
         self._due: str | None = None
         self.tooltip = Tooltip(self, self._text_at)
         self.grid(row=0, column=0, padx=(NARROW, 0), pady=NARROW, sticky="nsew")
+        master.grid_columnconfigure(1, minsize=round(NARROW * scaling(self)))  # beside the rows without a scroll bar
         self._bars = self._bar("vertical"), self._bar("horizontal")
         self.configure(yscrollcommand=lambda *_: self._scrolled(), xscrollcommand=lambda *_: self._scrolled())
         self.bind("<Configure>", lambda _: self._resized(), add=True)
@@ -138,7 +141,7 @@ class Table(ttk.Treeview):
         Parameters
         ----------
         widths : mapping of str to int
-            Pixels before scaling.
+            Pixels before scaling, at the usual size of text.
         """
         self._set_widths = dict(widths)
         self._fit()
@@ -149,14 +152,14 @@ class Table(ttk.Treeview):
 
     def _fit(self) -> None:
         """Give columns that stretch the room that is left, in proportion to their own widths."""
-        names = [name for name in self._shown() if name in self._set_widths]
-        elastic = sum(self._set_widths[name] for name in names if self.column(name, "stretch"))
-        fixed = sum(self._set_widths[name] for name in names) - elastic
+        own = {name: text_size(self._set_widths[name]) for name in self._shown() if name in self._set_widths}
+        elastic = sum(width for name, width in own.items() if self.column(name, "stretch"))
+        fixed = sum(own.values()) - elastic
         scale = scaling(self)
         share = max(LEAST_SHARE, (self.winfo_width() / scale - fixed) / elastic) if elastic else 1.0
-        for name in names:
-            width = self._set_widths[name] * (share if self.column(name, "stretch") else 1.0)
-            self.column(name, width=int(width * scale))
+        for name, width in own.items():
+            factor = share if self.column(name, "stretch") else 1.0
+            self.column(name, width=int(width * factor * scale))
 
     def show_columns(self, names: Sequence[str]) -> None:
         """Show these columns, in this order.
@@ -186,6 +189,15 @@ class Table(ttk.Treeview):
         self._keep(item, options)
         return super().item(item, option, **options)
 
+    def heading(self, column: Any, option: Any = None, **options: Any) -> Any:
+        """Change a heading or return an option of it; see `ttk.Treeview`."""
+        if option == "text" and column in self._headings:
+            return self._headings[column]
+        if "text" in options:
+            self._headings[column] = self._cut_headings[column] = options["text"]
+            self.cut_texts()
+        return super().heading(column, option, **options)
+
     def delete(self, *items: Any) -> None:
         """Delete rows; see `ttk.Treeview`."""
         for item in items:
@@ -200,7 +212,7 @@ class Table(ttk.Treeview):
 
     def restyle(self) -> None:
         """Apply the present scaling."""
-        self._font = None
+        self._fonts.clear()
         self.set_widths(self._set_widths)
         self._widths.clear()
         self.cut_texts()
@@ -227,6 +239,12 @@ class Table(ttk.Treeview):
         padding = round(CELL_PADDING * scaling(self))
         columns = self["columns"]
         room = {columns.index(name): self.column(name, "width") - padding for name in self._shown()}
+        for name in self._shown():
+            heading = self._headings.get(name, "")
+            text = fitted(heading, self.column(name, "width") - padding, lambda part: self._width(part, heading=True))
+            if text != self._cut_headings.get(name, ""):
+                self._cut_headings[name] = text
+                super().heading(name, text=text)
         for item in self.in_sight():
             whole = self._whole.get(item)
             if whole is None:
@@ -242,23 +260,27 @@ class Table(ttk.Treeview):
         found = (self.identify_row(y) for y in range(0, height + step, max(1, step // 2)))
         return [item for item in dict.fromkeys(found) if item]
 
-    def _width(self, text: str) -> int:
-        width = self._widths.get(text)
+    def _width(self, text: str, *, heading: bool = False) -> int:
+        width = self._widths.get((text, heading))
         if width is None:
-            if self._font is None:
-                self._font = Font(self, font=font(self, 13))
+            if heading not in self._fonts:
+                self._fonts[heading] = Font(self, font=font(self, 12, "bold") if heading else font(self, 13))
             if len(self._widths) > MAX_WIDTHS:
                 self._widths.clear()
-            width = self._widths[text] = self._font.measure(text)
+            width = self._widths[text, heading] = self._fonts[heading].measure(text)
         return width
 
     def _text_at(self, x: int, y: int) -> str:
-        item, column = self.identify_row(y), self.identify_column(x)
-        if item not in self._cut or self.identify_region(x, y) != "cell":
-            return ""
+        item, column, region = self.identify_row(y), self.identify_column(x), self.identify_region(x, y)
         try:
-            n = self["columns"].index(self.column(column, "id"))
+            name = self.column(column, "id")
+            n = self["columns"].index(name)
         except (TclError, ValueError):
+            return ""
+        if region in ("heading", "separator"):
+            heading = self._headings.get(name, "")
+            return heading if heading != self._cut_headings.get(name, "") else ""
+        if item not in self._cut or region != "cell":
             return ""
         whole = self._whole[item][n]
         return whole if whole != self._cut[item][n] else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import colorsys
 import ctypes
 import sys
+from functools import cache
 from tkinter import Misc, ttk
 from typing import Any
 
@@ -70,17 +71,46 @@ def choose_appearance(theme: str) -> None:
     customtkinter.set_appearance_mode(theme)
 
 
+_LUMINANCES = (0.6, 0.42, 0.28), (0.12, 0.035, 0.07)
+"""Of the genres' colours in the light and the dark appearance: hues alone would make two of fifteen genres alike."""
+
+_SATURATIONS = 0.6, 0.6
+
+
 def genre_colour(index: int) -> str:
-    """Return a colour on which text in `TEXT` is readable; those of neighbouring genres differ most.
+    """Return a colour on which text in `TEXT` is readable, unlike those of all other genres.
 
     Parameters
     ----------
     index : int
         Of the genre in the model's labels.
     """
+    return _genre_colour(index, dark=dark())
+
+
+@cache
+def _genre_colour(index: int, *, dark: bool) -> str:
     hue = index * 0.381966 % 1.0  # the golden angle: any number of hues stays far apart
-    red, green, blue = colorsys.hls_to_rgb(hue, 0.36 if dark() else 0.76, 0.42 if dark() else 0.62)
+    luminances, low, high = _LUMINANCES[dark], 0.0, 1.0
+    for _ in range(12):  # the lightness at which this hue has the luminance
+        middle = (low + high) / 2
+        rgb = colorsys.hls_to_rgb(hue, middle, _SATURATIONS[dark])
+        darker = luminance(rgb) < luminances[index % len(luminances)]
+        low, high = (middle, high) if darker else (low, middle)
+    red, green, blue = colorsys.hls_to_rgb(hue, low, _SATURATIONS[dark])
     return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
+
+
+def luminance(rgb: tuple[float, float, float]) -> float:
+    """Return the relative luminance of a colour, 0 to 1, as WCAG 2.2 defines it.
+
+    Parameters
+    ----------
+    rgb : (float, float, float)
+        Red, green and blue, 0 to 1.
+    """
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 class _Text:

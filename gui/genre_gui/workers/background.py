@@ -86,6 +86,16 @@ class Started(Event):
 
 
 @dataclass(frozen=True)
+class Progressed(Event):
+    """A part of a whole track is analysed; `track_seconds` is the length that the file claims."""
+
+    number: int
+    turn: int
+    seconds: float
+    track_seconds: float | None
+
+
+@dataclass(frozen=True)
 class Finished(Event):
     """The classification of a track has finished."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -21,6 +22,7 @@ from genre_gui.workers.background import (
     NamesRead,
     Notice,
     Post,
+    Progressed,
     SpectrogramReady,
     Started,
 )
@@ -30,6 +32,7 @@ from genre_runtime.library.scan import Finder
 
 if TYPE_CHECKING:
     from genre_gui.backends.base import Backend
+    from genre_gui.backends.stored import Progress
     from genre_gui.tracks import Result, Track
     from genre_gui.widgets.spectrogram import ExcerptSpectrogram
     from genre_runtime import ModelMetadata
@@ -40,6 +43,9 @@ CHUNK = 100
 EXPORT_SUFFIXES = (".csv", ".json", ".jsonl")
 
 MAX_SPECTROGRAMS = 8
+
+PROGRESS_SECONDS = 0.25
+"""Least time between two reports how far a whole track is analysed."""
 
 
 def find_files(names: Sequence[str], stop: Event, post: Post) -> None:
@@ -117,7 +123,7 @@ def classification(track: Track, backend: Backend, stop: Event) -> Callable[[Pos
         post(Started(track.number, track.turn))
         analysis = None
         try:
-            result = backend.classify(track.path, whole=track.whole, stop=stop)
+            result = backend.classify(track.path, whole=track.whole, stop=stop, progress=_progress(track, post))
             if isinstance(result, Prediction) and not backend.no_embeddings:
                 analysis = result
                 result = backend.answer(analysis)
@@ -128,6 +134,19 @@ def classification(track: Track, backend: Backend, stop: Event) -> Callable[[Pos
         post(Finished(track.number, track.turn, result, analysis))
 
     return work
+
+
+def _progress(track: Track, post: Post) -> Progress:
+    """Return a function that reports how far a track is analysed, not more often than rows need it."""
+    due = 0.0
+
+    def report(seconds: float, track_seconds: float | None) -> None:
+        nonlocal due
+        if time.monotonic() >= due:
+            due = time.monotonic() + PROGRESS_SECONDS
+            post(Progressed(track.number, track.turn, seconds, track_seconds))
+
+    return report
 
 
 def answer_anew(tracks: Sequence[Track], backend: Backend, stop: Event, post: Post) -> None:

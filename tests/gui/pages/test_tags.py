@@ -53,6 +53,8 @@ def test_difference_is_shown_then_written_then_taken_back(open_window: OpenWindo
     again.show_page("Tags")
     again.tags.undo.invoke()
     drive(again, lambda: text(again.tags.message) == "2 files restored byte for byte.")
+    again.tags.undo.invoke()
+    drive(again, lambda: text(again.tags.message).startswith("Nothing to undo"))
     assert [path.read_bytes() for path in (plain, tagged)] == before
 
 

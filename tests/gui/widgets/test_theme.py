@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import pytest
 
 from genre_gui.widgets.theme import (
@@ -21,6 +23,8 @@ from genre_gui.widgets.theme import (
     TRACK,
     WARNING,
     Colour,
+    genre_colour,
+    luminance,
 )
 
 PAIRS = [
@@ -42,15 +46,26 @@ PAIRS = [
 ]
 
 
-def luminance(colour: str) -> float:
-    """Relative luminance, 0 to 1, as WCAG defines it."""
-    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+def rgb(colour: str) -> tuple[float, float, float]:
+    red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    return red, green, blue
+
+
+def contrast(front: str, back: str) -> float:
+    dark, bright = sorted(luminance(rgb(colour)) for colour in (front, back))
+    return (bright + 0.05) / (dark + 0.05)
 
 
 @pytest.mark.parametrize("appearance", [0, 1], ids=["light", "dark"])
 @pytest.mark.parametrize(("front", "back"), PAIRS)
 def test_contrast(front: Colour, back: Colour, appearance: int) -> None:
-    dark, bright = sorted(luminance(colour[appearance]) for colour in (front, back))
-    assert (bright + 0.05) / (dark + 0.05) >= 4.5
+    assert contrast(front[appearance], back[appearance]) >= 4.5
+
+
+@pytest.mark.parametrize("appearance", [0, 1], ids=["light", "dark"])
+def test_genres_have_readable_colours_of_their_own(monkeypatch: pytest.MonkeyPatch, appearance: int) -> None:
+    monkeypatch.setattr("genre_gui.widgets.theme.dark", lambda: bool(appearance))
+    colours = [genre_colour(index) for index in range(15)]
+    assert all(contrast(TEXT[appearance], colour) >= 4.5 for colour in colours)
+    for one, other in combinations(colours, 2):
+        assert sum((a - b) ** 2 for a, b in zip(rgb(one), rgb(other), strict=True)) ** 0.5 > 0.1
