@@ -110,7 +110,7 @@ class Controller:
         self.link: Link | None = None
         self._load = load
         self._background = Background(jobs)
-        self.tags = TagRuns(self._background, lambda: self.backend.state if self.backend else None)
+        self.tags = TagRuns(self._background, lambda: self.backend)
         kinds: tuple[LearningKind, ...] = ("learn", "audit")
         self.learning = {kind: LearningRuns(self._background, kind) for kind in kinds}
         self._waiting: OrderedDict[int, None] = OrderedDict()

@@ -413,7 +413,7 @@ class Window(customtkinter.CTk):  # type: ignore[misc]
 
     def _plan_tags(self, options: TagOptions) -> int:
         if self._mended:
-            return self.controller.tags.plan(self._mended, options)
+            return self.controller.tags.plan(self._mended, replace(options, own_genres=True))
         return self.controller.plan_tags(self._tag_numbers, options)
 
     def _poll(self) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from genre_gui.backends.base import LocalBackend, ModelRequest
 from genre_gui.workers.background import Broken, Event, Notice, Tagged, TagsFinished, TagsUndone
-from genre_gui.workers.tagging import TagOptions
+from genre_gui.workers.tagging import TagOptions, make_tagging
 from genre_runtime import Prediction
 from genre_runtime.library.tags import Change, read_genres
 from tests.gui.conftest import OpenController, finished, wait, wait_for
@@ -110,3 +111,10 @@ def test_written_files_keep_their_stored_answers(
     assert controller.backend is not None
     found = controller.backend.recall(path, whole=False)
     assert isinstance(found, Prediction), "the file would be analysed again in the next window"
+
+
+def test_own_genres_are_written_as_the_user_spelt_them() -> None:
+    backend = FakeBackend()
+    assert not make_tagging(TagOptions(), (), write=False, backend=backend).own_genres
+    backend.metadata = replace(backend.model_metadata, labels=("hiphop", "Chanson"))
+    assert make_tagging(TagOptions(), (), write=False, backend=backend).own_genres

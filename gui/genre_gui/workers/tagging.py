@@ -13,7 +13,7 @@ from genre_gui.workers.background import Background, Notice, Post, Tagged, TagsF
 from genre_runtime import GenreError, Prediction
 
 if TYPE_CHECKING:
-    from genre_runtime.library.cache import LibraryState
+    from genre_gui.backends.base import Backend
     from genre_runtime.library.tags import Change, Mode, Tagging
 
 Values = Mapping[str, Sequence[str]]
@@ -37,6 +37,8 @@ class TagOptions:
         As for `genre tag --field`.
     names : Path or None
         File with the user's own names, as for `genre tag --map`.
+    own_genres : bool
+        Whether the genres are those of the user's tags, which keep their spelling; also if the backend has them.
     """
 
     mode: Mode = "empty"
@@ -44,10 +46,11 @@ class TagOptions:
     top: int = 1
     fields: tuple[str, ...] = ("genre",)
     names: Path | None = None
+    own_genres: bool = False
 
 
 def make_tagging(
-    options: TagOptions, labels: Collection[str], *, write: bool, state: LibraryState | None = None
+    options: TagOptions, labels: Collection[str], *, write: bool, backend: Backend | None = None
 ) -> Tagging:
     """Return the settings of a run over tags, with a new journal if they are written.
 
@@ -57,8 +60,9 @@ def make_tagging(
     labels : collection of str
         Genres of the answers, which the user's own names are checked against; empty if there are no answers.
     write : bool
-    state : LibraryState, optional
-        Keeps the answers of files whose tags are written.
+    backend : Backend, optional
+        Where the answers are from. Its state file keeps them for files whose tags are written, and its user's own
+        genres keep their spelling.
 
     Raises
     ------
@@ -82,7 +86,8 @@ def make_tagging(
         top=options.top,
         genre_map=names,
         journal=Journal(default_journal()) if write else None,
-        state=state,
+        state=None if backend is None else backend.state,
+        own_genres=options.own_genres or (backend is not None and backend.metadata is not backend.model_metadata),
     )
 
 
@@ -152,12 +157,12 @@ class TagRuns:
     Parameters
     ----------
     background : Background
-    state : callable
-        Returns the state file in use, which keeps the answers of files whose tags are written, or None.
+    backend : callable
+        Returns the loaded model, or None.
     """
 
-    def __init__(self, background: Background, state: Callable[[], LibraryState | None] = lambda: None) -> None:
-        self._background, self._state = background, state
+    def __init__(self, background: Background, backend: Callable[[], Backend | None] = lambda: None) -> None:
+        self._background, self._backend = background, backend
         self._journals: list[Path] = []
         self._run = 0
         self._answers: list[tuple[Path, Prediction]] = []
@@ -217,12 +222,12 @@ class TagRuns:
         self, answers: Sequence[tuple[Path, Prediction]], corrected: Mapping[Path, Values], *, write: bool
     ) -> None:
         self._run += 1
-        run, stop, options, state = self._run, self._background.stop, self._options, self._state()
+        run, stop, options, backend = self._run, self._background.stop, self._options, self._backend()
 
         def work(post: Post) -> None:
             try:
                 labels = {label for _, found in answers for label in found.probabilities}
-                tagging = make_tagging(options, labels, write=write, state=state)
+                tagging = make_tagging(options, labels, write=write, backend=backend)
             except GenreError as error:  # the names cannot be used, or no journal can be made: nothing is written
                 post(Notice(sentence(error), bad=True))
                 post(TagsFinished(run, write))

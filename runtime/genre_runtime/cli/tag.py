@@ -260,6 +260,7 @@ def tagging_of(options: argparse.Namespace) -> Tagging:
         top=options.top,
         min_confidence=options.min_confidence,
         genre_map=GenreMap() if options.map is None else read_map(options.map),
+        own_genres=options.head is not None,
         journal=journal,
         id3_version=None if options.id3_version is None else 3 if options.id3_version == "2.3" else 4,
         keep_mtime=options.keep_mtime,

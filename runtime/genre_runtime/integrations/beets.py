@@ -91,6 +91,8 @@ class Settings:
     separator : str or None
         Joins several genres to one text.
     genre_map : GenreMap
+    own_genres : bool
+        Whether the genres are the user's own, which keep their spelling.
     """
 
     force: bool
@@ -100,6 +102,7 @@ class Settings:
     min_confidence: float
     separator: str | None
     genre_map: GenreMap
+    own_genres: bool
 
 
 class GenreAudio(BeetsPlugin):
@@ -260,6 +263,7 @@ class GenreAudio(BeetsPlugin):
             min_confidence=least,
             separator=config["separator"].get(confuse.Optional(str)),
             genre_map=genre_map,
+            own_genres=config["head"].get() is not None,
         )
 
     def close(self, **_: object) -> None:
@@ -318,7 +322,7 @@ class GenreAudio(BeetsPlugin):
             LOG.info("{.filepath}: no genre, {}", item, prediction.reason or "the answer is not confident")
             return []
         labels = genres_to_write(prediction, top=settings.count, min_confidence=settings.min_confidence)
-        names = list(settings.genre_map.rename(labels, conventional))
+        names = list(settings.genre_map.rename(labels, str if settings.own_genres else conventional))
         return [settings.separator.join(names)] if names and settings.separator else names
 
 

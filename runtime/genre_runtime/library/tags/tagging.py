@@ -43,7 +43,7 @@ def genres_to_write(prediction: Prediction, *, top: int, min_confidence: float) 
 
 
 def values_to_write(
-    contents: Sequence[str], answer: Prediction, genres: Sequence[str], genre_map: GenreMap
+    contents: Sequence[str], answer: Prediction, genres: Sequence[str], genre_map: GenreMap, *, own_genres: bool = False
 ) -> tuple[str, ...]:
     """Return the values of a field in the order of its contents, each name once and in its conventional spelling.
 
@@ -56,13 +56,16 @@ def values_to_write(
         Labels for the content `genre`.
     genre_map : GenreMap
         Names that are used instead.
+    own_genres : bool
+        Whether the genres are the user's own, which keep their spelling.
     """
     found: list[str] = []
     for content in contents:
         if content == "confidence":
             found.append(f"{answer.confidence:.2f}")
             continue
-        found += genre_map.rename(_labels(content, answer, genres), conventional)
+        spell = str if own_genres and content in ("genre", "genres") else conventional
+        found += genre_map.rename(_labels(content, answer, genres), spell)
     return distinct(found)
 
 
@@ -99,6 +102,8 @@ class Tagging:
         Least probability of a genre, 0 to 1.
     genre_map : GenreMap
         Renames genres, styles, moods and instruments before they are written.
+    own_genres : bool
+        Whether the genres are the user's own: they are written as the user spelt them when they were learnt.
     journal, id3_version, keep_mtime
         As for `write_fields`.
     state : LibraryState or None
@@ -113,6 +118,7 @@ class Tagging:
     top: int = 1
     min_confidence: float = 0.0
     genre_map: GenreMap = field(default_factory=GenreMap)
+    own_genres: bool = False
     journal: Journal | None = None
     id3_version: Literal[3, 4] | None = None
     keep_mtime: bool = False
@@ -164,7 +170,7 @@ class Tagging:
         genres = genres_to_write(answer, top=self.top, min_confidence=self.min_confidence)
         values, reasons = {}, {}
         for name, contents in self.fields.items():
-            values[name] = values_to_write(contents, answer, genres, self.genre_map)
+            values[name] = values_to_write(contents, answer, genres, self.genre_map, own_genres=self.own_genres)
             why = self._why_not(contents, answer, genres, values[name])
             if why is not None:
                 values[name], reasons[name] = (), why
@@ -272,6 +278,8 @@ def tag_answered(
         path = Path(result.path)
         answers[_identity(path)] = _answer(result)
         named[path] = None
+        if result.doubt is not None:  # of `genre audit`, whose genres are those of the user's tags
+            tagging = replace(tagging, own_genres=True)
     labels = {label for answer in answers.values() if isinstance(answer, Prediction) for label in answer.probabilities}
     if labels:
         tagging.genre_map.check(labels, CONVENTIONAL)

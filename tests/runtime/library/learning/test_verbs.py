@@ -19,7 +19,7 @@ from genre_runtime.prediction import Doubt, FileResult, Neighbour
 from tests.runtime.conftest import Genre
 from tests.synthetic import tone, write_audio
 
-LEVELS = {"Quiet Wave": 0.08, "Loud Wave": 0.9}
+LEVELS = {"Quiet Wave": 0.08, "Hiphop": 0.9}
 
 
 def tagged(folder: Path, name: str, genre: str, artist: str, level: float) -> Path:
@@ -49,16 +49,16 @@ def test_learn_use_tag_undo(genre: Genre, tagged_music: Path, tmp_path: Path) ->
     assert status == 0, err
     assert "2 genres from 24 tracks by 12 artists" in out
     assert "right           100%" in out
-    assert read_head(head).labels == ("Loud Wave", "Quiet Wave")
+    assert read_head(head).labels == ("Hiphop", "Quiet Wave")
     new = tmp_path / "new"
     new.mkdir()
     song = write_audio(new / "song.flac", tone(11))
     status, out, _ = genre("classify", new, "--head", head, "--format", "jsonl")
-    assert json.loads(out)["label"] == "Loud Wave"
+    assert json.loads(out)["label"] == "Hiphop"
     before = song.read_bytes()
     status, out, err = genre("tag", new, "--head", head, "--unsure", "--write", "--journal", tmp_path / "journal")
     assert status == 0
-    assert read_genres(song) == ("Loud Wave",)
+    assert read_genres(song) == ("Hiphop",)
     assert genre("tag", "--undo", tmp_path / "journal")[0] == 0
     assert song.read_bytes() == before
 
@@ -80,7 +80,7 @@ def test_learning_again_analyses_only_what_is_new(
     monkeypatch.setattr(GenreClassifier, "analyse_or_error", counted)
     assert genre("learn", tagged_music, "--output", head, "--state", state)[0] == 0
     assert analysed == []
-    new = tagged(tagged_music, "new", "Loud Wave", "somebody else", 0.95)
+    new = tagged(tagged_music, "new", "Hiphop", "somebody else", 0.95)
     assert genre("learn", tagged_music, "--output", head, "--state", state)[0] == 0
     assert analysed == [new]
     assert read_head(head).provenance["n_tracks"] == 25
@@ -99,7 +99,7 @@ def test_folders_and_lists_teach_the_same(genre: Genre, tmp_path: Path) -> None:
     assert genre("learn", sorted_music, "--folders", "--output", tmp_path / "a.genre")[0] == 0
     assert genre("learn", "--from", listed, "--output", tmp_path / "b.genre")[0] == 0
     heads = [read_head(tmp_path / f"{name}.genre") for name in "ab"]
-    assert heads[0].labels == heads[1].labels == ("Loud Wave", "Quiet Wave")
+    assert heads[0].labels == heads[1].labels == ("Hiphop", "Quiet Wave")
     assert heads[0].provenance["examples"] == heads[1].provenance["examples"] == dict.fromkeys(heads[0].labels, 4)
 
 
@@ -126,17 +126,17 @@ def test_audit_finds_the_wrong_tag_and_tag_mends_it(genre: Genre, tagged_music: 
     assert (status, out) == (0, "")
     assert err == "1 of 25 files doubtful\n"
     (row,) = [json.loads(line) for line in doubtful.read_text(encoding="utf-8").splitlines()]
-    assert (row["path"], row["label"], row["doubt"]["genres"]) == (str(wrong), "Loud Wave", ["Quiet Wave"])
+    assert (row["path"], row["label"], row["doubt"]["genres"]) == (str(wrong), "Hiphop", ["Quiet Wave"])
     status, out, _ = genre("audit", tagged_music)
     assert out.splitlines()[1].split() == ["Quiet", "Wave", *out.splitlines()[1].split()[2:]]
     assert len(out.splitlines()) == 5  # heading, file, three neighbours
     words = ["tag", "--from", doubtful, wrong, "--overwrite", "--write", "--journal", tmp_path / "journal"]
     status, out, _ = genre(*words)
     assert status == 0
-    assert "(the file has Quiet Wave, which is preferred to the audio's Loud Wave)" in out
+    assert "(the file has Quiet Wave, which is preferred to the audio's Hiphop)" in out
     assert read_genres(wrong) == ("Quiet Wave",)
     assert genre(*words, "--unsure")[0] == 0
-    assert read_genres(wrong) == ("Loud Wave",)
+    assert read_genres(wrong) == ("Hiphop",)
 
 
 def test_audit_that_prefers_the_audio_proposes_confident_answers(
@@ -149,7 +149,7 @@ def test_audit_that_prefers_the_audio_proposes_confident_answers(
     monkeypatch.setattr("genre_runtime.library.learning.heads.confidence_threshold", lambda *_: 0.5)
     assert "1 of 25 files doubtful, 1 with a confident answer" in genre(*words, "--output", better)[2]
     assert genre("tag", "--from", better, "--overwrite", "--write", "--journal", tmp_path / "journal")[0] == 0
-    assert read_genres(wrong) == ("Loud Wave",)
+    assert read_genres(wrong) == ("Hiphop",)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_wrong_usage_is_said_in_one_line(genre: Genre, music: Path, tmp_path: Pa
 
 
 def test_a_foreign_file_is_not_overwritten(genre: Genre, tagged_music: Path, tmp_path: Path) -> None:
-    song = tagged_music / "Loud Wave 0 0.flac"
+    song = tagged_music / "Hiphop 0 0.flac"
     before = song.read_bytes()
     status, _, err = genre("learn", tagged_music, "--output", song)
     assert status != 0
@@ -199,13 +199,13 @@ def test_a_foreign_file_is_not_overwritten(genre: Genre, tagged_music: Path, tmp
 
 
 def test_a_broken_file_costs_itself_only(genre: Genre, tagged_music: Path, tmp_path: Path) -> None:
-    broken = tagged_music / "Loud Wave 9.flac"
-    content = (tagged_music / "Loud Wave 0 0.flac").read_bytes()
+    broken = tagged_music / "Hiphop 9.flac"
+    content = (tagged_music / "Hiphop 0 0.flac").read_bytes()
     tags = content[: content.index(b"\xff\xf8")]
     broken.write_bytes(tags + bytes(2000))
     status, out, err = genre("learn", tagged_music, "--output", tmp_path / "mine.genre")
     assert status == 1
-    assert "Loud Wave 9.flac" in err
+    assert "Hiphop 9.flac" in err
     assert "24 tracks" in out
 
 

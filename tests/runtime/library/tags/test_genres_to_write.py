@@ -39,3 +39,14 @@ def test_what_is_not_music_gets_no_genre_even_if_unsure_answers_do(music: str, t
     change = Tagging(write=True, unsure=True).apply(path, prediction)
     assert isinstance(change, Change)
     assert (change.new, change.reason) == (change.old, "no music")
+
+
+@pytest.mark.parametrize(("own", "expected"), [(False, ("Hip-Hop",)), (True, ("hiphop",))])
+def test_own_genres_keep_the_spelling_of_the_user(*, own: bool, expected: tuple[str, ...], tmp_path: Path) -> None:
+    path = write_audio(tmp_path / "a.flac", tone())
+    prediction = replace(predict(str(path), {"hiphop": 0.9, "jazz": 0.1}), genre_set=("hiphop",), moods=("happy",))
+    fields = {"genre": ("genre", "genres"), "mood": ("moods",)}
+    change = Tagging(fields=fields, own_genres=own).apply(path, prediction)
+    assert isinstance(change, Change)
+    assert change.fields["genre"].new == expected
+    assert change.fields["mood"].new == ("Happy",)
