@@ -174,7 +174,7 @@ class Controller:
         for track in self._selected(numbers):
             if track.state in UNFINISHED:
                 self._stop(track)
-                track.state = State.CANCELLED
+                track.cancel()
         self._dispatch()
 
     def retry(self, numbers: Iterable[int], *, whole: bool | None = None) -> None:
@@ -188,8 +188,7 @@ class Controller:
         """
         for track in self._selected(numbers):
             if track.state not in UNFINISHED:
-                track.whole = track.whole if whole is None else whole
-                track.state, track.result, track.analysis = State.WAITING, None, None
+                track.begin_again(whole=whole)
                 self._waiting[track.number] = None
         self._dispatch()
 

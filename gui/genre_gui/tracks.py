@@ -52,6 +52,14 @@ class Cells(NamedTuple):
     folder: str
 
 
+class Excerpted(NamedTuple):
+    """What was known of a track before all of it is analysed; the fields are those of `Track`."""
+
+    state: State
+    result: Result
+    analysis: Prediction | None
+
+
 TAG_COLUMNS = ("artist", "title", "album")
 
 
@@ -80,6 +88,8 @@ class Track:
         While a whole track is analysed: the seconds analysed, and the length of the track, None if unknown.
     artist, title, album : str
         From the tags of the file; empty if it has none, and until they are read.
+    excerpted : Excerpted or None
+        While a whole track is analysed: the answer from excerpts, which comes back if that is cancelled.
     """
 
     number: int
@@ -94,6 +104,7 @@ class Track:
     title: str = ""
     album: str = ""
     analysed: tuple[float, float | None] | None = None
+    excerpted: Excerpted | None = None
 
     @property
     def prediction(self) -> Prediction | None:
@@ -113,6 +124,26 @@ class Track:
         seconds, length = self.analysed
         return tr("analysing {progress}", progress=percent(self.share) if length else clock(seconds))
 
+    def begin_again(self, *, whole: bool | None) -> None:
+        """Forget the result, and wait.
+
+        Parameters
+        ----------
+        whole : bool, optional
+            Analyse the whole track; None for as much as before.
+        """
+        known = self.result if whole and not self.whole else None
+        self.excerpted = None if known is None else Excerpted(self.state, known, self.analysis)
+        self.whole = self.whole if whole is None else whole
+        self.state, self.result, self.analysis = State.WAITING, None, None
+
+    def cancel(self) -> None:
+        """End without a result; with the answer from excerpts, if only the rest was missing."""
+        self.state = State.CANCELLED
+        if self.excerpted is not None:
+            self.state, self.result, self.analysis = self.excerpted
+            self.excerpted, self.whole = None, False
+
     def finish(self, result: Result) -> None:
         """Store the result.
 
@@ -120,7 +151,7 @@ class Track:
         ----------
         result : Prediction or GenreError
         """
-        self.result = result
+        self.result, self.excerpted = result, None
         if isinstance(result, GenreError):
             self.state = State.FAILED
         else:

@@ -142,6 +142,25 @@ def test_one_track_is_cancelled_and_tried_again(open_controller: OpenController,
     assert states(controller) == [State.DONE, State.DONE]
 
 
+def test_cancelled_whole_track_keeps_the_answer_from_excerpts(open_controller: OpenController, tmp_path: Path) -> None:
+    gate = Gate()
+    controller = open_controller(lambda _: FakeBackend(gate))
+    controller.add([str(tmp_path / "a.wav")])
+    gate.opened.set()
+    wait(controller, finished(controller, 1))
+    before = controller.tracks[0].result
+    gate.opened.clear()
+    for _ in range(2):
+        controller.retry([0], whole=True)
+        wait(controller, lambda: states(controller) == [State.ANALYSING])
+        controller.cancel()
+        track = controller.tracks[0]
+        assert (track.state, track.result, track.whole) == (State.DONE, before, False)
+    controller.retry([0])
+    controller.cancel()
+    assert states(controller) == [State.CANCELLED], "the user asked for another answer"
+
+
 def test_whole_track_is_analysed_on_request(open_controller: OpenController, tmp_path: Path) -> None:
     path = write_audio(tmp_path / "tone.wav", tone(65))
     controller = open_controller()
