@@ -35,8 +35,8 @@ def main(model: str, cores: int, excerpts: str, paths: list[str]) -> None:
     """Classify the files and print the JSON object; a single file gets all cores, several get one each."""
     started = time.perf_counter()
     classifier = GenreClassifier.load(model, device="cpu", threads=1 if len(paths) > 1 else cores)
-    whole = {"excerpts": None} if excerpts == "all" else {}
-    for path, result in zip(paths, classifier.classify_files(paths, jobs=cores, **whole), strict=True):
+    results = classifier.classify_files(paths, jobs=cores, excerpts="all" if excerpts == "all" else None)
+    for path, result in zip(paths, results, strict=True):
         if isinstance(result, GenreError):
             raise SystemExit(f"{path}: {result}")
     seconds = time.perf_counter() - started

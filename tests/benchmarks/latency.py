@@ -62,8 +62,10 @@ def front_end(bench: Bench) -> list[Figure]:
         title, {kind: run(kind) for kind in inputs}, bench.plan.n_graph_rounds, warm_up=bench.plan.warm_up
     )
     whole, network = seconds["waveform"], seconds["log_mel"]
+    # Of two branches, the graph of spectrograms has the picture branch alone: what is left is no front end.
+    share = [figure("front_end", "front end, of the graph's time", 1 - network / whole, "share", Target(0.5))]
     return [
-        figure("front_end", "front end, of the graph's time", 1 - network / whole, "share", Target(0.5)),
+        *(share if metadata.fine_audio is None else []),
         figure("front_end", f"waveform graph, {count} excerpts", 1e3 * whole / CALLS_A_ROUND, "ms"),
         figure("front_end", f"log-mel graph, {count} excerpts", 1e3 * network / CALLS_A_ROUND, "ms"),
     ]

@@ -39,7 +39,7 @@ def reference(bench: Bench) -> list[Figure]:
 
 def whole_track(bench: Bench) -> list[Figure]:
     """Tracks per second of whole tracks, against the reference pipeline."""
-    tracks, whole = bench.tracks[: bench.plan.n_whole], {"excerpts": None}
+    tracks, whole = bench.tracks[: bench.plan.n_whole], {"excerpts": "all"}
     return _against_reference(bench, "whole_track", "whole tracks", tracks, whole, Target(3, at_most=False))
 
 
