@@ -100,7 +100,7 @@ def test_sigterm_ends_the_service_while_a_job_runs_and_is_watched(
 
 
 def test_requests_are_answered_while_a_job_runs(tmp_path: Path, model_path: Path, music: Path) -> None:
-    write_audio(music / "0 long.flac", tone(1200))
+    write_audio(music / "0 long.flac", tone(2400))
     with live(tmp_path, model_path, workers=1, queue_length=0, audio_roots=music, jobs=tmp_path / "jobs") as service:
         job_id = submit(service, options="?whole=true")
         wait(service, job_id, 0)
