@@ -10,8 +10,6 @@ import os
 import runpy
 import subprocess
 import sys
-import tarfile
-import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -23,28 +21,6 @@ MERMAID, MERMAID_SHA512 = (
 )
 """Draws the diagrams of pages; the theme would load it from another host in the reader's browser."""
 PINS = ("mkdocs==1.6.1", "mkdocs-material==9.8.2", "mkdocstrings==1.0.8", "mkdocstrings-python==2.0.11")
-
-
-def fetch_mermaid(output: Path) -> None:
-    """Let npm fetch Mermaid, and write its script into a folder.
-
-    Parameters
-    ----------
-    output : Path
-
-    Raises
-    ------
-    SystemExit
-        npm is missing or fails, or the archive is another one.
-    """
-    npm = runpy.run_path(str(ROOT / "docs" / "try" / "build.py"))
-    with tempfile.TemporaryDirectory() as folder:
-        archive = npm["fetch_package"]("mermaid", MERMAID, Path(folder))
-        npm["check_package"](archive, MERMAID_SHA512)
-        with tarfile.open(archive) as bundle:
-            script = bundle.extractfile("package/dist/mermaid.min.js")
-            assert script is not None
-            (output / "mermaid.min.js").write_bytes(script.read())
 
 
 def main() -> int:
@@ -63,7 +39,8 @@ def main() -> int:
         )
         if status := subprocess.run([sys.executable, *install, *PINS], cwd=ROOT).returncode:
             return status
-        fetch_mermaid(TOOLS)
+        unpack = runpy.run_path(str(ROOT / "docs" / "try" / "build.py"))["unpack"]
+        unpack("mermaid", MERMAID, MERMAID_SHA512, ["dist/mermaid.min.js"], TOOLS)
         stamp.write_text("\n".join((*PINS, MERMAID)), encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(TOOLS), "NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run([sys.executable, "-m", "mkdocs", "build", "--quiet"], cwd=ROOT, env=environment)

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -50,14 +51,38 @@ def build(output: Path, package: Path | None = None) -> None:
     graph = json.loads(sidecar.read_text(encoding="utf-8"))["graphs"]["waveform"]["file"]
     for name in (sidecar.name, graph):
         shutil.copyfile(MODELS / name, output / "model" / name)
+    unpack("onnxruntime-web", VERSION, SHA512, [f"dist/{name}" for name in RUNTIME], output / "ort", package)
+
+
+def unpack(
+    name: str, version: str, sha512: str, files: Sequence[str], output: Path, archive: Path | None = None
+) -> None:
+    """Write files of a package of npm into a folder.
+
+    Parameters
+    ----------
+    name, version, sha512 : str
+        The package, and the checksum of its archive.
+    files : sequence of str
+        By their places in the package.
+    output : Path
+    archive : Path, optional
+        By default npm fetches it.
+
+    Raises
+    ------
+    SystemExit
+        npm is missing or fails, or the archive is another one.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        archive = package or fetch_package("onnxruntime-web", VERSION, Path(folder))
-        check_package(archive, SHA512)
+        archive = archive or fetch_package(name, version, Path(folder))
+        if hashlib.sha512(archive.read_bytes()).hexdigest() != sha512:
+            raise SystemExit(f"{archive.name} is not the pinned one: expected {name} {version}")
         with tarfile.open(archive) as bundle:
-            for name in RUNTIME:
-                content = bundle.extractfile(f"package/dist/{name}")
+            for file in files:
+                content = bundle.extractfile(f"package/{file}")
                 assert content is not None
-                (output / "ort" / name).write_bytes(content.read())
+                (output / Path(file).name).write_bytes(content.read())
 
 
 def fetch_package(name: str, version: str, folder: Path) -> Path:
@@ -81,19 +106,6 @@ def fetch_package(name: str, version: str, folder: Path) -> Path:
     if done.returncode:
         raise SystemExit(f"npm could not fetch {name} {version}: {done.stderr.strip()}")
     return next(folder.glob("*.tgz"))
-
-
-def check_package(archive: Path, sha512: str) -> None:
-    """Exit if an archive is not the pinned one.
-
-    Parameters
-    ----------
-    archive : Path
-    sha512 : str
-        Its expected checksum.
-    """
-    if hashlib.sha512(archive.read_bytes()).hexdigest() != sha512:
-        raise SystemExit(f"{archive.name} is not the pinned one: its checksum is another")
 
 
 def main() -> int:

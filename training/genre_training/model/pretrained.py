@@ -161,10 +161,11 @@ def fit_head(network: GenreNetwork, embeddings: NDArray[np.float64], labels: Ind
     if network.config.reads == "classes":
         network.eval()
         with torch.no_grad():
-            read = network.read_classes(torch.from_numpy(flat).float().to(network.head.weight.device))
-            network.class_mean.copy_(read.mean(dim=0))
-            network.class_deviation.copy_(read.std(dim=0, correction=0) + TINY)
-            flat = ((read - network.class_mean) / network.class_deviation).cpu().double().numpy()
+            features = torch.from_numpy(flat).float().to(network.head.weight.device)
+            classes = network.read_classes(features)
+            network.class_mean.copy_(classes.mean(dim=0))
+            network.class_deviation.copy_(classes.std(dim=0, correction=0) + TINY)
+            flat = network.read_for_head(features).cpu().double().numpy()
     mean, deviation = flat.mean(axis=0), flat.std(axis=0) + TINY
     regression = LogisticRegression(C=inverse_strength, class_weight="balanced", max_iter=1000)
     regression.fit((flat - mean) / deviation, labels)
