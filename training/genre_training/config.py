@@ -17,6 +17,7 @@ from genre_runtime.errors import GenreError
 CONFIG_FOLDER = Path(__file__).parent / "configs"
 
 TEST_FOLDS = 5
+VALIDATION_FOLDS = 8
 HEAD_WIDTH = 16
 """Features per attention head of the transformer."""
 SMALLEST_HEIGHT = 20
@@ -57,11 +58,14 @@ class DataConfig:
         Seed of the split and of the training.
     fold : int
         Which fifth of the clips is the test part, 0 to 4.
+    validation_folds : int
+        One of so many parts of the other clips validates: many where clips are few and the last epochs are alike.
     """
 
     split: SplitMethod = "grouped"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     fold: Annotated[int, Field(ge=0, lt=TEST_FOLDS)] = 0
+    validation_folds: Annotated[int, Field(ge=2, le=100)] = VALIDATION_FOLDS
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -154,6 +158,10 @@ class TrainingConfig:
         Before the first epoch, the last layer is fitted to the embeddings of the starting weights, as a logistic
         regression of this inverse strength of regularisation; 0 starts from a random last layer. Fine-tuning then
         changes less of what the weights know (Kumar et al., 2022).
+    style_prior : float
+        What the fitted layer adds to a genre's logit, before clips change it, where all AudioSet styles of this genre
+        are one standard deviation more likely than in the mean: their names tell what they mean. 0 leaves everything
+        to the clips. Only if `network.reads` is `classes` and `probe` is not 0.
     init_rate : float
         Share of the learning rate for the layers that start from `network.init`: 0 keeps their weights.
     init_statistics : bool
@@ -218,6 +226,7 @@ class TrainingConfig:
     learning_rate: Annotated[float, Field(ge=1e-9, le=100)] = 2e-3
     schedule: Literal["cosine", "plateau"] = "cosine"
     probe: _UpTo100 = 0.0
+    style_prior: _UpTo100 = 0.0
     init_rate: _Share = 1.0
     init_statistics: bool = False
     layer_decay: _Share = 1.0
@@ -254,6 +263,14 @@ class Recipe:
     data: DataConfig = field(default_factory=DataConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        prior, probe, reads = self.training.style_prior, self.training.probe, self.network.reads
+        if prior and not (probe and reads == "classes"):
+            raise ValueError(
+                f"training.style_prior is {prior}, training.probe {probe} and network.reads {reads!r}: expected a last "
+                "layer that is fitted (probe above 0) to AudioSet's classes (reads 'classes')"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for a checkpoint."""

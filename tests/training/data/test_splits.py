@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from genre_training.config import TEST_FOLDS
-from genre_training.data.splits import Split, split_tracks
+from genre_training.data.splits import FEWEST_HELD_OUT, Split, almost_everything_trains, split_tracks
 from genre_training.data.track import DataError, Track
 
 PARTS = ("train", "validation", "test")
@@ -55,6 +55,23 @@ def test_every_clip_is_in_exactly_one_part(method: str, fold: int) -> None:
     together = np.concatenate([split.train, split.validation, split.test])
     assert sorted(together) == list(range(len(tracks)))
     assert len(split.train) > len(split.test) > len(split.validation) > 0
+
+
+def test_more_parts_leave_fewer_clips_to_validate() -> None:
+    tracks = make_tracks(n_blocks=120)
+    few, many = (split_tracks(tracks, "artists", 0, validation_folds=folds) for folds in (24, 8))
+    assert few.test.tolist() == many.test.tolist()
+    assert 0 < 2 * len(few.validation) < len(many.validation)
+
+
+@pytest.mark.parametrize(("n_blocks", "held_out"), [(200, False), (600, True)])
+def test_refit_holds_artists_out_if_they_are_enough_to_tell_something(n_blocks: int, held_out: bool) -> None:
+    tracks = make_tracks(n_blocks)
+    split = almost_everything_trains(tracks, "artists", 0)
+    assert len(split.train) + len(split.test) == len(tracks)
+    groups = {tracks[i].group for i in split.test}
+    assert len(groups) >= FEWEST_HELD_OUT if held_out else not groups
+    assert groups.isdisjoint(tracks[i].group for i in split.train)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -34,8 +34,13 @@ def refit(run: FinishedRun, folds: list[Path], output: Path) -> int:
 
 
 def test_refit_learns_everything_and_reports_the_folds(
-    finished_run: FinishedRun, folds: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished_run: FinishedRun,
+    folds: list[Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("genre_training.data.splits.FEWEST_HELD_OUT", 1)
     assert refit(finished_run, folds[::-1], tmp_path) == 0
     printed = capsys.readouterr().out
     checkpoint = load_checkpoint(tmp_path / "best_model.pt")

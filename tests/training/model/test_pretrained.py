@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 
 from genre_training.config import NetworkConfig, TrainingConfig
 from genre_training.model.checkpoint import CheckpointError
@@ -21,7 +22,7 @@ from genre_training.model.pretrained import (
     read_weights,
     starting_weights,
 )
-from genre_training.model.tags import N_CLASSES
+from genre_training.model.tags import N_CLASSES, TAG_CLASSES, style_shares
 
 CONFIG = NetworkConfig(kind="mobilenet", branch="audio", init="mn04_as", tags=True)
 
@@ -110,6 +111,45 @@ def test_fitted_last_layer_tells_clips_apart_that_it_was_fitted_to(reads: Litera
     if reads == "classes":  # so that all weights of the layer learn at a similar pace
         torch.testing.assert_close(read.mean(dim=0), torch.zeros(N_CLASSES), atol=1e-3, rtol=0)
         torch.testing.assert_close(read.std(dim=0, correction=0), torch.ones(N_CLASSES), atol=1e-3, rtol=0)
+
+
+def test_fit_without_a_prior_is_that_of_scikit_learn() -> None:
+    network = GenreNetwork(3, 128, CONFIG)
+    rng = np.random.default_rng(0)
+    labels = np.array([0, 1, 1, 2, 2, 2] * 8)
+    embeddings = rng.random((3, network.body.n_features))[labels][:, None] + rng.random((48, 2, 1))
+    embeddings = embeddings + 0.3 * rng.random((48, 2, network.body.n_features))
+    fit_head(network, embeddings, labels, 0.05)
+    flat, repeated = embeddings.reshape(96, -1), labels.repeat(2)
+    scaled = (flat - flat.mean(axis=0)) / flat.std(axis=0)
+    reference = LogisticRegression(C=0.05, class_weight="balanced", max_iter=5000, tol=1e-8).fit(scaled, repeated)
+    with torch.no_grad():
+        answers = network.head(torch.from_numpy(flat).float()).softmax(dim=1).numpy()
+    np.testing.assert_allclose(answers, reference.predict_proba(scaled), atol=1e-3)
+
+
+def test_style_of_a_genre_names_it_before_its_clips_teach_it() -> None:
+    genres = ("electronic", "jazz", "mine")
+    network = GenreNetwork(3, 128, replace(CONFIG, reads="classes"))
+    embeddings, labels = np.random.default_rng(0).normal(size=(30, 1, network.body.n_features)), np.arange(30) % 3
+    fit_head(network, embeddings, labels, 1e-9, 2.0 * style_shares(genres))  # clips say next to nothing
+    classes = torch.zeros(2, N_CLASSES)
+    for row, names in enumerate((("techno", "house"), ("jazz", "swing"))):
+        classes[row, [tag.place for tag in TAG_CLASSES if tag.name in names]] = 5.0
+    with torch.no_grad():
+        logits = network.head(classes)
+    assert logits.argmax(dim=1).tolist() == [0, 1]
+    assert logits[1, 1].item() == pytest.approx(10.0, abs=0.1)  # both styles five deviations up, at 2 a deviation
+
+
+def test_style_that_is_a_genre_of_its_own_stands_for_no_other() -> None:
+    place = {tag.name: tag.place for tag in TAG_CLASSES}
+    together = style_shares(("Electronic", "Hip-Hop", "mine"))
+    assert together.sum(axis=1).tolist() == pytest.approx([1, 1, 0])
+    assert together[0, place["techno"]] > 0 < together[1, place["hip hop"]]
+    apart = style_shares(("Electronic", "Techno"))
+    assert apart[:, place["techno"]].tolist() == [0, 1]
+    assert apart[0, place["house"]] > together[0, place["house"]]
 
 
 def test_classes_learn_as_slowly_as_the_backbone_if_genres_are_read_from_them() -> None:

@@ -22,15 +22,16 @@ from torch import Tensor
 
 from genre_runtime import KALDI_SPAN, AudioConfig
 from genre_runtime.errors import counted
-from genre_training.config import TEST_FOLDS, Recipe, SplitMethod
+from genre_training.config import TEST_FOLDS, VALIDATION_FOLDS, Recipe, SplitMethod
 from genre_training.data.features import FeatureStore, label_indices
 from genre_training.data.track import PARTS, DataError, Indices, Track
 
 METHODS = get_args(SplitMethod)
 PARTED = ("grouped", "official")
 """Methods that keep a clip in the part that its source names."""
-VALIDATION_FOLDS = 8
 REFIT_FOLDS = 16
+FEWEST_HELD_OUT = 20
+"""Artists that a refit holds out, or none: the answers on fewer tell nothing, and training has use for them."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,15 @@ class Split:
     test: Indices
 
 
-def split_tracks(tracks: list[Track], method: str, seed: int, fold: int = 0) -> Split:
-    """Divide tracks: one fifth test (fold `fold`), one eighth of the rest validation, the rest training.
+def split_tracks(
+    tracks: list[Track], method: str, seed: int, fold: int = 0, validation_folds: int = VALIDATION_FOLDS
+) -> Split:
+    """Divide tracks: one fifth test (fold `fold`), a part of the rest validation, the rest training.
 
     With fewer groups, or fewer clips of the largest genre, than parts, there are only as many parts.
 
-    `grouped` keeps the part that a clip's source names. If a source names a training and a test part only, an eighth
-    of its training clips validate.
+    `grouped` keeps the part that a clip's source names. If a source names a training and a test part only, a part of
+    its training clips validates.
 
     Parameters
     ----------
@@ -58,6 +61,8 @@ def split_tracks(tracks: list[Track], method: str, seed: int, fold: int = 0) -> 
         The same seed gives the same split.
     fold : int
         Which fifth is the test part, 0 to 4.
+    validation_folds : int
+        Into how many parts the rest is divided, one of which validates.
 
     Raises
     ------
@@ -98,7 +103,7 @@ def split_tracks(tracks: list[Track], method: str, seed: int, fold: int = 0) -> 
     validated = {tracks[i].source for i in validation}
     divided = np.array([i for i in np.union1d(free, train) if tracks[i].source not in validated], dtype=np.int64)
     if divided.size:
-        validation = np.union1d(validation, _folds(tracks, divided, grouped, VALIDATION_FOLDS, seed)[0])
+        validation = np.union1d(validation, _folds(tracks, divided, grouped, validation_folds, seed)[0])
     train = np.setdiff1d(np.union1d(free, train), validation)
     if not train.size:
         raise DataError(f"no clip is left for training, {validation.size} validate and {test.size} test: expected more")
@@ -119,7 +124,7 @@ def everything_trains(n_tracks: int) -> Split:
 def almost_everything_trains(tracks: list[Track], method: str, seed: int) -> Split:
     """Return the split of a refit: a sixteenth of the artists is the test part, nothing validates.
 
-    Of too few artists for sixteen parts, none is held out.
+    Of too few artists for sixteen parts of `FEWEST_HELD_OUT`, none is held out.
 
     Parameters
     ----------
@@ -133,7 +138,7 @@ def almost_everything_trains(tracks: list[Track], method: str, seed: int) -> Spl
         folds = _folds(tracks, positions, grouped, REFIT_FOLDS, seed)
     except DataError:
         folds = []
-    if len(folds) < REFIT_FOLDS:
+    if len(folds) < REFIT_FOLDS or len({tracks[i].group for i in folds[0]}) < FEWEST_HELD_OUT:
         return everything_trains(len(tracks))
     return Split(np.setdiff1d(positions, folds[0]), positions[:0], folds[0])
 

@@ -6,7 +6,13 @@ networks that were taught on it; the names are in the words of music collections
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genre_runtime.library.genre_names import spelling_key
 
 TagKind = Literal["music", "style", "mood", "instrument", "voice", "speech", "noise", "tone"]
 N_CLASSES = 527
@@ -206,3 +212,28 @@ TAG_CLASSES = (
     TagClass(394, "busy signal", "tone"),
     TagClass(389, "telephone", "tone"),
 )
+
+
+def style_shares(genres: Sequence[str]) -> NDArray[np.float64]:
+    """Return how much each of AudioSet's styles stands for a genre: all styles of one genre alike, 1 together.
+
+    A style that is a genre of its own here, such as techno beside electronic, stands for no other one.
+
+    Parameters
+    ----------
+    genres : sequence of str
+
+    Returns
+    -------
+    float64 array, shape (n_genres, N_CLASSES)
+        A genre that no style is named after has zeros.
+    """
+    row_of = {spelling_key(genre): row for row, genre in enumerate(genres)}
+    shares = np.zeros((len(genres), N_CLASSES))
+    for tag in TAG_CLASSES:
+        if tag.kind == "style":
+            row = row_of.get(spelling_key(tag.name), row_of.get(spelling_key(tag.genre)) if tag.genre else None)
+            if row is not None:
+                shares[row, tag.place] = 1
+    normalised: NDArray[np.float64] = shares / np.maximum(1, shares.sum(axis=1, keepdims=True))
+    return normalised

@@ -99,7 +99,8 @@ def train(
     saved = _interrupted_run(output / RUN_FOLDER, resume)
 
     def divide(tracks: list[Track]) -> Split:
-        return split_tracks(tracks, recipe.data.split, recipe.data.seed, recipe.data.fold)
+        data = recipe.data
+        return split_tracks(tracks, data.split, data.seed, data.fold, data.validation_folds)
 
     store, data = _open_data(recipe, data_folder, cache, workers, divide, saved, _left_out(saved))
 

@@ -32,6 +32,7 @@ from genre_training.evaluate.metrics import (
 from genre_training.model.checkpoint import Checkpoint
 from genre_training.model.network import GenreNetwork, front_end
 from genre_training.model.pretrained import drawn_back, fit_head, initialise, learning_shares
+from genre_training.model.tags import style_shares
 from genre_training.train.augment import SpecAugment
 from genre_training.train.batches import Batch, Batches
 from genre_training.train.distributed import (
@@ -176,7 +177,8 @@ class Trainer:
                 train = data.split.train
                 usable = train[torch.isfinite(data.clips[train]).flatten(1).all(dim=1).cpu().numpy()]
                 embeddings = excerpt_embeddings(network, data.clips[usable], data.excerpt_frames, device)
-                fit_head(network, embeddings, data.labels[usable], config.probe)
+                prior = config.style_prior * style_shares(data.names) if config.style_prior else None
+                fit_head(network, embeddings, data.labels[usable], config.probe, prior)
         self._start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         # A CPU takes up to half as long again in the default layout; the stubs do not know the argument.
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
