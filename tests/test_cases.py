@@ -151,8 +151,8 @@ def test_one_song_has_one_answer_in_every_format(
     path.write_bytes(coded(suffix, _piece(), 48_000, bit_rate=192_000))
     for source in (path, path.read_bytes()):
         found = shipped.classify_file(source)
-        likeliest = sorted(original.probabilities, key=lambda label: -original.probabilities[label])
-        assert found.label in likeliest[: 1 if suffix in LOSSLESS else 2]  # the synthetic piece lies between two genres
+        # The synthetic piece lies between three genres.
+        assert original.probabilities[found.label] >= max(original.probabilities.values()) - farthest
         assert found.duration_seconds == pytest.approx(30, abs=0.15)
         assert found.announced_seconds is None
         assert len(found.excerpts) == len(original.excerpts)
