@@ -26,7 +26,6 @@ from genre_runtime.model.session import probe_devices
 from genre_runtime.parallel import available_cores, ordered_map
 from genre_runtime.prediction import (
     NOT_MUSIC,
-    PROBABILITY_DIGITS,
     ExcerptPrediction,
     Prediction,
     audible,
@@ -236,12 +235,15 @@ class GenreClassifier:
         if self.head is None:
             return prediction
         excerpts, head = prediction.excerpts, self.head
-        if any(e.embedding is None or e.embedding.size != head.weights.shape[1] for e in excerpts):
+        n_features, n_tags = head.weights.shape[1], len(self.metadata.tags)
+        if any(
+            e.embedding is None or e.embedding.size != n_features or (e.tags is not None and e.tags.size != n_tags)
+            for e in excerpts
+        ):
             raise InvalidInputError("the answer has no embeddings of this model: analyse the file again")
         # As the state file keeps them, so that an answer does not depend on whether the file was analysed before.
         embeddings = np.array([e.embedding for e in excerpts], "<f2").astype(np.float32)
-        known = head.known_probabilities([e.probabilities for e in excerpts]).round(PROBABILITY_DIGITS)
-        rows = head.probabilities(embeddings, known).tolist()
+        rows = head.probabilities(embeddings, head.known_probabilities(excerpts, self.metadata.tags)).tolist()
         own = tuple(
             replace(e, probabilities=dict(zip(head.labels, row, strict=True)))
             for e, row in zip(excerpts, rows, strict=True)

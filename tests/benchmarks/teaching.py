@@ -26,6 +26,7 @@ from genre_runtime.library.learning.examples import Example
 from genre_runtime.library.learning.heads import Collection, learn_head
 from genre_runtime.library.loading import opened_library
 from genre_runtime.model.head import GenreHead
+from genre_runtime.model.metadata import Tag
 
 N_DRAWS = 10
 CLIPS = (1, 2, 5, 10, 20)
@@ -34,20 +35,36 @@ CHANGED = 0.1
 
 
 def read_collection(
-    data: Path, source: str | None, model: Path | None, state: Path | None, *, own_names: bool
+    data: Path, source: str | None, model: Path | None, state: Path | None, *, names: str
 ) -> tuple[Collection, ModelMetadata]:
-    """Analyse the clips of a source; with `own_names`, no genre is named as the model names it."""
+    """Analyse the clips of a source; see `--names` for the names of its genres."""
     with (data / "index.csv").open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if source in (None, row["source"])]
     collection, paths = Collection(), [data / row["file"] for row in rows]
     named = None if model is None else str(model)
     with opened_library(paths, model=named, state=state) as (classifier, results):
         for row, result in zip(rows, results, strict=True):
-            genre = f"my {row['genre']}" if own_names else row["genre"]
+            genre = f"{row['genre']} of mine" if names == "own" else row["genre"]
             if isinstance(result.outcome, Prediction):
                 example = Example(Path(result.path), (genre,), f"artist {row['artist'] or row['file']}")
-                collection.add(example, result.outcome)
-    return collection, classifier.model_metadata
+                answer = _without_genres(result.outcome) if names == "styles" else result.outcome
+                collection.add(example, answer)
+    metadata = classifier.model_metadata
+    labels = tuple(map(_hidden, metadata.labels)) if names == "styles" else metadata.labels
+    return collection, replace(metadata, labels=labels)
+
+
+def _hidden(label: str) -> str:
+    return f"hidden {label} label"
+
+
+def _without_genres(prediction: Prediction) -> Prediction:
+    """Return an answer of which only the tags have names of genres."""
+    excerpts = tuple(
+        replace(one, probabilities={_hidden(label): share for label, share in one.probabilities.items()})
+        for one in prediction.excerpts
+    )
+    return replace(prediction, excerpts=excerpts)
 
 
 def drawn(collection: Collection, n_clips: int, rng: np.random.Generator) -> tuple[list[int], list[int]]:
@@ -66,13 +83,13 @@ def drawn(collection: Collection, n_clips: int, rng: np.random.Generator) -> tup
     return chosen, [i for i, one in enumerate(collection.examples) if one.group not in taught]
 
 
-def accuracy(head: GenreHead, collection: Collection, tested: Sequence[int]) -> float:
+def accuracy(head: GenreHead, tags: Sequence[Tag], collection: Collection, tested: Sequence[int]) -> float:
     """Return the balanced accuracy of a head."""
     right: dict[str, list[bool]] = {}
     for i in tested:
         excerpts = [one for one in collection.predictions[i].excerpts if not one.silent]
         rows = np.array([one.embedding for one in excerpts], np.float32)
-        shares = head.probabilities(rows, head.known_probabilities([one.probabilities for one in excerpts]))
+        shares = head.probabilities(rows, head.known_probabilities(excerpts, tags))
         genre = collection.examples[i].genres[0]
         right.setdefault(genre, []).append(head.labels[shares.mean(axis=0).argmax()] == genre)
     return float(np.mean([np.mean(answers) for answers in right.values()]))
@@ -87,7 +104,7 @@ def learning_curve(collection: Collection, metadata: ModelMetadata) -> dict[str,
             chosen, tested = drawn(collection, n_clips, np.random.default_rng(draw))
             some = Collection([collection.examples[i] for i in chosen], [collection.predictions[i] for i in chosen])
             assert not {one.group for one in some.examples} & {collection.examples[i].group for i in tested}
-            found.append(accuracy(learn_head(some, metadata, fewest=1).head, collection, tested))
+            found.append(accuracy(learn_head(some, metadata, fewest=1).head, metadata.tags, collection, tested))
             n_taught.append(len(chosen))
         curve[str(n_clips)] = {**_spread(np.array(found)), "clips": float(np.mean(n_taught))}
         print(n_clips, curve[str(n_clips)], file=sys.stderr)
@@ -125,11 +142,16 @@ def main() -> int:
     parser.add_argument("--source", help="clips of this source only")
     parser.add_argument("--model", type=Path)
     parser.add_argument("--state", type=Path)
-    parser.add_argument("--own-names", action="store_true", help="genres that the model does not know by name")
+    parser.add_argument(
+        "--names",
+        choices=("model", "styles", "own"),
+        default="model",
+        help="names of the genres: as the model's, known as its tags only, or unknown to it",
+    )
     parser.add_argument("--audit", action="store_true", help="measure the audit, too")
     options = parser.parse_args()
     collection, metadata = read_collection(
-        options.data, options.source, options.model, options.state, own_names=options.own_names
+        options.data, options.source, options.model, options.state, names=options.names
     )
     found: dict[str, Any] = {"source": options.source, "clips": len(collection.examples)}
     found["accuracy"] = learning_curve(collection, metadata)

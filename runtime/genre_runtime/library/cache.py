@@ -17,7 +17,8 @@ import sqlite3
 import stat
 import time
 import zlib
-from collections.abc import Iterator
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +37,8 @@ IN_MEMORY = Path(":memory:")
 """Used instead of a path: the answers are kept until the state is closed."""
 
 SCHEMA_VERSION = 1
+TAGS = "tags_f2"
+"""Key of an excerpt's tags in a stored answer: float16 numbers in base64, in the order of the model's tags."""
 
 SCHEMA = """
 CREATE TABLE answers (
@@ -416,9 +419,13 @@ def _packed(result: Prediction | GenreError) -> tuple[bytes, bytes | None]:
     if isinstance(result, GenreError):
         values: dict[str, Any] = {"error": {"code": result.code, "message": str(result), "version": __version__}}
         return zlib.compress(json.dumps(values).encode()), None
+    values = result.to_dict()
+    for one, excerpt in zip(values["excerpts"], result.excerpts, strict=True):
+        if excerpt.tags is not None:
+            one[TAGS] = b64encode(excerpt.tags.astype("<f2").tobytes()).decode()
     rows = [excerpt.embedding for excerpt in result.excerpts if excerpt.embedding is not None]
     embeddings = np.array(rows, "<f2").tobytes() if len(rows) == len(result.excerpts) else None
-    return zlib.compress(json.dumps(result.to_dict()).encode()), embeddings
+    return zlib.compress(json.dumps(values).encode()), embeddings
 
 
 def _unpacked(answer: object, embedding: object) -> Prediction | GenreError | None:
@@ -428,11 +435,14 @@ def _unpacked(answer: object, embedding: object) -> Prediction | GenreError | No
         if isinstance(values, dict) and "error" in values:
             return _error(values["error"])
         prediction = _with_embeddings(Prediction.from_dict(values), _floats(embedding))
+        prediction = _with_tags(prediction, [one.get(TAGS) for one in values["excerpts"]])
     except (*UNFIT, zlib.error):
         return None
     labels = prediction.probabilities.keys()
     same_labels = all(excerpt.probabilities.keys() == labels for excerpt in prediction.excerpts)
-    return prediction if prediction.excerpts and prediction.device and same_labels else None
+    # Answers of a model with tags had none of each excerpt in earlier versions.
+    complete = prediction.music in (None, "silence") or all(one.tags is not None for one in prediction.excerpts)
+    return prediction if prediction.excerpts and prediction.device and same_labels and complete else None
 
 
 def _with_embeddings(prediction: Prediction, floats: FloatArray | None) -> Prediction:
@@ -442,6 +452,15 @@ def _with_embeddings(prediction: Prediction, floats: FloatArray | None) -> Predi
     rows = floats.reshape(len(prediction.excerpts), -1)
     excerpts = tuple(replace(e, embedding=row) for e, row in zip(prediction.excerpts, rows, strict=True))
     return replace(prediction, excerpts=excerpts, embedding=mean_embedding(excerpts))
+
+
+def _with_tags(prediction: Prediction, tags: Sequence[object]) -> Prediction:
+    """Give the excerpts the probabilities of their tags."""
+    if not any(tags):
+        return prediction
+    rows = [_floats(b64decode(one, validate=True)) if isinstance(one, str) else None for one in tags]
+    excerpts = tuple(replace(e, tags=row) for e, row in zip(prediction.excerpts, rows, strict=True))
+    return replace(prediction, excerpts=excerpts)
 
 
 def _inflated(answer: object) -> bytes:

@@ -1,8 +1,8 @@
 """`GenreHead`: one's own genres, learnt from examples on top of a model's embedding; a file such as `mine.genre`.
 
 A head is a regularised multinomial logistic regression. It turns the embedding of an excerpt into
-probabilities of its own genres. A genre that the model knows as well may build on the model's own answer: the
-logarithm of the model's probability is added to its logit.
+probabilities of its own genres. A genre that the model knows as well, as a genre or as a tag such as the style techno,
+may build on the model's own answer: the logarithm of the model's probability is added to its logit.
 
 The file is JSON. It names the model that it belongs to by the sha256 of its graph, and holds the figures that were
 measured on artists that were not learnt from, in the form of a model's sidecar.
@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from genre_runtime.audio.excerpts import FloatArray
 from genre_runtime.calibration import softmax
 from genre_runtime.errors import InvalidHeadError, ModelNotFoundError
-from genre_runtime.model.metadata import ModelMetadata, check_limits, check_name
+from genre_runtime.model.metadata import ModelMetadata, Tag, check_limits, check_name
+from genre_runtime.prediction import PROBABILITY_DIGITS, ExcerptPrediction
 
 SCHEMA_VERSION = 1
 FORMAT = "genre head"
@@ -31,6 +32,8 @@ LARGEST_FILE = 1 << 28
 """Bytes; a head of a thousand genres has four million."""
 SMALLEST_PROBABILITY = 1e-6
 """Of a model's genre, before its logarithm is taken."""
+SMALLEST_TAG = 1e-3
+"""Of a model's tag: less than that tells nothing more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +47,7 @@ class GenreHead:
     weights : float32 array, shape (n_labels, n_features)
     bias : float32 array, shape (n_labels,)
     known_as : tuple of str or None
-        For each genre, the genre of the model whose answer it builds on; None if it does not.
+        For each genre, the genre or the tag of the model whose answer it builds on; None if it does not.
     share : float
         Factor of the logarithm of the model's probability: the inverse of the head's temperature.
     model_sha256 : str
@@ -77,21 +80,25 @@ class GenreHead:
         ----------
         embeddings : float32 array, shape (n_excerpts, n_features)
         known : float64 array, shape (n_excerpts, n_labels)
-            The model's probability of the genre that each genre is known as; 1 for a genre that it does not know.
+            The model's probability of what each genre is known as; 1 for a genre that it does not know.
         """
         logits = embeddings.astype(np.float64) @ self.weights.T.astype(np.float64) + self.bias
         logits += self.share * np.log(np.maximum(known, SMALLEST_PROBABILITY))
         return softmax(logits)
 
-    def known_probabilities(self, answers: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
+    def known_probabilities(
+        self, excerpts: Sequence[ExcerptPrediction], tags: Sequence[Tag] = ()
+    ) -> NDArray[np.float64]:
         """Return the `known` of `probabilities` from the model's answers.
 
         Parameters
         ----------
-        answers : sequence of mapping of str to float
-            The model's probabilities of each excerpt.
+        excerpts : sequence of ExcerptPrediction
+            The model's answers, without a head.
+        tags : sequence of Tag
+            Of the model.
         """
-        return known_probabilities(self.known_as, answers)
+        return known_probabilities(self.known_as, excerpts, tags)
 
     def described(self, metadata: ModelMetadata) -> ModelMetadata:
         """Return the sidecar of the model with this head: its labels, thresholds and figures are those of the head.
@@ -127,7 +134,8 @@ class GenreHead:
                 f"the head was learnt with another model (sha256 {self.model_sha256[:12]}..., this one has "
                 f"{sha256[:12]}...): learn it again with `genre learn`, or name its model with --model"
             )
-        unknown = {name for name in self.known_as if name is not None} - set(metadata.labels)
+        names = {*metadata.labels, *(tag.name for tag in metadata.tags)}
+        unknown = {name for name in self.known_as if name is not None} - names
         if unknown:
             raise InvalidHeadError(
                 f"the head builds on {sorted(unknown)}, which the model does not have: it is damaged"
@@ -202,20 +210,35 @@ class GenreHead:
 _PLAIN = ("model_sha256", "share", "confidence_threshold", "genre_set_threshold", "metrics", "provenance")
 
 
-def known_probabilities(known_as: Sequence[str | None], answers: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
-    """Return the model's probability of the genre that each genre is known as; 1 for a genre it does not know.
+def known_probabilities(
+    known_as: Sequence[str | None], excerpts: Sequence[ExcerptPrediction], tags: Sequence[Tag] = ()
+) -> NDArray[np.float64]:
+    """Return the model's probability of what each genre is known as; 1 for a genre that it does not know.
+
+    Rounded as a state file keeps it, so that an answer does not depend on whether the file was analysed before.
 
     Parameters
     ----------
     known_as : sequence of str or None, of length n_labels
-    answers : sequence of mapping of str to float, of length n_excerpts
+        A genre of the model, or one of `tags`.
+    excerpts : sequence of ExcerptPrediction
+        The model's answers.
+    tags : sequence of Tag
+        Of the model.
 
     Returns
     -------
     float64 array, shape (n_excerpts, n_labels)
     """
-    rows = [[1.0 if name is None else answer[name] for name in known_as] for answer in answers]
-    return np.array(rows, np.float64).reshape(len(answers), len(known_as))
+    place = {tag.name: number for number, tag in enumerate(tags)}
+    known = np.ones((len(excerpts), len(known_as)))
+    for row, excerpt in zip(known, excerpts, strict=True):
+        for column, name in enumerate(known_as):
+            if name is not None and name in excerpt.probabilities:
+                row[column] = round(excerpt.probabilities[name], PROBABILITY_DIGITS)
+            elif name is not None and excerpt.tags is not None:
+                row[column] = max(SMALLEST_TAG, float(np.float16(excerpt.tags[place[name]])))
+    return known
 
 
 def read_head(path: Path | str) -> GenreHead:

@@ -66,8 +66,8 @@ def audit(collection: Collection, metadata: ModelMetadata, *, report: Callable[[
             f"the files name {counted(len(labels), 'genre')}: expected two or more; name more music with "
             "genres in its tags"
         )
-    known_as = known_names(labels, metadata.labels)
-    tracks, chosen = track_set(collection, labels, known_as)
+    known_as = known_names(labels, metadata)
+    tracks, chosen = track_set(collection, labels, known_as, metadata.tags)
     report("choosing how strictly to learn")
     setting, held_out = choose_setting(tracks, builds_on=any(known_as))
     report(f"judging {counted(len(chosen), 'track')} by artists that were held out")

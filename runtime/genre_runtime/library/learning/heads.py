@@ -37,13 +37,15 @@ from genre_runtime.library.learning.folds import (
     track_probabilities,
 )
 from genre_runtime.model.head import GenreHead, known_probabilities
-from genre_runtime.model.metadata import ModelMetadata
+from genre_runtime.model.metadata import ModelMetadata, Tag
 from genre_runtime.prediction import Prediction
 
 HEAD_MARK = '{\n "format": "genre head",'
 """A file of a head begins with it."""
 FEWEST_TRACKS = 3
 """A genre with fewer examples is left out by default."""
+MUSICAL_KINDS = ("style", "mood", "instrument", "voice")
+"""Kinds of tags that may be one's own genres, too: a folder of piano music."""
 FEWEST_GROUPS = 2
 """A genre of one artist cannot be judged by others."""
 
@@ -154,8 +156,8 @@ def learn_head(
             f"{counted(len(labels), 'genre')} with {counted(fewest, 'track')} or more: expected two; found were "
             f"{found}; name more music"
         )
-    known_as = known_names(labels, metadata.labels)
-    tracks, _ = track_set(collection, labels, known_as, keep_labels=keep_labels)
+    known_as = known_names(labels, metadata)
+    tracks, _ = track_set(collection, labels, known_as, metadata.tags, keep_labels=keep_labels)
     builds_on, metrics, thresholds, temperature = any(known_as), _unjudged(labels), _CAUTIOUS, 1.0
     can_be_judged = judged_tracks(tracks).any()
     report("choosing how strictly to learn")
@@ -192,21 +194,33 @@ def learn_head(
     return Lesson(head, left_out)
 
 
-def known_names(labels: Sequence[str], model_labels: Sequence[str]) -> tuple[str | None, ...]:
-    """Return for each genre the genre of the model that means the same, or None.
+def known_names(labels: Sequence[str], metadata: ModelMetadata) -> tuple[str | None, ...]:
+    """Return for each genre what the model knows it as: a genre or a tag that means the same, or None.
+
+    Of a genre that the model does not know, such as deep house, the last words count, if these are a genre or a style.
 
     Parameters
     ----------
     labels : sequence of str
-    model_labels : sequence of str
+    metadata : ModelMetadata
+        Of the model.
     """
-    return tuple(next((known for known in model_labels if means_same(label, known)), None) for label in labels)
+    names = [*metadata.labels, *(tag.name for tag in metadata.tags if tag.kind in MUSICAL_KINDS)]
+    broad = [*metadata.labels, *(tag.name for tag in metadata.tags if tag.kind == "style")]
+
+    def known(label: str) -> str | None:
+        words = label.split()
+        ends = [(label, names), *((" ".join(words[start:]), broad) for start in range(1, len(words)))]
+        return next((name for text, among in ends for name in among if means_same(text, name)), None)
+
+    return tuple(map(known, labels))
 
 
 def track_set(
     collection: Collection,
     labels: Sequence[str],
     known_as: Sequence[str | None],
+    tags: Sequence[Tag] = (),
     *,
     keep_labels: bool = False,
 ) -> tuple[TrackSet, list[int]]:
@@ -219,11 +233,13 @@ def track_set(
         The genres; others of an example are left out.
     known_as : sequence of str or None
         See `known_names`.
+    tags : sequence of Tag
+        Of the model.
     keep_labels : bool
         Use the model's answer for examples without a genre.
     """
     number = {label: i for i, label in enumerate(labels)}
-    of_model = {known: i for i, known in enumerate(known_as) if known is not None}
+    of_model = {known: i for i, known in enumerate(known_as) if known is not None and means_same(labels[i], known)}
     genres: list[tuple[int, ...]] = []
     chosen = []
     for i, (example, prediction) in enumerate(zip(collection.examples, collection.predictions, strict=True)):
@@ -239,7 +255,7 @@ def track_set(
     for track, i in enumerate(chosen):
         excerpts = [one for one in collection.predictions[i].excerpts if not one.silent]
         rows += [np.asarray(one.embedding, np.float16) for one in excerpts]
-        answers.append(known_probabilities(known_as, [one.probabilities for one in excerpts]).astype(np.float32))
+        answers.append(known_probabilities(known_as, excerpts, tags).astype(np.float32))
         track_of_row += [track] * len(excerpts)
     if not chosen:
         raise InvalidInputError("no file has one of the genres: name files with genres in their tags")

@@ -22,7 +22,7 @@ def accuracy_on(head: GenreHead, music: Collection) -> float:
     right = 0
     for example, answer in zip(music.examples, music.predictions, strict=True):
         rows = np.array([excerpt.embedding for excerpt in answer.excerpts])
-        known = head.known_probabilities([excerpt.probabilities for excerpt in answer.excerpts])
+        known = head.known_probabilities(answer.excerpts)
         right += head.labels[head.probabilities(rows, known).mean(axis=0).argmax()] in example.genres
     return right / len(music.examples)
 
