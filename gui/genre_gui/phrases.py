@@ -150,6 +150,7 @@ PHRASES = (
     mark("confident"),
     mark("answer sets"),
     mark("confused"),
+    mark("known already"),
     mark("too few"),
     mark("joined"),
     mark("unknown: no genre has tracks by two artists, so no answer will be confident"),

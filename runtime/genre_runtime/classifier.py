@@ -235,11 +235,7 @@ class GenreClassifier:
         if self.head is None:
             return prediction
         excerpts, head = prediction.excerpts, self.head
-        n_features, n_tags = head.weights.shape[1], len(self.metadata.tags)
-        if any(
-            e.embedding is None or e.embedding.size != n_features or (e.tags is not None and e.tags.size != n_tags)
-            for e in excerpts
-        ):
+        if any(e.embedding is None or e.embedding.size != head.weights.shape[1] for e in excerpts):
             raise InvalidInputError("the answer has no embeddings of this model: analyse the file again")
         # As the state file keeps them, so that an answer does not depend on whether the file was analysed before.
         embeddings = np.array([e.embedding for e in excerpts], "<f2").astype(np.float32)

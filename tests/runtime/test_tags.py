@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sqlite3
+import zlib
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +26,7 @@ from genre_runtime.errors import InvalidModelError
 from genre_runtime.library.analysis import Library, plan_of
 from genre_runtime.library.cache import LibraryState
 from genre_runtime.library.results.write import TableWriter
+from genre_runtime.model.head import GenreHead
 from genre_runtime.model.metadata import (
     FINE_AUDIO_METADATA_KEY,
     TAGS_METADATA_KEY,
@@ -360,3 +364,51 @@ def test_info_counts_tags(model_path: Path, capsys: pytest.CaptureFixture[str]) 
     values = json.loads(capsys.readouterr().out)
     assert values["tags"][1] == {"name": "house", "kind": "style", "threshold": 0.5, "genre": "electronic"}
     assert (values["genre_set_threshold"], values["fine_audio"]["hop_length"]) == (0.05, 320)
+
+
+def head_on_tags(model_path: Path) -> GenreHead:
+    """A head whose answer is that of a style and of an instrument."""
+    return GenreHead(
+        labels=("Shuffled", "Played"),
+        weights=np.zeros((2, 1), np.float32),
+        bias=np.zeros(2, np.float32),
+        known_as=(TAGS[1].name, TAGS[4].name),
+        model_sha256=read_metadata(model_path).graphs["waveform"].sha256,
+    )
+
+
+def test_known_files_get_the_same_answer_by_a_head_that_builds_on_tags(model_path: Path, tmp_path: Path) -> None:
+    path = write_audio(tmp_path / "a.wav", tone(3))
+    plain = GenreClassifier.load(model_path, device="cpu")
+    own = GenreClassifier.load(model_path, device="cpu", head=head_on_tags(model_path))
+    with closing(LibraryState(tmp_path / "state", plan_of(plain, None))) as state:
+        list(Library(plain, None, state).classify([path]))
+        (known,) = Library(own, None, state).classify([path])
+    assert known.known
+    assert known.prediction is not None
+    assert known.prediction.to_dict() == own.classify_file(path).to_dict()
+    shares = plain.classify_file(path).excerpts[0].tags
+    assert shares is not None
+    ratio = known.prediction.probabilities["Shuffled"] / known.prediction.probabilities["Played"]
+    assert ratio == pytest.approx(shares[1] / shares[4], rel=2e-3)
+
+
+@pytest.mark.parametrize("damage", [None, "AAA=", "AH4AfgB+AH4AfgB+AH4Afg==", "!"])
+def test_stored_answers_without_right_tags_are_found_again(
+    model_path: Path, tmp_path: Path, damage: str | None
+) -> None:
+    """Such as those of earlier versions; the second has the wrong number of tags, the third is not finite."""
+    path = write_audio(tmp_path / "a.wav", tone(3))
+    own = GenreClassifier.load(model_path, device="cpu", head=head_on_tags(model_path))
+    with closing(LibraryState(tmp_path / "state", plan_of(own, None))) as state:
+        list(Library(own, None, state).classify([path]))
+    with closing(sqlite3.connect(tmp_path / "state")) as database, database:
+        values = json.loads(zlib.decompress(database.execute("SELECT answer FROM answers").fetchone()[0]))
+        for one in values["excerpts"]:
+            one["tags_f2"] = damage
+        database.execute("UPDATE answers SET answer = ?", (zlib.compress(json.dumps(values).encode()),))
+    with closing(LibraryState(tmp_path / "state", plan_of(own, None))) as state:
+        (result,) = Library(own, None, state).classify([path])
+    assert not result.known
+    assert result.prediction is not None
+    assert result.prediction.to_dict() == own.classify_file(path).to_dict()

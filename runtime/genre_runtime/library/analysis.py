@@ -145,8 +145,8 @@ class Library:
                 return self._analyse(path, stop)
         with self._locks[digest[0] % N_LOCKS]:  # the same bytes are analysed once, even at the same time
             outcome = state.answer(digest)
-            if isinstance(outcome, Prediction) and set(outcome.probabilities) != self._genres:
-                outcome = None  # damaged: this model has other genres
+            if isinstance(outcome, Prediction) and not self._fits(outcome):
+                outcome = None  # damaged
             known = outcome is not None
             if outcome is None:
                 outcome = self._outcome(path, stop)
@@ -159,6 +159,17 @@ class Library:
         if isinstance(outcome, Prediction):
             outcome = replace(outcome, path=path)
         return FileResult(path, self._by_head(outcome), known), digest
+
+    def _fits(self, answer: Prediction) -> bool:
+        """Return whether an answer can be one of this model, whose head is to be applied to it."""
+        model, head = self._classifier.model_metadata, self._classifier.head
+        sizes = {one.tags.size for one in answer.excerpts if one.tags is not None}
+        features = {one.embedding.size for one in answer.excerpts if one.embedding is not None}
+        return (
+            set(answer.probabilities) == self._genres
+            and sizes <= {len(model.tags)}
+            and (head is None or features == {head.weights.shape[1]})
+        )
 
     def _by_head(self, outcome: Prediction | GenreError) -> Prediction | GenreError:
         return self._classifier.apply_head(outcome) if isinstance(outcome, Prediction) else outcome

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from genre_runtime.audio.excerpts import FloatArray
 from genre_runtime.calibration import softmax
-from genre_runtime.errors import InvalidHeadError, ModelNotFoundError
+from genre_runtime.errors import InvalidHeadError, InvalidInputError, ModelNotFoundError
 from genre_runtime.model.metadata import ModelMetadata, Tag, check_limits, check_name
 from genre_runtime.prediction import PROBABILITY_DIGITS, ExcerptPrediction
 
@@ -229,6 +229,11 @@ def known_probabilities(
     Returns
     -------
     float64 array, shape (n_excerpts, n_labels)
+
+    Raises
+    ------
+    InvalidInputError
+        An excerpt has the tags of another model.
     """
     place = {tag.name: number for number, tag in enumerate(tags)}
     known = np.ones((len(excerpts), len(known_as)))
@@ -237,6 +242,8 @@ def known_probabilities(
             if name is not None and name in excerpt.probabilities:
                 row[column] = round(excerpt.probabilities[name], PROBABILITY_DIGITS)
             elif name is not None and excerpt.tags is not None:
+                if excerpt.tags.size != len(tags):
+                    raise InvalidInputError("the answer has no tags of this model: analyse the file again")
                 row[column] = max(SMALLEST_TAG, float(np.float16(excerpt.tags[place[name]])))
     return known
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from genre_runtime.errors import counted
-from genre_runtime.library.learning.examples import GenreNames
+from genre_runtime.library.learning.examples import GenreNames, means_same
 from genre_runtime.library.learning.heads import Lesson
 from genre_runtime.model.head import GenreHead
 
@@ -69,6 +69,10 @@ def facts_of(lesson: Lesson, names: GenreNames) -> list[tuple[str, str]]:
     names : GenreNames
     """
     lines = _figures(lesson.head)
+    pairs = zip(lesson.head.labels, lesson.head.known_as, strict=True)
+    known = [label if means_same(label, name) else f"{label} ({name})" for label, name in pairs if name is not None]
+    if known:
+        lines.append(("known already", ", ".join(known)))
     if lesson.left_out:
         lines.append(("too few", ", ".join(f"{genre} ({n})" for genre, n in sorted(lesson.left_out.items()))))
     if names.joined:

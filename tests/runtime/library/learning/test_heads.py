@@ -13,16 +13,17 @@ from genre_runtime.calibration import softmax
 from genre_runtime.errors import InvalidHeadError, InvalidInputError
 from genre_runtime.library.learning.examples import Example
 from genre_runtime.library.learning.folds import Setting, fitted, row_logits
-from genre_runtime.library.learning.heads import Collection, judge, learn_head, track_set
+from genre_runtime.library.learning.heads import Collection, judge, known_names, learn_head, track_set
 from genre_runtime.model.head import GenreHead
+from genre_runtime.model.metadata import GraphFile, Tag
 from tests.runtime.library.learning.collections import collection, metadata, prediction
 
 
-def accuracy_on(head: GenreHead, music: Collection) -> float:
+def accuracy_on(head: GenreHead, music: Collection, tags: tuple[Tag, ...] = ()) -> float:
     right = 0
     for example, answer in zip(music.examples, music.predictions, strict=True):
         rows = np.array([excerpt.embedding for excerpt in answer.excerpts])
-        known = head.known_probabilities(answer.excerpts)
+        known = head.known_probabilities(answer.excerpts, tags)
         right += head.labels[head.probabilities(rows, known).mean(axis=0).argmax()] in example.genres
     return right / len(music.examples)
 
@@ -116,6 +117,66 @@ def test_the_genres_of_the_model_can_be_kept() -> None:
     assert set(lesson.head.labels) == {"Dub", "Ska", "rock", "jazz"}
     assert lesson.head.metrics["test"]["per_genre"]["jazz"]["recall"] > 0.9
     assert lesson.head.metrics["test"]["per_genre"]["Dub"]["recall"] > 0.9
+
+
+STYLES = tuple(Tag(name, "style", 0.3) for name in ("techno", "house", "drum and bass", "rhythm and blues"))
+SOUNDS = (Tag("piano", "instrument", 0.3), Tag("noise", "noise", 0.3))
+
+
+@pytest.mark.parametrize(
+    ("label", "known"),
+    [
+        ("Jazz", "jazz"),
+        ("Techno", "techno"),
+        ("D&B", "drum and bass"),
+        ("R&B", "rhythm and blues"),
+        ("Piano", "piano"),
+        ("Deep House", "house"),
+        ("Liquid Drum & Bass", "drum and bass"),
+        ("Hard Rock", "rock"),
+        ("House of Polka", None),
+        ("Solo Piano", None),
+        ("Noise", None),
+        ("Polka", None),
+    ],
+)
+def test_genres_are_known_as_genres_and_tags_of_the_model(label: str, known: str | None) -> None:
+    assert known_names([label], replace(metadata(), tags=STYLES + SOUNDS)) == (known,)
+
+
+def heard(music: Collection, places: tuple[int, ...]) -> Collection:
+    """Add tags to a collection: of four tracks of a genre, three have its style."""
+    rng = np.random.default_rng(0)
+    for i, (example, answer) in enumerate(zip(music.examples, music.predictions, strict=True)):
+        row = rng.uniform(0.0, 0.05, len(STYLES)).astype(np.float32)
+        row[places[sorted({"Techno", "House", "D&B"}).index(example.genres[0])]] = rng.choice((0.4, 0.4, 0.4, 0.01))
+        excerpts = tuple(replace(one, tags=row) for one in answer.excerpts)
+        music.predictions[i] = replace(answer, excerpts=excerpts)
+    return music
+
+
+def test_one_track_a_genre_is_enough_if_the_model_has_its_style() -> None:
+    sidecar = replace(metadata(), tags=STYLES)
+    hard: dict[str, Any] = {"of_genre": 0.2, "of_artist": 0.8, "n_tracks": 1}
+    few = heard(collection(("Techno", "House", "D&B"), n_artists=2, seed=1, **hard), (2, 1, 0))
+    others = heard(collection(("Techno", "House", "D&B"), n_artists=60, seed=2, **hard), (2, 1, 0))
+    head = learn_head(few, sidecar, fewest=1).head
+    assert head.known_as == ("drum and bass", "house", "techno")
+    head.check_model(replace(sidecar, graphs={"waveform": GraphFile("m.onnx", head.model_sha256)}))
+    by_name = accuracy_on(head, others, STYLES)
+    without = accuracy_on(learn_head(few, metadata(), fewest=1).head, others)
+    assert by_name > 0.7 > without + 0.1
+
+
+def test_files_without_a_genre_stay_what_the_model_answers_beside_a_narrower_genre() -> None:
+    music = collection(("Hard Rock", "Dub"))
+    for one in collection(("Elsewhere",), seed=7).examples:
+        rows = -np.abs(np.random.default_rng(5).normal(size=(3, 24)))
+        answer = prediction(rows / np.linalg.norm(rows, axis=1, keepdims=True), one.path, {"rock": 0.9, "jazz": 0.1})
+        music.add(Example(one.path, (), one.group), answer)
+    labels = ["Dub", "Hard Rock", "rock", "jazz"]
+    tracks, _ = track_set(music, labels, known_names(labels, metadata()), keep_labels=True)
+    assert set(tracks.genres) == {(0,), (1,), (2,)}
 
 
 @pytest.mark.parametrize(
