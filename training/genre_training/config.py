@@ -59,7 +59,8 @@ class DataConfig:
     fold : int
         Which fifth of the clips is the test part, 0 to 4.
     validation_folds : int
-        One of so many parts of the other clips validates: many where clips are few and the last epochs are alike.
+        One of so many parts of the other clips validates. More parts leave more clips for training, and fewer for the
+        choice of the epoch and the calibration.
     """
 
     split: SplitMethod = "grouped"

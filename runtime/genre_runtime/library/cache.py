@@ -17,8 +17,7 @@ import sqlite3
 import stat
 import time
 import zlib
-from base64 import b64decode, b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -37,8 +36,8 @@ IN_MEMORY = Path(":memory:")
 """Used instead of a path: the answers are kept until the state is closed."""
 
 SCHEMA_VERSION = 1
-TAGS = "tags_f2"
-"""Key of an excerpt's tags in a stored answer: float16 numbers in base64, in the order of the model's tags."""
+N_TAGS = "n_tags"
+"""Key of a stored answer: so many numbers at the end of each excerpt's embedding are the probabilities of its tags."""
 
 SCHEMA = """
 CREATE TABLE answers (
@@ -415,17 +414,19 @@ def _unusable(path: Path, reason: str) -> StateError:
 
 
 def _packed(result: Prediction | GenreError) -> tuple[bytes, bytes | None]:
-    """Return the answer and the embedding as bytes."""
+    """Return the answer, and the embedding and the tags of each excerpt, as bytes."""
     if isinstance(result, GenreError):
         values: dict[str, Any] = {"error": {"code": result.code, "message": str(result), "version": __version__}}
         return zlib.compress(json.dumps(values).encode()), None
     values = result.to_dict()
-    for one, excerpt in zip(values["excerpts"], result.excerpts, strict=True):
-        if excerpt.tags is not None:
-            one[TAGS] = b64encode(excerpt.tags.astype("<f2").tobytes()).decode()
     rows = [excerpt.embedding for excerpt in result.excerpts if excerpt.embedding is not None]
-    embeddings = np.array(rows, "<f2").tobytes() if len(rows) == len(result.excerpts) else None
-    return zlib.compress(json.dumps(values).encode()), embeddings
+    tags = [excerpt.tags for excerpt in result.excerpts if excerpt.tags is not None]
+    if len(rows) < len(result.excerpts):
+        return zlib.compress(json.dumps(values).encode()), None
+    if rows and len(tags) == len(rows):
+        values[N_TAGS] = tags[0].size
+        rows = [np.concatenate(parts) for parts in zip(rows, tags, strict=True)]
+    return zlib.compress(json.dumps(values).encode()), np.array(rows, "<f2").tobytes()
 
 
 def _unpacked(answer: object, embedding: object) -> Prediction | GenreError | None:
@@ -434,8 +435,7 @@ def _unpacked(answer: object, embedding: object) -> Prediction | GenreError | No
         values = json.loads(_inflated(answer))
         if isinstance(values, dict) and "error" in values:
             return _error(values["error"])
-        prediction = _with_embeddings(Prediction.from_dict(values), _floats(embedding))
-        prediction = _with_tags(prediction, [one.get(TAGS) for one in values["excerpts"]])
+        prediction = _with_vectors(Prediction.from_dict(values), _floats(embedding), values.get(N_TAGS, 0))
     except (*UNFIT, zlib.error):
         return None
     labels = prediction.probabilities.keys()
@@ -445,22 +445,19 @@ def _unpacked(answer: object, embedding: object) -> Prediction | GenreError | No
     return prediction if prediction.excerpts and prediction.device and same_labels and complete else None
 
 
-def _with_embeddings(prediction: Prediction, floats: FloatArray | None) -> Prediction:
-    """Give the excerpts their embeddings, and the track their mean."""
+def _with_vectors(prediction: Prediction, floats: FloatArray | None, n_tags: int) -> Prediction:
+    """Give the excerpts their embeddings and tags, and the track its mean embedding."""
     if floats is None:
         return prediction
     rows = floats.reshape(len(prediction.excerpts), -1)
-    excerpts = tuple(replace(e, embedding=row) for e, row in zip(prediction.excerpts, rows, strict=True))
+    n_features = rows.shape[1] - n_tags
+    if not 0 < n_features <= rows.shape[1]:
+        raise ValueError(f"{N_TAGS} is {n_tags!r} of {rows.shape[1]} numbers")
+    excerpts = tuple(
+        replace(one, embedding=row[:n_features], tags=row[n_features:] if n_tags else None)
+        for one, row in zip(prediction.excerpts, rows, strict=True)
+    )
     return replace(prediction, excerpts=excerpts, embedding=mean_embedding(excerpts))
-
-
-def _with_tags(prediction: Prediction, tags: Sequence[object]) -> Prediction:
-    """Give the excerpts the probabilities of their tags."""
-    if not any(tags):
-        return prediction
-    rows = [_floats(b64decode(one, validate=True)) if isinstance(one, str) else None for one in tags]
-    excerpts = tuple(replace(e, tags=row) for e, row in zip(prediction.excerpts, rows, strict=True))
-    return replace(prediction, excerpts=excerpts)
 
 
 def _inflated(answer: object) -> bytes:
