@@ -151,7 +151,9 @@ def test_one_song_has_one_answer_in_every_format(
     path.write_bytes(coded(suffix, _piece(), 48_000, bit_rate=192_000))
     for source in (path, path.read_bytes()):
         found = shipped.classify_file(source)
-        # The synthetic piece lies between three genres.
+        if suffix in LOSSLESS:
+            assert found.label == original.label
+        # Others may name another one of the three genres between which the synthetic piece lies.
         assert original.probabilities[found.label] >= max(original.probabilities.values()) - farthest
         assert found.duration_seconds == pytest.approx(30, abs=0.15)
         assert found.announced_seconds is None

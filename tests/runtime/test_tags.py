@@ -26,6 +26,7 @@ from genre_runtime.errors import InvalidModelError
 from genre_runtime.library.analysis import Library, plan_of
 from genre_runtime.library.cache import LibraryState
 from genre_runtime.library.results.write import TableWriter
+from genre_runtime.library.similarity import KnownTracks
 from genre_runtime.model.head import GenreHead
 from genre_runtime.model.metadata import (
     FINE_AUDIO_METADATA_KEY,
@@ -378,18 +379,19 @@ def head_on_tags(model_path: Path) -> GenreHead:
 
 
 def test_known_files_get_the_same_answer_by_a_head_that_builds_on_tags(model_path: Path, tmp_path: Path) -> None:
-    path = write_audio(tmp_path / "a.wav", tone(3))
+    path, silent = write_audio(tmp_path / "a.wav", tone(3)), write_audio(tmp_path / "silent.wav", 0 * tone(3))
     plain = GenreClassifier.load(model_path, device="cpu")
     own = GenreClassifier.load(model_path, device="cpu", head=head_on_tags(model_path))
     with closing(LibraryState(tmp_path / "state", plan_of(plain, None))) as state:
-        list(Library(plain, None, state).classify([path]))
-        (known,) = Library(own, None, state).classify([path])
-    assert known.known
-    assert known.prediction is not None
-    assert known.prediction.to_dict() == own.classify_file(path).to_dict()
+        list(Library(plain, None, state).classify([path, silent]))
+        for known in (*Library(own, None, state).classify([silent]), *Library(own, None, state).classify([path])):
+            assert known.known
+            assert known.prediction is not None
+            assert known.prediction.to_dict() == own.classify_file(known.path).to_dict()
     shares = plain.classify_file(path).excerpts[0].tags
     assert shares is not None
-    ratio = known.prediction.probabilities["Shuffled"] / known.prediction.probabilities["Played"]
+    answer = own.classify_file(path)
+    ratio = answer.probabilities["Shuffled"] / answer.probabilities["Played"]
     assert ratio == pytest.approx(shares[1] / shares[4], rel=2e-3)
 
 
@@ -405,6 +407,7 @@ def test_stored_answers_without_right_tags_are_found_again(model_path: Path, tmp
         assert values["n_tags"] == len(TAGS)
         values["n_tags"] = damage
         database.execute("UPDATE answers SET answer = ?", (zlib.compress(json.dumps(values).encode()),))
+    assert not KnownTracks.read(tmp_path / "state", own).tracks
     with closing(LibraryState(tmp_path / "state", plan_of(own, None))) as state:
         (result,) = Library(own, None, state).classify([path])
     assert not result.known

@@ -270,7 +270,7 @@ class Recipe:
         if prior and not (probe and reads == "classes"):
             raise ValueError(
                 f"training.style_prior is {prior}, training.probe {probe} and network.reads {reads!r}: expected a last "
-                "layer that is fitted (probe above 0) to AudioSet's classes (reads 'classes')"
+                "layer that is fitted (probe above 0) to AudioSet's classes (reads 'classes'), or style_prior 0"
             )
 
     def to_dict(self) -> dict[str, Any]:

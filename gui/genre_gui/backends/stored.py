@@ -96,15 +96,15 @@ class StoredAnswers:
         return None if digest is None else self._answer(path, digest, whole=whole)
 
     def _answer(self, path: Path, digest: bytes, *, whole: bool) -> Prediction | GenreError | None:
+        from genre_runtime.library.analysis import is_answer_of
+
         try:
             found = self._states[whole].answer(digest)
         except StateError:
             return None
         if not isinstance(found, Prediction):
             return found
-        if set(found.probabilities) != set(self._classifier.model_metadata.labels):
-            return None  # damaged
-        return replace(found, path=path)
+        return replace(found, path=path) if is_answer_of(self._classifier, found) else None  # damaged
 
     def _digest(self, path: Path, *, whole: bool) -> bytes | None:
         """Return the digest of a file's content, remembered or computed; None if it cannot be read."""

@@ -30,8 +30,9 @@ END_BYTES = 4096
 DECODER_VERSION = 2
 """Incremented when a change to decoding alters answers, so that older answers are not used any more."""
 
-ANSWER_VERSION = 2
-"""Incremented when stored answers get a part that older ones lack: since 2, the embedding of every excerpt."""
+ANSWER_VERSION = 3
+"""Incremented when stored answers get a part that older ones lack: since 2, the embedding of every
+excerpt, since 3 its tags."""
 
 FileProgress = Callable[[Path, float, float | None], None]
 """Takes a path, the seconds of it that were analysed, and its length as far as it is known."""
@@ -54,6 +55,25 @@ def plan_of(classifier: GenreClassifier, excerpts: ExcerptCount) -> str:
     rules = repr((metadata.confidence_threshold, metadata.genre_set_threshold, metadata.tags))
     digest = hashlib.sha256(rules.encode()).hexdigest()[:12]
     return f"{metadata.graphs['waveform'].sha256} {digest} {count} decoder {DECODER_VERSION} answer {ANSWER_VERSION}"
+
+
+def is_answer_of(classifier: GenreClassifier, answer: Prediction) -> bool:
+    """Return whether a stored answer can be one of a classifier's model, and its head be applied to it.
+
+    Parameters
+    ----------
+    classifier : GenreClassifier
+    answer : Prediction
+        Without a head.
+    """
+    model, head = classifier.model_metadata, classifier.head
+    tags = {0 if one.tags is None else one.tags.size for one in answer.excerpts}
+    features = {0 if one.embedding is None else one.embedding.size for one in answer.excerpts}
+    return (
+        answer.probabilities.keys() == set(model.labels)
+        and tags == {len(model.tags)}
+        and (head is None or features == {head.weights.shape[1]})
+    )
 
 
 class Library:
@@ -80,7 +100,6 @@ class Library:
     ) -> None:
         self._progress = progress
         self._classifier, self._excerpts, self._state = classifier, excerpts, state
-        self._genres = set(classifier.model_metadata.labels)
         self._locks = [Lock() for _ in range(N_LOCKS)]
 
     def classify(self, paths: Iterable[Path], jobs: int = 0) -> Generator[FileResult, None, None]:
@@ -145,7 +164,7 @@ class Library:
                 return self._analyse(path, stop)
         with self._locks[digest[0] % N_LOCKS]:  # the same bytes are analysed once, even at the same time
             outcome = state.answer(digest)
-            if isinstance(outcome, Prediction) and not self._fits(outcome):
+            if isinstance(outcome, Prediction) and not is_answer_of(self._classifier, outcome):
                 outcome = None  # damaged
             known = outcome is not None
             if outcome is None:
@@ -159,17 +178,6 @@ class Library:
         if isinstance(outcome, Prediction):
             outcome = replace(outcome, path=path)
         return FileResult(path, self._by_head(outcome), known), digest
-
-    def _fits(self, answer: Prediction) -> bool:
-        """Return whether an answer can be one of this model, whose head is to be applied to it."""
-        model, head = self._classifier.model_metadata, self._classifier.head
-        sizes = {one.tags.size for one in answer.excerpts if one.tags is not None}
-        features = {one.embedding.size for one in answer.excerpts if one.embedding is not None}
-        return (
-            set(answer.probabilities) == self._genres
-            and sizes <= {len(model.tags)}
-            and (head is None or features == {head.weights.shape[1]})
-        )
 
     def _by_head(self, outcome: Prediction | GenreError) -> Prediction | GenreError:
         return self._classifier.apply_head(outcome) if isinstance(outcome, Prediction) else outcome

@@ -440,9 +440,7 @@ def _unpacked(answer: object, embedding: object) -> Prediction | GenreError | No
         return None
     labels = prediction.probabilities.keys()
     same_labels = all(excerpt.probabilities.keys() == labels for excerpt in prediction.excerpts)
-    # Answers of a model with tags had none of each excerpt in earlier versions.
-    complete = prediction.music in (None, "silence") or all(one.tags is not None for one in prediction.excerpts)
-    return prediction if prediction.excerpts and prediction.device and same_labels and complete else None
+    return prediction if prediction.excerpts and prediction.device and same_labels else None
 
 
 def _with_vectors(prediction: Prediction, floats: FloatArray | None, n_tags: int) -> Prediction:

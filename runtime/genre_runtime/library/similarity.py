@@ -188,10 +188,10 @@ class KnownTracks:
         ------
         StateError
         """
-        from genre_runtime.library.analysis import plan_of
+        from genre_runtime.library.analysis import is_answer_of, plan_of
         from genre_runtime.library.cache import stored_answers  # imports sqlite3
 
-        n_features, labels = _n_features(classifier), set(classifier.model_metadata.labels)
+        n_features = _n_features(classifier)
         tracks: list[KnownTrack] = []
         digests: set[bytes] = set()
         rows = np.empty((0, n_features), np.float32)
@@ -202,7 +202,7 @@ class KnownTracks:
             if digest in digests or embedding is None or embedding.size != n_features or stored.is_silent:
                 continue
             name = name_of(path)
-            if name is None or set(stored.probabilities) != labels:
+            if name is None or not is_answer_of(classifier, stored):
                 continue
             if len(tracks) == len(rows):
                 _resize(rows, max(ROWS_AT_ONCE, len(rows) + len(rows) // 4))

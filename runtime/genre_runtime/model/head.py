@@ -233,18 +233,21 @@ def known_probabilities(
     Raises
     ------
     InvalidInputError
-        An excerpt has the tags of another model.
+        An excerpt has no tags, or those of another model.
     """
-    place = {tag.name: number for number, tag in enumerate(tags)}
     known = np.ones((len(excerpts), len(known_as)))
-    for row, excerpt in zip(known, excerpts, strict=True):
-        for column, name in enumerate(known_as):
-            if name is not None and name in excerpt.probabilities:
-                row[column] = round(excerpt.probabilities[name], PROBABILITY_DIGITS)
-            elif name is not None and excerpt.tags is not None:
-                if excerpt.tags.size != len(tags):
-                    raise InvalidInputError("the answer has no tags of this model: analyse the file again")
-                row[column] = max(SMALLEST_TAG, float(np.float16(excerpt.tags[place[name]])))
+    place = {tag.name: number for number, tag in enumerate(tags)}
+    genres = excerpts[0].probabilities if excerpts else {}
+    by_genre = [(column, name) for column, name in enumerate(known_as) if name is not None and name in genres]
+    by_tag = [(column, place[name]) for column, name in enumerate(known_as) if name is not None and name not in genres]
+    for column, name in by_genre:
+        known[:, column] = [round(excerpt.probabilities[name], PROBABILITY_DIGITS) for excerpt in excerpts]
+    if by_tag:
+        if any(excerpt.tags is None or excerpt.tags.size != len(tags) for excerpt in excerpts):
+            raise InvalidInputError("the answer has no tags of this model: analyse the file again")
+        shares = np.array([excerpt.tags for excerpt in excerpts], np.float16).reshape(len(excerpts), len(tags))
+        columns, places = map(list, zip(*by_tag, strict=True))
+        known[:, columns] = np.maximum(shares[:, places], SMALLEST_TAG)
     return known
 
 

@@ -124,7 +124,7 @@ def everything_trains(n_tracks: int) -> Split:
 def almost_everything_trains(tracks: list[Track], method: str, seed: int) -> Split:
     """Return the split of a refit: a sixteenth of the artists is the test part, nothing validates.
 
-    Of too few artists for sixteen parts of `FEWEST_HELD_OUT`, none is held out.
+    Where this part would have fewer than `FEWEST_HELD_OUT` artists, none is held out.
 
     Parameters
     ----------

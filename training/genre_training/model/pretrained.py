@@ -154,7 +154,8 @@ def fit_head(
     """Fit the last layer of a network to the embeddings of clips, all genres weighted alike.
 
     It reads the embeddings, or what the network says of AudioSet's classes from them. The regularisation pulls it
-    towards `prior`, so that few clips change what is known without them, and need not teach it.
+    towards `prior`, so that few clips change what is known without them, and need not teach it. A genre without clips
+    is never answered.
 
     Parameters
     ----------

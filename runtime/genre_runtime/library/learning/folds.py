@@ -35,7 +35,7 @@ class TrackSet:
     rows : float16 array, shape (n_rows, n_features)
         Embedding of each audible excerpt.
     known : float32 array, shape (n_rows, n_labels)
-        The model's probability of the genre that each genre is known as; 1 for a genre that it does not know.
+        The model's probability of what each genre is known as; 1 for a genre that it does not know.
     track_of_row : int64 array, shape (n_rows,)
         Ascending; each track has at least one row.
     genres : tuple of tuple of int
@@ -295,7 +295,7 @@ def default_setting(*, builds_on: bool) -> Setting:
     Parameters
     ----------
     builds_on : bool
-        Whether a genre of the model is among the genres.
+        Whether the model knows one of the genres.
     """
     return Setting(PENALTIES[1], SHARES[-1] if builds_on else 0.0)
 
@@ -308,7 +308,7 @@ def choose_setting(tracks: TrackSet, *, builds_on: bool) -> tuple[Setting, Float
     tracks : TrackSet
         Of at least two groups.
     builds_on : bool
-        Whether a genre of the model is among the genres.
+        Whether the model knows one of the genres.
 
     Returns
     -------

@@ -22,6 +22,7 @@ from genre_runtime.calibration import (
     right_answers,
 )
 from genre_runtime.errors import InvalidInputError, counted
+from genre_runtime.library.genre_names import spelling_key
 from genre_runtime.library.learning.examples import Example, means_same
 from genre_runtime.library.learning.folds import (
     Setting,
@@ -45,7 +46,11 @@ HEAD_MARK = '{\n "format": "genre head",'
 FEWEST_TRACKS = 3
 """A genre with fewer examples is left out by default."""
 MUSICAL_KINDS = ("style", "mood", "instrument", "voice")
-"""Kinds of tags that may be one's own genres, too: a folder of piano music."""
+"""Kinds of tags that may be one's own genres, too, such as piano."""
+NOT_NARROWER = frozenset(
+    {"and", "und", "et", "or", "no", "not", "non", "nicht", "kein", "without", "ohne", "anti", "other"}
+)
+"""Words after which the name of a genre does not say what the whole name means."""
 FEWEST_GROUPS = 2
 """A genre of one artist cannot be judged by others."""
 
@@ -195,9 +200,11 @@ def learn_head(
 
 
 def known_names(labels: Sequence[str], metadata: ModelMetadata) -> tuple[str | None, ...]:
-    """Return for each genre what the model knows it as: a genre or a tag that means the same, or None.
+    """Return for each genre what the model knows it as: a genre or a tag, or None.
 
-    Of a genre that the model does not know, such as deep house, the last words count, if these are a genre or a style.
+    That is one with the same name, or else one that means the same. Otherwise the last words are tried, if they are a
+    genre or a style: deep house is a house. They are not if the words before deny them (no jazz), or name another
+    thing (pop / rock).
 
     Parameters
     ----------
@@ -210,10 +217,26 @@ def known_names(labels: Sequence[str], metadata: ModelMetadata) -> tuple[str | N
 
     def known(label: str) -> str | None:
         words = label.split()
-        ends = [(label, names), *((" ".join(words[start:]), broad) for start in range(1, len(words)))]
-        return next((name for text, among in ends for name in among if means_same(text, name)), None)
+        ends = [
+            (" ".join(words[start:]), broad)
+            for start in range(1, len(words))
+            if words[start][0].isalnum() and _narrows(words[:start])
+        ]
+        found = (name for text, among in [(label, names), *ends] for name in _alike(text, among))
+        return next(found, None)
 
     return tuple(map(known, labels))
+
+
+def _alike(text: str, names: Sequence[str]) -> list[str]:
+    """Return the names that mean the same as a text, the same name first."""
+    alike = [name for name in names if means_same(text, name)]
+    return sorted(alike, key=lambda name: spelling_key(name) != spelling_key(text))
+
+
+def _narrows(words: Sequence[str]) -> bool:
+    """Return whether words before the name of a genre can make it a narrower one."""
+    return not any(word.casefold() in NOT_NARROWER or set(word) & set("&+/,;|") for word in words)
 
 
 def track_set(

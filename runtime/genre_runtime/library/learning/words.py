@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from genre_runtime.errors import counted
-from genre_runtime.library.learning.examples import GenreNames, means_same
+from genre_runtime.library.genre_names import spelling_key
+from genre_runtime.library.learning.examples import GenreNames
 from genre_runtime.library.learning.heads import Lesson
 from genre_runtime.model.head import GenreHead
 
@@ -68,17 +69,31 @@ def facts_of(lesson: Lesson, names: GenreNames) -> list[tuple[str, str]]:
     lesson : Lesson
     names : GenreNames
     """
-    lines = _figures(lesson.head)
-    pairs = zip(lesson.head.labels, lesson.head.known_as, strict=True)
-    known = [label if means_same(label, name) else f"{label} ({name})" for label, name in pairs if name is not None]
-    if known:
-        lines.append(("known already", ", ".join(known)))
+    known = known_already(lesson.head)
+    lines = [("known already", known)] if known else []
+    lines += _figures(lesson.head)
     if lesson.left_out:
         lines.append(("too few", ", ".join(f"{genre} ({n})" for genre, n in sorted(lesson.left_out.items()))))
     if names.joined:
         joined = (f"{', '.join(others)} with {name}" for name, others in names.joined.items())
         lines.append(("joined", "\n".join(joined)))
     return lines
+
+
+def known_already(head: GenreHead) -> str:
+    """Return the genres of the examples that build on an answer of the model, which is named if it has another name.
+
+    Parameters
+    ----------
+    head : GenreHead
+    """
+    counts = head.provenance.get("examples", {})
+    pairs = zip(head.labels, head.known_as, strict=True)
+    return ", ".join(
+        label if spelling_key(label) == spelling_key(name) else f"{label} ({name})"
+        for label, name in pairs
+        if name is not None and label in counts
+    )
 
 
 def _figures(head: GenreHead) -> list[tuple[str, str]]:
