@@ -61,6 +61,7 @@ def describe(classifier: GenreClassifier) -> dict[str, Any]:
     classifier : GenreClassifier
     """
     from genre_runtime import __version__
+    from genre_runtime.library.learning.words import known_already
     from genre_runtime.model.session import import_onnxruntime, installed_onnxruntimes
 
     metadata = classifier.metadata
@@ -70,6 +71,7 @@ def describe(classifier: GenreClassifier) -> dict[str, Any]:
         "onnxruntime": import_onnxruntime().__version__,
         "model": str(classifier.model_path),
         "labels": list(metadata.labels),
+        "known_already": "" if classifier.head is None else known_already(classifier.head),
         "audio": asdict(metadata.audio),
         "fine_audio": None if metadata.fine_audio is None else asdict(metadata.fine_audio),
         "tags": [asdict(tag) for tag in metadata.tags],
@@ -106,6 +108,7 @@ def describe_in_words(facts: dict[str, Any]) -> str:
     lines = [
         ("model", facts["model"]),
         ("genres", ", ".join(facts["labels"])),
+        *([("known already", facts["known_already"])] if facts["known_already"] else []),
         ("tags", ", ".join(f"{n} {kind}" for kind, n in n_tags.most_common()) or "none"),
         ("analyses", f"{facts['n_excerpts']} x {facts['excerpt_seconds']:g} s at {audio['sample_rate']} Hz"),
         ("confident from", f"{facts['confidence_threshold']:.0%}"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,15 @@ def test_the_command_takes_a_head(genre: Genre, head_path: Path, music: Path, tm
     status, out, _ = genre("info", "--head", head_path)
     assert status == 0
     assert "Soft, Loud" in out
+    assert "known already" not in out
+
+
+def test_info_says_what_a_head_knew_before_it_learnt(genre: Genre, model_path: Path, tmp_path: Path) -> None:
+    head = head_of(model_path, known_as=("tone", None), provenance={"examples": {"Soft": 3, "Loud": 4}})
+    (tmp_path / "mine.genre").write_text(head.to_json(), encoding="utf-8")
+    status, out, _ = genre("info", "--head", tmp_path / "mine.genre")
+    assert status == 0
+    assert re.search(r"known already +Soft \(tone\)\n", out)
 
 
 def test_a_head_of_another_model_is_refused(model_path: Path) -> None:
