@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import zlib
+from contextlib import closing
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -14,6 +18,7 @@ from genre_gui.controller import Controller
 from genre_gui.tracks import State, Track
 from genre_gui.workers.background import Notice
 from genre_gui.workers.queue import QueueFile
+from genre_runtime import Prediction
 from tests.gui.conftest import finished, named, states, wait, wait_for
 from tests.synthetic import noise, tone, write_audio
 
@@ -132,3 +137,19 @@ def test_a_damaged_state_file_is_said_and_not_used(model_path: Path, tmp_path: P
     backend = LocalBackend.load(ModelRequest(model_path, "cpu"), state)
     assert backend.notice.startswith("Answers are not kept: ")
     assert state.read_text() == "this is no database"
+
+
+def test_a_stored_answer_of_another_model_is_found_again(model_path: Path, tmp_path: Path) -> None:
+    """The row says that a part of its embedding are tags, which this model has not; a head could not be applied."""
+    path, state = write_audio(tmp_path / "a.wav", tone(3)), tmp_path / "window.state"
+    backend = LocalBackend.load(ModelRequest(model_path, "cpu"), state)
+    answer = backend.classify(path, whole=False, stop=Event())
+    with closing(sqlite3.connect(state)) as database, database:
+        ((row, embedding),) = database.execute("SELECT answer, embedding FROM answers").fetchall()
+        values = zlib.compress(json.dumps(json.loads(zlib.decompress(row)) | {"n_tags": 1}).encode())
+        database.execute("UPDATE answers SET answer = ?, embedding = ?", (values, embedding * 2))
+    assert backend.recall(path, whole=False) is None
+    again = backend.classify(path, whole=False, stop=Event())
+    assert isinstance(answer, Prediction)
+    assert isinstance(again, Prediction)
+    assert again.to_dict() == answer.to_dict()
