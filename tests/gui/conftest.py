@@ -93,7 +93,9 @@ def open_controller(backend: Backend) -> Iterator[OpenController]:
 
 
 @pytest.fixture
-def open_window(display: None, open_controller: OpenController) -> Iterator[OpenWindow]:
+def open_window(
+    display: None, open_controller: OpenController, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[OpenWindow]:
     """Open windows, and close them after the test; an error within a callback of theirs fails it."""
     import tkinter
 
@@ -101,6 +103,10 @@ def open_window(display: None, open_controller: OpenController) -> Iterator[Open
 
     from genre_gui.window import Window
 
+    def ask(dialog: Any, **_: Any) -> None:
+        raise AssertionError(f"a test has no one to answer this dialog: {dialog.command} {dialog.options}")
+
+    monkeypatch.setattr("tkinter.commondialog.Dialog.show", ask)
     customtkinter.set_appearance_mode("light")
     windows: list[Window] = []
     errors: list[tuple[Any, ...]] = []

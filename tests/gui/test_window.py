@@ -181,6 +181,8 @@ def test_tab_reaches_buttons_that_space_presses(open_window: OpenWindow, monkeyp
         widget = window.focus_get()
         widget.event_generate("<space>")
         window.update()
+        if asked == ["files", "folder"]:
+            break  # a button behind them may open another page, depending on whether the model is loaded
         widget.tk_focusNext().focus_set()
         window.tk.call("focus", str(widget.tk_focusNext()))
         window.update()
