@@ -62,7 +62,8 @@ def front_end(bench: Bench) -> list[Figure]:
         title, {kind: run(kind) for kind in inputs}, bench.plan.n_graph_rounds, warm_up=bench.plan.warm_up
     )
     whole, network = seconds["waveform"], seconds["log_mel"]
-    # Of two branches, the graph of spectrograms has the picture branch alone: what is left is no front end.
+    # In a model of two branches, the graph for spectrograms contains only the picture branch. So the difference between
+    # the two graphs is not the time of the front end.
     share = [figure("front_end", "front end, of the graph's time", 1 - network / whole, "share", Target(0.5))]
     return [
         *(share if metadata.fine_audio is None else []),

@@ -14,6 +14,7 @@ from genre_runtime.errors import counted
 
 if TYPE_CHECKING:
     from genre_runtime.classifier import GenreClassifier
+    from genre_runtime.model.head import GenreHead
 
 
 def add_parser(verbs: Any) -> None:
@@ -61,7 +62,6 @@ def describe(classifier: GenreClassifier) -> dict[str, Any]:
     classifier : GenreClassifier
     """
     from genre_runtime import __version__
-    from genre_runtime.library.learning.words import known_already
     from genre_runtime.model.session import import_onnxruntime, installed_onnxruntimes
 
     metadata = classifier.metadata
@@ -71,7 +71,7 @@ def describe(classifier: GenreClassifier) -> dict[str, Any]:
         "onnxruntime": import_onnxruntime().__version__,
         "model": str(classifier.model_path),
         "labels": list(metadata.labels),
-        "known_already": "" if classifier.head is None else known_already(classifier.head),
+        "known_already": _known_already(classifier.head),
         "audio": asdict(metadata.audio),
         "fine_audio": None if metadata.fine_audio is None else asdict(metadata.fine_audio),
         "tags": [asdict(tag) for tag in metadata.tags],
@@ -89,6 +89,14 @@ def describe(classifier: GenreClassifier) -> dict[str, Any]:
         "devices": classifier.probe_devices(),
         "packages": installed_onnxruntimes(),
     }
+
+
+def _known_already(head: GenreHead | None) -> str:
+    if head is None:
+        return ""
+    from genre_runtime.library.learning.words import known_already  # imports all that learning needs
+
+    return known_already(head)
 
 
 def describe_in_words(facts: dict[str, Any]) -> str:

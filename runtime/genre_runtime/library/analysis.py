@@ -31,8 +31,8 @@ DECODER_VERSION = 2
 """Incremented when a change to decoding alters answers, so that older answers are not used any more."""
 
 ANSWER_VERSION = 3
-"""Incremented when stored answers get a part that older ones lack: since 2, the embedding of every
-excerpt, since 3 its tags."""
+"""Incremented when stored answers get a part that older ones lack: since 2, the embedding of every excerpt,
+since 3 its tags."""
 
 FileProgress = Callable[[Path, float, float | None], None]
 """Takes a path, the seconds of it that were analysed, and its length as far as it is known."""

@@ -421,12 +421,11 @@ def _packed(result: Prediction | GenreError) -> tuple[bytes, bytes | None]:
     values = result.to_dict()
     rows = [excerpt.embedding for excerpt in result.excerpts if excerpt.embedding is not None]
     tags = [excerpt.tags for excerpt in result.excerpts if excerpt.tags is not None]
-    if len(rows) < len(result.excerpts):
-        return zlib.compress(json.dumps(values).encode()), None
     if rows and len(tags) == len(rows):
         values[N_TAGS] = tags[0].size
         rows = [np.concatenate(parts) for parts in zip(rows, tags, strict=True)]
-    return zlib.compress(json.dumps(values).encode()), np.array(rows, "<f2").tobytes()
+    vectors = np.array(rows, "<f2").tobytes() if len(rows) == len(result.excerpts) else None
+    return zlib.compress(json.dumps(values).encode()), vectors
 
 
 def _unpacked(answer: object, embedding: object) -> Prediction | GenreError | None:

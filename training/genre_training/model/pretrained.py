@@ -193,7 +193,11 @@ def fit_head(
 def _regression(
     features: NDArray[np.float64], labels: Indices, inverse_strength: float, prior: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return weights and biases of a balanced logistic regression; scikit-learn's cannot start from a prior."""
+    """Return weights and biases of a balanced logistic regression.
+
+    scikit-learn's cannot start from a prior. That of `genre learn` can, but works in float32 and ends early: its
+    probabilities differ by up to 0.04.
+    """
     given, targets, known = torch.from_numpy(features), torch.from_numpy(labels), torch.from_numpy(prior)
     counts = targets.bincount(minlength=len(prior))
     balance = len(labels) / (len(prior) * counts[targets])
