@@ -122,6 +122,7 @@ def describe_in_words(facts: dict[str, Any]) -> str:
         ("confident from", f"{facts['confidence_threshold']:.0%}"),
         ("answer sets", f"genres of at least {facts['genre_set_threshold']:.1%}, right nine times out of ten"),
         *_figures(facts, of),
+        *_origin(facts["provenance"]),
         ("device", f"{facts['device']} (requested: {facts['device_requested']})"),
         ("versions", f"genre-runtime {facts['version']}, onnxruntime {facts['onnxruntime']}"),
         *((f"  {device}", answer) for device, answer in facts["devices"].items()),
@@ -130,6 +131,19 @@ def describe_in_words(facts: dict[str, Any]) -> str:
         both = " and ".join(f"{name} {version}" for name, version in facts["packages"].items())
         lines.append(("problem", f"{both} overwrite each other: uninstall both, then install one"))
     return "\n".join(f"{name:<15} {value}" for name, value in lines)
+
+
+def _origin(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what the model learnt from, and under which licence its starting weights are, as far as it says so."""
+    lines = []
+    if clips := provenance.get("clips_per_source"):
+        sources = ", ".join(f"{source} {count}" for source, count in clips.items())
+        lines.append(("learnt from", f"{sources} clips; their licences are in its model card"))
+    if start := provenance.get("init"):
+        lines.append(
+            ("started from", f"{start.get('source', start['name'])} ({start.get('licence', 'licence unknown')})")
+        )
+    return lines
 
 
 _SHARES = (

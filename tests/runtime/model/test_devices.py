@@ -135,3 +135,12 @@ def test_missing_onnxruntime_names_both_extras(model_path: Path, monkeypatch: py
     with pytest.raises(MissingDependencyError, match=r"genre-runtime\[cpu\].*genre-runtime\[gpu\]") as caught:
         GenreClassifier.load(model_path)
     assert isinstance(caught.value, ImportError)
+
+
+def test_info_names_data_and_licences(model_path: Path) -> None:
+    facts = describe(GenreClassifier.load(model_path, device="cpu"))
+    assert "learnt from" not in describe_in_words(facts)
+    start = {"name": "mn04_as", "source": "EfficientAT", "licence": "MIT"}
+    words = describe_in_words(facts | {"provenance": {"clips_per_source": {"fma": 9, "gtzan": 2}, "init": start}})
+    assert "learnt from     fma 9, gtzan 2 clips; their licences are in its model card" in words
+    assert "started from    EfficientAT (MIT)" in words
