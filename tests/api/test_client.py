@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -168,7 +169,7 @@ def answers(*given: httpx2.Response | Exception) -> tuple[httpx2.MockTransport, 
         found = left.pop(0) if len(left) > 1 else left[0]
         if isinstance(found, Exception):
             raise found
-        return found
+        return httpx2.Response(found.status_code, headers=found.headers, content=found.content)  # read anew each time
 
     def blocking(request: httpx2.Request) -> httpx2.Response:
         request.read()
@@ -196,6 +197,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 GENRES = {"genres": ["rock"], "confidence_threshold": 0.5}
+JOB_ID = "0" * 32
 
 
 def test_retry_after_is_honoured(pauses: list[float]) -> None:
@@ -241,12 +243,13 @@ def test_file_is_sent_whole_again(pauses: list[float], tmp_path: Path) -> None:
     ids=str,
 )
 def test_wrong_answers_are_errors_of_the_client(
-    pauses: list[float], answer: httpx2.Response | Exception, error: type[ClientError], n_pauses: int
+    kind: str, pauses: list[float], answer: httpx2.Response | Exception, error: type[ClientError], n_pauses: int
 ) -> None:
-    for ask in ("genres", "predict"):
+    arguments: dict[str, tuple[Any, ...]] = {"genres": (), "predict": (b"RIFF",), "results": (JOB_ID,)}
+    for name, given in arguments.items():
         pauses.clear()
-        with Client("http://x", transport=answers(answer)[0]) as client, pytest.raises(error) as caught:
-            client.predict(b"RIFF") if ask == "predict" else client.genres()
+        with pytest.raises(error) as caught:
+            asking(kind, "http://x", transport=answers(answer)[0])(name, *given)
         assert len(pauses) == n_pauses
         assert not isinstance(caught.value, ProblemError) or caught.value.status != 200
 
@@ -273,18 +276,20 @@ def test_no_service_at_the_address(kind: str, pauses: list[float]) -> None:
 def test_wait_survives_a_restart(tmp_path: Path, kind: str) -> None:
     model, music = write_model(tmp_path), tmp_path / "music"
     music.mkdir()
-    for index in range(30):
-        write_audio(music / f"{index}.flac", tone(10))
+    song = write_audio(music / "0.flac", tone(60))
+    for index in range(1, 30):
+        shutil.copy(song, music / f"{index}.flac")
     settings: dict[str, Any] = {"audio_roots": music, "jobs": tmp_path / "jobs"}
     seen: list[int] = []
     with live(tmp_path, model, **settings) as service:
         port = service.port
-        job = asking(kind, service.address)("submit", ".")
+        job = asking(kind, service.address)("submit", ".", whole=True)
         command = [str(Path(sys.executable).with_name("genre-api"))]
 
         def stop_once(now: Any) -> None:
             seen.append(now.n_done)
             if service.process.poll() is None and now.n_done:
+                assert now.state == "running", "the job has ended before the service was stopped"
                 service.process.kill()
                 service.process.wait()
                 again.append(restarted(command, port, tmp_path, model, settings))

@@ -200,16 +200,22 @@ class AsyncClient:
         job_id : str
         after : int
         """
-        address = calls.job_address(job_id, "/results")
-        try:
-            async with self._http.stream("GET", address, params={"after": after}) as response:
-                if not response.is_success:
-                    await response.aread()
-                    raise calls.problem_of(response)
-                async for line in response.aiter_lines():
-                    yield calls.result_of_line(line)
-        except httpx2.HTTPError as error:
-            raise self._unreachable(error) from error
+        address, attempt = calls.job_address(job_id, "/results"), 0
+        while True:
+            try:
+                async with self._http.stream("GET", address, params={"after": after}) as response:
+                    if not response.is_success:
+                        await response.aread()
+                        raise calls.problem_of(response)
+                    async for line in response.aiter_lines():
+                        yield calls.result_of_line(line)
+                    return
+            except (httpx2.HTTPError, OverloadedError) as error:
+                pause = calls.pause_before_retry(error, attempt, self._retries)
+                if pause is None:
+                    raise self._unreachable(error) from error
+            await asyncio.sleep(pause)
+            attempt += 1
 
     async def _send(self, call: calls.Call[Result]) -> Result:
         attempt = 0

@@ -262,15 +262,22 @@ class Client:
         ------
         ClientError
         """
-        try:
-            with self._http.stream("GET", calls.job_address(job_id, "/results"), params={"after": after}) as response:
-                if not response.is_success:
-                    response.read()
-                    raise calls.problem_of(response)
-                for line in response.iter_lines():
-                    yield calls.result_of_line(line)
-        except httpx2.HTTPError as error:
-            raise self._unreachable(error) from error
+        address, attempt = calls.job_address(job_id, "/results"), 0
+        while True:
+            try:
+                with self._http.stream("GET", address, params={"after": after}) as response:
+                    if not response.is_success:
+                        response.read()
+                        raise calls.problem_of(response)
+                    for line in response.iter_lines():
+                        yield calls.result_of_line(line)
+                    return
+            except (httpx2.HTTPError, OverloadedError) as error:
+                pause = calls.pause_before_retry(error, attempt, self._retries)
+                if pause is None:
+                    raise self._unreachable(error) from error
+            time.sleep(pause)
+            attempt += 1
 
     def _send(self, call: calls.Call[Result]) -> Result:
         attempt = 0
