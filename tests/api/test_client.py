@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -276,9 +275,9 @@ def test_no_service_at_the_address(kind: str, pauses: list[float]) -> None:
 def test_wait_survives_a_restart(tmp_path: Path, kind: str) -> None:
     model, music = write_model(tmp_path), tmp_path / "music"
     music.mkdir()
-    song = write_audio(music / "0.flac", tone(60))
-    for index in range(1, 30):
-        shutil.copy(song, music / f"{index}.flac")
+    for index in range(29):
+        write_audio(music / f"{index}.flac", tone(10))
+    write_audio(music / "long.flac", tone(1200))  # the last, so that a fast machine is stopped at work, too
     settings: dict[str, Any] = {"audio_roots": music, "jobs": tmp_path / "jobs"}
     seen: list[int] = []
     with live(tmp_path, model, **settings) as service:
