@@ -76,6 +76,14 @@ _NETWORKS = {
     "plain": "A plain CNN",
 }
 
+_PARTS = {
+    "test": "test",
+    "files": "test, from audio files",
+    "ending_lower": "test, without what lies above 10 kHz",
+    "held_out": "held out",
+}
+"""Parts of the metrics in the table of the figures, and their names there."""
+
 _TERMS = {
     "fma_small": "FMA (Defferrard et al., ISMIR 2017): tracks are Creative Commons, each under its artist's licence, "
     "some of them non-commercial; the metadata is CC BY 4.0.",
@@ -222,7 +230,7 @@ def _sources(provenance: Any) -> list[str]:
 def _figures(metrics: Any) -> str:
     rows: list[Sequence[object]] = []
     notes = []
-    for part, name in (("test", "test"), ("files", "test, from audio files"), ("held_out", "held out")):
+    for part, name in _PARTS.items():
         values = metrics.get(part)
         if not values or not values["n_tracks"]:
             continue

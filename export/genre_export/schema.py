@@ -238,6 +238,8 @@ class Metrics(TypedDict, total=False):
     """Of a model of two branches: the audio branch alone, on the clips of `test`."""
     picture_branch: FileScores
     """The picture branch alone, on the same clips."""
+    ending_lower: FileScores
+    """Both branches, on the same clips without what lies above 10 kHz: the model's figures on muffled files."""
     picture: Scores
     """Figures of the picture branch on its own test clips, which are there as spectrograms only."""
     fusion: Fusion

@@ -103,6 +103,7 @@ def test_what_is_unknown_is_an_error(tmp_path: Path, text: str, message: str) ->
         ("network", {"dropout": 1.0}),
         ("network", {"reads": "classes"}),
         ("training", {"style_prior": 1.0}),
+        ("training", {"probe_cutoff": 8000.0}),
         ("data", {"validation_folds": 1}),
         ("data", {"seed": -1}),
         ("data", {"split": 1}),

@@ -159,6 +159,10 @@ class TrainingConfig:
         Before the first epoch, the last layer is fitted to the embeddings of the starting weights, as a logistic
         regression of this inverse strength of regularisation; 0 starts from a random last layer. Fine-tuning then
         changes less of what the weights know (Kumar et al., 2022).
+    probe_cutoff : float
+        In Hz. The last layer is fitted to the clips as they are and, as much, to the clips without what lies above
+        this frequency: where the files of a data set end tells nothing of their genre. 0 takes them only as they are.
+        For the audio branch only, and only if `probe` is not 0.
     style_prior : float
         What the fitted layer adds to a genre's logit, before clips change it, where all AudioSet styles of this genre
         are one standard deviation more likely than in the mean: their names tell what they mean. 0 leaves everything
@@ -227,6 +231,7 @@ class TrainingConfig:
     learning_rate: Annotated[float, Field(ge=1e-9, le=100)] = 2e-3
     schedule: Literal["cosine", "plateau"] = "cosine"
     probe: _UpTo100 = 0.0
+    probe_cutoff: Annotated[float, Field(ge=0, le=20_000)] = 0.0
     style_prior: _UpTo100 = 0.0
     init_rate: _Share = 1.0
     init_statistics: bool = False
@@ -271,6 +276,12 @@ class Recipe:
             raise ValueError(
                 f"training.style_prior is {prior}, training.probe {probe} and network.reads {reads!r}: expected a last "
                 "layer that is fitted (probe above 0) to AudioSet's classes (reads 'classes'), or style_prior 0"
+            )
+        cutoff, branch = self.training.probe_cutoff, self.network.branch
+        if cutoff and not (probe and branch == "audio"):
+            raise ValueError(
+                f"training.probe_cutoff is {cutoff}, training.probe {probe} and network.branch {branch!r}: expected a "
+                "last layer that is fitted (probe above 0) in the branch 'audio', or probe_cutoff 0"
             )
 
     def to_dict(self) -> dict[str, Any]:

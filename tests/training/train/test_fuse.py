@@ -93,6 +93,7 @@ def test_both_branches_answer_in_one_model(music: Path, cache: Path, tmp_path: P
     assert torch.allclose(embedding.norm(dim=1), torch.ones(2))
     assert found.metrics["test"]["n_tracks"] == 36
     assert found.metrics["audio_branch"]["n_tracks"] == found.metrics["picture_branch"]["n_tracks"] == 36
+    assert found.metrics["ending_lower"]["n_tracks"] == 36
     assert found.genre_set_threshold is not None
     assert found.tag_thresholds.keys() == {tag.name for tag in TAG_CLASSES}
     assert found.provenance["branches"]["audio"]["init"]["licence"] == "MIT"

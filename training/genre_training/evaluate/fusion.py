@@ -114,6 +114,7 @@ def judged_fusion(
     sources: NDArray[np.str_],
     known: NDArray[np.float64],
     groups: NDArray[np.str_],
+    answered: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Return fused logits of each clip, by a fusion that was fitted to clips of other artists.
 
@@ -123,15 +124,18 @@ def judged_fusion(
         As for `fit_fusion`.
     groups : str array, shape (n_clips,)
         Artist of each clip.
+    answered : float64 array, shape (2, n_clips, n_excerpts, n_labels), optional
+        Logits that are fused, if these are not the logits to which the fusions are fitted.
 
     Returns
     -------
     float64 array, shape (n_clips, n_excerpts, n_labels)
     """
+    answered = logits if answered is None else answered
     fused = np.zeros(logits.shape[1:])
     n_folds = min(N_FOLDS, len(np.unique(groups)))
     for others, part in GroupKFold(n_folds).split(labels, groups=groups):
-        fused[part] = fit_fusion(logits[:, others], labels[others], sources[others], known).apply(logits[:, part])
+        fused[part] = fit_fusion(logits[:, others], labels[others], sources[others], known).apply(answered[:, part])
     return fused
 
 

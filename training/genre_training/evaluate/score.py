@@ -385,7 +385,7 @@ def summary(part: str, values: Mapping[str, Any]) -> str:
     return _table(f"{part}: {tracks_in_words(values)}", rows)
 
 
-def _files_summary(values: Mapping[str, Any]) -> str:
+def _files_summary(name: str, values: Mapping[str, Any]) -> str:
     rows = [("accuracy", with_interval(values, "accuracy"))]
     rows += [("among own genres", with_interval(values, "accuracy_own_genres")), *_source_rows(values)]
     rows.append(("confident answers", confident_in_words(values["confident"])))
@@ -393,7 +393,7 @@ def _files_summary(values: Mapping[str, Any]) -> str:
         rows.append(
             ("like the picture", f"{values['like_picture']:.1%} of {counted(values['n_pictured'], 'clip')} with one")
         )
-    return _table(f"test, from audio files: {tracks_in_words(values)}", rows)
+    return _table(f"{name}: {tracks_in_words(values)}", rows)
 
 
 def _source_rows(values: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -442,7 +442,9 @@ def print_scores(values: Mapping[str, Any], provenance: Mapping[str, Any]) -> No
             name = "held out of the network trained on the rest" if part == "held_out" else part
             print(summary(name, values[part]))
     if 0 < values["files"]["n_tracks"] < values["test"]["n_tracks"]:  # otherwise all clips are files
-        print(_files_summary(values["files"]))
+        print(_files_summary("test, from audio files", values["files"]))
+    if "ending_lower" in values:
+        print(_files_summary("test, without what lies above 10 kHz", values["ending_lower"]))
     for fold, sources in enumerate(values.get("folds", [])):
         figures = ", ".join(f"{source} {one['accuracy_own_genres']:.1%}" for source, one in sources.items())
         print(f"fold {fold}, test, among each source's own genres: {figures}")

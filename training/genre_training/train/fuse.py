@@ -35,11 +35,14 @@ from genre_training.model.checkpoint import (
 )
 from genre_training.model.fusion import published_tags
 from genre_training.model.network import GenreNetwork, front_end
+from genre_training.train.probe import silence_above
 from genre_training.train.run import CHECKPOINT_NAME, document_run, trained_on
 
 BRANCHES = ("audio", "picture")
 FEWEST_CLIPS = 30
 """A fusion of fewer clips would say little about others."""
+LOWER_END = 10_000.0
+"""In Hz. Files may end there, as old recordings and low bit rates do. The picture branch sees less anyway."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class HeldOutAnswers:
         The clips, each with a fine spectrogram.
     logits : float64 array, shape (2, n_clips, n_excerpts, n_labels)
         Of the audio branch and of the picture branch.
+    ending_lower : float64 array, shape (2, n_clips, n_excerpts, n_labels)
+        The same to these clips without what lies above `LOWER_END`.
     tags : float64 array, shape (n_clips, n_tags)
         Probabilities.
     reliability : float64 array, shape (n_labels,)
@@ -60,6 +65,7 @@ class HeldOutAnswers:
 
     data: TrainingData
     logits: NDArray[np.float64]
+    ending_lower: NDArray[np.float64]
     tags: NDArray[np.float64]
     reliability: NDArray[np.float64]
 
@@ -242,6 +248,10 @@ def score_fusion(held_out: HeldOutAnswers, fusion: Fusion) -> Scores:
     scores = score_answers(judged, fusion.apply(held_out.logits), data)
     for branch, logits in zip(BRANCHES, held_out.logits, strict=True):
         scores.metrics[f"{branch}_branch"] = score_answers(logits, logits, data).metrics["files"]
+    lower = judged_fusion(
+        held_out.logits, data.labels, data.sources, fusion.reliability, groups, answered=held_out.ending_lower
+    )
+    scores.metrics["ending_lower"] = score_answers(lower, lower, data).metrics["files"]
     probabilities = track_probabilities(judged, scores.temperature)
     sets = genre_sets(probabilities, genre_set_threshold(_given(probabilities, data.labels), groups))
     right = sets[np.arange(len(sets)), data.labels]
@@ -274,6 +284,7 @@ def answer_held_out(
         stores[branch] = open_store(tracks, front_end(branch), cache, workers)  # type: ignore[arg-type]
         answers[branch], found = _answers(folds[branch], stores[branch], device)
         tags |= found
+    lower, _ = _answers(folds["audio"], stores["audio"], device, LOWER_END)
     common = [one.track_id for one in stores["audio"].tracks if all(one.track_id in answers[b] for b in BRANCHES)]
     if len(common) < FEWEST_CLIPS:
         raise DataError(
@@ -285,17 +296,23 @@ def answer_held_out(
     data = load_clips(
         kept, first.parsed_recipe(), front_end("audio"), first.labels, everything_trains(len(kept.tracks))
     )
-    logits = np.stack([np.stack([answers[branch][name] for name in common]) for branch in BRANCHES])
+    by_audio, by_picture, by_audio_of_lower = (
+        np.stack([found[name] for name in common]) for found in (answers["audio"], answers["picture"], lower)
+    )
+    logits, ending_lower = np.stack([by_audio, by_picture]), np.stack([by_audio_of_lower, by_picture])
     audio_tracks = stores["audio"].tracks
     groups = np.array([track.group for track in audio_tracks])
     known = reliability(label_indices(audio_tracks, first.labels), groups, len(first.labels))
-    return HeldOutAnswers(data, logits, np.stack([tags[name] for name in common]), known)
+    return HeldOutAnswers(data, logits, ending_lower, np.stack([tags[name] for name in common]), known)
 
 
 def _answers(
-    folds: list[Checkpoint], store: FeatureStore, device: torch.device
+    folds: list[Checkpoint], store: FeatureStore, device: torch.device, end: float | None = None
 ) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
-    """Return logits (n_excerpts, n_labels) and tag probabilities of the clips that a branch was not trained with."""
+    """Return logits (n_excerpts, n_labels) and tag probabilities of the clips that a branch was not trained with.
+
+    With `end`, of these clips without what lies above this frequency.
+    """
     position = {track.track_id: i for i, track in enumerate(store.tracks)}
     answers: dict[str, list[NDArray[np.float64]]] = {}
     tags: dict[str, NDArray[np.float64]] = {}
@@ -306,6 +323,8 @@ def _answers(
         if not names:
             continue
         clips = torch.from_numpy(np.array(store.log_mel[[position[name] for name in names]]))
+        if end is not None:
+            silence_above(clips, checkpoint.audio, end)
         seconds = checkpoint.excerpt_seconds or 10.0
         n_frames = round(seconds / checkpoint.audio.frame_seconds)
         network = checkpoint.trained_network().to(device)

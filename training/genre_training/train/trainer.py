@@ -22,17 +22,10 @@ from genre_runtime.errors import counted
 from genre_training.config import Recipe, TrainingConfig
 from genre_training.data.splits import TrainingData
 from genre_training.data.track import DataError
-from genre_training.evaluate.metrics import (
-    excerpt_embeddings,
-    excerpt_logits,
-    fit_temperature,
-    metrics,
-    track_probabilities,
-)
+from genre_training.evaluate.metrics import excerpt_logits, fit_temperature, metrics, track_probabilities
 from genre_training.model.checkpoint import Checkpoint
 from genre_training.model.network import GenreNetwork, front_end
-from genre_training.model.pretrained import drawn_back, fit_head, initialise, learning_shares
-from genre_training.model.tags import style_shares
+from genre_training.model.pretrained import drawn_back, initialise, learning_shares
 from genre_training.train.augment import SpecAugment
 from genre_training.train.batches import Batch, Batches
 from genre_training.train.distributed import (
@@ -43,6 +36,7 @@ from genre_training.train.distributed import (
     share_gradients,
     union_over_processes,
 )
+from genre_training.train.probe import fit_to_training_clips
 
 MAX_GRADIENT_NORM = 5.0
 PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.5, 2
@@ -174,11 +168,7 @@ class Trainer:
         if weights is not None:
             initialise(network, weights)
             if config.probe:
-                train = data.split.train
-                usable = train[torch.isfinite(data.clips[train]).flatten(1).all(dim=1).cpu().numpy()]
-                embeddings = excerpt_embeddings(network, data.clips[usable], data.excerpt_frames, device)
-                prior = config.style_prior * style_shares(data.names) if config.style_prior else None
-                fit_head(network, embeddings, data.labels[usable], config.probe, prior)
+                fit_to_training_clips(network, data, config, device)
         self._start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         # A CPU takes up to half as long again in the default layout; the stubs do not know the argument.
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
