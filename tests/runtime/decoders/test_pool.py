@@ -302,20 +302,31 @@ def test_stop_and_deadline_end_the_work(odd: DecoderPool, tmp_path: Path, song: 
     assert result(odd.stream_excerpts(song, RATE, **PLAN))[1].duration_seconds == 35
 
 
-def test_process_is_not_used_again_after_half_a_message(song: Path) -> None:
+def test_process_is_not_used_again_after_half_a_message(song: Path, tmp_path: Path) -> None:
     """What follows would be taken for a message, though it may be samples that a file chose."""
-    program = """
+    written = tmp_path / "half a message"
+    program = f"""
 import io, time
+from pathlib import Path
 from genre_runtime.decoders.protocol import read_header, write_message
 requests, answers = io.FileIO(0), io.FileIO(1, "w")
 read_header(requests)
-write_message(answers, {"kind": "ready"})
+write_message(answers, {{"kind": "ready"}})
 read_header(requests)
 answers.write(bytes(2))
+Path({str(written)!r}).touch()
 time.sleep(100)
 """
     stop = threading.Event()
-    threading.Timer(0.5, stop.set).start()
+
+    def stop_once_written() -> None:
+        until = time.monotonic() + WAIT_SECONDS
+        while not written.exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        stop.set()
+
+    threading.Thread(target=stop_once_written, daemon=True).start()
     with DecoderPool(1, command=[sys.executable, "-c", program]) as pool:
         with pytest.raises(CancelledError):
             list(pool.stream_excerpts(song, RATE, stop=stop, **PLAN))
