@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from itertools import count
 from typing import BinaryIO, Self, TypeVar
 
 import httpx2
@@ -200,8 +201,8 @@ class AsyncClient:
         job_id : str
         after : int
         """
-        address, attempt = calls.job_address(job_id, "/results"), 0
-        while True:
+        address = calls.job_address(job_id, "/results")
+        for attempt in count():
             try:
                 async with self._http.stream("GET", address, params={"after": after}) as response:
                     if not response.is_success:
@@ -211,11 +212,8 @@ class AsyncClient:
                         yield calls.result_of_line(line)
                     return
             except (httpx2.HTTPError, OverloadedError) as error:
-                pause = calls.pause_before_retry(error, attempt, self._retries)
-                if pause is None:
-                    raise self._unreachable(error) from error
+                pause = self._pause_before_retry(error, attempt)
             await asyncio.sleep(pause)
-            attempt += 1
 
     async def _send(self, call: calls.Call[Result]) -> Result:
         attempt = 0
@@ -228,11 +226,15 @@ class AsyncClient:
                 try:
                     return call.result(await self._http.request(call.method, call.path, **options))
                 except (httpx2.HTTPError, OverloadedError) as error:
-                    pause = calls.pause_before_retry(error, attempt, self._retries)
-                    if pause is None:
-                        raise self._unreachable(error) from error
+                    pause = self._pause_before_retry(error, attempt)
                 await asyncio.sleep(pause)
                 attempt += 1
+
+    def _pause_before_retry(self, error: Exception, attempt: int) -> float:
+        pause = calls.pause_before_retry(error, attempt, self._retries)
+        if pause is None:
+            raise self._unreachable(error) from error
+        return pause
 
     def _unreachable(self, error: Exception) -> ClientError:
         return error if isinstance(error, ClientError) else calls.unreachable(str(self._http.base_url), error)

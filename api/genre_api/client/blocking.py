@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from typing import BinaryIO, Self, TypeVar
 
 import httpx2
@@ -262,8 +263,8 @@ class Client:
         ------
         ClientError
         """
-        address, attempt = calls.job_address(job_id, "/results"), 0
-        while True:
+        address = calls.job_address(job_id, "/results")
+        for attempt in count():
             try:
                 with self._http.stream("GET", address, params={"after": after}) as response:
                     if not response.is_success:
@@ -273,11 +274,8 @@ class Client:
                         yield calls.result_of_line(line)
                     return
             except (httpx2.HTTPError, OverloadedError) as error:
-                pause = calls.pause_before_retry(error, attempt, self._retries)
-                if pause is None:
-                    raise self._unreachable(error) from error
+                pause = self._pause_before_retry(error, attempt)
             time.sleep(pause)
-            attempt += 1
 
     def _send(self, call: calls.Call[Result]) -> Result:
         attempt = 0
@@ -290,11 +288,15 @@ class Client:
                 try:
                     return call.result(self._http.request(call.method, call.path, **options))
                 except (httpx2.HTTPError, OverloadedError) as error:
-                    pause = calls.pause_before_retry(error, attempt, self._retries)
-                    if pause is None:
-                        raise self._unreachable(error) from error
+                    pause = self._pause_before_retry(error, attempt)
                 time.sleep(pause)
                 attempt += 1
+
+    def _pause_before_retry(self, error: Exception, attempt: int) -> float:
+        pause = calls.pause_before_retry(error, attempt, self._retries)
+        if pause is None:
+            raise self._unreachable(error) from error
+        return pause
 
     def _unreachable(self, error: Exception) -> ClientError:
         return error if isinstance(error, ClientError) else calls.unreachable(str(self._http.base_url), error)
