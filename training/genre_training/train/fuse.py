@@ -311,7 +311,7 @@ def _answers(
 ) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
     """Return logits (n_excerpts, n_labels) and tag probabilities of the clips that a branch was not trained with.
 
-    With `end`, of these clips without what lies above this frequency.
+    With `end`, the logits of these clips without what lies above this frequency, and no tags.
     """
     position = {track.track_id: i for i, track in enumerate(store.tracks)}
     answers: dict[str, list[NDArray[np.float64]]] = {}
@@ -331,7 +331,7 @@ def _answers(
         assert isinstance(network, GenreNetwork)
         for name, logits in zip(names, excerpt_logits(network, clips, n_frames, device), strict=True):
             answers.setdefault(name, []).append(logits)
-        if network.classes is not None:
+        if network.classes is not None and end is None:
             tags |= dict(zip(names, _tag_probabilities(network, clips, n_frames, device), strict=True))
     return {name: np.mean(found, axis=0) for name, found in answers.items()}, tags
 
