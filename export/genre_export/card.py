@@ -15,7 +15,7 @@ from genre_runtime.calibration import TARGET_PRECISION, right_answers
 from genre_runtime.errors import counted
 from genre_training.data.folders import read_audio_tracks
 from genre_training.data.track import DataError, Track
-from genre_training.evaluate.score import artists_in_words, confident_in_words, with_interval
+from genre_training.evaluate.score import PART_NAMES, artists_in_words, confident_in_words, with_interval
 
 
 def score_audio_files(classifier: GenreClassifier, data_folder: Path, held_out: dict[str, list[str]]) -> dict[str, Any]:
@@ -75,14 +75,6 @@ _NETWORKS = {
     "transformer": "A transformer",
     "plain": "A plain CNN",
 }
-
-_PARTS = {
-    "test": "test",
-    "files": "test, from audio files",
-    "ending_lower": "test, without what lies above 10 kHz",
-    "held_out": "held out",
-}
-"""Parts of the metrics in the table of the figures, and their names there."""
 
 _TERMS = {
     "fma_small": "FMA (Defferrard et al., ISMIR 2017): tracks are Creative Commons, each under its artist's licence, "
@@ -230,7 +222,7 @@ def _sources(provenance: Any) -> list[str]:
 def _figures(metrics: Any) -> str:
     rows: list[Sequence[object]] = []
     notes = []
-    for part, name in _PARTS.items():
+    for part, name in PART_NAMES.items():
         values = metrics.get(part)
         if not values or not values["n_tracks"]:
             continue

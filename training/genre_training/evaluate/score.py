@@ -32,6 +32,13 @@ from genre_training.evaluate.metrics import (
 from genre_training.model.checkpoint import Checkpoint
 
 N_PRINTED_PAIRS = 5
+PART_NAMES = {
+    "test": "test",
+    "files": "test, from audio files",
+    "ending_lower": "test, without what lies above 10 kHz",
+    "held_out": "held out",
+}
+"""Parts of the metrics in the tables of the figures, and their names there."""
 
 
 class Scores(NamedTuple):
@@ -44,8 +51,9 @@ class Scores(NamedTuple):
         For `validation` and `test` the result of `genre_training.evaluate.metrics.metrics` with intervals over artists,
         and `per_source`. The test part also has `calibration_error`, `calibration_error_uncalibrated`, `confident`,
         `excerpts` and `reliability`, none of which the clips had a part in fitting. `files`: accuracy on the test clips
-        that exist as audio files, answered from these, and how many are answered like the picture of the same clip. For
-        folds also `folds`: the accuracy of each on all its test clips, by source.
+        that exist as audio files, answered from these, and how many are answered like the picture of the same clip;
+        `ending_lower`, of two branches: the same without what lies above 10 kHz. For folds also `folds`: the accuracy
+        of each on all its test clips, by source.
     """
 
     temperature: float
@@ -442,9 +450,9 @@ def print_scores(values: Mapping[str, Any], provenance: Mapping[str, Any]) -> No
             name = "held out of the network trained on the rest" if part == "held_out" else part
             print(summary(name, values[part]))
     if 0 < values["files"]["n_tracks"] < values["test"]["n_tracks"]:  # otherwise all clips are files
-        print(_files_summary("test, from audio files", values["files"]))
+        print(_files_summary(PART_NAMES["files"], values["files"]))
     if "ending_lower" in values:
-        print(_files_summary("test, without what lies above 10 kHz", values["ending_lower"]))
+        print(_files_summary(PART_NAMES["ending_lower"], values["ending_lower"]))
     for fold, sources in enumerate(values.get("folds", [])):
         figures = ", ".join(f"{source} {one['accuracy_own_genres']:.1%}" for source, one in sources.items())
         print(f"fold {fold}, test, among each source's own genres: {figures}")
