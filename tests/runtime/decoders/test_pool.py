@@ -82,17 +82,24 @@ def says(folder: Path, word: str) -> Path:
     return path
 
 
+def until(condition: Callable[[], bool]) -> bool:
+    """Wait until a condition holds; returns whether it does."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not (holds := condition()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return holds
+
+
 def ended(pid: int) -> bool:
     """Wait until a process is gone, or a zombie."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < deadline:
+
+    def is_over() -> bool:
         try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
         except OSError:
             return True
-        time.sleep(0.02)
-    return False
+
+    return until(is_over)
 
 
 @pytest.mark.parametrize("n_excerpts", [1, 3, None])
@@ -314,16 +321,14 @@ read_header(requests)
 write_message(answers, {{"kind": "ready"}})
 read_header(requests)
 answers.write(bytes(2))
+time.sleep(0.1)
 Path({str(written)!r}).touch()
 time.sleep(100)
 """
     stop = threading.Event()
 
     def stop_once_written() -> None:
-        until = time.monotonic() + WAIT_SECONDS
-        while not written.exists() and time.monotonic() < until:
-            time.sleep(0.01)
-        time.sleep(0.1)
+        until(written.exists)
         stop.set()
 
     threading.Thread(target=stop_once_written, daemon=True).start()
