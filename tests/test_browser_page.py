@@ -79,7 +79,7 @@ def address(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
     with opened(browser, address, accept_downloads=True) as page:
-        page.get_by_text("Ready.", exact=True).wait_for(timeout=120_000)
+        page.get_by_text("Ready.", exact=True).wait_for()
         yield page
 
 
@@ -96,7 +96,7 @@ def music(rate: int, seconds: float, seed: int) -> FloatArray:
 
 def rows(page: Page, n: int) -> dict[str, tuple[str, dict[str, float], str]]:
     """Wait until n files are done; return the genre, the probabilities that are shown and the tags, by file."""
-    page.locator("#status", has_text=f"{n} file").wait_for(timeout=300_000)
+    page.locator("#status", has_text=f"{n} file").wait_for()
     found = {}
     for row in page.locator("#results tr").all():
         cells = row.locator("td")

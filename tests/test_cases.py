@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from genre_runtime import GenreClassifier, Prediction
+from tests.patience import PATIENCE_SECONDS
 from tests.runtime.apart import Found, measured
 from tests.runtime.odd_files import FloatArray, coded
 
@@ -66,7 +67,7 @@ def _found(folder: Path, case: Case, how: str) -> Found:
     path = CASES / case.name
     if not path.is_file():
         pytest.skip(f"no {case.name} at {CASES}")
-    found, peak = measured(folder, path, how, 30.0)
+    found, peak = measured(folder, path, how)
     assert peak < case.megabytes * 10**6
     return found
 
@@ -99,7 +100,7 @@ def test_all_endings_are_found_in_a_folder() -> None:
         env={**os.environ, "GENRE_MODEL": str(MODEL)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     )
     names = {Path(json.loads(line)["path"]).name for line in done.stdout.splitlines()}
     assert names == {path.name for path in (CASES / "suffixes").iterdir()}

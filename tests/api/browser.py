@@ -10,7 +10,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, FilePayload, Locator, Page, Response, sync_playwright
+from playwright.sync_api import Browser, FilePayload, Locator, Page, Response, expect, sync_playwright
+
+from tests.patience import PATIENCE_SECONDS
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 EXPECTED = "Failed to load resource: "
@@ -19,6 +21,8 @@ EXPECTED = "Failed to load resource: "
 _REPORT = """
 addEventListener("securitypolicyviolation", (event) => console.error(`policy: ${event.violatedDirective}`));
 """
+
+expect.set_options(timeout=PATIENCE_SECONDS * 1_000)
 
 
 @contextmanager
@@ -45,6 +49,7 @@ def opened(browser: Browser, address: str, **options: Any) -> Iterator[Page]:
         Of `Browser.new_context`.
     """
     context = browser.new_context(**options)
+    context.set_default_timeout(PATIENCE_SECONDS * 1_000)
     page = context.new_page()
     wrong: list[str] = []
     page.add_init_script(_REPORT)
@@ -90,9 +95,9 @@ def _is_right(response: Response) -> bool:
     return response.ok or urlsplit(response.url).path.startswith("/api/")
 
 
-def wait_until(page: Page, expression: str, seconds: float = 30) -> None:
+def wait_until(page: Page, expression: str) -> None:
     """Wait until an expression is true; the browser's own waiting compiles text, which the page's policy forbids."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not page.evaluate(expression):
-        assert time.monotonic() < deadline, f"not true within {seconds:g} s: {expression}"
+        assert time.monotonic() < deadline, f"not true within {PATIENCE_SECONDS:g} s: {expression}"
         page.wait_for_timeout(50)

@@ -18,9 +18,9 @@ import httpx2
 from genre_runtime import GenreClassifier
 from genre_runtime.library.analysis import Library, plan_of
 from genre_runtime.library.cache import LibraryState
+from tests.patience import PATIENCE_SECONDS
 
 COMMAND = Path(sys.executable).with_name("genre-api")
-DEADLINE_SECONDS = 60.0
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Live:
 
     def connect(self, content: bytes = b"") -> socket.socket:
         """Open a connection and send some bytes."""
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE_SECONDS)
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_SECONDS)
         connection.sendall(content)
         return connection
 
@@ -87,7 +87,7 @@ def write_state(state: Path, model: Path, *paths: Path) -> None:
 
 def wait_until_known(service: Live, key: str = "") -> None:
     """Wait until the service has read its state file."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     headers = {"X-API-Key": key}
     while httpx2.get(f"{service.address}/api/health", headers=headers).json()["known_tracks"] is None:
         assert time.monotonic() < deadline
@@ -114,7 +114,7 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 def _wait_until_alive(service: Live) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while service.process.poll() is None and time.monotonic() < deadline:
         try:
             httpx2.get(f"{service.address}/livez").raise_for_status()

@@ -11,19 +11,20 @@ import httpx2
 import pytest
 
 from genre_api.cli import main
-from tests.api.live import COMMAND, DEADLINE_SECONDS, live
+from tests.api.live import COMMAND, live
 from tests.api.requests import audio_bytes
+from tests.patience import PATIENCE_SECONDS
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that a process can answer")
 def test_command_serves_and_stops_cleanly(model_path: Path, tmp_path: Path) -> None:
     with live(tmp_path, model_path, log_format="text", drain_secnds=1) as service:
         files = {"file": ("song.wav", audio_bytes(3))}
-        response = httpx2.post(f"{service.address}/api/predict", files=files, timeout=60)
+        response = httpx2.post(f"{service.address}/api/predict", files=files, timeout=PATIENCE_SECONDS)
         assert response.status_code == 200
         assert response.json()["label"] == "tone"
         service.terminate()
-        assert service.process.wait(DEADLINE_SECONDS) in (0, -15)
+        assert service.process.wait(PATIENCE_SECONDS) in (0, -15)
     text = service.log.read_text()
     assert "Application shutdown complete" in text
     assert "GENRE_DRAIN_SECNDS is not a setting" in text
@@ -63,7 +64,7 @@ def test_wrong_setting_is_status_2_and_shows_no_secret(
 def test_taken_port_is_an_error_without_traceback(model_path: Path, tmp_path: Path) -> None:
     with live(tmp_path, model_path) as service:
         second = subprocess.run(
-            [COMMAND, "--port", str(service.port)], capture_output=True, text=True, timeout=DEADLINE_SECONDS
+            [COMMAND, "--port", str(service.port)], capture_output=True, text=True, timeout=PATIENCE_SECONDS
         )
     assert second.returncode == 2
     (line,) = second.stderr.splitlines()

@@ -16,9 +16,10 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.api.live import DEADLINE_SECONDS, free_port
+from tests.api.live import free_port
 from tests.api.requests import audio_bytes
 from tests.api.test_dockerfile import ROOT, TEXT, arguments
+from tests.patience import PATIENCE_SECONDS
 
 PLACE = "/opt/genre"
 
@@ -86,16 +87,18 @@ def test_command_and_healthcheck(environment: dict[str, str], tmp_path: Path) ->
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, cwd=cwd, user=user, stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + DEADLINE_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not healthy():
             assert process.poll() is None, (tmp_path / "log").read_text()
             assert time.monotonic() < deadline, (tmp_path / "log").read_text()
             time.sleep(0.2)
         files = {"file": ("song", audio_bytes(3))}
-        answer = httpx2.post(f"http://127.0.0.1:{environment['GENRE_PORT']}/api/predict", files=files, timeout=60)
+        answer = httpx2.post(
+            f"http://127.0.0.1:{environment['GENRE_PORT']}/api/predict", files=files, timeout=PATIENCE_SECONDS
+        )
         assert len(answer.json()["probabilities"]) == 15, "the shipped model"
         process.send_signal(getattr(signal, arguments("STOPSIGNAL")[0]))
-        assert process.wait(DEADLINE_SECONDS) in (0, -15)
+        assert process.wait(PATIENCE_SECONDS) in (0, -15)
         assert not healthy()
     finally:
         process.kill()

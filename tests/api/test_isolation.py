@@ -11,8 +11,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.api.live import DEADLINE_SECONDS, Live, live
+from tests.api.live import Live, live
 from tests.api.requests import audio_bytes
+from tests.patience import PATIENCE_SECONDS
 from tests.runtime.decoders.odd_decoders import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the signals and bounds are those of Linux")
@@ -32,7 +33,7 @@ COMMAND = (sys.executable, "-c", PROGRAM)
 def send(service: Live, content: bytes, *, whole: bool = False) -> Any:
     options = "?whole=true" if whole else ""
     files = {"file": ("song", content)}
-    return httpx2.post(f"{service.address}/api/predict{options}", files=files, timeout=DEADLINE_SECONDS)
+    return httpx2.post(f"{service.address}/api/predict{options}", files=files, timeout=PATIENCE_SECONDS)
 
 
 def odd(word: bytes) -> bytes:
@@ -53,7 +54,7 @@ def test_uploads_that_hang_give_their_workers_back(tmp_path: Path, model_path: P
             assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(503, "timeout")] * 2
             assert send(service, audio_bytes()).json()["label"] == "tone"
             assert httpx2.get(f"{service.address}/readyz").status_code == 200
-        deadline = time.monotonic() + DEADLINE_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while figure(service, "genre_predictions_running"):
             assert time.monotonic() < deadline
         assert figure(service, "genre_decoders") <= 2
@@ -81,7 +82,7 @@ def test_sigterm_ends_a_service_whose_decoders_hang(tmp_path: Path, model_path: 
         while figure(service, "genre_predictions_running") < 2:
             time.sleep(0.05)
         service.terminate()
-        assert service.process.wait(DEADLINE_SECONDS) in (0, -15)
+        assert service.process.wait(PATIENCE_SECONDS) in (0, -15)
         for answer in answers:
             assert answer.exception() or answer.result().status_code in (500, 503)
 
@@ -98,7 +99,7 @@ def test_service_whose_decoders_do_not_start_is_not_ready(tmp_path: Path, model_
         answer = send(service, audio_bytes())
         assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
         flag.touch()
-        deadline = time.monotonic() + DEADLINE_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while httpx2.get(f"{service.address}/readyz").status_code != 200:
             assert time.monotonic() < deadline
             time.sleep(0.1)

@@ -11,8 +11,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.api.live import DEADLINE_SECONDS, Live, live
+from tests.api.live import Live, live
 from tests.api.requests import audio_bytes
+from tests.patience import PATIENCE_SECONDS
 from tests.synthetic import tone, write_audio
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that a process can answer")
@@ -32,7 +33,7 @@ def music(tmp_path: Path) -> Path:
 
 
 def get(service: Live, address: str) -> Any:
-    return httpx2.get(f"{service.address}{address}", timeout=DEADLINE_SECONDS)
+    return httpx2.get(f"{service.address}{address}", timeout=PATIENCE_SECONDS)
 
 
 def submit(service: Live, path: str = ".", options: str = "") -> str:
@@ -43,7 +44,7 @@ def submit(service: Live, path: str = ".", options: str = "") -> str:
 
 def wait(service: Live, job_id: str, n_done: int | None = None) -> Any:
     """Wait until a job has done a number of files, or has ended."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while (job := get(service, f"/api/jobs/{job_id}").json())["state"] != "done" and (
         n_done is None or job["n_total"] is None or job["n_done"] < n_done
     ):
@@ -87,12 +88,12 @@ def test_sigterm_ends_the_service_while_a_job_runs_and_is_watched(
     with live(tmp_path, model_path, **settings) as service:
         job_id = submit(service, options="?whole=true")
         wait(service, job_id, 0)
-        with httpx2.stream("GET", f"{service.address}/api/jobs/{job_id}/events", timeout=DEADLINE_SECONDS) as events:
+        with httpx2.stream("GET", f"{service.address}/api/jobs/{job_id}/events", timeout=PATIENCE_SECONDS) as events:
             lines = events.iter_lines()
             assert next(lines) == "event: running"
             service.terminate()
             assert not [line for line in lines if line == "event: done"], "the stream ends before the job"
-        assert service.process.wait(DEADLINE_SECONDS) in (0, -15)
+        assert service.process.wait(PATIENCE_SECONDS) in (0, -15)
     assert "Application shutdown complete." in service.log.read_text()
     assert '"traceback"' not in service.log.read_text()
     with live(tmp_path, model_path, **settings) as service:
@@ -107,10 +108,10 @@ def test_requests_are_answered_while_a_job_runs(tmp_path: Path, model_path: Path
         files = {"file": ("a.wav", audio_bytes())}
         meanwhile = []
         for _ in range(5):
-            response = httpx2.post(f"{service.address}/api/predict", files=files, timeout=DEADLINE_SECONDS)
+            response = httpx2.post(f"{service.address}/api/predict", files=files, timeout=PATIENCE_SECONDS)
             assert response.status_code == 200, "a job takes no place in the queue"
             meanwhile.append(get(service, f"/api/jobs/{job_id}").json()["n_done"] == 0)
         assert meanwhile[0], "the request waited for the long file"  # a fast machine may be through with it later
         httpx2.delete(f"{service.address}/api/jobs/{job_id}")
         service.terminate()
-        assert service.process.wait(DEADLINE_SECONDS) in (0, -15)
+        assert service.process.wait(PATIENCE_SECONDS) in (0, -15)

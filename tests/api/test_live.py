@@ -13,8 +13,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.api.live import DEADLINE_SECONDS, Live, live, read_all
+from tests.api.live import Live, live, read_all
 from tests.api.requests import audio_bytes
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that a process can answer")
 
@@ -23,7 +24,7 @@ HEAD = b"POST /api/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipar
 
 def predict(service: Live, content: bytes) -> Any:
     files = {"file": ("song.flac", content)}
-    return httpx2.post(f"{service.address}/api/predict?whole=true", files=files, timeout=DEADLINE_SECONDS)
+    return httpx2.post(f"{service.address}/api/predict?whole=true", files=files, timeout=PATIENCE_SECONDS)
 
 
 def test_slow_bodies_hold_no_worker(tmp_path: Path, model_path: Path) -> None:
@@ -57,7 +58,7 @@ def ask_on_and_on(connection: socket.socket) -> None:
 def test_clients_that_do_not_take_their_answers_are_cut_off(tmp_path: Path, model_path: Path) -> None:
     with live(tmp_path, model_path, header_seconds=0.5) as service, socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.settimeout(DEADLINE_SECONDS)
+        connection.settimeout(PATIENCE_SECONDS)
         connection.connect(("127.0.0.1", service.port))
         with pytest.raises((ConnectionResetError, BrokenPipeError)):
             ask_on_and_on(connection)
@@ -95,7 +96,7 @@ def test_client_that_closes_its_half_gets_its_answer(tmp_path: Path, model_path:
 
 def test_client_that_leaves_is_noticed_while_the_service_works(tmp_path: Path, model_path: Path) -> None:
     with live(tmp_path, model_path) as service:
-        deadline = time.monotonic() + DEADLINE_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         with service.connect(request(audio_bytes(600, "FLAC"))):
             while "genre_predictions_running 1.0" not in httpx2.get(f"{service.address}/metrics").text:
                 assert time.monotonic() < deadline
@@ -136,7 +137,7 @@ def test_broken_model_is_no_reason_not_to_start(tmp_path: Path, model_path: Path
         assert "invalid_model" in ready.json()["detail"]
         assert predict(service, audio_bytes()).json()["code"] == "unavailable"
         service.terminate()
-        service.process.wait(DEADLINE_SECONDS)
+        service.process.wait(PATIENCE_SECONDS)
     assert "sha256" in service.log.read_text()
 
 
@@ -152,7 +153,7 @@ def test_sigterm_under_load_turns_readiness_and_finishes_what_runs(tmp_path: Pat
         assert httpx2.get(f"{service.address}/livez").status_code == 200
         assert [answer.result().status_code for answer in answers] == [200] * 6
         # The server shuts down in order and then lets the signal take effect, as supervisors expect.
-        assert service.process.wait(DEADLINE_SECONDS) in (0, -15)
+        assert service.process.wait(PATIENCE_SECONDS) in (0, -15)
     lines = [json.loads(line) for line in service.log.read_text().splitlines()]
     assert "Application shutdown complete." in [line["message"] for line in lines]
     assert sum(line.get("route") == "/api/predict" and line["status"] == 200 for line in lines) == 6
@@ -165,7 +166,7 @@ def test_clients_that_never_stop_lose_no_accepted_request(tmp_path: Path, model_
     def send_on() -> list[int]:
         """Send over a kept connection until the door is closed; statuses of what was answered."""
         statuses: list[int] = []
-        with httpx2.Client(base_url=service.address, timeout=DEADLINE_SECONDS) as client:
+        with httpx2.Client(base_url=service.address, timeout=PATIENCE_SECONDS) as client:
             try:
                 while True:
                     response = client.post("/api/predict", files={"file": ("song", content)})
@@ -177,7 +178,7 @@ def test_clients_that_never_stop_lose_no_accepted_request(tmp_path: Path, model_
         clients = [pool.submit(send_on) for _ in range(n_clients)]
         wait_until_running(service)
         service.terminate()
-        assert service.process.wait(DEADLINE_SECONDS) in (0, -15)
+        assert service.process.wait(PATIENCE_SECONDS) in (0, -15)
         statuses = [status for client in clients for status in client.result()]
     entries = [json.loads(line) for line in service.log.read_text().splitlines()]
     logged = [entry["status"] for entry in entries if entry.get("route") == "/api/predict"]
@@ -191,12 +192,12 @@ def test_requests_in_work_when_patience_ends_do_not_hold_the_process(tmp_path: P
         answers = [pool.submit(predict, service, content) for _ in range(9)]
         wait_until_running(service)
         service.terminate()
-        assert service.process.wait(DEADLINE_SECONDS) in (0, -15)
+        assert service.process.wait(PATIENCE_SECONDS) in (0, -15)
         assert all(answer.exception() or answer.result().status_code in (200, 500, 503) for answer in answers)
 
 
 def wait_until_running(service: Live) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while "genre_queue_waiting 0.0" in httpx2.get(f"{service.address}/metrics").text:
         assert time.monotonic() < deadline
         time.sleep(0.01)

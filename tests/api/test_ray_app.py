@@ -22,8 +22,9 @@ from genre_api.ray_app import MAX_DEATHS, Answer, Replica, Size, make_front
 from genre_runtime import DecoderPool, GenreClassifier
 from genre_runtime.errors import ModelNotFoundError
 from genre_runtime.library.bulk import ray_engine
-from tests.api.live import DEADLINE_SECONDS, free_port
+from tests.api.live import free_port
 from tests.api.requests import assert_problem, audio_bytes, upload
+from tests.patience import PATIENCE_SECONDS
 from tests.synthetic import write_model
 
 N_UPLOADS = 16
@@ -186,13 +187,13 @@ def test_no_accepted_request_is_lost_with_a_replica(ray: Any, tmp_path: Path, mo
 
     def send(_: int) -> tuple[int, str]:
         answer = httpx2.post(
-            f"{address}/api/predict?whole=true", content=content, headers=TYPE, timeout=DEADLINE_SECONDS
+            f"{address}/api/predict?whole=true", content=content, headers=TYPE, timeout=PATIENCE_SECONDS
         )
         return answer.status_code, answer.json()["label"]
 
     with ThreadPoolExecutor(N_UPLOADS) as pool:
         uploads = [pool.submit(send, i) for i in range(N_UPLOADS)]
-        wait(uploads, DEADLINE_SECONDS, "FIRST_COMPLETED")
+        wait(uploads, PATIENCE_SECONDS, "FIRST_COMPLETED")
         os.kill(killed, signal.SIGSTOP)  # what it has accepted stays there until it is killed
         n_left, n_before = N_UPLOADS, N_UPLOADS + 1
         while n_left < n_before:

@@ -14,7 +14,8 @@ import pytest
 
 from genre_runtime.model.metadata import read_metadata
 from tests.api.figures import add_figures
-from tests.api.live import DEADLINE_SECONDS, Live, live, wait_until_known, write_state
+from tests.api.live import Live, live, wait_until_known, write_state
+from tests.patience import PATIENCE_SECONDS
 from tests.synthetic import tone, write_audio, write_model
 
 COMMAND = Path(sys.executable).with_name("schemathesis")
@@ -67,7 +68,7 @@ def test_answers_are_as_described(service: tuple[Live, str], tmp_path: Path, met
         env={**os.environ, "SCHEMATHESIS_HOOKS": str(HOOKS), "TEST_N_MELS": str(n_mels)},
         capture_output=True,
         text=True,
-        timeout=6 * DEADLINE_SECONDS,
+        timeout=PATIENCE_SECONDS,
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert " passed" in result.stdout.partition("Test cases:")[2]

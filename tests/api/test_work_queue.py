@@ -23,8 +23,7 @@ from genre_api.service import Service
 from genre_api.work_queue import ClientGone, WorkQueue
 from tests.api.conftest import MakeClient
 from tests.api.requests import assert_problem, audio_bytes, upload
-
-PATIENCE_SECONDS = 30.0
+from tests.patience import PATIENCE_SECONDS
 
 
 class Gate:

@@ -33,3 +33,12 @@ def test_workflows_run_every_version_of_python(path: Path) -> None:
 def test_uv_knows_that_the_two_onnxruntimes_exclude_each_other() -> None:
     settings = tomllib.loads((ROOT / "runtime" / "pyproject.toml").read_text(encoding="utf-8"))
     assert settings["tool"]["uv"]["conflicts"] == [[{"extra": "cpu"}, {"extra": "gpu"}]]
+
+
+def test_tests_have_one_patience() -> None:
+    """What ends a hang on a fast machine ends the work of a slow one."""
+    own = re.compile(r"timeout=[1-9]|\.(wait|join)\([1-9]|monotonic\(\) \+ [1-9]")
+    modules = (
+        path for path in (ROOT / "tests").rglob("*.py") if "benchmarks" not in path.parts and path != Path(__file__)
+    )
+    assert [path for path in modules if own.search(path.read_text(encoding="utf-8"))] == []

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.api.live import free_port
+from tests.patience import PATIENCE_SECONDS
 from tests.synthetic import tone, write_audio
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="home folders are named by variables there")
@@ -34,7 +35,7 @@ def run(code: str, folder: Path, *words: str | Path, **variables: str) -> subpro
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **variables},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_SECONDS,
         cwd=folder,
     )
 

@@ -14,9 +14,9 @@ import httpx2
 import pytest
 
 from tests.api.live import live
+from tests.patience import PATIENCE_SECONDS
 from tests.synthetic import tone, write_audio
 
-DEADLINE_SECONDS = 120
 ROOT = Path(__file__).parents[2]
 HOOK = """
 import os, socket
@@ -75,7 +75,7 @@ class Watched:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=DEADLINE_SECONDS,
+            timeout=PATIENCE_SECONDS,
             cwd=self.folder,
         )
 
@@ -132,11 +132,13 @@ def test_the_service_leaves_none(
 ) -> None:
     monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
     with live(tmp_path, model_path, watched.variables) as service:
-        answer = httpx2.post(f"{service.address}/api/predict", files={"file": song.read_bytes()}, timeout=60)
+        answer = httpx2.post(
+            f"{service.address}/api/predict", files={"file": song.read_bytes()}, timeout=PATIENCE_SECONDS
+        )
         assert answer.status_code == 200
         assert watched.traces() == []
         service.terminate()
-        service.process.wait(60)
+        service.process.wait(PATIENCE_SECONDS)
     assert watched.traces() == []
 
 

@@ -10,9 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from tests.fuzz.worker import Bounds, Reply, serve
-
-START_SECONDS = 120.0
-"""Time that a process may take to import and load what it tests."""
+from tests.patience import PATIENCE_SECONDS
 
 
 class Worker:
@@ -72,7 +70,7 @@ class Worker:
         theirs.close()
         self.n_starts += 1
         try:
-            if not self._connection.poll(START_SECONDS):
+            if not self._connection.poll(PATIENCE_SECONDS):
                 raise EOFError
             self._connection.recv()
         except EOFError as error:

@@ -23,8 +23,7 @@ from genre_gui.settings import Settings
 from genre_gui.tracks import State, Track
 from genre_gui.workers.background import Event, ui_thread, wait_for_threads
 from genre_runtime import GenreClassifier
-
-DEADLINE_SECONDS = 30.0
+from tests.patience import PATIENCE_SECONDS
 
 OpenWindow = Callable[..., Any]
 OpenController = Callable[..., Controller]
@@ -88,7 +87,7 @@ def open_controller(backend: Backend) -> Iterator[OpenController]:
     yield make
     for controller in controllers:
         controller.close()
-    left = wait_for_threads(DEADLINE_SECONDS)
+    left = wait_for_threads(PATIENCE_SECONDS)
     assert not left, f"these threads go on after their controller was closed: {left}"
 
 
@@ -137,7 +136,7 @@ def open_window(
 
 def wait(controller: Controller, until: Callable[[], bool]) -> list[Event]:
     """Take reports in until a condition holds, and return them; fail at the deadline."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     events: list[Event] = []
     while not until():
         if time.monotonic() > deadline:
@@ -149,7 +148,7 @@ def wait(controller: Controller, until: Callable[[], bool]) -> list[Event]:
 
 def wait_for(controller: Controller, kind: type[Kind], found: list[Event] | None = None) -> Kind:
     """Take reports in until there is one of a kind, and return it; `found` receives all that came."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         events = controller.poll(1)  # one by one: what comes after it is for the next wait
         if found is not None:
@@ -178,7 +177,7 @@ def states(controller: Controller) -> list[State]:
 
 def drive(window: Any, until: Callable[[], bool]) -> None:
     """Let the window live until a condition holds; fail at the deadline."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not until():
         if time.monotonic() > deadline:
             pytest.fail("the window did not get there in time")

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from genre_gui import __version__
+from tests.patience import PATIENCE_SECONDS
 from tests.synthetic import tone, write_audio
 
 COMMAND = Path(sys.executable).with_name("genre-gui")
-DEADLINE_SECONDS = 60.0
 
 # The command itself, but with a hand that closes the window at a moment of the test's choice.
 CLOSING = """
@@ -56,7 +56,7 @@ sys.exit(command.main([]))
 
 def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=DEADLINE_SECONDS
+        command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=PATIENCE_SECONDS
     )
 
 

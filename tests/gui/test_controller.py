@@ -14,8 +14,9 @@ from genre_gui.tracks import Result, State
 from genre_gui.workers.background import Broken, Found, Notice, NotLoaded, Progressed, Started, wait_for_threads
 from genre_runtime import GenreError, Prediction
 from genre_runtime.errors import AudioNotFoundError, DeviceUnavailableError, ModelNotFoundError
-from tests.gui.conftest import DEADLINE_SECONDS, OpenController, finished, named, states, wait, wait_for
+from tests.gui.conftest import OpenController, finished, named, states, wait, wait_for
 from tests.gui.fake_backend import FakeBackend, prediction
+from tests.patience import PATIENCE_SECONDS
 from tests.synthetic import noise, tone, write_audio
 
 
@@ -36,7 +37,7 @@ class Gate:
 
     def wait_for(self, count: int) -> None:
         for _ in range(count):
-            assert self.begun.acquire(timeout=DEADLINE_SECONDS)
+            assert self.begun.acquire(timeout=PATIENCE_SECONDS)
 
 
 def test_files_and_folders_become_tracks_with_outcomes(open_controller: OpenController, tmp_path: Path) -> None:
@@ -79,7 +80,7 @@ def test_nothing_is_classified_before_the_model_is_there(open_controller: OpenCo
     loading, fake = Event(), FakeBackend()
 
     def load(_: ModelRequest) -> Backend:
-        assert loading.wait(DEADLINE_SECONDS)
+        assert loading.wait(PATIENCE_SECONDS)
         return fake
 
     controller = open_controller(load)
@@ -240,7 +241,7 @@ def test_close_does_not_wait(open_controller: OpenController, tmp_path: Path) ->
     gate.wait_for(2)
     controller.close()
     assert not gate.opened.is_set()
-    assert wait_for_threads(DEADLINE_SECONDS) == []
+    assert wait_for_threads(PATIENCE_SECONDS) == []
     assert sorted(gate.stopped) == ["a.wav", "b.wav"], "a file was begun after the end"
 
 
@@ -302,7 +303,7 @@ def test_only_the_last_model_wished_for_counts(open_controller: OpenController) 
     def load(request: ModelRequest) -> Backend:
         if request.device == "cpu":
             return second
-        assert hold.wait(DEADLINE_SECONDS)
+        assert hold.wait(PATIENCE_SECONDS)
         return first
 
     controller = open_controller(load)
@@ -310,7 +311,7 @@ def test_only_the_last_model_wished_for_counts(open_controller: OpenController) 
     wait(controller, lambda: not controller.loading)
     hold.set()
     controller.close()
-    assert wait_for_threads(DEADLINE_SECONDS) == []
+    assert wait_for_threads(PATIENCE_SECONDS) == []
     controller.poll(100)
     assert controller.backend is second
 
@@ -377,6 +378,6 @@ def test_close_ends_a_search_that_finds_nothing(
     monkeypatch.setattr("genre_runtime.library.scan.os.walk", endless)
     controller = open_controller()
     controller.add([str(tmp_path)])
-    assert begun.wait(DEADLINE_SECONDS)
+    assert begun.wait(PATIENCE_SECONDS)
     controller.close()
-    assert wait_for_threads(DEADLINE_SECONDS) == []
+    assert wait_for_threads(PATIENCE_SECONDS) == []

@@ -14,8 +14,9 @@ import pytest
 
 from genre_gui.playback import NoOutputError, Player, SoundDevice
 from genre_gui.workers.background import wait_for_threads
-from tests.gui.conftest import DEADLINE_SECONDS, OpenWindow, drive, finished
+from tests.gui.conftest import OpenWindow, drive, finished
 from tests.gui.test_window import press, text
+from tests.patience import PATIENCE_SECONDS
 from tests.synthetic import RATE, tone, write_audio
 
 
@@ -64,7 +65,7 @@ class Devices:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -109,7 +110,7 @@ def test_pause_keeps_the_place_and_seek_moves_it(tmp_path: Path) -> None:
     assert player.position == 0.0
     for device in devices.opened:
         device.let_through(1.0)
-    assert wait_for_threads(DEADLINE_SECONDS) == []
+    assert wait_for_threads(PATIENCE_SECONDS) == []
 
 
 def test_the_position_is_what_is_heard_and_not_what_is_written(tmp_path: Path) -> None:

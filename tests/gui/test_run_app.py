@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
+
 ROOT = Path(__file__).parents[2]
 FILES = ("run_app.sh", "constraints.txt", "runtime/pyproject.toml", "api/pyproject.toml", "gui/pyproject.toml")
 
@@ -53,7 +55,7 @@ def python(folder: Path) -> None:
 def start(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     given = {"PATH": str(folder.parent / "programs"), "NOTES": str(folder.parent / "notes"), **environment}
     command = [str(folder / "run_app.sh"), *arguments]
-    return subprocess.run(command, env=given, capture_output=True, text=True, cwd="/", timeout=60)
+    return subprocess.run(command, env=given, capture_output=True, text=True, cwd="/", timeout=PATIENCE_SECONDS)
 
 
 def test_first_use_sets_up_and_the_second_only_starts(folder: Path) -> None:

@@ -22,13 +22,13 @@ import soundfile
 from genre_runtime import DecoderPool
 from tests.gui import x11
 from tests.gui.process_tree import PROC, Process, left_of, tree
+from tests.patience import PATIENCE_SECONDS
 from tests.synthetic import noise, tone, write_audio
 
 ROOT = Path(__file__).parents[2]
 STANDALONE = ROOT / "gui" / "standalone"
 PROGRAM = STANDALONE / "program.py"
 TITLE = "Music genres"
-DEADLINE_SECONDS = 60.0
 VARIABLE = "GENRE_TEST_STANDALONE"
 
 built = pytest.mark.skipif(not os.environ.get(VARIABLE), reason=f"builds a folder of 270 MB: set {VARIABLE}=1")
@@ -118,7 +118,9 @@ def music(tmp_path: Path) -> Path:
 
 def genre(program: str | Path, variables: dict[str, str], *words: str | Path) -> subprocess.CompletedProcess[str]:
     command = [str(program), *map(str, words)]
-    return subprocess.run(command, env=variables, cwd=variables["HOME"], capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        command, env=variables, cwd=variables["HOME"], capture_output=True, text=True, timeout=PATIENCE_SECONDS
+    )
 
 
 @built
@@ -190,7 +192,7 @@ def test_the_window_classifies_and_leaves_no_process(
     seen: dict[int, Process] = {}
 
     def wait(condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + DEADLINE_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not condition():
             assert window.poll() is None, log.read_text()
             assert time.monotonic() < deadline, f"it did not get there: {log.read_text()}"
@@ -205,15 +207,15 @@ def test_the_window_classifies_and_leaves_no_process(
             x11.ask_to_close(TITLE)
         else:
             window.send_signal(signal.SIGTERM)
-        assert window.wait(DEADLINE_SECONDS) == (0 if end == "close button" else -signal.SIGTERM)
-        assert left_of(list(seen.values()), DEADLINE_SECONDS) == []
+        assert window.wait(PATIENCE_SECONDS) == (0 if end == "close button" else -signal.SIGTERM)
+        assert left_of(list(seen.values()), PATIENCE_SECONDS) == []
         assert started_from(folder) == []
         assert log.read_text() == ""
     finally:
         for process in seen.values():
             if process.alive:
                 os.kill(process.pid, signal.SIGKILL)
-        window.wait(DEADLINE_SECONDS)
+        window.wait(PATIENCE_SECONDS)
 
 
 def n_answers(state: Path) -> int:

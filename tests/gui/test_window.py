@@ -19,9 +19,10 @@ from genre_gui.settings import Settings, load_settings
 from genre_gui.tracks import State
 from genre_runtime import ExcerptPrediction
 from genre_runtime.errors import DeviceUnavailableError, ModelNotFoundError
-from tests.gui.conftest import DEADLINE_SECONDS, OpenWindow, drive, finished, named, states
+from tests.gui.conftest import OpenWindow, drive, finished, named, states
 from tests.gui.fake_backend import FakeBackend, prediction
 from tests.gui.test_controller import Gate
+from tests.patience import PATIENCE_SECONDS
 from tests.synthetic import RATE, TAGS, cut_short, noise, tone, write_audio, write_model
 
 LONG_NAME = "a_name_without_any_gap_" * 10 + "the_end.wav"
@@ -235,7 +236,7 @@ def test_close_while_the_model_loads(open_window: OpenWindow) -> None:
 
     def load(_: ModelRequest) -> Backend:
         begun.set()
-        released.wait(DEADLINE_SECONDS)
+        released.wait(PATIENCE_SECONDS)
         loaded.set()
         raise ModelNotFoundError("best_model.onnx", "")
 
@@ -407,7 +408,7 @@ def test_no_other_thread_collects_what_a_window_leaves(open_window: OpenWindow) 
 
     thread = threading.Thread(target=allocate, name="genre-gui-test")
     thread.start()
-    thread.join(DEADLINE_SECONDS)
+    thread.join(PATIENCE_SECONDS)
     assert collected_in == []
     drive(window, lambda: collected_in != [])
     assert collected_in == [threading.current_thread().name]

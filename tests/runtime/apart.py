@@ -24,12 +24,10 @@ import numpy as np
 from genre_runtime import DecodeLimits, GenreClassifier
 from genre_runtime.audio.decoding import decode
 from genre_runtime.errors import GenreError
+from tests.patience import PATIENCE_SECONDS
 from tests.synthetic import RATE, write_model
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 120.0
-PATIENCE_SECONDS = 30.0
-"""What catches a hang, the start of Python included."""
 EXCERPT_SECONDS = 1.0
 """Short, so that files of a few seconds are read at several places."""
 HOW = ("path", "bytes", "file", "whole")
@@ -122,8 +120,8 @@ def _serve(connection: Connection, folder: Path) -> None:
 class Apart:
     """A process that classifies and decodes files; one that hangs or dies is replaced. A context manager."""
 
-    def __init__(self, folder: Path, seconds: float = 20.0) -> None:
-        self._folder, self._seconds = folder, seconds
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._process: Any = None
 
     def __enter__(self) -> Apart:
@@ -149,12 +147,12 @@ class Apart:
             self._start()
         try:
             self._connection.send((path, what))
-            if not self._connection.poll(self._seconds):
+            if not self._connection.poll(PATIENCE_SECONDS):
                 self._stop()
-                raise AssertionError(f"no answer within {self._seconds:g} s: it hangs")
+                raise AssertionError(f"no answer within {PATIENCE_SECONDS:g} s: it hangs")
             answer = self._connection.recv()
         except (EOFError, OSError) as error:
-            self._process.join(5)
+            self._process.join(PATIENCE_SECONDS)
             code = self._process.exitcode
             self._stop()
             raise AssertionError(f"the process ended with status {code}") from error
@@ -169,7 +167,7 @@ class Apart:
         self._process = context.Process(target=_serve, args=(theirs, self._folder))
         self._process.start()
         theirs.close()
-        assert self._connection.poll(START_SECONDS), "the process did not start"
+        assert self._connection.poll(PATIENCE_SECONDS), "the process did not start"
         assert self._connection.recv() == "ready"
 
     def _stop(self) -> None:
@@ -196,7 +194,7 @@ def _high_water(process: str) -> int:
     return 0
 
 
-def measured(folder: Path, path: Path, how: str = "path", seconds: float = PATIENCE_SECONDS) -> tuple[Found, int]:
+def measured(folder: Path, path: Path, how: str = "path") -> tuple[Found, int]:
     """Classify a file in a fresh process; returns what was found, and the most bytes of memory that it held."""
     (folder / "tiny").mkdir(exist_ok=True)
     done = subprocess.run(
@@ -204,7 +202,7 @@ def measured(folder: Path, path: Path, how: str = "path", seconds: float = PATIE
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=seconds,
+        timeout=PATIENCE_SECONDS,
     )
     assert done.returncode == 0, done.stderr[-2_000:]
     answer = json.loads(done.stdout)

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from genre_runtime import GenreClassifier, Prediction
+from tests.patience import PATIENCE_SECONDS
 from tests.synthetic import RATE, noise, tone, write_audio
 
 N_THREADS, N_CALLS = 16, 96
@@ -60,7 +61,7 @@ def test_a_classifier_works_in_a_forked_process(model_path: Path, tmp_path: Path
     """As servers do that load a model and then fork."""
     path = write_audio(tmp_path / "tone.wav", tone(25))
     words = [sys.executable, "-W", "ignore", "-c", FORKED, str(model_path), str(path), str(threads)]
-    result = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    result = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     assert result.returncode == 0, result.stderr
 
 
@@ -75,11 +76,11 @@ def test_interrupted_in_the_middle_of_its_work(model_path: Path, tmp_path: Path,
     named = ["--model", str(model_path), "--format", form, "--output", str(output), "--excerpts", "all"]
     words = [sys.executable, "-c", program, "classify", *named, *[str(path)] * 10_000]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        until = time.monotonic() + 60
+        until = time.monotonic() + PATIENCE_SECONDS
         while not (output.is_file() and output.stat().st_size > 10_000) and time.monotonic() < until:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, out) == (130, "")
     assert [line for line in err.splitlines() if "interrupted" in line] == [
         "genre: interrupted; the results written so far are complete; with --state FILE, a run that is repeated goes "

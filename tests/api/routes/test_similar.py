@@ -15,6 +15,7 @@ from genre_runtime import GenreClassifier
 from tests.api.conftest import MakeClient
 from tests.api.live import write_state
 from tests.api.requests import assert_problem, audio_bytes
+from tests.patience import PATIENCE_SECONDS
 from tests.synthetic import noise, tone, write_audio
 
 WAV = {"Content-Type": "audio/wav"}
@@ -154,7 +155,7 @@ def test_changed_state_file_is_read_again(
     assert len(names(similar(client, audio_bytes(4)))) == 2
     write_audio(music / "new.wav", tone(5))
     write_state(state, classifier.model_path, music / "new.wav")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while len(names(similar(client, audio_bytes(4)))) == 2:
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -173,7 +174,7 @@ def test_wrong_state_file_is_told_until_it_is_right(
     assert "is not a state file" in caplog.text or "not a database" in caplog.text
     assert client.get("/readyz").status_code == 200
     state.write_bytes(good)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while (response := similar(client, audio_bytes())).status_code != 200:
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -36,7 +36,7 @@ from genre_runtime.errors import (
     InvalidModelError,
     UnreadableAudioError,
 )
-from tests.gui.conftest import DEADLINE_SECONDS, OpenController, OpenWindow, drive, finished, named, wait
+from tests.gui.conftest import OpenController, OpenWindow, drive, finished, named, wait
 from tests.gui.odd_service import PREDICTION, READY, Reply, odd_service, problem
 from tests.gui.test_window import text
 from tests.synthetic import TAGS, cut_short, noise, tone, write_audio, write_model
@@ -44,6 +44,7 @@ from tests.synthetic import TAGS, cut_short, noise, tone, write_audio, write_mod
 pytest.importorskip("genre_api", reason="the service is not installed")
 
 from tests.api.live import free_port, live
+from tests.patience import PATIENCE_SECONDS
 
 NEVER = threading.Event()
 
@@ -299,7 +300,7 @@ def test_cancelling_ends_an_upload_at_once(open_controller: OpenController, tmp_
 
     def hold(_: bytes) -> Reply:
         begun.release()
-        released.wait(DEADLINE_SECONDS)
+        released.wait(PATIENCE_SECONDS)
         return fine(b"")
 
     with odd_service(hold) as address:
@@ -312,7 +313,7 @@ def test_cancelling_ends_an_upload_at_once(open_controller: OpenController, tmp_
         controller.retry([0])
         wait(controller, lambda: begun.acquire(blocking=False))  # the thread is free although nobody has answered
         controller.close()
-        assert wait_for_threads(DEADLINE_SECONDS) == []
+        assert wait_for_threads(PATIENCE_SECONDS) == []
         assert not released.is_set()
         released.set()
 
@@ -435,7 +436,7 @@ def test_an_answer_before_the_end_of_the_upload_is_read(tmp_path: Path, go_on: b
         thread = threading.Thread(target=refuse)
         thread.start()
         answer = Client(f"http://127.0.0.1:{server.getsockname()[1]}").upload("/api/predict", large, lambda: False)
-        thread.join(DEADLINE_SECONDS)
+        thread.join(PATIENCE_SECONDS)
     assert answer.status == 413
     assert n_read < 2**25, "it was sent to its end although it was refused"
     assert n_read > 0 or not go_on
@@ -479,9 +480,9 @@ def test_link_tells_each_change_once(song: Path) -> None:
         backend = RemoteBackend(Client(address))
         watching = threading.Thread(target=backend.watch, args=(tell, stop))
         watching.start()
-        assert changed.wait(DEADLINE_SECONDS)
+        assert changed.wait(PATIENCE_SECONDS)
         changed.clear()
-    assert changed.wait(DEADLINE_SECONDS)
+    assert changed.wait(PATIENCE_SECONDS)
     stop.set()
-    watching.join(DEADLINE_SECONDS)
+    watching.join(PATIENCE_SECONDS)
     assert told == [LinkState.CONNECTED, LinkState.LOST]

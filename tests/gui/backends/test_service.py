@@ -25,6 +25,7 @@ from tests.gui.conftest import OpenWindow, drive, finished
 from tests.gui.process_tree import Process, left_of, tree
 from tests.gui.test_cli import own_settings
 from tests.gui.test_window import text
+from tests.patience import PATIENCE_SECONDS
 from tests.synthetic import tone, write_audio
 
 pytest.importorskip("genre_api", reason="the service is not installed")
@@ -33,7 +34,6 @@ ROOT = Path(__file__).parents[3]
 BIN = Path(sys.executable).parent
 TITLE = "Music genres"
 LAUNCHER = "genre_gui.backends.launcher"
-DEADLINE_SECONDS = 60.0
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc and sends signals")
 
 
@@ -55,7 +55,7 @@ class App:
         return next((p for p in self.seen.values() if p.alive and any(part in word for word in p.command[:3])), None)
 
     def wait_for(self, condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + DEADLINE_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not condition():
             assert self.process.poll() is None, f"it ended by itself: {self.log.read_text()}"
             assert time.monotonic() < deadline, f"it did not get there: {self.log.read_text()}"
@@ -89,7 +89,7 @@ def app(display: None, tmp_path: Path, model_path: Path) -> Iterator[App]:
     for process in running.seen.values():
         if process.alive:
             os.kill(process.pid, signal.SIGKILL)
-    running.process.wait(DEADLINE_SECONDS)
+    running.process.wait(PATIENCE_SECONDS)
 
 
 def close_button(app: App) -> None:
@@ -109,7 +109,7 @@ def to_the_service(app: App) -> None:
     service = app.has(LAUNCHER)
     assert service is not None
     os.kill(service.pid, signal.SIGKILL)
-    left = left_of([process for process in app.seen.values() if process.pid != app.process.pid], DEADLINE_SECONDS)
+    left = left_of([process for process in app.seen.values() if process.pid != app.process.pid], PATIENCE_SECONDS)
     assert left == [], "processes of the service outlive it"
     assert app.process.poll() is None, "the window went with the service"
     x11.ask_to_close(TITLE)
@@ -134,10 +134,10 @@ def test_nothing_is_left(app: App, end: Callable[[App], None], status: int) -> N
     named = {Path(word).name for process in processes for word in process.command[:3]}
     assert named >= {"genre-app", LAUNCHER}
     end(app)
-    assert app.process.wait(DEADLINE_SECONDS) == status
-    assert left_of(processes, DEADLINE_SECONDS) == []
+    assert app.process.wait(PATIENCE_SECONDS) == status
+    assert left_of(processes, PATIENCE_SECONDS) == []
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port), timeout=5.0)
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)
     assert app.log.read_text() == ""
 
 
@@ -145,8 +145,8 @@ def test_nothing_is_left(app: App, end: Callable[[App], None], status: int) -> N
 def test_closed_before_the_service_is_ready(app: App) -> None:
     app.wait_for(lambda: app.has(LAUNCHER) and x11.find(TITLE) is not None)
     close_button(app)
-    assert app.process.wait(DEADLINE_SECONDS) == 0
-    assert left_of(list(app.seen.values()), DEADLINE_SECONDS) == []
+    assert app.process.wait(PATIENCE_SECONDS) == 0
+    assert left_of(list(app.seen.values()), PATIENCE_SECONDS) == []
     assert app.log.read_text() == ""
 
 
@@ -158,8 +158,8 @@ def test_closed_while_the_service_is_at_work(tmp_path: Path, model_path: Path) -
     app.wait_for(app.ready)
     time.sleep(0.3)
     close_button(app)
-    assert app.process.wait(DEADLINE_SECONDS) == 0
-    assert left_of(list(app.seen.values()), DEADLINE_SECONDS) == []
+    assert app.process.wait(PATIENCE_SECONDS) == 0
+    assert left_of(list(app.seen.values()), PATIENCE_SECONDS) == []
     assert app.log.read_text() == ""
 
 

@@ -17,6 +17,7 @@ from genre_runtime.library.tags import read_genres
 from tests.gui.conftest import OpenController, OpenWindow, drive, finished, wait
 from tests.gui.fake_backend import FakeBackend, prediction
 from tests.gui.test_window import press, row, text
+from tests.patience import PATIENCE_SECONDS
 from tests.synthetic import noise, tone, write_audio
 
 mutagen = pytest.importorskip("mutagen", reason="mutagen is missing")
@@ -210,7 +211,7 @@ def test_learning_waits_for_the_queue_and_can_be_cancelled(open_window: OpenWind
     gate = threading.Event()
 
     def classify(path: Path, _: threading.Event) -> Any:
-        gate.wait(20)
+        gate.wait(PATIENCE_SECONDS)
         return prediction(path)
 
     backend = FakeBackend(classify)

@@ -16,8 +16,9 @@ import pytest
 
 from genre_gui.backends.base import Backend
 from genre_gui.tracks import State
-from tests.gui.conftest import DEADLINE_SECONDS, OpenWindow, drive, finished
+from tests.gui.conftest import OpenWindow, drive, finished
 from tests.gui.fake_backend import FakeBackend, prediction
+from tests.patience import PATIENCE_SECONDS
 from tests.synthetic import tone, write_audio
 
 N_ROWS = 2_000
@@ -37,7 +38,7 @@ class Stalls:
         """Do something as a callback does, and drive the window until a condition holds."""
         self.of[name] = (0.0, 0.0)
         self._measured(name, act)
-        deadline = time.monotonic() + 8 * DEADLINE_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             while self._measured(name, lambda: self.window.tk.dooneevent(NO_WAITING)):
                 pass

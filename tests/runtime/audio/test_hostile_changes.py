@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 from genre_runtime.decoders import pool
+from tests.patience import PATIENCE_SECONDS
 from tests.runtime.audio.test_hostile_files import Entry, entry  # noqa: F401  # the fixture of every entry point
 from tests.runtime.hostile_files import CONTENTS, FORMATS, SPARSE, Hostile, tone_in
 from tests.runtime.ogg_pages import with_right_checksums
@@ -61,10 +62,10 @@ def test_file_that_shrinks_while_it_is_read(
 
 @pytest.fixture(scope="module")
 def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A process that gives each input 20 s and 256 MiB."""
+    """A process that gives each input 256 MiB."""
     if sys.platform != "linux":
         pytest.skip("memory is read from Linux's /proc")
-    bounds = Bounds(seconds=20, memory_bytes=256 * 2**20)
+    bounds = Bounds(seconds=PATIENCE_SECONDS, memory_bytes=256 * 2**20)
     with Worker("tests.fuzz.targets:AudioTarget", tmp_path_factory.mktemp("worker"), bounds) as started:
         yield started
 

@@ -19,6 +19,7 @@ from genre_runtime.audio import decoding
 from genre_runtime.audio.decoding import decode, decode_excerpts, stream_excerpts
 from genre_runtime.audio.excerpts import FloatArray
 from genre_runtime.audio.waveform import is_silent, mono, resample, resample_stream
+from tests.patience import PATIENCE_SECONDS
 from tests.runtime.av_files import write_with_pyav
 from tests.synthetic import RATE, noise, tone, write_audio
 
@@ -167,7 +168,7 @@ def test_closing_the_results_stops_decoding(
     monkeypatch.setattr(classifier._model, "run", counted)
     results = classifier.classify_files(paths, excerpts="all", jobs=2)
     next(results)
-    assert started.wait(30)
+    assert started.wait(PATIENCE_SECONDS)
     results.close()  # type: ignore[attr-defined]
     assert sum(seen) < 60, "the long file was read to its end"
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("genre")]

@@ -13,6 +13,7 @@ import pytest
 
 from genre_runtime import __version__
 from genre_runtime.cli import main
+from tests.patience import PATIENCE_SECONDS
 from tests.synthetic import LABELS, noise, tone, write_audio
 
 GENRE = [sys.executable, "-c", "import sys; from genre_runtime.cli import main; sys.exit(main())"]
@@ -69,7 +70,7 @@ def test_demo_into_what_is_no_folder(model_path: Path, capsys: pytest.CaptureFix
 
 def _genre(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
     command = [*GENRE, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)  # type: ignore[call-overload,no-any-return]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, **options)  # type: ignore[call-overload,no-any-return]
 
 
 def test_as_a_process(model_path: Path, tmp_path: Path) -> None:
@@ -108,7 +109,7 @@ def test_a_reader_that_goes_away(model_path: Path, tmp_path: Path) -> None:
         assert process.stderr is not None
         process.stdout.close()
         errors = process.stderr.read()
-        assert process.wait(60) == 1
+        assert process.wait(PATIENCE_SECONDS) == 1
     assert errors == ""
 
 

@@ -26,6 +26,7 @@ import pytest
 from genre_runtime.errors import MissingDependencyError
 from genre_runtime.library.scan import Finder
 from genre_runtime.library.watch import FolderWatch, is_being_written
+from tests.patience import PATIENCE_SECONDS
 from tests.runtime.conftest import Genre
 from tests.synthetic import tone, write_audio
 
@@ -41,7 +42,6 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shel
 from genre_runtime.cli import main
 sys.exit(main())
 """
-HANG_SECONDS = 120.0
 FORMATS = ("flac", "mp3", "wav", "ogg")
 
 
@@ -71,7 +71,7 @@ class Watch:
 
     def wait_for(self, words: str) -> str:
         """Wait until a line of this run matches a pattern."""
-        until = time.monotonic() + HANG_SECONDS
+        until = time.monotonic() + PATIENCE_SECONDS
         while not re.search(words, said := self.said()):
             assert self.process.poll() is None, said
             assert time.monotonic() < until, f"{words!r} is not in: {said}"
@@ -81,7 +81,7 @@ class Watch:
     def end(self, number: int = signal.SIGTERM) -> str:
         """Send a signal, wait for the end, and return the lines of this run."""
         self.process.send_signal(number)
-        status = self.process.wait(HANG_SECONDS)
+        status = self.process.wait(PATIENCE_SECONDS)
         assert status == (0 if number != signal.SIGKILL else -number), self.said()
         return self.said()
 

@@ -38,7 +38,10 @@ def odd_excerpts(source: Any, *arguments: Any, stop: Any, **options: Any) -> Exc
     """Do what the file says, or decode it where it says nothing odd."""
     content = source.read_bytes() if isinstance(source, Path) and source.is_file() else b""
     word = content[:20].split(b" ")[0].decode("ascii", "replace")
-    return ExcerptStream(ODD[word](stop)) if word in ODD else decoding.stream_excerpts(source, *arguments, **options)
+    if word not in ODD:
+        return decoding.stream_excerpts(source, *arguments, **options)
+    source.with_suffix(".begun").touch()
+    return ExcerptStream(ODD[word](stop))
 
 
 def _hang_in_c(stop: Any) -> Generator[Excerpt, None, TrackLength]:

@@ -11,6 +11,7 @@ import pytest
 
 from genre_runtime import GenreClassifier, Prediction
 from genre_runtime.model.onnx_model import SharedBatches
+from tests.patience import PATIENCE_SECONDS
 from tests.synthetic import noise, tone, write_audio
 
 
@@ -24,7 +25,7 @@ class Graph:
     def __call__(self, waveforms: Any) -> Any:
         self.sizes.append(len(waveforms))
         self.started.set()
-        assert self.go_on.wait(30)
+        assert self.go_on.wait(PATIENCE_SECONDS)
         if (waveforms < 0).any():
             raise RuntimeError("the device is gone")
         return waveforms.mean(axis=1, keepdims=True)
@@ -47,7 +48,7 @@ def run_behind_another(inputs: list[Any], max_batch: int) -> tuple[Graph, list[A
 
     with ThreadPoolExecutor(len(inputs) + 1) as pool:
         first = pool.submit(call, clips(9.0))
-        assert graph.started.wait(30)
+        assert graph.started.wait(PATIENCE_SECONDS)
         others = [pool.submit(call, waveforms) for waveforms in inputs]
         while len(batches._waiting) < len(inputs):
             threading.Event().wait(0.001)

@@ -28,6 +28,7 @@ from genre_training.data.features import (
     track_log_mel,
 )
 from genre_training.data.track import DataError, Track
+from tests.patience import PATIENCE_SECONDS
 from tests.synthetic import RATE, noise, tone, write_audio
 
 CONFIG = AudioConfig()
@@ -355,7 +356,7 @@ def test_chunk_that_disappears_otherwise_is_an_error(
 
 def test_two_processes_that_build_at_once_both_get_it(many: list[Track], cache: Path) -> None:
     spawn = multiprocessing.get_context("spawn")
-    with spawn.Pool(2, meet_at, (spawn.Barrier(2, timeout=60),)) as pool:
+    with spawn.Pool(2, meet_at, (spawn.Barrier(2, timeout=PATIENCE_SECONDS),)) as pool:
         first, second = pool.map(build_at_once, [(many, cache)] * 2, chunksize=1)
     expected = open_store(many, CONFIG, cache / "alone")
     for kept, left_out, log_mel in (first, second):

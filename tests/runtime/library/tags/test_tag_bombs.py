@@ -16,6 +16,7 @@ import pytest
 
 from genre_runtime.errors import UntaggableError
 from genre_runtime.library.tags import read_genres
+from tests.patience import PATIENCE_SECONDS
 from tests.runtime.library.conftest import MakeFile
 from tests.runtime.library.tags.tag_bytes import atom, comment_block, flac_block, flac_with, with_atom
 
@@ -77,7 +78,9 @@ def test_covers_are_not_decoded(make_file: MakeFile, suffix: str, cover: bytes) 
             opened.add_tags()
         opened.tags.add(id3.APIC(mime="image/png", type=3, data=cover))
     opened.save()
-    done = subprocess.run([sys.executable, "-c", PROGRAM, path], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, path], capture_output=True, text=True, timeout=PATIENCE_SECONDS
+    )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 300 * 1024
 
