@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from genre_runtime.cli import main
+from genre_runtime.decoders import pool
 from tests.synthetic import noise, tone, write_audio
 
 # On a machine that has little but the wheel and pytest, such as one with a GPU, `pytest -m cuda` runs all the same.
@@ -23,8 +24,12 @@ Genre = Callable[..., Outcome]
 
 @pytest.fixture
 def genre(model_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Genre:
-    """Run the command with the tiny model; returns exit status, stdout and stderr."""
+    """Run the command with the tiny model; returns exit status, stdout and stderr.
+
+    It decodes in this process. A process of its own for each run takes longer than all else; `decoders` tests those.
+    """
     monkeypatch.setenv("GENRE_MODEL", str(model_path))
+    monkeypatch.setattr(pool, "can_start", lambda: False)
 
     def run(*arguments: str | Path) -> Outcome:
         try:
