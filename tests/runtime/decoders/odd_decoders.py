@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Generator
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,8 @@ def odd_excerpts(source: Any, *arguments: Any, stop: Any, **options: Any) -> Exc
     word = content[:20].split(b" ")[0].decode("ascii", "replace")
     if word not in ODD:
         return decoding.stream_excerpts(source, *arguments, **options)
-    source.with_suffix(".begun").touch()
+    with suppress(OSError):  # an upload has no folder
+        source.with_suffix(".begun").touch()
     return ExcerptStream(ODD[word](stop))
 
 
