@@ -32,8 +32,10 @@ from genre_runtime import (
     KALDI_OFFSET,
     KALDI_SPAN,
     LABELS_METADATA_KEY,
+    MOST_GAIN,
     POWER_FLOOR,
     PRE_EMPHASIS,
+    QUIETEST_RMS,
     TAGS_METADATA_KEY,
     AudioConfig,
     ModelMetadata,
@@ -135,6 +137,8 @@ class LogMelFrontEnd(nn.Module):
         float32 tensor, shape (batch, n_mels, n_frames)
             As `log_mel_spectrogram` scales it.
         """
+        if self.config.scale == "kaldi":
+            waveform = waveform * _gain(waveform)
         power = self._power(self._frames(waveform))
         blocks = [getattr(self, f"mel_{i}") @ power[:, start:stop] for i, (start, stop) in enumerate(self.spans)]
         mel = torch.cat(blocks, dim=1)
@@ -165,6 +169,12 @@ class LogMelFrontEnd(nn.Module):
         spectrum = (self.second @ halfway).reshape(-1, self.second.shape[0] // 2, 2, self.n_rows * n_frames)
         power: Tensor = (spectrum * spectrum).sum(dim=2)
         return power.reshape(-1, self.second.shape[0] // 2 * self.n_rows, n_frames)
+
+
+def _gain(waveform: Tensor) -> Tensor:
+    """Return the factor for each waveform, shape (batch, 1), that `log_mel_spectrogram` multiplies it with."""
+    rms = torch.sqrt((waveform * waveform).mean(dim=1, keepdim=True))
+    return torch.clamp(QUIETEST_RMS / torch.clamp(rms, min=QUIETEST_RMS / MOST_GAIN), min=1.0)
 
 
 OPSET = 20

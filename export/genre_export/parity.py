@@ -24,7 +24,9 @@ from genre_runtime import (
     KALDI_FLOOR,
     KALDI_OFFSET,
     KALDI_SPAN,
+    MOST_GAIN,
     PRE_EMPHASIS,
+    QUIETEST_RMS,
     AudioConfig,
     FloatArray,
     GenreError,
@@ -277,6 +279,7 @@ def _torchaudio_log_mel(waveform: FloatArray, config: AudioConfig) -> FloatArray
 def _kaldi_log_mel(waveform: FloatArray, config: AudioConfig) -> FloatArray:
     """Compute a fine spectrogram with torch's STFT and torchaudio's mel bands, as EfficientAT does."""
     samples = torch.from_numpy(waveform)
+    samples = samples * (QUIETEST_RMS / samples.square().mean().sqrt()).clamp(1, MOST_GAIN)
     emphasised = samples[1:] - PRE_EMPHASIS * samples[:-1]
     spectrum = torch.stft(
         emphasised,

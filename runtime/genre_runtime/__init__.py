@@ -18,7 +18,7 @@ The other members of this project import from here as well, and from `genre_runt
   `available_devices`, `DEVICES`, `Tag`, `TAG_KINDS`, `AUDIO_METADATA_KEY`, `FINE_AUDIO_METADATA_KEY`,
   `LABELS_METADATA_KEY`, `TAGS_METADATA_KEY`, `GenreHead`, `read_head`
 - the front ends: `FINE_AUDIO`, `hann_window`, `mel_filterbank`, `band_centres`, `kaldi_mel`, `POWER_FLOOR`,
-  `PRE_EMPHASIS`, `KALDI_FLOOR`, `KALDI_OFFSET`, `KALDI_SPAN`
+  `PRE_EMPHASIS`, `KALDI_FLOOR`, `KALDI_OFFSET`, `KALDI_SPAN`, `QUIETEST_RMS`, `MOST_GAIN`
 - audio: `AudioSource`, `Excerpt`, `ExcerptStream`, `FloatArray`, `TrackLength`, `is_silent`, `mono`, `open_audio`,
   `probe`, `resample`, `stream_excerpts`
 - results: `FileResult`, `summarise`
@@ -47,8 +47,10 @@ if TYPE_CHECKING:
         KALDI_FLOOR,
         KALDI_OFFSET,
         KALDI_SPAN,
+        MOST_GAIN,
         POWER_FLOOR,
         PRE_EMPHASIS,
+        QUIETEST_RMS,
         band_centres,
         hann_window,
         kaldi_mel,
@@ -96,8 +98,10 @@ _MODULES = {
         "KALDI_FLOOR",
         "KALDI_OFFSET",
         "KALDI_SPAN",
+        "MOST_GAIN",
         "POWER_FLOOR",
         "PRE_EMPHASIS",
+        "QUIETEST_RMS",
         "band_centres",
         "hann_window",
         "kaldi_mel",
@@ -141,8 +145,10 @@ __all__ = [
     "KALDI_SPAN",
     "LABELS_METADATA_KEY",
     "MAX_PROCESSES",
+    "MOST_GAIN",
     "POWER_FLOOR",
     "PRE_EMPHASIS",
+    "QUIETEST_RMS",
     "TAGS_METADATA_KEY",
     "TAG_KINDS",
     "AudioConfig",

@@ -24,6 +24,8 @@ POWER_FLOOR = 1e-10
 PRE_EMPHASIS = 0.97
 KALDI_FLOOR, KALDI_OFFSET, KALDI_SPAN = 1e-5, 4.5, 5.0
 """The scale `kaldi` is (ln(power + floor) + offset) / span (Schmid et al., 2023)."""
+QUIETEST_RMS, MOST_GAIN = 0.03, 1_000.0
+"""On the scale `kaldi` a waveform below this root mean square (-30 dB) is made louder up to it, by 60 dB at most."""
 
 # Quiet to loud at even steps of lightness, so that equal differences in level look equal, also in grey.
 _RAMP = ((13, 15, 40), (61, 22, 104), (133, 36, 120), (205, 66, 98), (246, 130, 74), (252, 228, 158))
@@ -153,6 +155,7 @@ def log_mel_spectrogram(waveform: FloatArray, config: AudioConfig) -> FloatArray
     n_frames = config.n_frames(waveform.size)
     signal = waveform.astype(np.float32, copy=False)
     if config.scale == "kaldi":
+        signal = signal * _gain(signal)
         signal = signal[1:] - np.float32(PRE_EMPHASIS) * signal[:-1]
     half = config.n_fft // 2
     padded = np.pad(signal, (half, config.n_fft - half))
@@ -166,6 +169,12 @@ def log_mel_spectrogram(waveform: FloatArray, config: AudioConfig) -> FloatArray
     decibels = 10 * np.log10(np.maximum(mel, POWER_FLOOR))
     log_mel: FloatArray = np.maximum(decibels - decibels.max(), -config.top_db).astype(np.float32)
     return log_mel
+
+
+def _gain(waveform: FloatArray) -> np.float32:
+    """Return the factor that makes a quiet waveform as loud as quiet music is."""
+    rms = np.sqrt(np.square(waveform).mean(dtype=np.float64))
+    return np.float32(np.clip(QUIETEST_RMS / max(rms, QUIETEST_RMS / MOST_GAIN), 1, MOST_GAIN))
 
 
 def spectrogram_palette(n_colours: int) -> NDArray[np.uint8]:

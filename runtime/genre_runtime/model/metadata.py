@@ -111,7 +111,8 @@ class AudioConfig:
     `librosa.power_to_db(ref=numpy.max)` computes: periodic Hann window, Slaney mel bands of unit area, decibels
     relative to the clip's loudest mel bin and not below `-top_db`. `kaldi` is what the weights of EfficientAT were
     taught on: pre-emphasis, symmetric Hann window, triangular bands of unit height on Kaldi's mel scale, and
-    `(ln(power + 1e-5) + 4.5) / 5`, so a clip's level is kept.
+    `(ln(power + 1e-5) + 4.5) / 5`, so the level is kept; below
+    a root mean square of 0.03 a clip is made louder.
 
     Frame `t` is centred at sample `t * hop_length`; the signal is padded with zeros.
 

@@ -14,6 +14,8 @@ from genre_runtime.model.features import (
     KALDI_FLOOR,
     KALDI_OFFSET,
     KALDI_SPAN,
+    MOST_GAIN,
+    QUIETEST_RMS,
     hz_to_mel,
     log_mel_spectrogram,
     mel_filterbank,
@@ -136,10 +138,20 @@ def test_wrong_shapes_are_refused() -> None:
 
 
 def test_the_fine_front_end_keeps_the_level() -> None:
-    """On the scale `kaldi`, a factor of ten in amplitude is ln(100) / 5, and silence is the floor."""
-    loud, soft = (log_mel_spectrogram(gain * noise(), FINE_AUDIO) for gain in (np.float32(1), np.float32(0.1)))
+    """On the scale `kaldi`, a factor of three in amplitude is ln(9) / 5, and silence is the floor."""
+    loud, soft = (log_mel_spectrogram(gain * noise(), FINE_AUDIO) for gain in (np.float32(3), np.float32(1)))
     assert loud.shape == (FINE_AUDIO.n_mels, FINE_AUDIO.n_frames(noise().size))
-    assert np.median(loud - soft) == pytest.approx(np.log(100) / KALDI_SPAN, abs=0.01)
+    assert np.median(loud - soft) == pytest.approx(np.log(9) / KALDI_SPAN, abs=0.01)
     floor = (np.log(KALDI_FLOOR) + KALDI_OFFSET) / KALDI_SPAN
     np.testing.assert_allclose(log_mel_spectrogram(np.zeros(1_000, np.float32), FINE_AUDIO), floor, rtol=1e-5)
     assert log_mel_spectrogram(np.ones(1, np.float32), FINE_AUDIO).shape == (FINE_AUDIO.n_mels, 1)
+
+
+def test_the_fine_front_end_makes_quiet_music_louder() -> None:
+    """Below the level of quiet music the level changes nothing, down to what is left of 60 dB."""
+    waveform = noise() * np.float32(QUIETEST_RMS / np.sqrt(np.square(noise()).mean()))
+    levels = (1, 0.1, 1 / MOST_GAIN, 0.1 / MOST_GAIN)
+    least, quiet, quietest, beyond = (log_mel_spectrogram(np.float32(gain) * waveform, FINE_AUDIO) for gain in levels)
+    np.testing.assert_allclose(quiet, least, atol=1e-4)
+    np.testing.assert_allclose(quietest, least, atol=1e-4)
+    assert np.median(least - beyond) == pytest.approx(np.log(100) / KALDI_SPAN, abs=0.01)

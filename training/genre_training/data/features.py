@@ -41,7 +41,7 @@ from genre_training.data.track import DataError, Track
 
 CLIP_SECONDS = 30.0
 CLIP_EXCERPTS = 3
-STORE_VERSION = 2
+STORE_VERSION = 3
 CLIPS_PER_CHUNK = 32
 INDEX_NAME = "index.json"
 
