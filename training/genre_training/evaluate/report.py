@@ -19,7 +19,14 @@ from safetensors.torch import save_file
 from genre_runtime import replacing, write_whole
 from genre_runtime.errors import MissingDependencyError
 from genre_training.evaluate.plots import save_confusion_matrix, save_curves, save_reliability
-from genre_training.evaluate.score import artists_in_words, headline, tracks_in_words, with_interval
+from genre_training.evaluate.score import (
+    PART_NAMES,
+    artists_in_words,
+    headline,
+    parts_of_test,
+    tracks_in_words,
+    with_interval,
+)
 from genre_training.model.checkpoint import Checkpoint
 
 PARTS = ("validation", "test")
@@ -50,8 +57,15 @@ def page(checkpoint: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
         headline_columns=["", *(_size(part, metrics[part]) for part in PARTS)],
         headline_rows=[(name, *(column.get(name, "") for column in columns)) for name in columns[-1]],
         sources=[
-            (source, part, one["n_tracks"], one["n_groups"], f"{one['accuracy']:.1%}", with_interval(one, OWN))
-            for part in (*PARTS, "files")
+            (
+                source,
+                PART_NAMES.get(part, part),
+                one["n_tracks"],
+                one["n_groups"],
+                f"{one['accuracy']:.1%}",
+                with_interval(one, OWN),
+            )
+            for part in (*PARTS, *parts_of_test(metrics))
             for source, one in metrics[part].get("per_source", {}).items()
         ],
         artists=artists_in_words(provenance),

@@ -434,6 +434,18 @@ def with_interval(values: Mapping[str, Any], name: str) -> str:
     return f"{values[name]:.1%}" + (f" [{interval[0]:.1%}, {interval[1]:.1%}]" if interval else "")
 
 
+def parts_of_test(values: Mapping[str, Any]) -> list[str]:
+    """Return which figures of the test part there are beside its own: from files only, and of files that end lower.
+
+    Parameters
+    ----------
+    values : mapping
+        `Scores.metrics`.
+    """
+    some_are_files = 0 < values["files"]["n_tracks"] < values["test"]["n_tracks"]
+    return [*(["files"] if some_are_files else []), *(["ending_lower"] if "ending_lower" in values else [])]
+
+
 def print_scores(values: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
     """Print a table of each part, and the accuracies of the folds.
 
@@ -449,10 +461,8 @@ def print_scores(values: Mapping[str, Any], provenance: Mapping[str, Any]) -> No
         if part in values:
             name = "held out of the network trained on the rest" if part == "held_out" else part
             print(summary(name, values[part]))
-    if 0 < values["files"]["n_tracks"] < values["test"]["n_tracks"]:  # otherwise all clips are files
-        print(_files_summary(PART_NAMES["files"], values["files"]))
-    if "ending_lower" in values:
-        print(_files_summary(PART_NAMES["ending_lower"], values["ending_lower"]))
+    for part in parts_of_test(values):
+        print(_files_summary(PART_NAMES[part], values[part]))
     for fold, sources in enumerate(values.get("folds", [])):
         figures = ", ".join(f"{source} {one['accuracy_own_genres']:.1%}" for source, one in sources.items())
         print(f"fold {fold}, test, among each source's own genres: {figures}")

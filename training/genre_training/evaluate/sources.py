@@ -27,7 +27,7 @@ from genre_training.data.splits import TrainingData
 from genre_training.model.network import standardise
 
 N_FOLDS = 5
-FEWEST_CLIPS = 25
+FEWEST_CLIPS = 10
 """Of each data set, by `N_FOLDS` artists at least."""
 MOST_CLIPS = 150
 """Of each data set, so that the largest does not decide."""
