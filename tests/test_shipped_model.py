@@ -55,6 +55,14 @@ def test_what_is_no_music_is_answered_with_a_reason(classifier: GenreClassifier,
     silent = name in ("dither", "direct current")
     assert (prediction.reason == "the track is silent") == (prediction.music == "silence") == silent
     assert (prediction.music == "tone") == any(word in name for word in ("sine", "square", "dial"))
+    assert (prediction.music == "noise") == (name == "quiet noise")
+
+
+def test_what_is_quiet_has_the_answer_of_what_is_a_little_louder(classifier: GenreClassifier) -> None:
+    quiet = (NOT_MUSIC["quiet noise"] + 0.003 * np.sin(2 * np.pi * 440 * T)).astype(np.float32)
+    expected, found = classifier.classify(quiet, RATE), classifier.classify(quiet / 10, RATE)
+    assert found.probabilities == pytest.approx(expected.probabilities, abs=1e-3)
+    assert found.tags == pytest.approx(expected.tags, abs=1e-3)
 
 
 @pytest.mark.parametrize(

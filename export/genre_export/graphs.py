@@ -137,8 +137,6 @@ class LogMelFrontEnd(nn.Module):
         float32 tensor, shape (batch, n_mels, n_frames)
             As `log_mel_spectrogram` scales it.
         """
-        if self.config.scale == "kaldi":
-            waveform = waveform * _gain(waveform)
         power = self._power(self._frames(waveform))
         blocks = [getattr(self, f"mel_{i}") @ power[:, start:stop] for i, (start, stop) in enumerate(self.spans)]
         mel = torch.cat(blocks, dim=1)
@@ -153,7 +151,9 @@ class LogMelFrontEnd(nn.Module):
         hop, n2 = self.config.hop_length, self.n2
         n_frames = self.config.n_frames(waveform.shape[1])
         if self.config.scale == "kaldi":
+            n_samples = waveform.shape[1]
             waveform = waveform[:, 1:] - PRE_EMPHASIS * waveform[:, :-1]
+            waveform = waveform * _gain(waveform, n_samples)
         n_hops = n_frames + self.n_pieces - 1
         padded = nn.functional.pad(waveform, (self.padding, n_hops * hop - self.padding - waveform.shape[1]))
         n_used = min(hop, self.n_samples)
@@ -171,9 +171,10 @@ class LogMelFrontEnd(nn.Module):
         return power.reshape(-1, self.second.shape[0] // 2 * self.n_rows, n_frames)
 
 
-def _gain(waveform: Tensor) -> Tensor:
-    """Return the factor for each waveform, shape (batch, 1), that `log_mel_spectrogram` multiplies it with."""
-    rms = torch.sqrt((waveform * waveform).mean(dim=1, keepdim=True))
+def _gain(emphasised: Tensor, n_samples: int) -> Tensor:
+    """Return the factor for each waveform, shape (batch, 1), that `genre_runtime.raise_quiet` multiplies it with."""
+    centred = emphasised - emphasised.sum(dim=1, keepdim=True) / n_samples
+    rms = torch.sqrt((centred * centred).sum(dim=1, keepdim=True) / n_samples)
     return torch.clamp(QUIETEST_RMS / torch.clamp(rms, min=QUIETEST_RMS / MOST_GAIN), min=1.0)
 
 

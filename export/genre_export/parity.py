@@ -98,6 +98,7 @@ def parity_signals(config: AudioConfig) -> dict[str, FloatArray]:
         "noise": noise,
         "tone in noise": tone,
         "quiet noise": 1e-3 * noise[: 2 * rate],
+        "quiet noise with an offset": 1e-3 * noise[: 2 * rate] + 0.1,
         "silence": np.zeros(rate),
     }
     return {name: signal.astype(np.float32) for name, signal in signals.items()}
@@ -277,10 +278,11 @@ def _torchaudio_log_mel(waveform: FloatArray, config: AudioConfig) -> FloatArray
 
 
 def _kaldi_log_mel(waveform: FloatArray, config: AudioConfig) -> FloatArray:
-    """Compute a fine spectrogram with torch's STFT and torchaudio's mel bands, as EfficientAT does."""
+    """Compute a fine spectrogram with torch's STFT and torchaudio's mel bands, as EfficientAT does but for the gain."""
     samples = torch.from_numpy(waveform)
-    samples = samples * (QUIETEST_RMS / samples.square().mean().sqrt()).clamp(1, MOST_GAIN)
     emphasised = samples[1:] - PRE_EMPHASIS * samples[:-1]
+    centred = emphasised - emphasised.sum() / samples.numel()
+    emphasised *= (QUIETEST_RMS / (centred.square().sum() / samples.numel()).sqrt()).clamp(1, MOST_GAIN)
     spectrum = torch.stft(
         emphasised,
         config.n_fft,

@@ -18,7 +18,8 @@ The other members of this project import from here as well, and from `genre_runt
   `available_devices`, `DEVICES`, `Tag`, `TAG_KINDS`, `AUDIO_METADATA_KEY`, `FINE_AUDIO_METADATA_KEY`,
   `LABELS_METADATA_KEY`, `TAGS_METADATA_KEY`, `GenreHead`, `read_head`
 - the front ends: `FINE_AUDIO`, `hann_window`, `mel_filterbank`, `band_centres`, `kaldi_mel`, `POWER_FLOOR`,
-  `PRE_EMPHASIS`, `KALDI_FLOOR`, `KALDI_OFFSET`, `KALDI_SPAN`, `QUIETEST_RMS`, `MOST_GAIN`
+  `PRE_EMPHASIS`, `KALDI_FLOOR`, `KALDI_OFFSET`, `KALDI_SPAN`, `QUIETEST_RMS`, `MOST_GAIN`,
+  `raise_quiet`
 - audio: `AudioSource`, `Excerpt`, `ExcerptStream`, `FloatArray`, `TrackLength`, `is_silent`, `mono`, `open_audio`,
   `probe`, `resample`, `stream_excerpts`
 - results: `FileResult`, `summarise`
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
         kaldi_mel,
         log_mel_spectrogram,
         mel_filterbank,
+        raise_quiet,
         spectrogram_palette,
     )
     from genre_runtime.model.head import GenreHead, read_head
@@ -107,6 +109,7 @@ _MODULES = {
         "kaldi_mel",
         "log_mel_spectrogram",
         "mel_filterbank",
+        "raise_quiet",
         "spectrogram_palette",
     ),
     "model.head": ("GenreHead", "read_head"),
@@ -188,6 +191,7 @@ __all__ = [
     "mono",
     "open_audio",
     "probe",
+    "raise_quiet",
     "read_head",
     "read_metadata",
     "replacing",

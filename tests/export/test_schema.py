@@ -41,6 +41,7 @@ def test_schema_is_valid_and_every_field_has_a_description() -> None:
 def test_shipped_sidecar_is_valid() -> None:
     check_sidecar(SHIPPED.read_text(encoding="utf-8"))
     VALIDATOR.validate(json.loads(SHIPPED.read_text(encoding="utf-8")))
+    assert SHIPPED.with_name("model.schema.json").read_text(encoding="utf-8") == schema_text(), "run `invoke export`"
 
 
 def test_published_sidecar_is_valid_and_its_schema_lies_beside_it(text: str, published: Path) -> None:

@@ -23,13 +23,9 @@ Genre = Callable[..., Outcome]
 
 
 @pytest.fixture
-def genre(model_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Genre:
-    """Run the command with the tiny model; returns exit status, stdout and stderr.
-
-    It decodes in this process. A process of its own for each run takes longer than all else; `decoders` tests those.
-    """
+def genre_as_used(model_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Genre:
+    """Run the command with the tiny model; returns exit status, stdout and stderr."""
     monkeypatch.setenv("GENRE_MODEL", str(model_path))
-    monkeypatch.setattr(pool, "can_start", lambda: False)
 
     def run(*arguments: str | Path) -> Outcome:
         try:
@@ -41,6 +37,13 @@ def genre(model_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
         return status, out, err
 
     return run
+
+
+@pytest.fixture
+def genre(genre_as_used: Genre, monkeypatch: pytest.MonkeyPatch) -> Genre:
+    """The same, but it decodes in this process: to start another one for each run takes longer than all else."""
+    monkeypatch.setattr(pool, "can_start", lambda: False)
+    return genre_as_used
 
 
 @pytest.fixture

@@ -111,8 +111,8 @@ class AudioConfig:
     `librosa.power_to_db(ref=numpy.max)` computes: periodic Hann window, Slaney mel bands of unit area, decibels
     relative to the clip's loudest mel bin and not below `-top_db`. `kaldi` is what the weights of EfficientAT were
     taught on: pre-emphasis, symmetric Hann window, triangular bands of unit height on Kaldi's mel scale, and
-    `(ln(power + 1e-5) + 4.5) / 5`, so the level is kept; below
-    a root mean square of 0.03 a clip is made louder.
+    `(ln(power + 1e-5) + 4.5) / 5`, so the level is kept. What is quieter than music is made louder first, as
+    `genre_runtime.raise_quiet` does.
 
     Frame `t` is centred at sample `t * hop_length`; the signal is padded with zeros.
 

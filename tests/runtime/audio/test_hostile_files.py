@@ -28,7 +28,7 @@ CODES = frozenset(("unreadable_audio", "empty_audio", "audio_limit", "not_found"
 def entry(request: pytest.FixtureRequest, model_path: Path) -> Entry:
     """An entry point that returns a label, or the code of the error; for excerpts alone, "samples"."""
     if request.param == "command":
-        genre: Genre = request.getfixturevalue("genre")
+        genre: Genre = request.getfixturevalue("genre_as_used")
         return lambda path: _by_command(genre, path)
     if request.param == "decode_excerpts":
         return _by_decoding
@@ -118,8 +118,8 @@ def test_truncated_at_every_tenth(entry: Entry, tmp_path: Path, suffix: str) -> 
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_the_command_reads_files_truncated_at_every_tenth(genre: Genre, tmp_path: Path, suffix: str) -> None:
-    _check_tenths(_all_by_command(genre, _tenths(suffix, tmp_path)), suffix)
+def test_the_command_reads_files_truncated_at_every_tenth(genre_as_used: Genre, tmp_path: Path, suffix: str) -> None:
+    _check_tenths(_all_by_command(genre_as_used, _tenths(suffix, tmp_path)), suffix)
 
 
 def _tenths(suffix: str, folder: Path) -> list[Path]:

@@ -387,7 +387,7 @@ def test_close_ends_what_is_in_use(tmp_path: Path) -> None:
     with ThreadPoolExecutor(3) as threads:
         paths = [says(tmp_path, word) for word in ("hang", "slow", "spin")]  # the third waits for a process
         waiting = [threads.submit(list, pool.stream_excerpts(path, RATE, **PLAN)) for path in paths]
-        assert until(lambda: len(pool._busy) == 2)
+        assert until(lambda: len(list(tmp_path.glob("*.begun"))) == 2)
         pids = [process.pid for process in pool._busy]
         pool.close()
         for future in waiting:

@@ -15,6 +15,7 @@ from genre_runtime.model.features import (
     KALDI_OFFSET,
     KALDI_SPAN,
     MOST_GAIN,
+    PRE_EMPHASIS,
     QUIETEST_RMS,
     hz_to_mel,
     log_mel_spectrogram,
@@ -149,9 +150,12 @@ def test_the_fine_front_end_keeps_the_level() -> None:
 
 def test_the_fine_front_end_makes_quiet_music_louder() -> None:
     """Below the level of quiet music the level changes nothing, down to what is left of 60 dB."""
-    waveform = noise() * np.float32(QUIETEST_RMS / np.sqrt(np.square(noise()).mean()))
+    emphasised = noise()[1:] - np.float32(PRE_EMPHASIS) * noise()[:-1]
+    waveform = noise() * np.float32(QUIETEST_RMS / np.sqrt(np.square(emphasised).mean()))
     levels = (1, 0.1, 1 / MOST_GAIN, 0.1 / MOST_GAIN)
     least, quiet, quietest, beyond = (log_mel_spectrogram(np.float32(gain) * waveform, FINE_AUDIO) for gain in levels)
     np.testing.assert_allclose(quiet, least, atol=1e-4)
     np.testing.assert_allclose(quietest, least, atol=1e-4)
-    assert np.median(least - beyond) == pytest.approx(np.log(100) / KALDI_SPAN, abs=0.01)
+    assert np.median(least - beyond) == pytest.approx(np.log(100) / KALDI_SPAN, abs=0.05)  # near the floor
+    with_offset = log_mel_spectrogram(np.float32(0.1) * waveform + np.float32(0.1), FINE_AUDIO)
+    np.testing.assert_allclose(with_offset[40:, 5:-5], least[40:, 5:-5], atol=0.05)

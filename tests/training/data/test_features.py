@@ -16,7 +16,7 @@ from genre_runtime.audio.decoding import decode
 from genre_runtime.audio.excerpts import plan_excerpts
 from genre_runtime.audio.source import DecodeBudget
 from genre_runtime.model.features import log_mel_spectrogram
-from genre_runtime.model.metadata import AudioConfig
+from genre_runtime.model.metadata import FINE_AUDIO, AudioConfig
 from genre_training.data import features as store_module
 from genre_training.data.features import (
     FeatureStore,
@@ -166,6 +166,18 @@ def test_of_a_long_track_the_excerpts_of_the_runtime_train(
     assert log_mel.shape == expected.shape
     assert np.median(np.abs(log_mel - expected)) < 1.5e-3  # an excerpt is resampled by itself: its ends differ
     assert sum(decoded) < 50 * rate
+
+
+def test_each_excerpt_is_as_loud_as_at_run_time(tmp_path: Path) -> None:
+    rate = FINE_AUDIO.sample_rate
+    waveform = noise(30, rate) * np.repeat([1, 0.01, 0.1], 10 * rate).astype(np.float32)
+    path = write_audio(tmp_path / "levels.wav", waveform, rate)
+    log_mel = track_log_mel(Track("x/levels", path, "noise", "x", "levels"), FINE_AUDIO)
+    for number, part in enumerate(np.split(waveform, 3)):
+        expected = log_mel_spectrogram(part, FINE_AUDIO)
+        n_frames = expected.shape[1]
+        found = log_mel[:, n_frames * number : n_frames * (number + 1)]
+        assert np.median(np.abs(found - expected)[:, 5:-5]) < 5e-3, number
 
 
 @pytest.mark.parametrize("seconds", [1, 9, 16, 25, 29.5, 30])

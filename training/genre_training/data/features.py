@@ -17,7 +17,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -33,6 +33,7 @@ from genre_runtime import (
     FloatArray,
     available_cores,
     log_mel_spectrogram,
+    raise_quiet,
     replacing,
     stream_excerpts,
 )
@@ -41,7 +42,7 @@ from genre_training.data.track import DataError, Track
 
 CLIP_SECONDS = 30.0
 CLIP_EXCERPTS = 3
-STORE_VERSION = 3
+STORE_VERSION = 4
 CLIPS_PER_CHUNK = 32
 INDEX_NAME = "index.json"
 
@@ -107,9 +108,11 @@ def track_log_mel(track: Track, config: AudioConfig) -> FloatArray:
     """
     if track.path.suffix == ".png":
         return read_picture(track.path, track.source, config)
-    excerpts = stream_excerpts(
+    excerpts: Iterable[Excerpt] = stream_excerpts(
         track.path, config.sample_rate, excerpt_seconds=CLIP_SECONDS / CLIP_EXCERPTS, n_excerpts=CLIP_EXCERPTS
     )
+    if config.scale == "kaldi":  # each as loud as the runtime hears it
+        excerpts = (replace(one, waveform=raise_quiet(one.waveform)) for one in excerpts)
     return log_mel_spectrogram(_joined(excerpts, config.sample_rate), config)
 
 

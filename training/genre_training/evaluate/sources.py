@@ -94,7 +94,7 @@ def recognise_sources(data: TrainingData, bands: Sequence[int], noise_db: float,
     bands : sequence of int
         Mel bands that the network sees.
     noise_db : float
-        Range of uniform noise added to every value, as training adds it.
+        Range of uniform noise added to every value, as training adds it, in the unit of the clips.
     seed : int
 
     Returns

@@ -55,7 +55,7 @@ def silence_above(clips: Tensor, audio: AudioConfig, frequency: float) -> None:
     Parameters
     ----------
     clips : Tensor, shape (n_clips, n_mels, n_frames)
-        Log-mel spectrograms of the audio branch, whose level is kept.
+        Log-mel spectrograms of the audio branch.
     audio : AudioConfig
         Their front end.
     frequency : float

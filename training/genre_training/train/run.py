@@ -245,7 +245,9 @@ def sources(recipe: Recipe, data_folder: Path, cache: Path, *, workers: int | No
     twins = _open_twins(data_folder, store, audio, cache, workers)
     split = everything_trains(len(store.tracks))
     data = load_clips(store, recipe, audio, label_names(read_tracks(data_folder)), split, twins)
-    return recognise_sources(data, network_bands(recipe.network, data.clips.shape[1]), recipe.training.noise_db)
+    return recognise_sources(
+        data, network_bands(recipe.network, data.clips.shape[1]), recipe.training.noise_db / data.decibels
+    )
 
 
 def _open_twins(
