@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 
@@ -41,6 +42,10 @@ class Live:
         connection = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_SECONDS)
         connection.sendall(content)
         return connection
+
+    def get(self, path: str, **options: Any) -> httpx2.Response:
+        """Send a request and return the answer."""
+        return httpx2.get(f"{self.address}{path}", timeout=PATIENCE_SECONDS, **options)
 
     def terminate(self) -> None:
         """Ask the process to end, as supervisors do."""
@@ -89,7 +94,7 @@ def wait_until_known(service: Live, key: str = "") -> None:
     """Wait until the service has read its state file."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     headers = {"X-API-Key": key}
-    while httpx2.get(f"{service.address}/api/health", headers=headers).json()["known_tracks"] is None:
+    while service.get("/api/health", headers=headers).json()["known_tracks"] is None:
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
@@ -117,7 +122,7 @@ def _wait_until_alive(service: Live) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while service.process.poll() is None and time.monotonic() < deadline:
         try:
-            httpx2.get(f"{service.address}/livez").raise_for_status()
+            service.get("/livez").raise_for_status()
             return
         except httpx2.TransportError:
             time.sleep(0.05)

@@ -41,7 +41,7 @@ def odd(word: bytes) -> bytes:
 
 
 def figure(service: Live, name: str) -> float:
-    lines = httpx2.get(f"{service.address}/metrics").text.splitlines()
+    lines = service.get("/metrics").text.splitlines()
     return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
 
 
@@ -53,7 +53,7 @@ def test_uploads_that_hang_give_their_workers_back(tmp_path: Path, model_path: P
             answers = list(pool.map(lambda content: send(service, content), [odd(word)] * 2))
             assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(503, "timeout")] * 2
             assert send(service, audio_bytes()).json()["label"] == "tone"
-            assert httpx2.get(f"{service.address}/readyz").status_code == 200
+            assert service.get("/readyz").status_code == 200
         deadline = time.monotonic() + PATIENCE_SECONDS
         while figure(service, "genre_predictions_running"):
             assert time.monotonic() < deadline
@@ -94,13 +94,13 @@ def test_service_whose_decoders_do_not_start_is_not_ready(tmp_path: Path, model_
         "= command", f"= lambda: command() if __import__('os').path.exists({str(flag)!r}) else {broken!r}"
     )
     with live(tmp_path, model_path, command=(sys.executable, "-c", program)) as service:
-        ready = httpx2.get(f"{service.address}/readyz")
+        ready = service.get("/readyz")
         assert (ready.status_code, ready.json()["detail"]) == (503, "not ready: decoder_unavailable")
         answer = send(service, audio_bytes())
         assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
         flag.touch()
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while httpx2.get(f"{service.address}/readyz").status_code != 200:
+        while service.get("/readyz").status_code != 200:
             assert time.monotonic() < deadline
             time.sleep(0.1)
         assert send(service, audio_bytes()).json()["label"] == "tone"

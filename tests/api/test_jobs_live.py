@@ -37,7 +37,7 @@ def get(service: Live, address: str) -> Any:
 
 
 def submit(service: Live, path: str = ".", options: str = "") -> str:
-    response = httpx2.post(f"{service.address}/api/jobs{options}", json={"paths": [path]})
+    response = httpx2.post(f"{service.address}/api/jobs{options}", json={"paths": [path]}, timeout=PATIENCE_SECONDS)
     assert response.status_code == 202
     return str(response.json()["id"])
 
@@ -112,6 +112,6 @@ def test_requests_are_answered_while_a_job_runs(tmp_path: Path, model_path: Path
             assert response.status_code == 200, "a job takes no place in the queue"
             meanwhile.append(get(service, f"/api/jobs/{job_id}").json()["n_done"] == 0)
         assert meanwhile[0], "the request waited for the long file"  # a fast machine may be through with it later
-        httpx2.delete(f"{service.address}/api/jobs/{job_id}")
+        httpx2.delete(f"{service.address}/api/jobs/{job_id}", timeout=PATIENCE_SECONDS)
         service.terminate()
         assert service.process.wait(PATIENCE_SECONDS) in (0, -15)

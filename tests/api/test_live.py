@@ -32,7 +32,7 @@ def test_slow_bodies_hold_no_worker(tmp_path: Path, model_path: Path) -> None:
         slow = [service.connect(HEAD + b"Content-Length: 1000\r\n\r\n--x\r\n") for _ in range(20)]
         begun = f"genre_body_bytes {20 * len(b'--x' + bytes(2))}.0"
         for _ in range(80):  # else the next one may overtake them
-            if begun in httpx2.get(f"{service.address}/metrics").text:
+            if begun in service.get("/metrics").text:
                 break
             time.sleep(0.05)
         assert predict(service, audio_bytes()).status_code == 200
@@ -98,7 +98,7 @@ def test_client_that_leaves_is_noticed_while_the_service_works(tmp_path: Path, m
     with live(tmp_path, model_path) as service:
         deadline = time.monotonic() + PATIENCE_SECONDS
         with service.connect(request(audio_bytes(600, "FLAC"))):
-            while "genre_predictions_running 1.0" not in httpx2.get(f"{service.address}/metrics").text:
+            while "genre_predictions_running 1.0" not in service.get("/metrics").text:
                 assert time.monotonic() < deadline
         while '"status": 499' not in service.log.read_text():
             assert time.monotonic() < deadline
@@ -108,15 +108,15 @@ def test_client_that_leaves_is_noticed_while_the_service_works(tmp_path: Path, m
 def test_uvicorn_serves_no_other_host_either(tmp_path: Path, model_path: Path) -> None:
     command = (sys.executable, "-m", "uvicorn", "--factory", "genre_api:create_app")
     with live(tmp_path, model_path, command=command) as service:
-        assert httpx2.get(f"{service.address}/livez").status_code == 200
-        response = httpx2.get(f"{service.address}/livez", headers={"Host": "evil.example"})
+        assert service.get("/livez").status_code == 200
+        response = service.get("/livez", headers={"Host": "evil.example"})
         assert (response.status_code, response.json()["code"]) == (400, "invalid_host")
 
 
 def test_other_hosts_are_refused_on_a_loopback_address(tmp_path: Path, model_path: Path) -> None:
     with live(tmp_path, model_path) as service:
-        assert httpx2.get(f"{service.address}/livez").status_code == 200
-        response = httpx2.get(f"{service.address}/livez", headers={"Host": "evil.example"})
+        assert service.get("/livez").status_code == 200
+        response = service.get("/livez", headers={"Host": "evil.example"})
         assert (response.status_code, response.json()["code"]) == (400, "invalid_host")
 
 
@@ -132,7 +132,7 @@ def test_decoders_write_nothing_into_the_log(tmp_path: Path, model_path: Path) -
 def test_broken_model_is_no_reason_not_to_start(tmp_path: Path, model_path: Path) -> None:
     model_path.write_bytes(b"broken")
     with live(tmp_path, model_path) as service:
-        ready = httpx2.get(f"{service.address}/readyz")
+        ready = service.get("/readyz")
         assert ready.status_code == 503
         assert "invalid_model" in ready.json()["detail"]
         assert predict(service, audio_bytes()).json()["code"] == "unavailable"
@@ -147,10 +147,10 @@ def test_sigterm_under_load_turns_readiness_and_finishes_what_runs(tmp_path: Pat
         answers = [pool.submit(predict, service, content) for _ in range(6)]
         wait_until_running(service)
         service.terminate()
-        ready = httpx2.get(f"{service.address}/readyz")
+        ready = service.get("/readyz")
         assert (ready.status_code, ready.json()["detail"]) == (503, "not ready: draining")
         assert ready.headers["Connection"] == "close"
-        assert httpx2.get(f"{service.address}/livez").status_code == 200
+        assert service.get("/livez").status_code == 200
         assert [answer.result().status_code for answer in answers] == [200] * 6
         # The server shuts down in order and then lets the signal take effect, as supervisors expect.
         assert service.process.wait(PATIENCE_SECONDS) in (0, -15)
@@ -198,6 +198,6 @@ def test_requests_in_work_when_patience_ends_do_not_hold_the_process(tmp_path: P
 
 def wait_until_running(service: Live) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while "genre_queue_waiting 0.0" in httpx2.get(f"{service.address}/metrics").text:
+    while "genre_queue_waiting 0.0" in service.get("/metrics").text:
         assert time.monotonic() < deadline
         time.sleep(0.01)
