@@ -152,7 +152,7 @@ def test_one_song_has_one_answer_in_every_format(
     path.write_bytes(coded(suffix, _piece(), 48_000, bit_rate=192_000))
     for source in (path, path.read_bytes()):
         found = shipped.classify_file(source)
-        if suffix in LOSSLESS:
+        if suffix in LOSSLESS and suffix not in FARTHEST:
             assert found.label == original.label
         # Others may name another one of the three genres between which the synthetic piece lies.
         assert original.probabilities[found.label] >= max(original.probabilities.values()) - farthest
